@@ -1,0 +1,306 @@
+"""The command line: `minivjepa train | ablate | probe | doctor`.
+
+Exit codes: 0 done, 1 doctor found a failure, 2 bad input (one clear message), 130 Ctrl-C.
+"""
+
+import argparse
+import contextlib
+import io
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import torch
+import tyro
+from tqdm import tqdm
+
+from minivjepa import __version__
+from minivjepa.ablation import collect, open_folder, plan_jobs, run_jobs, train_command
+from minivjepa.config import PRESETS, Config
+from minivjepa.data.digits import DigitClips
+from minivjepa.data.video import VideoClips
+from minivjepa.devices import meet, pick_device, process_group
+from minivjepa.doctor import diagnose
+from minivjepa.evaluation import METRICS, judge, judge_untrained
+from minivjepa.figures import require_matplotlib
+from minivjepa.monitor import ClipSource
+from minivjepa.protocol import BUDGETS, CHANCE, FULL
+from minivjepa.recipe import build_model
+from minivjepa.runs import Run, check_new, finite_or_null, write_json, write_text
+from minivjepa.training import Trainer
+from minivjepa.vjepa import ARMS
+
+A = TypeVar("A")
+WithPreset = TypeVar("WithPreset", "TrainOptions", "AblateOptions")  # commands with presets
+USAGE = """usage: minivjepa COMMAND [options]
+
+  train    train one model; leaves config.json, metrics.jsonl and checkpoint.pt in a folder
+  ablate   train several arms of collapse prevention and compare them in one report
+  probe    ask a trained encoder what it knows about motion and identity
+  doctor   check that this machine can run the course
+
+`minivjepa COMMAND --help` shows the options of a command, with units and defaults."""
+
+
+def fail(message: str) -> NoReturn:
+    """Say what is wrong on stderr and exit with 2."""
+    sys.stderr.write(f"minivjepa: {message}\n")
+    raise SystemExit(2)
+
+
+def with_preset(argv: list[str], command: str, make: Callable[[Config, str, str], WithPreset]) -> WithPreset:
+    """Parse options whose defaults depend on --preset and --arm: those two are read first.
+
+    make(config, preset, arm) gives the defaults of all options.
+    """
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    first.add_argument("--preset", default="cpu")
+    first.add_argument("--arm", default="vjepa")
+    try:
+        known, _ = first.parse_known_args(argv)
+    except argparse.ArgumentError as error:
+        fail(str(error))
+    if known.preset not in PRESETS:
+        fail(f"unknown preset {known.preset!r}; choose from {', '.join(PRESETS)}")
+    if known.arm not in ARMS:
+        fail(f"unknown arm {known.arm!r}; choose from {', '.join(ARMS)}")
+    config = replace(PRESETS[known.preset], prevention=ARMS[known.arm])
+    defaults = make(config, known.preset, known.arm)
+    return parse(type(defaults), argv, command, replace(defaults, out=tyro.MISSING))
+
+
+def parse(kind: type[A], argv: list[str], command: str, defaults: A | None = None) -> A:
+    """Parse options into a dataclass; bad ones end the program with 2 and at most 12 lines."""
+    said = io.StringIO()
+    default: dict[str, Any] = {} if defaults is None else {"default": defaults}
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(
+                kind, args=argv, prog=f"minivjepa {command}", config=(tyro.conf.FlagCreatePairsOff,), **default
+            )
+    except ValueError as error:
+        fail(str(error))
+    finally:
+        lines = said.getvalue().splitlines()
+        shown = lines if len(lines) <= 12 else [*lines[:10], *lines[-2:]]
+        sys.stderr.write("".join(line + "\n" for line in shown))
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """ValueError is how this package says what was given, what was expected and what to do: print just that."""
+    try:
+        yield
+    except ValueError as error:
+        fail(str(error))
+
+
+def numbers(text: str) -> list[int]:
+    """Comma-separated whole numbers.  Raises ValueError for anything else."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--seeds {text!r} is not a list of whole numbers; write for example --seeds 0,1,2") from None
+
+
+def open_data(data: str, config: Config, device: torch.device) -> ClipSource:
+    """ "digits", or the path of a video file or of a folder of them."""
+    if data == "digits":
+        return DigitClips(config.grid, "train", config.seed, str(device))
+    return VideoClips(Path(data), config.grid, config.seed, str(device))
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Train one V-JEPA.  Leaves config.json, metrics.jsonl and checkpoint.pt in --out.
+
+    Under torchrun the same command trains in several processes:
+    torchrun --nproc-per-node=2 -m minivjepa train --out runs/two
+    """
+
+    out: Path
+    """Folder of the run; new or empty, unless --resume is given."""
+    preset: str = "cpu"
+    """Where the defaults below come from: tiny (seconds), cpu (minutes), cuda (a GPU), vitl (the paper's geometry)."""
+    arm: str = "vjepa"
+    """Named switches of collapse prevention: vjepa, frozen, no-ema, no-stopgrad, neither, vicreg, sigreg."""
+    data: str = "digits"
+    """digits (moving handwriting), or the path of a video file or of a folder of them."""
+    device: str = "auto"
+    """auto (cuda if there is one, else cpu), cpu, cuda or mps."""
+    resume: bool = False
+    """Go on with the run in --out, from its last checkpoint to the same final weights."""
+    deterministic: bool = False
+    """Only deterministic GPU kernels: slower, and resuming gives the same bits on a GPU too."""
+    config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
+
+
+def train(argv: list[str]) -> int:
+    """The train command."""
+    options = with_preset(argv, "train", lambda config, preset, arm: TrainOptions(Path(), preset, arm, config=config))
+    config, run = options.config, Run(options.out)
+    if options.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    with plain_errors():
+        source = open_data(options.data, config, pick_device(options.device))
+        run.check_same(config, options.data) if options.resume else check_new(options.out)
+        with process_group(pick_device(options.device)) as device:
+            first = int(os.environ.get("RANK", "0")) == 0
+            if first and not options.resume:
+                run.create(config, options.data)
+            meet()
+            trainer = Trainer(config, source, run, device)
+            with tqdm(total=config.steps, initial=trainer.step, unit="step", disable=not first) as bar:
+
+                def show(step: int, row: dict[str, Any] | None) -> None:
+                    bar.update(step - bar.n)
+                    if row is not None:
+                        bar.set_postfix_str(f"loss {row['loss']:.3f}, feature std {row['feature_std']:.4f}")
+
+                trainer.fit(show)
+    if first:
+        last = run.history()[-1]
+        print(f"trained to step {last['step']}: loss {last['loss']:.3f}, feature std {last['feature_std']:.4f}")
+        print(f"next: minivjepa probe {options.out}")
+    return 0
+
+
+@dataclass(frozen=True)
+class AblateOptions:
+    """Train several arms of collapse prevention on several seeds and compare what their encoders learned.
+
+    Leaves results.json, report.html and collapse.png in --out, and every run in a folder under it.
+    """
+
+    out: Path
+    """Folder of the ablation; new or empty, unless --resume is given."""
+    arms: str = "vjepa,frozen,no-ema,no-stopgrad,neither"
+    """Arms, separated by commas; also there: vicreg, sigreg."""
+    seeds: str = "0"
+    """Seeds, separated by commas."""
+    preset: str = "cpu"
+    """Where the defaults below come from: tiny (seconds), cpu (minutes), cuda (a GPU), vitl (the paper's geometry)."""
+    device: str = "auto"
+    """auto (cuda if there is one, else cpu), cpu or cuda."""
+    jobs: int = min(8, os.cpu_count() or 1)
+    """Runs at the same time, each in a process with one thread."""
+    resume: bool = False
+    """Go on with the ablation in --out: finished runs are kept, killed ones continue."""
+    plan: bool = False
+    """Train nothing: prepare --out, print one command a run for any scheduler, and the command that collects."""
+    config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
+
+
+def ablate(argv: list[str]) -> int:
+    """The ablate command."""
+    options = with_preset(
+        argv, "ablate", lambda config, preset, arm: AblateOptions(Path(), preset=preset, config=config)
+    )
+    with plain_errors():
+        require_matplotlib()
+        if options.jobs < 1:
+            raise ValueError(f"--jobs is {options.jobs}, expected 1 or more")
+        device, config = pick_device(options.device), options.config
+        jobs = plan_jobs(options.arms.split(","), numbers(options.seeds), config, options.out)
+        open_folder(options.out, config, options.preset, options.resume)
+        if options.plan:
+            words = [word for word in argv if word not in ("--plan", "--resume")]
+            commands = [
+                train_command(job, options.preset, PRESETS[options.preset]) for job in jobs if job.kind == "arm"
+            ]
+            print("\n".join([*commands, shlex.join(["minivjepa", "ablate", *words, "--resume"])]))
+            return 0
+        budget = BUDGETS.get(options.preset, FULL)
+        run_jobs(jobs, options.jobs, budget, device)
+    from minivjepa.figures.ablation import collapse_curves
+    from minivjepa.report import html, verdict
+
+    command = shlex.join(["minivjepa", "ablate", *argv])
+    results = finite_or_null(collect(jobs, options.preset, command, budget, device))
+    collapse_curves(results).save(options.out / "collapse.png")
+    write_text(options.out / "report.html", html(results))
+    write_json(options.out / "results.json", results)
+    print("\n".join(verdict(arm, results) for arm in results["arms"]))
+    print(f"open {options.out / 'report.html'} in a browser")
+    return 0
+
+
+@dataclass(frozen=True)
+class ProbeOptions:
+    """Ask a trained run's frozen encoders what they know: collapse metrics and probes on held-out handwriting."""
+
+    run: tyro.conf.Positional[Path]
+    """Folder that `minivjepa train` left."""
+    device: str = "auto"
+    """auto (cuda if there is one, else cpu), cpu or cuda."""
+    json: Path | None = None
+    """Also write the numbers to this file."""
+
+
+def probe(argv: list[str]) -> int:
+    """The probe command."""
+    options = parse(ProbeOptions, argv, "probe")
+    with plain_errors():
+        run = Run(options.run)
+        config, _ = run.config()
+        state = run.load()
+        if state is None:
+            raise ValueError(f"{options.run} holds no checkpoint.pt yet; train further with --resume, then probe")
+        device = pick_device(options.device)
+        model = build_model(config)
+        model.load_state_dict(state["model"])
+        model.to(device)
+        if options.json is not None and not options.json.absolute().parent.is_dir():
+            raise ValueError(f"--json {options.json}: the folder {options.json.absolute().parent} does not exist")
+        steps = tqdm(total=3 if model.target_encoder is None else 4, desc="probing", unit="part")
+        with steps:
+            untrained = judge_untrained(build_model(config).to(device), config, FULL, device)
+            steps.update(1)
+            final = judge(model, config, FULL, device, lambda: steps.update(1) and None)
+    shown = {"untrained": untrained, "online": final} | ({"target": final["target"]} if final["target"] else {})
+    print(
+        f"step {state['step']} of {config.steps}; chance: direction {CHANCE['direction']:.3f}, identity {CHANCE['identity']:.3f}"
+    )
+    print(" " * 22 + "".join(f"{name:>11}" for name in shown))
+    for name in METRICS:
+        print(f"{name:22}" + "".join(f"{metrics[name]:11.4f}" for metrics in shown.values()))
+    if options.json is not None:
+        write_json(options.json, {"step": state["step"], "chance": CHANCE, "untrained": untrained, "final": final})
+    return 0
+
+
+@dataclass(frozen=True)
+class DoctorOptions:
+    """Check that this machine can run the course: one line a check.  Exits with 1 if one fails."""
+
+
+def doctor(argv: list[str]) -> int:
+    """The doctor command."""
+    parse(DoctorOptions, argv, "doctor")
+    return 0 if diagnose(print) else 1
+
+
+COMMANDS = {"train": train, "ablate": ablate, "probe": probe, "doctor": doctor}
+
+
+def main(argv: list[str] | None = None) -> NoReturn:
+    """Run one command and exit with its code."""
+    words = sys.argv[1:] if argv is None else argv
+    if not words or words[0] in ("-h", "--help"):
+        print(USAGE)
+        raise SystemExit(0 if words else 2)
+    if words[0] == "--version":
+        print(f"minivjepa {__version__}")
+        raise SystemExit(0)
+    if words[0] not in COMMANDS:
+        fail(f"unknown command {words[0]!r}; choose from {', '.join(COMMANDS)}, or see minivjepa --help")
+    try:
+        raise SystemExit(COMMANDS[words[0]](words[1:]))
+    except KeyboardInterrupt:
+        sys.stderr.write("\nminivjepa: stopped by Ctrl-C; run the same command with --resume to go on\n")
+        raise SystemExit(130) from None

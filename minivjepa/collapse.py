@@ -1,0 +1,86 @@
+"""What collapse looks like in numbers.
+
+Built in lesson 6.  Three kinds: complete (features stop differing, std -> 0), dimensional (few directions
+left, rank far below D) and content-free (tokens differ by position, not by clip).  No single number sees
+all three; feature_std is the first to read.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def feature_std(h: Tensor) -> float:
+    """Std across clips at a fixed position, mean over positions and features.  h [B, N, D], not normalised.
+
+    0 means every clip gives the same vectors: complete or content-free collapse.
+    """
+    return float(h.std(dim=0, correction=0).mean())
+
+
+def position_std(h: Tensor) -> float:
+    """Std across positions within a clip, mean over clips and features.  h [B, N, D].
+
+    Stays high in a content-free collapse, so never read it alone.
+    """
+    return float(h.std(dim=1, correction=0).mean())
+
+
+def singular_values(pooled: Tensor, centred: bool) -> Tensor:
+    """Singular values of pooled features [rows, D] in float64, descending, divided by sqrt(rows).
+
+    Raises ValueError for fewer than 10 D rows: with fewer, even noise looks low-rank.
+    """
+    rows, dim = pooled.shape
+    if rows < 10 * dim:
+        raise ValueError(
+            f"rank needs at least 10 rows per feature: given {rows} rows of {dim}, expected {10 * dim} rows"
+        )
+    x = pooled.double()
+    return torch.linalg.svdvals(x - x.mean(dim=0) if centred else x) / rows**0.5
+
+
+def entropy_rank(sigma: Tensor) -> float:
+    """exp of the entropy of sigma / sum(sigma) (+1e-7, as RankMe has it): how many directions share the spread."""
+    p = sigma / sigma.sum().clamp_min(torch.finfo(sigma.dtype).tiny) + 1e-7
+    return float(torch.exp(-(p * p.log()).sum()))
+
+
+def effective_rank(pooled: Tensor) -> float:
+    """Effective rank (Roy and Vetterli 2007) of centred pooled features [rows, D], from 1 to D.
+
+    It ignores scale: features that collapsed to a constant plus rounding noise score near D.
+    """
+    return entropy_rank(singular_values(pooled, centred=True))
+
+
+def rankme(pooled: Tensor) -> float:
+    """RankMe (Garrido et al., arXiv 2210.02885): the same of features that are not centred, [rows, D]."""
+    return entropy_rank(singular_values(pooled, centred=False))
+
+
+def margin(predictions: Tensor, targets: Tensor, others: Tensor) -> float:
+    """Mean cosine of predictions with their own clip's targets minus with another clip's, all [B, M, D].
+
+    A run can have cosine .98 with its own target and .97 with any other: then it predicts no content.
+    """
+    own = F.cosine_similarity(predictions, targets, dim=-1)
+    other = F.cosine_similarity(predictions, others, dim=-1)
+    return float((own - other).mean())
+
+
+def token_metrics(h: Tensor) -> dict[str, float]:
+    """All metrics of one encoder's whole-clip tokens h [B, N, D], before target normalisation.
+
+    The ranks are NaN where B is below 10 D.
+    """
+    pooled = h.mean(dim=1)
+    enough = len(pooled) >= 10 * pooled.shape[1]
+    return {
+        "feature_std": feature_std(h),
+        "position_std": position_std(h),
+        "effective_rank": effective_rank(pooled) if enough else math.nan,
+        "rankme": rankme(pooled) if enough else math.nan,
+    }

@@ -1,0 +1,164 @@
+"""Everything that decides the weights of a run, and the presets that people start from."""
+
+import dataclasses
+import typing
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import torch
+
+from minivjepa.masking import MASKS, parse_mask
+from minivjepa.tubelets import Grid
+from minivjepa.vjepa import CollapsePrevention
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True)
+class Config:
+    """One training run.  Frozen: derive another with dataclasses.replace.  Raises ValueError for nonsense."""
+
+    grid: Grid = field(default_factory=lambda: Grid(8, 32, 32, 2, 8))
+    """Size of a clip and its tubelets."""
+    prevention: CollapsePrevention = field(default_factory=CollapsePrevention)
+    """The switches of collapse prevention; --arm sets them all at once."""
+    masks: tuple[str, ...] = ("future",)
+    """One mask group per name; a share to hide may follow, as in tube:0.75."""
+    loss: str = "l1"
+    """Distance in latent space: l1 or l2 (squared error)."""
+
+    dim: int = 64
+    """Width D of the encoder."""
+    depth: int = 3
+    """Blocks of the encoder."""
+    heads: int = 2
+    """Attention heads of the encoder; they must divide the width."""
+    predictor_dim: int = 48
+    """Width P of the predictor."""
+    predictor_depth: int = 2
+    """Blocks of the predictor."""
+    predictor_heads: int = 2
+    """Attention heads of the predictor."""
+    init: str = "xavier"
+    """Initialisation of Linear weights: xavier, or official (normal, std .02)."""
+
+    steps: int = 1500
+    """Optimiser steps."""
+    batch: int = 32
+    """Clips a step, over all processes together."""
+    lr: float = 2e-3
+    """Peak learning rate of AdamW."""
+    predictor_lr: float = 2.0
+    """The predictor's learning rate, as a multiple of the encoder's."""
+    warmup: int = 40
+    """Steps of linear warm-up of the learning rate."""
+    start_lr: float = 0.0
+    """Learning rate at the start of the warm-up, as a share of the peak."""
+    final_lr: float = 0.05
+    """Learning rate at the end of the cosine, as a share of the peak."""
+    weight_decay: float = 0.04
+    """Weight decay at the first step; none on biases and other 1-D parameters."""
+    final_weight_decay: float = 0.04
+    """Weight decay at the end of its cosine."""
+    clip_grad: float = 0.0
+    """Largest gradient norm, of encoder and predictor separately, after the warm-up; 0 = no clipping."""
+    momentum: float = 0.98
+    """EMA momentum at the first step."""
+    final_momentum: float = 1.0
+    """EMA momentum at the end of its linear ramp."""
+    stretch: float = 1.0
+    """The three schedules run over this many times the steps (1.25 in the released code)."""
+    sigreg_directions: int = 256
+    """Random directions a step, for the sigreg arm."""
+
+    seed: int = 0
+    """Of weights, clips and masks."""
+    log_every: int = 100
+    """Steps between lines of metrics.jsonl."""
+    monitor_clips: int = 640
+    """Clips that the collapse metrics are computed on while training; the ranks need 10 times the width."""
+    checkpoint_every: int = 100
+    """Steps between checkpoints."""
+    precision: str = "auto"
+    """fp32, bf16 (autocast), or auto: bf16 on a GPU that has it, else fp32."""
+
+    def __post_init__(self) -> None:
+        """Refuse what could not train, with the value given, the values expected and what to do."""
+        choices = {"loss": ("l1", "l2"), "init": ("xavier", "official"), "precision": ("auto", "fp32", "bf16")}
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(known)}")
+        positive = """dim depth heads predictor_dim predictor_heads steps batch lr predictor_lr log_every checkpoint_every
+        monitor_clips stretch"""
+        for name in positive.split():
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a number above 0")
+        for name in ("predictor_depth", "warmup", "clip_grad", "weight_decay", "final_weight_decay"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more")
+        for name in ("momentum", "final_momentum", "start_lr", "final_lr"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a number from 0 to 1")
+        for name, width, heads in (
+            ("encoder", self.dim, self.heads),
+            ("predictor", self.predictor_dim, self.predictor_heads),
+        ):
+            if width % heads:
+                raise ValueError(
+                    f"{name} width {width} is not divisible by {heads} heads; choose a multiple of {heads}"
+                )
+        if not self.masks:
+            raise ValueError(f"no mask is given; choose at least one from {', '.join(MASKS)}")
+        for text in self.masks:  # draw one small batch, so that a hopeless ratio is found before training starts
+            parse_mask(text).sample(self.grid, self.seed, 0, torch.arange(2))
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A config as plain JSON values."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(kind: type[C], values: dict[str, Any]) -> C:
+    """The inverse of to_dict.  Raises ValueError for unknown or missing keys: nothing is swallowed."""
+    hints = typing.get_type_hints(kind)
+    unknown, missing = sorted(set(values) - set(hints)), sorted(set(hints) - set(values))
+    if unknown or missing:
+        raise ValueError(f"{kind.__name__} has unknown keys {unknown} and lacks {missing}; expected {sorted(hints)}")
+    parsed = {}
+    for name, value in values.items():
+        if dataclasses.is_dataclass(hints[name]):
+            value = from_dict(typing.cast(type, hints[name]), value)
+        parsed[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**parsed)
+
+
+def differences(saved: Any, given: Any) -> list[str]:
+    """One line per field in which two configs differ, such as "lr: 0.002 saved, 0.001 given"."""
+    lines = []
+    for name in (f.name for f in dataclasses.fields(saved)):
+        old, new = getattr(saved, name), getattr(given, name)
+        if dataclasses.is_dataclass(old) and old != new:
+            lines += [f"{name}.{line}" for line in differences(old, new)]
+        elif old != new:
+            lines.append(f"{name}: {old} saved, {new} given")
+    return lines
+
+
+PRESETS: dict[str, Config] = {
+    "tiny": Config(
+        grid=Grid(4, 16, 16, 2, 8), dim=24, depth=1, predictor_dim=24, predictor_depth=1,
+        steps=60, batch=16, warmup=5, log_every=10, checkpoint_every=20, monitor_clips=240,
+    ),
+    "cpu": Config(),
+    "cuda": Config(
+        grid=Grid(16, 64, 64, 2, 8), dim=192, depth=6, heads=6, predictor_dim=96, predictor_depth=4,
+        predictor_heads=4, steps=6000, batch=128, lr=1e-3, warmup=300, checkpoint_every=500, log_every=200, monitor_clips=1920,
+    ),
+    "vitl": Config(
+        grid=Grid(16, 224, 224, 2, 16), masks=("official-short", "official-long"), init="official",
+        dim=1024, depth=24, heads=16, predictor_dim=384, predictor_depth=12, predictor_heads=16,
+        steps=90_000, batch=24, lr=6.25e-4, predictor_lr=1.0, warmup=12_000, start_lr=0.32, final_lr=0.0016,
+        weight_decay=0.04, final_weight_decay=0.4, clip_grad=10.0, momentum=0.998, stretch=1.25,
+        checkpoint_every=1000, monitor_clips=64,
+    ),
+}  # fmt: skip

@@ -1,0 +1,1 @@
+"""Clips to train on: moving handwriting with known factors, and real video files."""

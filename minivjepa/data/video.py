@@ -1,0 +1,118 @@
+"""Clips from real video files, through PyAV.
+
+Built in lesson 8.  Sampling and preprocessing follow V-JEPA: every `stride`-th frame from a random start,
+shortest side scaled to crop * 256 / 224, a crop from the middle, ImageNet statistics.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from minivjepa import randomness
+from minivjepa.tubelets import Grid
+
+SUFFIXES = (".mp4", ".webm", ".avi", ".mkv", ".gif")
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """A file that was opened once and found good.  frames: how many it really decodes to."""
+
+    path: Path
+    frames: int
+
+
+def _av():  # type: ignore[no-untyped-def]
+    try:
+        import av
+    except ImportError:
+        raise ValueError(
+            "reading video needs PyAV, which is not installed; run: pip install 'minivjepa[video]'"
+        ) from None
+    av.logging.set_level(av.logging.PANIC)
+    return av
+
+
+def read_frames(path: Path, wanted: list[int] | None = None) -> tuple[list[np.ndarray], int]:
+    """Decode a file.  -> (the wanted frames, in order, uint8 [H, W, 3] each; number of frames decoded).
+
+    wanted: ascending frame numbers, or None to only count.  Decoding stops at the last wanted frame.
+    Raises ValueError for a file that is empty, corrupt or has no video stream.
+    """
+    av = _av()
+    if path.stat().st_size == 0:
+        raise ValueError(f"video {path} is empty (0 bytes); give a file with at least one clip of frames")
+    kept, count, pending = [], 0, list(wanted or [])
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise ValueError(f"{path} has no video stream; give one of {', '.join(SUFFIXES)} with pictures in it")
+            for frame in container.decode(video=0):
+                while pending and pending[0] == count:
+                    kept.append(frame.to_ndarray(format="rgb24"))
+                    pending.pop(0)
+                count += 1
+                if wanted is not None and not pending:
+                    break
+    except (av.FFmpegError, OSError) as error:
+        raise ValueError(
+            f"video {path} cannot be decoded ({error.strerror or error}); is it a complete video file?"
+        ) from None
+    return kept, count
+
+
+def resize_and_crop(frames: Tensor, height: int, width: int) -> Tensor:
+    """uint8 [T, H, W, 3] -> float32 [3, T, height, width], normalised: scale the short side, crop the middle."""
+    x = frames.permute(0, 3, 1, 2).float() / 255  # [T, C, H, W]
+    margin = 256 / 224
+    scale = max(int(height * margin) / x.shape[2], int(width * margin) / x.shape[3])
+    size = (max(height, round(x.shape[2] * scale)), max(width, round(x.shape[3] * scale)))
+    x = F.interpolate(x, size=size, mode="bilinear", antialias=True, align_corners=False)
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    x = x[:, :, top : top + height, left : left + width]
+    mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    return ((x - mean) / std).transpose(0, 1).contiguous()
+
+
+class VideoClips:
+    """Clips from a video file or from all video files in a folder.
+
+    path: a file or a folder.  grid: size of a clip.  seed: which file and which start a sample takes.
+    device: where clips go.  stride: source frames per clip frame; shortened for files that are too short.
+    Raises ValueError for a path that is missing, holds no video, or holds one that is broken or too short.
+    """
+
+    def __init__(self, path: Path, grid: Grid, seed: int = 0, device: str = "cpu", stride: int = 2):
+        self.grid, self.seed, self.device, self.stride = grid, seed, torch.device(device), stride
+        if not path.exists():
+            raise ValueError(f"video path {path} does not exist; give a video file or a folder of them")
+        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+        if not found:
+            raise ValueError(f"folder {path} holds no video; expected files ending in {', '.join(SUFFIXES)}")
+        self.files = [VideoFile(file, read_frames(file)[1]) for file in found]
+        for file in self.files:
+            if file.frames < grid.frames:
+                raise ValueError(
+                    f"video {file.path} has {file.frames} frames, a clip needs {grid.frames}; "
+                    "give a longer video or choose fewer --frames"
+                )
+
+    def batch(self, step: int, index: Tensor) -> tuple[Tensor, None]:
+        """Clips [B, C, T, H, W] of the global sample indices int64 [B] at this step; real video has no factors."""
+        u = randomness.uniform(randomness.keys("video", self.seed, step, index.cpu()), 2).tolist()
+        return torch.stack([self.clip(*row) for row in u]).to(self.device), None
+
+    def clip(self, which: float, start: float) -> Tensor:
+        """The clip at two shares in [0, 1): which file, and where in its possible starts.  [C, T, H, W]."""
+        file = self.files[int(which * len(self.files))]
+        stride = min(self.stride, (file.frames - 1) // max(1, self.grid.frames - 1)) or 1
+        span = (self.grid.frames - 1) * stride + 1
+        first = int(start * (file.frames - span + 1))
+        frames, _ = read_frames(file.path, list(range(first, first + span, stride)))
+        return resize_and_crop(torch.from_numpy(np.stack(frames)), self.grid.height, self.grid.width)

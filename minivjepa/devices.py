@@ -1,0 +1,69 @@
+"""Where a run computes, with how many processes, and what Ctrl-C does to it."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+
+import torch
+import torch.distributed as dist
+
+from minivjepa import randomness
+
+
+def pick_device(name: str) -> torch.device:
+    """cpu, cuda, mps or auto (cuda if there is one) -> device.  Raises ValueError for one that is not usable here."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            "--device cuda was given, but torch finds no CUDA GPU here; use --device cpu, or see `minivjepa doctor`"
+        )
+    if name == "mps":
+        if not torch.backends.mps.is_available():
+            raise ValueError("--device mps was given, but torch finds no Apple GPU here; use --device cpu")
+        index = torch.arange(4)
+        if not torch.equal(
+            randomness.keys("check", 0, 0, index.to("mps")).cpu(), randomness.keys("check", 0, 0, index)
+        ):
+            raise ValueError("--device mps computes other 64-bit integers than the CPU in this torch; use --device cpu")
+    if name not in ("cpu", "cuda", "mps"):
+        raise ValueError(f"unknown device {name!r}; choose from auto, cpu, cuda, mps")
+    return torch.device(name)
+
+
+@contextlib.contextmanager
+def deferred_interrupt() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C inside sets a flag instead of tearing a step apart; the yielded function reads the flag."""
+    pressed: list[int] = []
+    try:
+        old = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    except ValueError:  # not the main thread: nobody can press Ctrl-C here
+        yield lambda: False
+        return
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, old)
+
+
+@contextlib.contextmanager
+def process_group(device: torch.device) -> Iterator[torch.device]:
+    """Under torchrun: join the other processes and yield this one's device; otherwise just yield the device."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield device
+        return
+    if device.type == "cuda":  # pragma: no cover (needs a GPU)
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
+
+
+def meet() -> None:
+    """Wait for all processes of a torchrun; nothing to wait for in a single one."""
+    if dist.is_initialized():
+        dist.barrier()

@@ -1,0 +1,209 @@
+"""Which tubelets the encoder may see and which it must predict.
+
+Built in lesson 2.  V-JEPA section 3.2 and appendix; the block rule follows the released code.
+A mask is a pair of id tensors: the tubelets to see, int64 [B, K], and the tubelets to predict, int64 [B, M],
+in time-major order.  All masks but the official truncation keep a constant K for a whole run, and depend on
+(seed, step, sample index) alone.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from minivjepa import randomness
+from minivjepa.tubelets import Grid
+
+Pair = tuple[Tensor, Tensor]  # context ids [B, K], target ids [B, M]
+ASPECT = (0.75, 1.5)  # block height / width, as released
+RETRIES = 1000
+
+
+def split_by_score(score: Tensor, keep: int) -> Pair:
+    """score [B, n] -> ids of the `keep` lowest scores and of all others, each in ascending order."""
+    order = score.argsort(dim=1, stable=True)
+    return order[:, :keep].sort(dim=1).values, order[:, keep:].sort(dim=1).values
+
+
+def along_time(places: Tensor, grid: Grid) -> Tensor:
+    """Ids of patches [B, k] in the first step -> ids of the same patches in every step, [B, t * k]."""
+    t, h, w = grid.shape
+    steps = torch.arange(t, device=places.device) * (h * w)
+    return (steps[None, :, None] + places[:, None, :]).flatten(1)
+
+
+def count_kept(total: int, hide: float, what: str) -> int:
+    """How many of `total` stay visible when a share `hide` is hidden.  Raises ValueError if none or all would."""
+    keep = total - round(total * hide)
+    if not 0 < keep < total:
+        missing = "context" if keep <= 0 else "target"
+        low, high = math.ceil(100 / total), math.floor(100 * (total - 1) / total)
+        raise ValueError(
+            f"mask ratio {hide:g} leaves no {missing} among {total} {what}; choose one from {low / 100} to {high / 100}"
+        )
+    return keep
+
+
+@dataclass(frozen=True)
+class RandomMask:
+    """Hide a share of the tubelets, each chosen alone."""
+
+    hide: float = 0.75
+
+    def sample(self, grid: Grid, seed: int, step: int, index: Tensor) -> Pair:
+        """Masks of the samples in `index` [B]."""
+        keep = count_kept(grid.tokens, self.hide, "tubelets")
+        return split_by_score(randomness.uniform(randomness.keys("mask", seed, step, index), grid.tokens), keep)
+
+
+@dataclass(frozen=True)
+class TubeMask:
+    """Hide a share of the patches, each chosen alone, in every frame: tubes through time."""
+
+    hide: float = 0.75
+
+    def sample(self, grid: Grid, seed: int, step: int, index: Tensor) -> Pair:
+        """Masks of the samples in `index` [B]."""
+        area = grid.shape[1] * grid.shape[2]
+        keep = count_kept(area, self.hide, "patches")
+        score = randomness.uniform(randomness.keys("mask", seed, step, index), area)
+        context, target = split_by_score(score, keep)
+        return along_time(context, grid), along_time(target, grid)
+
+
+@dataclass(frozen=True)
+class FutureMask:
+    """Hide the last share of the clip's time steps: see the first, predict the rest."""
+
+    hide: float = 0.5
+
+    def sample(self, grid: Grid, seed: int, step: int, index: Tensor) -> Pair:
+        """The same mask for every sample in `index` [B]."""
+        t, h, w = grid.shape
+        keep = count_kept(t, self.hide, "time steps") * h * w
+        ids = torch.arange(grid.tokens, device=index.device).expand(len(index), -1)
+        return ids[:, :keep], ids[:, keep:]
+
+
+def block_size(grid: Grid, scale: float, seed: int, step: int, device: torch.device) -> tuple[int, int]:
+    """(height, width) in patches of this step's blocks: a share `scale` of the frame, aspect drawn once a batch.
+
+    Raises ValueError if a block of that scale can cover the whole frame at any aspect.
+    """
+    _, h, w = grid.shape
+    area = int(h * w * scale)
+
+    def at(aspect: float) -> tuple[int, int]:
+        return min(h, max(1, round(math.sqrt(area * aspect)))), min(w, max(1, round(math.sqrt(area / aspect))))
+
+    if any(at(aspect) == (h, w) for aspect in (*ASPECT, 1.0)):
+        raise ValueError(
+            f"blocks of scale {scale:g} can cover the whole {h} x {w} frame, which leaves no context; choose a smaller scale"
+        )
+    key = randomness.keys("block size", seed, step, torch.zeros(1, dtype=torch.int64, device=device))
+    return at(ASPECT[0] + (ASPECT[1] - ASPECT[0]) * float(randomness.uniform(key, 1)))
+
+
+def draw_blocks(grid: Grid, count: int, scale: float, seed: int, step: int, index: Tensor, attempt: int) -> Tensor:
+    """bool [B, h*w]: the union of `count` rectangles, placed uniformly for each sample."""
+    _, h, w = grid.shape
+    high, wide = block_size(grid, scale, seed, step, index.device)
+    u = randomness.uniform(randomness.keys(f"blocks {attempt}", seed, step, index), 2 * count)
+    top = (u[:, :count, None] * (h - high + 1)).long()  # [B, count, 1]
+    left = (u[:, count:, None] * (w - wide + 1)).long()
+    rows, columns = torch.arange(h, device=index.device), torch.arange(w, device=index.device)
+    inside_rows = (rows >= top) & (rows < top + high)  # [B, count, h]
+    inside_columns = (columns >= left) & (columns < left + wide)  # [B, count, w]
+    return (inside_rows[..., :, None] & inside_columns[..., None, :]).any(dim=1).flatten(1)
+
+
+@dataclass(frozen=True)
+class BlockMask:
+    """V-JEPA's multi-block tubes with a constant K: the union of `count` blocks, brought to the share `hide`.
+
+    Where a clip's blocks cover more patches than that, random covered patches are shown; where they cover
+    fewer, random uncovered ones are hidden.  So every clip gives the same K, without any truncation.
+    """
+
+    count: int = 8
+    scale: float = 0.15
+    hide: float = 0.63
+
+    def sample(self, grid: Grid, seed: int, step: int, index: Tensor) -> Pair:
+        """Masks of the samples in `index` [B]."""
+        keep = count_kept(grid.shape[1] * grid.shape[2], self.hide, "patches")
+        covered = draw_blocks(grid, self.count, self.scale, seed, step, index, attempt=0)
+        score = covered + randomness.uniform(randomness.keys("mask", seed, step, index), covered.shape[1])
+        context, target = split_by_score(score, keep)
+        return along_time(context, grid), along_time(target, grid)
+
+
+@dataclass(frozen=True)
+class OfficialBlocks:
+    """The released sampler, truncation included: context and target are cut to the batch's smallest count.
+
+    The cut keeps the first ids in time-major order, so late time steps are lost first, and K depends on
+    the batch per device.  A clip whose blocks leave no context is drawn again.
+    """
+
+    count: int = 8
+    scale: float = 0.15
+
+    def sample(self, grid: Grid, seed: int, step: int, index: Tensor) -> Pair:
+        """Masks of the samples in `index` [B]: one batch on one device."""
+        covered = draw_blocks(grid, self.count, self.scale, seed, step, index, attempt=0)
+        for attempt in range(1, RETRIES):
+            full = covered.all(dim=1)
+            if not full.any():
+                break
+            covered[full] = draw_blocks(grid, self.count, self.scale, seed, step, index[full], attempt)
+        else:
+            raise ValueError(
+                f"{self.count} blocks of scale {self.scale:g} covered the whole {grid.shape[1]} x {grid.shape[2]} "
+                f"frame {RETRIES} times in a row; choose fewer or smaller blocks"
+            )
+        return self._first(~covered, grid), self._first(covered, grid)
+
+    @staticmethod
+    def _first(wanted: Tensor, grid: Grid) -> Tensor:
+        """bool [B, h*w] -> ids [B, smallest count over the batch], the first in time-major order."""
+        everywhere = wanted.repeat(1, grid.shape[0])  # [B, N]
+        shortest = int(everywhere.sum(dim=1).min())
+        return (~everywhere).int().argsort(dim=1, stable=True)[:, :shortest]
+
+
+Mask = RandomMask | TubeMask | FutureMask | BlockMask | OfficialBlocks
+
+MASKS: dict[str, Mask] = {
+    "random": RandomMask(),
+    "tube": TubeMask(),
+    "future": FutureMask(),
+    "short": BlockMask(8, 0.15, 0.63),
+    "long": BlockMask(2, 0.7, 0.81),
+    "official-short": OfficialBlocks(8, 0.15),
+    "official-long": OfficialBlocks(2, 0.7),
+}
+
+
+def parse_mask(text: str) -> Mask:
+    """A mask from its name in MASKS, or from the name and a share to hide, such as "tube:0.9"."""
+    name, _, hide = text.partition(":")
+    if name not in MASKS:
+        raise ValueError(f"unknown mask {name!r}; choose from {', '.join(MASKS)}")
+    mask = MASKS[name]
+    if not hide:
+        return mask
+    if isinstance(mask, OfficialBlocks):
+        raise ValueError(f"mask {name!r} takes no share to hide: its blocks decide; write {name!r} alone")
+    try:
+        share = float(hide)
+    except ValueError:
+        raise ValueError(f"mask {text!r} has no number after the colon; write for example {name}:0.75") from None
+    return type(mask)(**{**vars(mask), "hide": share})
+
+
+def coverage(target_ids: Tensor, grid: Grid) -> Tensor:
+    """Target ids [B, M] -> float32 [t, h, w]: in which share of the clips each tubelet is to be predicted."""
+    counts = torch.bincount(target_ids.flatten(), minlength=grid.tokens)
+    return (counts / len(target_ids)).reshape(grid.shape)

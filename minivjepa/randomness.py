@@ -1,0 +1,56 @@
+"""Random numbers that depend on where they are used, never on what was drawn before.
+
+Every clip and every mask of this package is a function of (seed, step, global sample index).  Resuming a
+run, splitting a batch over processes and rendering one clip again then come for free.  The generator is
+SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014) written
+with int64 tensors, which wrap around the same way on every device.
+"""
+
+import math
+import zlib
+
+import torch
+from torch import Tensor
+
+GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # 2^64 / golden ratio, odd: SplitMix64's step
+FIRST = 0xBF58476D1CE4E5B9 - 2**64
+SECOND = 0x94D049BB133111EB - 2**64
+
+
+def _shift(x: Tensor, bits: int) -> Tensor:
+    """Logical (zero-filling) right shift: torch's own shift copies the sign bit."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _mix(x: Tensor) -> Tensor:
+    """SplitMix64's finaliser: every output bit depends on every input bit."""
+    x = (x ^ _shift(x, 30)) * FIRST
+    x = (x ^ _shift(x, 27)) * SECOND
+    return x ^ _shift(x, 31)
+
+
+def keys(stream: str, seed: int, step: int, index: Tensor) -> Tensor:
+    """One key per sample: int64[B] from the name of a stream, a seed, a step and sample indices int64[B]."""
+    key = torch.zeros_like(index)
+    for word in (zlib.crc32(stream.encode()), seed, step, index):
+        key = _mix((key ^ word) + GOLDEN)
+    return key
+
+
+def bits(key: Tensor, n: int) -> Tensor:
+    """int64[B] keys -> int64[B, n] random bits; the first k of n are the same whatever n is."""
+    counter = torch.arange(1, n + 1, device=key.device) * GOLDEN
+    return _mix(key[:, None] + counter)
+
+
+def uniform(key: Tensor, n: int) -> Tensor:
+    """int64[B] keys -> float32[B, n], uniform on [0, 1)."""
+    return _shift(bits(key, n), 40).float() * 2.0**-24
+
+
+def normal(key: Tensor, n: int) -> Tensor:
+    """int64[B] keys -> float32[B, n], standard normal: Box-Muller, two numbers from each 64-bit word."""
+    word = bits(key, (n + 1) // 2)
+    radius = (((_shift(word, 40) + 1).float() * 2.0**-24).log_() * -2.0).sqrt_()
+    angle = (word & 0xFFFFFF).float() * (2.0 * math.pi * 2.0**-24)
+    return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)[:, :n]

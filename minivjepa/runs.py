@@ -1,0 +1,159 @@
+"""A run is a folder of plain files: config.json, metrics.jsonl, checkpoint.pt.  Nothing here can tear a file."""
+
+import json
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+from minivjepa.config import Config, differences, from_dict, to_dict
+
+
+class RunStopped(ValueError):
+    """A run that cannot go on, through no fault of the code: the message says what to do."""
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
+    """Write a file that is either complete or not there: a temporary file beside it, flushed, then renamed.
+
+    Raises OSError as the disk does, after removing the temporary file; the old file stays as it was.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with open(temporary, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+
+    def write(file: IO[bytes]) -> None:
+        file.write(text.encode())
+
+    write_atomically(path, write)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically; NaN and infinity become null."""
+    write_text(path, json.dumps(finite_or_null(value), indent=1) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file that this package wrote."""
+    return json.loads(path.read_text())
+
+
+def finite_or_null(value: Any) -> Any:
+    """The same nested value with every float that JSON cannot hold replaced by None."""
+    if isinstance(value, dict):
+        return {key: finite_or_null(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite_or_null(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def check_new(out: Path) -> None:
+    """Raise ValueError unless `out` can become a new folder: absent or empty."""
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out} is a file; give a folder that does not exist yet")
+    left = [p.name for p in out.iterdir() if p.suffix != ".tmp"] if out.exists() else []
+    if left:
+        raise ValueError(
+            f"--out {out} is not empty (it holds {left[0]}); choose another folder, or add --resume to go on"
+        )
+
+
+class Run:
+    """The files of one run."""
+
+    def __init__(self, out: Path):
+        self.out = out
+        self.config_file, self.metrics_file = out / "config.json", out / "metrics.jsonl"
+        self.checkpoint_file = out / "checkpoint.pt"
+
+    def create(self, config: Config, data: str) -> None:
+        """Make the folder and write config.json.  Raises ValueError if the folder is not empty."""
+        check_new(self.out)
+        self.out.mkdir(parents=True, exist_ok=True)
+        write_json(self.config_file, {"data": data, **to_dict(config)})
+
+    def config(self) -> tuple[Config, str]:
+        """The saved config and data.  Raises ValueError if there is none, or if this version does not know it."""
+        if not self.config_file.exists():
+            raise ValueError(
+                f"nothing to resume in {self.out}: it holds no config.json; start the run without --resume"
+            )
+        try:
+            saved = json.loads(self.config_file.read_text())
+            data = saved.pop("data")
+            return from_dict(Config, saved), data
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{self.config_file} is not a config of this version: {error}") from None
+
+    def check_same(self, config: Config, data: str) -> None:
+        """Raise ValueError unless the folder holds a run of exactly this config and data."""
+        saved, saved_data = self.config()
+        lines = differences(saved, config)
+        if saved_data != data:
+            lines.append(f"data: {saved_data} saved, {data} given")
+        if lines:
+            shown = "; ".join(lines[:4]) + (f"; and {len(lines) - 4} more" if len(lines) > 4 else "")
+            raise ValueError(
+                f"{self.out} holds a run of another config ({shown}); resume with the options it was started with"
+            )
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the checkpoint.  Raises RunStopped if the disk is full or refuses."""
+        try:
+            write_atomically(self.checkpoint_file, lambda file: torch.save(state, file))
+        except (OSError, RuntimeError) as error:
+            kept = (
+                "the checkpoint before it is intact" if self.checkpoint_file.exists() else "no checkpoint was saved yet"
+            )
+            raise RunStopped(
+                f"cannot write {self.checkpoint_file} at step {state['step']}: {error}; {kept}. "
+                "Free some disk space, then run the same command with --resume"
+            ) from None
+
+    def load(self) -> dict[str, Any] | None:
+        """The last checkpoint, or None if the run was stopped before its first.  No pickled code is executed."""
+        if not self.checkpoint_file.exists():
+            return None
+        try:
+            return torch.load(self.checkpoint_file, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises many types for a file that is not a checkpoint
+            reason = str(error).splitlines()[0][:200]
+            raise ValueError(f"{self.checkpoint_file} is not a checkpoint of minivjepa ({reason})") from None
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Add a line to metrics.jsonl and see it to the disk.  Raises RunStopped if the disk is full."""
+        try:
+            with open(self.metrics_file, "ab") as file:
+                file.write((json.dumps(finite_or_null(row)) + "\n").encode())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise RunStopped(
+                f"cannot write {self.metrics_file}: {error}. Free some disk space, then run the same command with --resume"
+            ) from None
+
+    def history(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl; a last line that was cut off by a kill is left out."""
+        if not self.metrics_file.exists():
+            return []
+        return [json.loads(line) for line in self.metrics_file.read_bytes().split(b"\n")[:-1]]
+
+    def rewind(self, step: int) -> list[dict[str, Any]]:
+        """Drop the rows after `step`, which will be written again, and return the rows that stay."""
+        rows = [row for row in self.history() if row["step"] <= step]
+        write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
+        return rows

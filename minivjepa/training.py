@@ -1,0 +1,166 @@
+"""Training that survives: the loop, its checkpoints that resume bit for bit, and several processes.
+
+Read in lesson 8.  The loop itself is Trainer.train_step and Trainer.fit; all else is bookkeeping.
+"""
+
+import contextlib
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from minivjepa.config import Config
+from minivjepa.devices import deferred_interrupt
+from minivjepa.monitor import ClipSource, Monitor
+from minivjepa.recipe import build_model, parameter_groups, random_directions, sample_masks, schedule
+from minivjepa.runs import Run, RunStopped
+from minivjepa.vjepa import VJEPA
+
+Progress = Callable[[int, dict[str, Any] | None], None]  # called with (steps done, a row of metrics or None)
+
+
+class Trainer:
+    """One run in one folder, in one process or in each process of torchrun.
+
+    Raises RunStopped for a loss that is not finite or a disk that is full; KeyboardInterrupt after Ctrl-C,
+    with everything saved.
+    """
+
+    def __init__(self, config: Config, source: ClipSource, run: Run, device: torch.device):
+        self.config, self.source, self.run, self.device = config, source, run, device
+        self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        if config.batch % self.world:
+            raise ValueError(f"batch {config.batch} is not divisible by {self.world} processes; choose a multiple")
+        self.model = build_model(config).to(device)
+        self.step, self.seconds, self.losses = 0, 0.0, [0.0, 0.0]  # sum and count since the last row
+        state = run.load()
+        if state is not None:
+            self.model.load_state_dict(state["model"])
+        # one fused kernel updates all parameters; its arithmetic does not depend on how they were loaded
+        self.optimiser = torch.optim.AdamW(
+            parameter_groups(self.model, config), lr=config.lr, fused=device.type != "mps"
+        )
+        if state is not None:
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step, self.losses = state["step"], state["losses"]
+        self.parallel: nn.Module = DistributedDataParallel(self.model) if self.world > 1 else self.model
+        self.pending: list[Tensor] = []  # losses still on the device
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """bfloat16 where it was asked for or, with "auto", on a GPU that has it."""
+        native = self.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        enabled = self.config.precision == "bf16" or (self.config.precision == "auto" and native)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+
+    def train_step(self) -> None:
+        """One optimiser step and one EMA update."""
+        share = self.config.batch // self.world
+        index = torch.arange(self.rank * share, (self.rank + 1) * share, device=self.device)
+        lr, decay, momentum = schedule(self.config, self.step)
+        for group in self.optimiser.param_groups:
+            group["lr"], group["weight_decay"] = lr * group["scale"], decay if group["decays"] else 0.0
+        clip, _ = self.source.batch(self.step, index)
+        with self.autocast():
+            masks = sample_masks(self.config, self.step, index)
+            distance, regulariser = self.parallel(clip, masks, random_directions(self.config, self.step, self.device))
+        self.optimiser.zero_grad()
+        (distance + regulariser).backward()
+        if self.config.clip_grad and self.step >= self.config.warmup:
+            for part in (self.model.encoder, self.model.predictor):
+                nn.utils.clip_grad_norm_(part.parameters(), self.config.clip_grad)
+        self.optimiser.step()
+        self.model.update_target(momentum)
+        self.pending.append((distance + regulariser).detach())
+        self.step += 1
+
+    def settle(self) -> None:
+        """Fetch the losses of the last steps and stop at the first that is not a number.  No step waits for it."""
+        if self.pending:
+            losses = torch.stack(self.pending).float()
+            if self.world > 1:
+                dist.all_reduce(losses, op=dist.ReduceOp.SUM)
+                losses /= self.world
+            values = losses.tolist()
+            first = self.step - len(values)
+            self.pending = []
+            for offset, value in enumerate(values):
+                if not math.isfinite(value):
+                    self.stop(f"the loss is {value} at step {first + offset + 1}")
+            self.losses = [self.losses[0] + sum(values), self.losses[1] + len(values)]
+
+    def stop(self, why: str) -> None:
+        """Raise RunStopped, saying which checkpoint is still good."""
+        good = (
+            "the checkpoint before it was kept" if self.run.checkpoint_file.exists() else "no checkpoint was saved yet"
+        )
+        raise RunStopped(f"{why}; {good} in {self.run.out}. Try a lower --lr, or --clip-grad 1, in a new folder")
+
+    def save(self) -> None:
+        """Checkpoint, unless a parameter is no longer finite."""
+        self.settle()
+        if self.rank == 0:
+            if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
+                self.stop(f"a weight is no longer finite after step {self.step}")
+            self.run.save(
+                {
+                    "step": self.step,
+                    "losses": self.losses,
+                    "model": self.model.state_dict(),
+                    "optimiser": self.optimiser.state_dict(),
+                }
+            )
+
+    def log(self, monitor: Monitor | None, seconds: float) -> dict[str, Any] | None:
+        """Write a row of metrics.jsonl (rank 0 only) and return it."""
+        self.settle()
+        total, count = self.losses
+        self.losses = [0.0, 0.0]
+        if monitor is None:
+            return None
+        lr, _, momentum = schedule(self.config, max(0, self.step - 1))
+        fixed = self.config.prevention.momentum
+        row = {
+            "step": self.step,
+            "loss": total / count if count else math.nan,
+            **monitor.measure(self.model),
+            "lr": lr,
+            "momentum": momentum if fixed is None else fixed,
+            "seconds": round(seconds, 2),
+        }
+        self.run.append(row)
+        return row
+
+    def fit(self, progress: Progress) -> VJEPA:
+        """Train to the last step and return the model; `progress` is called after every step."""
+        monitor, spent = None, 0.0
+        if self.rank == 0:
+            rows = self.run.rewind(self.step)
+            spent = rows[-1]["seconds"] if rows else 0.0
+            monitor = Monitor(self.config, self.source, self.device)
+        with deferred_interrupt() as interrupted:
+            start = time.perf_counter()
+            if self.step == 0:
+                progress(0, self.log(monitor, spent))
+            while self.step < self.config.steps:
+                self.train_step()
+                last = self.step == self.config.steps
+                logs = last or self.step % self.config.log_every == 0
+                row = self.log(monitor, spent + time.perf_counter() - start) if logs else None
+                stop = interrupted() if self.world == 1 else logs and self.agree(interrupted())
+                if last or stop or self.step % self.config.checkpoint_every == 0:
+                    self.save()
+                progress(self.step, row)
+                if stop and not last:
+                    raise KeyboardInterrupt
+        return self.model
+
+    def agree(self, stop: bool) -> bool:
+        """Whether any process was asked to stop: all must leave after the same step."""
+        flag = torch.tensor(float(stop), device=self.device)
+        dist.all_reduce(flag, op=dist.ReduceOp.MAX)
+        return bool(flag.item())

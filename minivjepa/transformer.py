@@ -1,0 +1,92 @@
+"""The transformer block that encoder and predictor share, and what it costs.
+
+Built in lesson 3.  A pre-norm ViT block as in V-JEPA's code: LayerNorm eps 1e-6, fused qkv with bias,
+exact GELU, an MLP four times as wide.
+"""
+
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+EPS = 1e-6  # of every LayerNorm, as in the released code
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention: every token looks at every token.  Raises ValueError if heads do not divide D."""
+
+    def __init__(self, dim: int, heads: int):
+        super().__init__()
+        if heads < 1 or dim % heads:
+            raise ValueError(f"width {dim} is not divisible by {heads} heads; choose a multiple of {heads}")
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, n, D] -> [B, n, D]."""
+        q, k, v = rearrange(self.qkv(x), "B n (qkv head d) -> qkv B head n d", qkv=3, head=self.heads)
+        mixed = F.scaled_dot_product_attention(q, k, v)  # softmax(q k^T / sqrt d) v, per head
+        return self.proj(rearrange(mixed, "B head n d -> B n (head d)"))
+
+
+class MLP(nn.Module):
+    """Two linear layers with a GELU between them, applied to each token alone."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.fc1 = nn.Linear(dim, 4 * dim)
+        self.fc2 = nn.Linear(4 * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, n, D] -> [B, n, D]."""
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x))."""
+
+    def __init__(self, dim: int, heads: int):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=EPS)
+        self.attention = Attention(dim, heads)
+        self.norm2 = nn.LayerNorm(dim, eps=EPS)
+        self.mlp = MLP(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, n, D] -> [B, n, D]."""
+        x = x + self.attention(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+def init_linear(module: nn.Module, scheme: str) -> None:
+    """Set every Linear inside `module`: biases 0, weights by `scheme`.
+
+    "xavier": uniform, scaled to keep variances.  "official": normal with std .02, as released; at widths
+    of 64 to 192 that is far too small, and features shrink before they can differ.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            if scheme == "xavier":
+                nn.init.xavier_uniform_(layer.weight)
+            elif scheme == "official":
+                nn.init.trunc_normal_(layer.weight, std=0.02)
+            else:
+                raise ValueError(f"unknown initialisation {scheme!r}; choose xavier or official")
+            nn.init.zeros_(layer.bias)
+
+
+def linear_flops(n: int, inputs: int, outputs: int) -> int:
+    """FLOPs of a linear layer on n tokens: one multiplication and one addition per weight and token."""
+    return 2 * n * inputs * outputs
+
+
+def block_flops(n: int, dim: int) -> dict[str, int]:
+    """FLOPs of one Block's forward pass on n tokens of width D, by part; softmax and norms are not counted.
+
+    Projections 8 n D^2, MLP 16 n D^2, attention 4 n^2 D: attention passes the MLP at n = 4 D.
+    """
+    return {
+        "projections": linear_flops(n, dim, 3 * dim) + linear_flops(n, dim, dim),
+        "mlp": linear_flops(n, dim, 4 * dim) + linear_flops(n, 4 * dim, dim),
+        "attention": 4 * n * n * dim,  # q k^T and the weighted sum of v
+    }

@@ -1,0 +1,124 @@
+"""V-JEPA wired together, with the switches of collapse prevention.
+
+Built in lesson 5.  Equation 1 of V-JEPA (arXiv 2404.08471):
+minimise | P(E(x), positions of y) - stop_gradient(E_ema(y)) |_1 over E and P.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from minivjepa.ema import ema_update, target_copy
+from minivjepa.encoder import Encoder
+from minivjepa.masking import Pair
+from minivjepa.objective import latent_distance, normalise_targets, sigreg, vicreg_terms
+from minivjepa.predictor import Predictor
+from minivjepa.tubelets import gather_tokens
+
+
+@dataclass(frozen=True)
+class CollapsePrevention:
+    """Everything that stands between V-JEPA and collapse.  An arm of an ablation is one value of this class."""
+
+    target: str = "ema"
+    """Who makes the targets: ema (a copy that follows the online encoder) or online (that encoder itself)."""
+    stop_gradient: bool = True
+    """Detach the targets.  An EMA copy that is not detached also goes to the optimiser."""
+    momentum: float | None = None
+    """A constant EMA momentum in place of the run's schedule; 1 freezes the copy, 0 is no EMA."""
+    normalise: bool = True
+    """LayerNorm the targets over features, without affine."""
+    regulariser: str = "none"
+    """A term on un-normalised whole-clip tokens: none, vicreg or sigreg."""
+    weights: tuple[float, float] = (1.0, 0.04)
+    """Of the regulariser's terms: variance and covariance for vicreg, lambda and 0 for sigreg."""
+
+    def __post_init__(self) -> None:
+        for name, known in {"target": ("ema", "online"), "regulariser": ("none", "vicreg", "sigreg")}.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(known)}")
+
+
+ARMS: dict[str, CollapsePrevention] = {
+    "vjepa": CollapsePrevention(),
+    "frozen": CollapsePrevention(momentum=1.0),
+    "no-ema": CollapsePrevention(target="online"),
+    "no-stopgrad": CollapsePrevention(stop_gradient=False),
+    "neither": CollapsePrevention(target="online", stop_gradient=False),
+    "vicreg": CollapsePrevention(target="online", stop_gradient=False, regulariser="vicreg"),
+    "sigreg": CollapsePrevention(target="online", stop_gradient=False, regulariser="sigreg", weights=(0.1, 0.0)),
+}
+
+
+class VJEPA(nn.Module):
+    """Online encoder, predictor and (for most arms) target encoder.  Raises ValueError from its parts."""
+
+    def __init__(self, encoder: Encoder, predictor: Predictor, prevention: CollapsePrevention, loss: str = "l1"):
+        super().__init__()
+        self.encoder, self.predictor, self.prevention, self.loss = encoder, predictor, prevention, loss
+        self.target_encoder = (
+            target_copy(encoder, trainable=not prevention.stop_gradient) if prevention.target == "ema" else None
+        )
+
+    def targets(self, clip: Tensor) -> Tensor:
+        """clip [B, C, T, H, W] -> what the predictor should say, [B, N, D], before normalisation."""
+        teacher = self.encoder if self.target_encoder is None else self.target_encoder
+        detach = self.prevention.stop_gradient
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not detach):  # <- this line is the stop-gradient
+            return teacher(clip)
+
+    def predict(self, clip: Tensor, masks: Sequence[Pair]) -> list[Tensor]:
+        """One prediction [B, M, D] for every (context, target) pair; the encoder sees the context only."""
+        return [
+            self.predictor(self.encoder(clip, context), context, target, group)
+            for group, (context, target) in enumerate(masks)
+        ]
+
+    def normalised(self, h: Tensor) -> Tensor:
+        """Targets as the loss sees them, [B, N, D] -> [B, N, D]."""
+        return normalise_targets(h) if self.prevention.normalise else h
+
+    def forward(self, clip: Tensor, masks: Sequence[Pair], directions: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The prediction loss and the weighted regulariser (0 for most arms); train on their sum.
+
+        clip [B, C, T, H, W]; masks: one (context ids [B, K], target ids [B, M]) pair per group;
+        directions [D, A]: this step's random unit columns, for sigreg only.
+        """
+        h = self.targets(clip)  # one pass a clip, whatever the number of mask groups
+        wanted = self.normalised(h)
+        distance = latent_distance(
+            self.predict(clip, masks), [gather_tokens(wanted, target) for _, target in masks], self.loss
+        )
+        return distance, self.regulariser(h, directions)
+
+    def regulariser(self, h: Tensor, directions: Tensor | None) -> Tensor:
+        """The arm's term on un-normalised whole-clip tokens h [B, N, D], across clips at fixed positions."""
+        first, second = self.prevention.weights
+        if self.prevention.regulariser == "vicreg":
+            variance, covariance = vicreg_terms(h)
+            return first * variance + second * covariance
+        if self.prevention.regulariser == "sigreg":
+            if directions is None:
+                raise ValueError("sigreg needs random directions [D, A] with unit columns, given None")
+            return first * sigreg(h.transpose(0, 1), directions)
+        return h.new_zeros(())
+
+    def update_target(self, momentum: float) -> None:
+        """EMA after the optimiser's step; nothing to do where the online encoder is its own target."""
+        if self.target_encoder is not None:
+            fixed = self.prevention.momentum
+            ema_update(self.target_encoder, self.encoder, momentum if fixed is None else fixed)
+
+    def step_flops(self, sizes: Sequence[tuple[int, int]]) -> dict[str, int]:
+        """FLOPs of one clip's training step for mask groups of sizes (K, M), by component.
+
+        Forward of the target encoder on all tokens; forward and backward (three times the forward) of
+        encoder and predictor.  Softmax, norms and the optimiser are not counted.
+        """
+        return {
+            "target encoder": self.encoder.flops(self.encoder.grid.tokens),
+            "context encoder": 3 * sum(self.encoder.flops(k) for k, _ in sizes),
+            "predictor": 3 * sum(self.predictor.flops(k, m) for k, m in sizes),
+        }
