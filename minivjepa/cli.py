@@ -3,23 +3,19 @@
 Exit codes: 0 done, 1 doctor found a failure, 2 bad input (one clear message), 130 Ctrl-C.
 """
 
-import argparse
-import contextlib
-import io
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn
 
 import torch
 import tyro
 from tqdm import tqdm
 
 from minivjepa import __version__
-from minivjepa.ablation import collect, open_folder, plan_jobs, run_jobs, train_command
+from minivjepa.ablation import collect, open_folder, plan_jobs, train_command
 from minivjepa.config import PRESETS, Config
 from minivjepa.data.digits import DigitClips
 from minivjepa.data.video import VideoClips
@@ -27,15 +23,16 @@ from minivjepa.devices import meet, pick_device, process_group
 from minivjepa.doctor import diagnose
 from minivjepa.evaluation import METRICS, judge, judge_untrained
 from minivjepa.figures import require_matplotlib
+from minivjepa.jobs import run_jobs
 from minivjepa.monitor import ClipSource
+from minivjepa.options import fail, numbers, parse, plain_errors, with_preset
 from minivjepa.protocol import BUDGETS, CHANCE, FULL
 from minivjepa.recipe import build_model
-from minivjepa.runs import Run, check_new, finite_or_null, write_json, write_text
+from minivjepa.runs import Run, check_new, finite_or_null, row_in_words, write_json, write_text
 from minivjepa.training import Trainer
-from minivjepa.vjepa import ARMS
+from minivjepa.vjepa import ARMS, CollapsePrevention
 
-A = TypeVar("A")
-WithPreset = TypeVar("WithPreset", "TrainOptions", "AblateOptions")  # commands with presets
+DEFAULT_ARMS = "vjepa,frozen,no-ema,no-stopgrad,neither"
 USAGE = """usage: minivjepa COMMAND [options]
 
   train    train one model; leaves config.json, metrics.jsonl and checkpoint.pt in a folder
@@ -44,67 +41,6 @@ USAGE = """usage: minivjepa COMMAND [options]
   doctor   check that this machine can run the course
 
 `minivjepa COMMAND --help` shows the options of a command, with units and defaults."""
-
-
-def fail(message: str) -> NoReturn:
-    """Say what is wrong on stderr and exit with 2."""
-    sys.stderr.write(f"minivjepa: {message}\n")
-    raise SystemExit(2)
-
-
-def with_preset(argv: list[str], command: str, make: Callable[[Config, str, str], WithPreset]) -> WithPreset:
-    """Parse options whose defaults depend on --preset and --arm: those two are read first.
-
-    make(config, preset, arm) gives the defaults of all options.
-    """
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    first.add_argument("--preset", default="cpu")
-    first.add_argument("--arm", default="vjepa")
-    try:
-        known, _ = first.parse_known_args(argv)
-    except argparse.ArgumentError as error:
-        fail(str(error))
-    if known.preset not in PRESETS:
-        fail(f"unknown preset {known.preset!r}; choose from {', '.join(PRESETS)}")
-    if known.arm not in ARMS:
-        fail(f"unknown arm {known.arm!r}; choose from {', '.join(ARMS)}")
-    config = replace(PRESETS[known.preset], prevention=ARMS[known.arm])
-    defaults = make(config, known.preset, known.arm)
-    return parse(type(defaults), argv, command, replace(defaults, out=tyro.MISSING))
-
-
-def parse(kind: type[A], argv: list[str], command: str, defaults: A | None = None) -> A:
-    """Parse options into a dataclass; bad ones end the program with 2 and at most 12 lines."""
-    said = io.StringIO()
-    default: dict[str, Any] = {} if defaults is None else {"default": defaults}
-    try:
-        with contextlib.redirect_stderr(said):
-            return tyro.cli(
-                kind, args=argv, prog=f"minivjepa {command}", config=(tyro.conf.FlagCreatePairsOff,), **default
-            )
-    except ValueError as error:
-        fail(str(error))
-    finally:
-        lines = said.getvalue().splitlines()
-        shown = lines if len(lines) <= 12 else [*lines[:10], *lines[-2:]]
-        sys.stderr.write("".join(line + "\n" for line in shown))
-
-
-@contextlib.contextmanager
-def plain_errors() -> Iterator[None]:
-    """ValueError is how this package says what was given, what was expected and what to do: print just that."""
-    try:
-        yield
-    except ValueError as error:
-        fail(str(error))
-
-
-def numbers(text: str) -> list[int]:
-    """Comma-separated whole numbers.  Raises ValueError for anything else."""
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise ValueError(f"--seeds {text!r} is not a list of whole numbers; write for example --seeds 0,1,2") from None
 
 
 def open_data(data: str, config: Config, device: torch.device) -> ClipSource:
@@ -126,8 +62,7 @@ class TrainOptions:
     """Folder of the run; new or empty, unless --resume is given."""
     preset: str = "cpu"
     """Where the defaults below come from: tiny (seconds), cpu (minutes), cuda (a GPU), vitl (the paper's geometry)."""
-    arm: str = "vjepa"
-    """Named switches of collapse prevention: vjepa, frozen, no-ema, no-stopgrad, neither, vicreg, sigreg."""
+    arm: Annotated[str, tyro.conf.arg(help=f"Named switches of collapse prevention: {', '.join(ARMS)}.")] = "vjepa"
     data: str = "digits"
     """digits (moving handwriting), or the path of a video file or of a folder of them."""
     device: str = "auto"
@@ -141,7 +76,9 @@ class TrainOptions:
 
 def train(argv: list[str]) -> int:
     """The train command."""
-    options = with_preset(argv, "train", lambda config, preset, arm: TrainOptions(Path(), preset, arm, config=config))
+    options = with_preset(
+        argv, "train", lambda config, preset, arm: TrainOptions(tyro.MISSING, preset, arm, config=config)
+    )
     config, run = options.config, Run(options.out)
     if options.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -160,7 +97,7 @@ def train(argv: list[str]) -> int:
                 def show(step: int, row: dict[str, Any] | None) -> None:
                     bar.update(step - bar.n)
                     if row is not None:
-                        bar.set_postfix_str(f"loss {row['loss']:.3f}, feature std {row['feature_std']:.4f}")
+                        bar.set_postfix_str(row_in_words(row))
 
                 trainer.fit(show)
     if first:
@@ -179,8 +116,7 @@ class AblateOptions:
 
     out: Path
     """Folder of the ablation; new or empty, unless --resume is given."""
-    arms: str = "vjepa,frozen,no-ema,no-stopgrad,neither"
-    """Arms, separated by commas; also there: vicreg, sigreg."""
+    arms: Annotated[str, tyro.conf.arg(help=f"Arms, separated by commas, from: {', '.join(ARMS)}.")] = DEFAULT_ARMS
     seeds: str = "0"
     """Seeds, separated by commas."""
     preset: str = "cpu"
@@ -199,13 +135,15 @@ class AblateOptions:
 def ablate(argv: list[str]) -> int:
     """The ablate command."""
     options = with_preset(
-        argv, "ablate", lambda config, preset, arm: AblateOptions(Path(), preset=preset, config=config)
+        argv, "ablate", lambda config, preset, arm: AblateOptions(tyro.MISSING, preset=preset, config=config)
     )
     with plain_errors():
         require_matplotlib()
         if options.jobs < 1:
             raise ValueError(f"--jobs is {options.jobs}, expected 1 or more")
         device, config = pick_device(options.device), options.config
+        if config.prevention != CollapsePrevention() or config.seed != PRESETS[options.preset].seed:
+            raise ValueError("--prevention.* and --seed are what an ablation varies; use --arms and --seeds")
         jobs = plan_jobs(options.arms.split(","), numbers(options.seeds), config, options.out)
         open_folder(options.out, config, options.preset, options.resume)
         if options.plan:

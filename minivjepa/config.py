@@ -62,7 +62,7 @@ class Config:
     """Weight decay at the end of its cosine."""
     clip_grad: float = 0.0
     """Largest gradient norm, of encoder and predictor separately, after the warm-up; 0 = no clipping."""
-    momentum: float = 0.98
+    momentum: float = 0.996
     """EMA momentum at the first step."""
     final_momentum: float = 1.0
     """EMA momentum at the end of its linear ramp."""

@@ -90,7 +90,7 @@ class Run:
         """The saved config and data.  Raises ValueError if there is none, or if this version does not know it."""
         if not self.config_file.exists():
             raise ValueError(
-                f"nothing to resume in {self.out}: it holds no config.json; start the run without --resume"
+                f"nothing to resume in {self.out}: it holds no config.json; give the folder of a run, or start one without --resume"
             )
         try:
             saved = json.loads(self.config_file.read_text())
@@ -157,3 +157,9 @@ class Run:
         rows = [row for row in self.history() if row["step"] <= step]
         write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
         return rows
+
+
+def row_in_words(row: dict[str, Any]) -> str:
+    """What a progress bar shows of a row of metrics; at step 0 there is no loss yet."""
+    std = f"feature std {row['feature_std']:.4f}"
+    return std if not row["step"] else f"loss {row['loss']:.3f}, {std}"

@@ -37,7 +37,7 @@ def collapse_curves(results: Results) -> Picture:
     """Loss, feature std, and what the frozen features know about motion, for every arm."""
     figure = Figure(figsize=(13, 4), layout="constrained")
     loss, std, bars = figure.subplots(1, 3)
-    _curves(loss, results, "loss", "The loss: lowest where it collapsed")
+    _curves(loss, results, "loss", "Training loss: is lower better?")
     _curves(std, results, "feature_std", "Feature std across clips: 0 = collapse")
     loss.legend(fontsize=8)
     values = final_values(results, "linear_direction")

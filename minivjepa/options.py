@@ -1,0 +1,77 @@
+"""Reading command lines: strict, with one clear message for everything that is wrong."""
+
+import argparse
+import contextlib
+import dataclasses
+import io
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn, TypeVar
+
+import tyro
+
+from minivjepa.config import PRESETS, Config
+from minivjepa.vjepa import ARMS
+
+A = TypeVar("A")
+
+
+def fail(message: str) -> NoReturn:
+    """Say what is wrong on stderr and exit with 2."""
+    sys.stderr.write(f"minivjepa: {message}\n")
+    raise SystemExit(2)
+
+
+def with_preset(argv: list[str], command: str, make: Callable[[Config, str, str], A]) -> A:
+    """Parse options whose defaults depend on --preset and --arm: those two are read first.
+
+    make(config, preset, arm) gives the defaults of all options.
+    """
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    first.add_argument("--preset", default="cpu")
+    first.add_argument("--arm", default="vjepa")
+    try:
+        known, _ = first.parse_known_args(argv)
+    except argparse.ArgumentError as error:
+        fail(str(error))
+    if known.preset not in PRESETS:
+        fail(f"unknown preset {known.preset!r}; choose from {', '.join(PRESETS)}")
+    if known.arm not in ARMS:
+        fail(f"unknown arm {known.arm!r}; choose from {', '.join(ARMS)}")
+    config = dataclasses.replace(PRESETS[known.preset], prevention=ARMS[known.arm])
+    defaults = make(config, known.preset, known.arm)
+    return parse(type(defaults), argv, command, defaults)
+
+
+def parse(kind: type[A], argv: list[str], command: str, defaults: A | None = None) -> A:
+    """Parse options into a dataclass; bad ones end the program with 2 and at most 12 lines."""
+    said = io.StringIO()
+    default: dict[str, Any] = {} if defaults is None else {"default": defaults}
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(
+                kind, args=argv, prog=f"minivjepa {command}", config=(tyro.conf.FlagCreatePairsOff,), **default
+            )
+    except ValueError as error:
+        fail(str(error))
+    finally:
+        lines = said.getvalue().splitlines()
+        shown = lines if len(lines) <= 12 else [*lines[:10], *lines[-2:]]
+        sys.stderr.write("".join(line + "\n" for line in shown))
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """ValueError is how this package says what was given, what was expected and what to do: print just that."""
+    try:
+        yield
+    except ValueError as error:
+        fail(str(error))
+
+
+def numbers(text: str) -> list[int]:
+    """Comma-separated whole numbers.  Raises ValueError for anything else."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--seeds {text!r} is not a list of whole numbers; write for example --seeds 0,1,2") from None

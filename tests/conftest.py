@@ -1,0 +1,29 @@
+"""Shared by all tests: one small geometry, one thread, no network."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from minivjepa.config import PRESETS, Config
+from minivjepa.tubelets import Grid
+
+torch.set_num_threads(1)
+
+GRID = Grid(4, 16, 24, 2, 8)  # t, h, w = 2, 2, 3: no two axes alike, so a transposed grid shows
+
+
+@pytest.fixture
+def grid() -> Grid:
+    return GRID
+
+
+@pytest.fixture
+def tiny() -> Config:
+    return PRESETS["tiny"]
+
+
+@pytest.fixture
+def short(tiny: Config) -> Config:
+    """A run of seconds that still logs and saves several times."""
+    return dataclasses.replace(tiny, steps=12, log_every=4, checkpoint_every=3, monitor_clips=16)

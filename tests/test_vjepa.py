@@ -1,0 +1,212 @@
+import dataclasses
+import inspect
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from minivjepa.config import Config
+from minivjepa.data.digits import DigitClips
+from minivjepa.predictor import Predictor
+from minivjepa.recipe import build_model, parameter_groups, random_directions, sample_masks, schedule
+from minivjepa.tubelets import Grid, patchify, unpatchify
+from minivjepa.vjepa import ARMS, VJEPA, CollapsePrevention
+
+TUBE = ("tube:0.5",)
+
+
+def arm(config: Config, name: str, **changes: object) -> Config:
+    return dataclasses.replace(config, prevention=ARMS[name], **changes)
+
+
+def one_step(model: VJEPA, config: Config, step: int = 0) -> torch.Tensor:
+    """Loss of one step, gradients left in place."""
+    index = torch.arange(config.batch)
+    clip, _ = DigitClips(config.grid, seed=config.seed).batch(step, index)
+    model.zero_grad()
+    distance, regulariser = model(
+        clip, sample_masks(config, step, index), random_directions(config, step, torch.device("cpu"))
+    )
+    (distance + regulariser).backward()
+    return distance
+
+
+def train(config: Config, steps: int) -> tuple[VJEPA, list[float]]:
+    """A few steps of the recipe, without files."""
+    model, losses = build_model(config), []
+    optimiser = torch.optim.AdamW(parameter_groups(model, config), lr=config.lr)
+    for step in range(steps):
+        losses.append(one_step(model, config, step).item())
+        optimiser.step()
+        model.update_target(schedule(config, step)[2])
+    return model, losses
+
+
+def test_hidden_pixels_cannot_change_context_vectors(tiny: Config) -> None:
+    """Catches: embedding or attending before hiding, the leak that makes the task trivial. Bit for bit."""
+    config = dataclasses.replace(tiny, masks=TUBE)
+    model = build_model(config)
+    clip = torch.randn(4, 3, 4, 16, 16)
+    [(context, target)] = sample_masks(config, 0, torch.arange(4))
+    tubelets = patchify(clip, config.grid)
+    tubelets.scatter_(1, target[..., None].expand(-1, -1, tubelets.shape[-1]), 1e6)
+    poisoned = unpatchify(tubelets, config.grid)
+    assert torch.equal(model.encoder(clip, context), model.encoder(poisoned, context))
+    assert torch.equal(model.predict(clip, [(context, target)])[0], model.predict(poisoned, [(context, target)])[0])
+    assert not torch.equal(model.targets(clip), model.targets(poisoned))
+
+
+def test_context_vectors_see_every_visible_tubelet(tiny: Config) -> None:
+    """Catches: attention that does not mix tokens, with which the leak test would pass for nothing."""
+    model, ids = build_model(tiny), torch.tensor([[0, 2, 5]])
+    clip = torch.randn(1, 3, 4, 16, 16)
+    tubelets = patchify(clip, tiny.grid)
+    tubelets[0, 5] += 1
+    changed = model.encoder(unpatchify(tubelets, tiny.grid), ids) - model.encoder(clip, ids)
+    assert (changed.abs().amax(dim=2) > 0).all()
+
+
+def test_the_predictor_takes_no_clip() -> None:
+    """Catches: a predictor that is handed pixels."""
+    assert list(inspect.signature(Predictor.forward).parameters) == ["self", "context", "context_ids", "target_ids", "group"]
+
+
+def test_predictions_do_not_depend_on_the_order_of_context_tokens() -> None:
+    """Catches: positions added by place in the list instead of by id."""
+    grid = Grid(4, 16, 24, 2, 8)
+    predictor = Predictor(grid, 16, 12, 2, 2).double()
+    context, ids = torch.randn(1, 5, 16, dtype=torch.float64), torch.tensor([[0, 3, 4, 7, 9]])
+    target = torch.tensor([[1, 2, 11]])
+    order = torch.tensor([4, 2, 0, 1, 3])
+    torch.testing.assert_close(
+        predictor(context[:, order], ids[:, order], target), predictor(context, ids, target), rtol=1e-10, atol=1e-12
+    )
+    assert not torch.allclose(predictor(context[:, order], ids, target), predictor(context, ids, target))
+
+
+def test_predictions_follow_the_order_of_target_ids() -> None:
+    """Catches: predictions returned for the context tokens, or in sorted order."""
+    predictor = Predictor(Grid(4, 16, 24, 2, 8), 16, 12, 2, 2).double()
+    context, ids = torch.randn(1, 5, 16, dtype=torch.float64), torch.tensor([[0, 3, 4, 7, 9]])
+    forward = predictor(context, ids, torch.tensor([[1, 2, 11]]))
+    assert forward.shape == (1, 3, 16)
+    torch.testing.assert_close(forward.flip(1), predictor(context, ids, torch.tensor([[11, 2, 1]])), rtol=1e-10, atol=1e-12)
+
+
+def test_each_mask_group_has_its_own_mask_token(tiny: Config) -> None:
+    """Catches: one token shared by all groups."""
+    config = dataclasses.replace(tiny, masks=("tube:0.5", "future"))
+    model = build_model(config)
+    assert model.predictor.mask_tokens.shape == (2, config.predictor_dim)
+    one_step(model, config)
+    assert (model.predictor.mask_tokens.grad.abs().sum(dim=1) > 0).all()
+
+
+@pytest.mark.parametrize("name", ["vjepa", "frozen"])
+def test_gradients_reach_online_and_predictor_and_never_the_target(tiny: Config, name: str) -> None:
+    """Catches: a missing stop-gradient, or a detach in the wrong place that starves the encoder."""
+    config = arm(tiny, name)
+    model = build_model(config)
+    for step in range(3):
+        one_step(model, config, step)
+        for part in (model.encoder, model.predictor):
+            for label, parameter in part.named_parameters():
+                assert parameter.grad is not None, label
+                assert parameter.grad.abs().sum() > 0 or label.endswith("mask_tokens"), label
+        assert all(p.grad is None for p in model.target_encoder.parameters())
+
+
+def test_targets_carry_gradient_only_without_stop_gradient(tiny: Config) -> None:
+    """Catches: arms that differ in name only."""
+    clip = torch.randn(2, 3, 4, 16, 16)
+    for name, prevention in ARMS.items():
+        model = build_model(arm(tiny, name))
+        assert model.targets(clip).requires_grad is not prevention.stop_gradient, name
+
+
+def test_no_stopgrad_trains_its_target_encoder_and_the_others_have_none(tiny: Config) -> None:
+    """Catches: a target that is left out of the optimiser, or one that exists where the online encoder is the target."""
+    model = build_model(arm(tiny, "no-stopgrad"))
+    one_step(model, arm(tiny, "no-stopgrad"))
+    assert all(p.grad is not None for p in model.target_encoder.parameters())
+    trained = {id(p) for group in parameter_groups(model, tiny) for p in group["params"]}
+    assert trained == {id(p) for p in model.parameters()}
+    for name in ("no-ema", "neither", "vicreg", "sigreg"):
+        assert build_model(arm(tiny, name)).target_encoder is None
+
+
+def test_frozen_target_never_moves_and_vjepas_does(tiny: Config) -> None:
+    """Catches: a frozen arm that follows its schedule after all."""
+    before = build_model(tiny)
+    for name, moves in {"frozen": False, "vjepa": True}.items():
+        model, _ = train(arm(tiny, name), 3)
+        pairs = zip(before.encoder.parameters(), model.target_encoder.parameters())
+        assert any(not torch.equal(a, b) for a, b in pairs) is moves, name
+
+
+@pytest.mark.parametrize(("momentum", "name"), [(1.0, "frozen"), (0.0, "no-ema")])
+def test_constant_momentum_one_is_frozen_and_zero_is_no_ema_bit_for_bit(
+    tiny: Config, momentum: float, name: str
+) -> None:
+    """Catches: an EMA that runs before the optimiser, or rounds at its ends."""
+    by_momentum = dataclasses.replace(tiny, prevention=CollapsePrevention(momentum=momentum))
+    model, losses = train(by_momentum, 6)
+    other, other_losses = train(arm(tiny, name), 6)
+    assert losses == other_losses
+    for a, b in zip(model.encoder.parameters(), other.encoder.parameters()):
+        assert torch.equal(a, b)
+
+
+def test_the_detach_is_what_separates_no_ema_from_neither(tiny: Config) -> None:
+    """Catches: a stop-gradient that changes nothing: same first loss, other gradients."""
+    grads = []
+    for name in ("no-ema", "neither"):
+        model = build_model(arm(tiny, name))
+        loss = one_step(model, arm(tiny, name))
+        grads.append((float(loss.detach()), model.encoder.embed.project.weight.grad.clone()))
+    assert grads[0][0] == grads[1][0]
+    assert not torch.allclose(grads[0][1], grads[1][1])
+
+
+@pytest.mark.parametrize("name", ["vicreg", "sigreg"])
+def test_regularisers_push_on_the_encoder(tiny: Config, name: str) -> None:
+    """Catches: a term that is computed and not added, or computed on normalised features."""
+    config = arm(tiny, name)
+    model = build_model(config)
+    clip, _ = DigitClips(tiny.grid).batch(0, torch.arange(8))
+    h = model.targets(clip)
+    directions = random_directions(config, 0, torch.device("cpu"))
+    term = model.regulariser(h, directions)
+    assert term > 0
+    assert model.regulariser(h * 0.01, directions) > term
+    term.backward()
+    assert model.encoder.embed.project.weight.grad.abs().sum() > 0
+
+
+def test_sigreg_without_directions_is_refused(tiny: Config) -> None:
+    """Catches: a None that dies deep inside a matmul."""
+    model = build_model(arm(tiny, "sigreg"))
+    with pytest.raises(ValueError, match="sigreg needs random directions"):
+        model.regulariser(torch.zeros(2, 8, 24), None)
+
+
+def test_unknown_switches_are_refused() -> None:
+    """Catches: a misspelt switch that silently keeps the default."""
+    with pytest.raises(ValueError, match="unknown target 'emma'; choose from ema, online"):
+        CollapsePrevention(target="emma")
+    with pytest.raises(ValueError, match="unknown regulariser"):
+        CollapsePrevention(regulariser="sig")
+
+
+def test_step_flops_count_one_target_forward_and_three_times_the_rest(tiny: Config) -> None:
+    """Catches: a component left out. Torch counts a training step a little lower: pixels need no gradient."""
+    config = dataclasses.replace(tiny, masks=("tube:0.5", "future"), batch=1)
+    model = build_model(config)
+    sizes = [(c.shape[1], t.shape[1]) for c, t in sample_masks(config, 0, torch.arange(1))]
+    parts = model.step_flops(sizes)
+    clip, masks = torch.randn(1, 3, 4, 16, 16), sample_masks(config, 0, torch.arange(1))
+    with FlopCounterMode(display=False) as counted, sdpa_kernel(SDPBackend.MATH):
+        model(clip, masks)[0].backward()
+    pixels = sum(2 * k * config.grid.pixels * config.dim for k, _ in sizes)
+    assert counted.get_total_flops() == sum(parts.values()) - pixels
