@@ -19,7 +19,7 @@ from minivjepa.ablation import collect, open_folder, plan_jobs, train_command
 from minivjepa.config import PRESETS, Config
 from minivjepa.data.digits import DigitClips
 from minivjepa.data.video import VideoClips
-from minivjepa.devices import meet, pick_device, process_group
+from minivjepa.devices import check_processes, meet, pick_device, process_group
 from minivjepa.doctor import diagnose
 from minivjepa.evaluation import METRICS, judge, judge_untrained
 from minivjepa.figures import require_matplotlib
@@ -84,6 +84,7 @@ def train(argv: list[str]) -> int:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
     with plain_errors():
+        check_processes(config.batch)
         source = open_data(options.data, config, pick_device(options.device))
         run.check_same(config, options.data) if options.resume else check_new(options.out)
         with process_group(pick_device(options.device)) as device:
@@ -186,12 +187,11 @@ def probe(argv: list[str]) -> int:
     with plain_errors():
         run = Run(options.run)
         config, _ = run.config()
-        state = run.load()
-        if state is None:
-            raise ValueError(f"{options.run} holds no checkpoint.pt yet; train further with --resume, then probe")
         device = pick_device(options.device)
         model = build_model(config)
-        model.load_state_dict(state["model"])
+        state = run.restore(model)
+        if state is None:
+            raise ValueError(f"{options.run} holds no checkpoint.pt yet; train further with --resume, then probe")
         model.to(device)
         if options.json is not None and not options.json.absolute().parent.is_dir():
             raise ValueError(f"--json {options.json}: the folder {options.json.absolute().parent} does not exist")

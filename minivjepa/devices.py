@@ -47,6 +47,13 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, old)
 
 
+def check_processes(batch: int) -> None:
+    """Raise ValueError if torchrun's processes cannot share a batch equally."""
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if batch % processes:
+        raise ValueError(f"batch {batch} is not divisible by {processes} processes; choose a multiple of {processes}")
+
+
 @contextlib.contextmanager
 def process_group(device: torch.device) -> Iterator[torch.device]:
     """Under torchrun: join the other processes and yield this one's device; otherwise just yield the device."""

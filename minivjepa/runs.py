@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import torch
+from torch import nn
 
 from minivjepa.config import Config, differences, from_dict, to_dict
 
@@ -133,6 +134,23 @@ class Run:
         except Exception as error:  # torch raises many types for a file that is not a checkpoint
             reason = str(error).splitlines()[0][:200]
             raise ValueError(f"{self.checkpoint_file} is not a checkpoint of minivjepa ({reason})") from None
+
+    def restore(self, model: nn.Module) -> dict[str, Any] | None:
+        """Load the last checkpoint into the model and return it; None if there is none.
+
+        Raises ValueError for the checkpoint of another config, naming the first weights that do not fit.
+        """
+        state = self.load()
+        if state is not None:
+            try:
+                model.load_state_dict(state["model"])
+            except (KeyError, RuntimeError) as error:
+                reason = "; ".join(line.strip() for line in str(error).splitlines()[1:3])[:300]
+                raise ValueError(
+                    f"{self.checkpoint_file} holds no model of this config ({reason or error}); "
+                    "give the folder with the config.json that it was trained with"
+                ) from None
+        return state
 
     def append(self, row: dict[str, Any]) -> None:
         """Add a line to metrics.jsonl and see it to the disk.  Raises RunStopped if the disk is full."""

@@ -34,13 +34,9 @@ class Trainer:
     def __init__(self, config: Config, source: ClipSource, run: Run, device: torch.device):
         self.config, self.source, self.run, self.device = config, source, run, device
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-        if config.batch % self.world:
-            raise ValueError(f"batch {config.batch} is not divisible by {self.world} processes; choose a multiple")
         self.model = build_model(config).to(device)
         self.step, self.seconds, self.losses = 0, 0.0, [0.0, 0.0]  # sum and count since the last row
-        state = run.load()
-        if state is not None:
-            self.model.load_state_dict(state["model"])
+        state = run.restore(self.model)
         # one fused kernel updates all parameters; its arithmetic does not depend on how they were loaded
         self.optimiser = torch.optim.AdamW(
             parameter_groups(self.model, config), lr=config.lr, fused=device.type != "mps"
@@ -139,7 +135,7 @@ class Trainer:
         """Train to the last step and return the model; `progress` is called after every step."""
         monitor, spent = None, 0.0
         if self.rank == 0:
-            rows = self.run.rewind(self.step)
+            rows = self.run.rewind(self.step or -1)  # a run that starts anew writes its row of step 0 again
             spent = rows[-1]["seconds"] if rows else 0.0
             monitor = Monitor(self.config, self.source, self.device)
         with deferred_interrupt() as interrupted:

@@ -108,7 +108,9 @@ def test_splits_share_no_handwriting_and_hold_every_digit() -> None:
 
 def test_evaluation_clips_of_different_splits_have_different_factors() -> None:
     """Catches: one data seed for all splits, which would repeat motions between training and test clips."""
-    drawn = [evaluation_clips(GRID, split, torch.device("cpu")).factors(0, torch.arange(9)).position for split in SPLITS]
+    drawn = [
+        evaluation_clips(GRID, split, torch.device("cpu")).factors(0, torch.arange(9)).position for split in SPLITS
+    ]
     assert not torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[1], drawn[2])
 

@@ -135,7 +135,7 @@ def test_sigreg_equals_the_integral_on_a_fine_grid() -> None:
     total = torch.zeros((), dtype=torch.float64)
     for column in directions.T:
         phi = torch.exp(1j * (z @ column)[:, None] * t).mean(dim=0)
-        total += torch.trapezoid((phi - torch.exp(-t**2 / 2)).abs() ** 2 * torch.exp(-t**2 / 2), t)
+        total += torch.trapezoid((phi - torch.exp(-(t**2) / 2)).abs() ** 2 * torch.exp(-(t**2) / 2), t)
     torch.testing.assert_close(sigreg(z, directions), 300 * total / 6, rtol=2e-3, atol=0)
 
 

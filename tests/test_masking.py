@@ -90,9 +90,7 @@ def test_a_mask_depends_on_seed_step_and_sample_only(mask: Mask) -> None:
 @pytest.mark.parametrize(("count", "scale", "hidden"), [(8, 0.15, 0.628), (2, 0.7, 0.812)])
 def test_block_geometry_hides_the_published_share(count: int, scale: float, hidden: float) -> None:
     """Catches: blocks of a wrong size or placed unevenly. Share of a 14 x 14 grid, 300 batches of 24."""
-    shares = [
-        draw_blocks(PAPER, count, scale, 0, step, torch.arange(24), 0).float().mean() for step in range(300)
-    ]
+    shares = [draw_blocks(PAPER, count, scale, 0, step, torch.arange(24), 0).float().mean() for step in range(300)]
     assert abs(torch.stack(shares).mean() - hidden) < 0.01
 
 
@@ -171,7 +169,11 @@ def test_masks_are_named_and_may_carry_a_share() -> None:
     assert parse_mask("future") == FutureMask(0.5)
     assert parse_mask("tube:0.9") == TubeMask(0.9)
     assert parse_mask("long:0.7") == BlockMask(2, 0.7, 0.7)
-    for text, message in {"tub": "unknown mask 'tub'", "tube:x": "no number", "official-long:0.5": "takes no share"}.items():
+    for text, message in {
+        "tub": "unknown mask 'tub'",
+        "tube:x": "no number",
+        "official-long:0.5": "takes no share",
+    }.items():
         with pytest.raises(ValueError, match=message):
             parse_mask(text)
 

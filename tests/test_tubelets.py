@@ -78,7 +78,8 @@ def test_every_position_is_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "name"), [((5, 16, 24), "frames"), ((4, 15, 24), "height"), ((4, 16, 20), "width"), ((0, 16, 24), "frames")]
+    ("sizes", "name"),
+    [((5, 16, 24), "frames"), ((4, 15, 24), "height"), ((4, 16, 20), "width"), ((0, 16, 24), "frames")],
 )
 def test_a_clip_that_tubelets_do_not_divide_is_refused_by_name(sizes: tuple[int, int, int], name: str) -> None:
     """Catches: silent cropping of the last frames or pixels."""

@@ -69,7 +69,13 @@ def test_context_vectors_see_every_visible_tubelet(tiny: Config) -> None:
 
 def test_the_predictor_takes_no_clip() -> None:
     """Catches: a predictor that is handed pixels."""
-    assert list(inspect.signature(Predictor.forward).parameters) == ["self", "context", "context_ids", "target_ids", "group"]
+    assert list(inspect.signature(Predictor.forward).parameters) == [
+        "self",
+        "context",
+        "context_ids",
+        "target_ids",
+        "group",
+    ]
 
 
 def test_predictions_do_not_depend_on_the_order_of_context_tokens() -> None:
@@ -91,7 +97,9 @@ def test_predictions_follow_the_order_of_target_ids() -> None:
     context, ids = torch.randn(1, 5, 16, dtype=torch.float64), torch.tensor([[0, 3, 4, 7, 9]])
     forward = predictor(context, ids, torch.tensor([[1, 2, 11]]))
     assert forward.shape == (1, 3, 16)
-    torch.testing.assert_close(forward.flip(1), predictor(context, ids, torch.tensor([[11, 2, 1]])), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(
+        forward.flip(1), predictor(context, ids, torch.tensor([[11, 2, 1]])), rtol=1e-10, atol=1e-12
+    )
 
 
 def test_each_mask_group_has_its_own_mask_token(tiny: Config) -> None:

@@ -1,0 +1,276 @@
+"""`minivjepa ablate` as people run it: real processes, a real report, kills and all."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from minivjepa import report
+from minivjepa.ablation import flags, plan_jobs, train_command
+from minivjepa.config import PRESETS, to_dict
+from minivjepa.evaluation import METRICS
+from minivjepa.figures.ablation import collapse_curves, spectra
+from minivjepa.report import html, leak_sentence, spread, verdict
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+COMMAND = [sys.executable, "-m", "minivjepa", "ablate", "--preset", "tiny", "--device", "cpu", "--jobs", "2"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A small ablation that was killed once with SIGKILL, then resumed, and what it printed."""
+    out = tmp_path_factory.mktemp("ablation") / "out"
+    command = [*COMMAND, "--arms", "vjepa,neither", "--seeds", "0,3", "--out", str(out)]
+    process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL, start_new_session=True)
+    while not list(out.glob("runs/*/result.json")) and process.poll() is None:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    done = {p: p.stat().st_mtime_ns for p in out.glob("runs/*/result.json")}
+    assert done
+    ended = subprocess.run([*command, "--resume"], env=ENVIRONMENT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    assert all(p.stat().st_mtime_ns == then for p, then in done.items())  # finished runs are not repeated
+    return out, ended.stdout
+
+
+@pytest.fixture
+def results(finished: tuple[Path, str]) -> dict[str, Any]:
+    return json.loads((finished[0] / "results.json").read_text())
+
+
+def test_results_have_the_layout_that_scripts_rely_on(results: dict[str, Any]) -> None:
+    """Catches: a renamed key, a missing seed, a NaN."""
+    assert results["preset"] == "tiny"
+    assert results["complete"] is True
+    assert results["chance"] == {"direction": 0.125, "identity": 0.1}
+    assert {"command", "versions", "device", "probe", "date"} <= set(results)
+    assert set(results["controls"]) == {"raw_pixels", "first_frame", "shuffled_frames", "supervised"}
+    assert [row["seed"] for row in results["untrained"]] == [0, 3]
+    assert set(results["arms"]) == {"vjepa", "neither"}
+    for arm, runs in results["arms"].items():
+        assert [run["seed"] for run in runs] == [0, 3]
+        for run in runs:
+            assert run["seconds"] > 0
+            assert [row["step"] for row in run["history"]] == list(range(0, 61, 10))
+            assert set(METRICS) <= set(run["final"])
+            assert (run["final"]["target"] is None) == (arm == "neither")
+            assert 0 <= run["final"]["linear_direction"] <= 1
+    assert set(METRICS) <= set(results["untrained"][0])
+
+
+def test_seeds_and_arms_differ(results: dict[str, Any]) -> None:
+    """Catches: every run trained with the same config."""
+    losses = {run["final"]["loss"] for runs in results["arms"].values() for run in runs}
+    assert len(losses) == 4
+
+
+class Page(HTMLParser):
+    """Collects what a browser would fetch and what people without pictures would read."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.sources: list[str] = []
+        self.alts: list[str] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.sources += [str(values[name]) for name in ("src", "href") if name in values]
+        if tag == "img":
+            self.alts.append(str(values.get("alt", "")))
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def test_the_report_opens_without_a_network_and_shows_every_row(
+    finished: tuple[Path, str], results: dict[str, Any]
+) -> None:
+    """Catches: a picture or script fetched from elsewhere; a control that is left out of the table."""
+    page = Page((finished[0] / "report.html").read_text())
+    assert page.sources
+    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    assert all(len(alt) > 60 for alt in page.alts)
+    for name in ("untrained", "raw_pixels", "first_frame", "shuffled_frames", "supervised", "chance", "vjepa target"):
+        assert name in page.words
+    for arm in results["arms"]:
+        assert verdict(arm, results) in page.words
+
+
+def test_the_picture_is_a_png(finished: tuple[Path, str]) -> None:
+    """Catches: an empty file."""
+    assert (finished[0] / "collapse.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_command_ends_with_its_verdicts(finished: tuple[Path, str], results: dict[str, Any]) -> None:
+    """Catches: a printed sentence that differs from the report's."""
+    assert all(verdict(arm, results) in finished[1] for arm in results["arms"])
+
+
+def faked(results: dict[str, Any], std: float, direction: float, target_std: float | None = None) -> dict[str, Any]:
+    """The same results with other numbers for vjepa and .2 for untrained encoders."""
+    new = json.loads(json.dumps(results))
+    for run in new["arms"]["vjepa"]:
+        run["final"].update(feature_std=std, linear_direction=direction)
+        run["final"]["target"]["feature_std"] = std if target_std is None else target_std
+    for row in new["untrained"]:
+        row["linear_direction"] = 0.2
+    return new
+
+
+def test_verdicts_follow_the_numbers(results: dict[str, Any]) -> None:
+    """Catches: a sentence that praises vjepa whatever it scored."""
+    assert "learned:" in verdict("vjepa", faked(results, 0.5, 0.7))
+    assert "collapsed:" in verdict("vjepa", faked(results, 0.001, 0.12))
+    assert "learned nothing about motion" in verdict("vjepa", faked(results, 0.5, 0.21))
+    assert "lost what an untrained encoder knows" in verdict("vjepa", faked(results, 0.5, 0.12))
+    assert "its target encoder that collapsed" in verdict("vjepa", faked(results, 0.5, 0.2, 0.004))
+    assert "target encoder" not in verdict("vjepa", faked(results, 0.5, 0.2))
+
+
+def test_a_leak_would_be_said_loudly(results: dict[str, Any]) -> None:
+    """Catches: a leak sentence that cannot fail."""
+    fine, leaky = json.loads(json.dumps(results)), json.loads(json.dumps(results))
+    for name in ("first_frame", "shuffled_frames"):
+        fine["controls"][name]["linear_direction"] = 0.13
+        leaky["controls"][name]["linear_direction"] = 0.3
+    assert "motion is what the probes read" in leak_sentence(fine)
+    assert "LEAK" in leak_sentence(leaky)
+
+
+def test_figures_say_in_words_what_they_show(results: dict[str, Any]) -> None:
+    """Catches: alt text that is fixed while the numbers change."""
+    assert "none" in collapse_curves(faked(results, 0.5, 0.7)).alt
+    assert "vjepa" in collapse_curves(faked(results, 0.001, 0.7)).alt.split("below 0.01: ")[1].split(".")[0]
+    assert "0.70" in collapse_curves(faked(results, 0.5, 0.7)).alt
+    assert "untrained" in spectra(results).alt
+
+
+def test_numbers_are_shown_with_their_range() -> None:
+    """Catches: a mean that hides a bad seed."""
+    assert spread([0.25]) == "0.250"
+    assert spread([0.25, 0.75]) == "0.500<small>0.250 to 0.750</small>"
+    assert spread([None]) == "&ndash;"
+    assert spread([40.0]) == "40.0"
+
+
+def test_an_arm_of_ones_own_is_one_value(tmp_path: Path) -> None:
+    """Catches: arm names repeated in commands or reports. The script is the one CONTRIBUTING shows."""
+    text = Path(__file__).parents[1].joinpath("CONTRIBUTING.md").read_text()
+    script = tmp_path / "mine.py"
+    script.write_text(text.split("```python\n")[1].split("```")[0])
+    out = tmp_path / "out"
+    options = ["--preset", "tiny", "--arms", "mine,vjepa", "--out", str(out), "--jobs", "2", "--device", "cpu"]
+    ended = subprocess.run(
+        [sys.executable, str(script), "ablate", *options], env=ENVIRONMENT, capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    results = json.loads((out / "results.json").read_text())
+    assert list(results["arms"]) == ["vjepa", "mine"] or list(results["arms"]) == ["mine", "vjepa"]
+    assert results["arms"]["mine"][0]["final"]["loss"] != results["arms"]["vjepa"][0]["final"]["loss"]
+    assert "mine" in (out / "report.html").read_text()
+    shown = subprocess.run(
+        [sys.executable, str(script), "ablate", "--help"], env=ENVIRONMENT, capture_output=True, text=True
+    )
+    assert "mine" in shown.stdout
+
+
+def test_ctrl_c_exits_130_and_leaves_a_resumable_ablation(tmp_path: Path) -> None:
+    """Catches: children that go on training, or a traceback for every process."""
+    out = tmp_path / "out"
+    command = [*COMMAND, "--arms", "vjepa", "--steps", "3000", "--out", str(out)]
+    process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    metrics = out / "runs" / "vjepa-0" / "metrics.jsonl"
+    while not (metrics.exists() and metrics.read_text().count("\n") > 2):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert "--resume to go on" in said
+    state = torch.load(out / "runs" / "vjepa-0" / "checkpoint.pt", weights_only=True)
+    assert 0 < state["step"] < 3000
+    assert not (out / "results.json").exists()
+
+
+def test_a_failed_run_is_named_and_the_others_are_kept(tmp_path: Path) -> None:
+    """Catches: one bad arm that takes all results with it, or that is left out in silence."""
+    out = tmp_path / "out"
+    command = [*COMMAND, "--arms", "vjepa,neither", "--lr", "1e30", "--out", str(out)]
+    ended = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+    assert ended.returncode == 2
+    last = ended.stderr.strip().splitlines()[-1]
+    assert "vjepa seed 0 failed: the loss is nan at step" in last
+    assert "add --resume" in last
+    assert "Traceback" not in ended.stderr
+    assert (out / "runs" / "untrained-0" / "result.json").exists()
+    assert not (out / "results.json").exists()
+
+
+def test_a_plan_prints_commands_that_make_the_same_ablation(tmp_path: Path) -> None:
+    """Catches: printed commands whose runs the collecting command does not accept."""
+    out = tmp_path / "out"
+    options = ["--arms", "neither", "--steps", "20", "--masks", "tube:0.5", "future", "--out", str(out)]
+    planned = subprocess.run(
+        [*COMMAND, *options, "--plan"], env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
+    lines = planned.stdout.strip().splitlines()
+    assert len(lines) == 2
+    assert not (out / "runs").exists()
+    for line in lines:
+        subprocess.run([sys.executable, "-m", *line.split()], env=ENVIRONMENT, check=True, capture_output=True)
+    results = json.loads((out / "results.json").read_text())
+    assert results["arms"]["neither"][0]["history"][-1]["step"] == 20
+
+
+def test_jobs_are_planned_with_the_telling_arms_first_and_all_controls(tmp_path: Path) -> None:
+    """Catches: an order in which the first minute shows nothing."""
+    jobs = plan_jobs(["frozen", "neither", "vjepa"], [0, 1], PRESETS["tiny"], tmp_path)
+    assert [job.title for job in jobs[:3]] == ["neither seed 0", "vjepa seed 0", "frozen seed 0"]
+    assert sum(job.kind == "control" for job in jobs) == 4
+    assert [job.config.seed for job in jobs if job.kind == "untrained"] == [0, 1]
+    assert len({job.folder for job in jobs}) == len(jobs)
+
+
+def test_flags_name_every_option() -> None:
+    """Catches: a nested option that a plan forgets."""
+    found = flags(to_dict(PRESETS["tiny"]))
+    assert found["--grid.patch"] == 8
+    assert found["--final-lr"] == 0.05
+    job = plan_jobs(["vjepa"], [4], PRESETS["tiny"], Path("x"))[0]
+    assert train_command(job, "tiny", PRESETS["tiny"]) == (
+        "minivjepa train --preset tiny --arm vjepa --seed 4 --data digits --out x/runs/vjepa-4"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arms", "seeds", "message"),
+    [
+        (["vjpa"], [0], "unknown arm 'vjpa'; choose from vjepa, frozen"),
+        ([], [0], "at least one arm"),
+        (["vjepa"], [0, 0], "given twice"),
+    ],
+)
+def test_bad_arms_and_seeds_are_refused(arms: list[str], seeds: list[int], message: str, tmp_path: Path) -> None:
+    """Catches: a matrix that silently lacks an arm."""
+    with pytest.raises(ValueError, match=message):
+        plan_jobs(arms, seeds, PRESETS["tiny"], tmp_path)
+
+
+def test_every_named_arm_has_a_note() -> None:
+    """Catches: an arm that the report cannot explain."""
+    from minivjepa.vjepa import ARMS
+
+    assert set(ARMS) <= set(report.NOTES)
+    assert "an arm of your own" in html.__globals__["row"]("mine", [{}], "arm")

@@ -1,0 +1,233 @@
+"""Every command, from outside: what it leaves, what it says, and how it ends."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from minivjepa import doctor, figures
+from minivjepa.cli import main
+from minivjepa.devices import pick_device
+from minivjepa.runs import Run
+from tests.test_video import bad_paths, counting, write_video
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+TINY = ["--preset", "tiny", "--device", "cpu", "--steps", "4", "--log-every", "2", "--monitor-clips", "16"]
+
+
+def call(*words: str) -> int:
+    """Run a command in this process; its exit code."""
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    return int(ended.value.code or 0)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """What a command says that must exit with 2, in at most 12 lines, with nothing on stdout."""
+    capsys.readouterr()
+    assert call(*words) == 2
+    said = capsys.readouterr()
+    assert 0 < len(said.err.strip().splitlines()) <= 12, said.err
+    assert "Traceback" not in said.err
+    return " ".join(said.err.split())
+
+
+def test_train_then_probe(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a run that its own probe command cannot read."""
+    from minivjepa import cli
+    from minivjepa.protocol import BUDGETS
+
+    out = tmp_path / "run"
+    assert call("train", *TINY, "--arm", "no-stopgrad", "--out", str(out)) == 0
+    assert sorted(p.name for p in out.iterdir()) == ["checkpoint.pt", "config.json", "metrics.jsonl"]
+    assert f"next: minivjepa probe {out}" in capsys.readouterr().out
+    assert json.loads((out / "config.json").read_text())["prevention"]["stop_gradient"] is False
+    monkeypatch.setattr(cli, "FULL", BUDGETS["tiny"])
+    assert call("probe", str(out), "--json", str(tmp_path / "p.json"), "--device", "cpu") == 0
+    said = capsys.readouterr().out
+    for word in ("untrained", "online", "target", "linear_direction", "chance: direction 0.125", "step 4 of 4"):
+        assert word in said
+    assert json.loads((tmp_path / "p.json").read_text())["final"]["target"]["feature_std"] > 0
+
+
+def test_train_resumes_and_refuses_to_mix_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches: --resume with nothing there, a second run in the same folder, another config under --resume."""
+    out = tmp_path / "run"
+    assert "nothing to resume" in refused(capsys, "train", *TINY, "--out", str(out), "--resume")
+    assert not out.exists()
+    assert call("train", *TINY, "--out", str(out)) == 0
+    before = {p.name: p.read_bytes() for p in out.iterdir()}
+    assert "is not empty" in refused(capsys, "train", *TINY, "--out", str(out))
+    assert "lr: 0.002 saved, 0.1 given" in refused(capsys, "train", *TINY, "--lr", ".1", "--out", str(out), "--resume")
+    assert "data: digits saved" in refused(
+        capsys,
+        "train",
+        *TINY,
+        "--out",
+        str(out),
+        "--resume",
+        "--data",
+        str(write_video(tmp_path / "v.mkv", counting(9))),
+    )
+    assert call("train", *TINY, "--out", str(out), "--resume") == 0
+    assert before == {p.name: p.read_bytes() for p in out.iterdir()}
+
+
+def test_train_on_a_real_video_file(tmp_path: Path) -> None:
+    """Catches: a loop that needs the digits' labels."""
+    video = write_video(tmp_path / "clip.mp4", counting(30))
+    assert call("train", *TINY, "--data", str(video), "--out", str(tmp_path / "run")) == 0
+    assert Run(tmp_path / "run").history()[-1]["loss"] > 0
+
+
+BAD = {
+    "a tubelet that does not divide the clip": (
+        ["train", "--grid.height", "20"],
+        "does not divide; choose a multiple of 8",
+    ),
+    "no context left": (["train", "--masks", "tube:0.99"], "leaves no context"),
+    "no target left": (["train", "--masks", "random:0"], "leaves no target"),
+    "heads that do not divide the width": (["train", "--heads", "5"], "width 64 is not divisible by 5 heads"),
+    "an unknown arm": (["train", "--arm", "vjpa"], "unknown arm 'vjpa'; choose from vjepa"),
+    "an unknown arm of an ablation": (["ablate", "--arms", "vjpa"], "unknown arm 'vjpa'; choose from vjepa"),
+    "an unknown preset": (["train", "--preset", "huge"], "unknown preset 'huge'; choose from tiny, cpu"),
+    "an unknown option": (["train", "--stepss", "3"], "Perhaps you meant: │ │ --steps INT"),
+    "many unknown options": (
+        ["train", "--a", "1", "--arms", "2", "--seeds", "3", "--bb", "1", "--mask", "3"],
+        "Unrecognized",
+    ),
+    "a word for a number": (["train", "--steps", "many"], "Error parsing --steps"),
+    "an option without its value": (["train", "--preset"], "--preset: expected one argument"),
+    "a device that is not there": (["train", "--device", "cuda"], "torch finds no CUDA GPU here; use --device cpu"),
+    "an unknown device": (["train", "--device", "tpu"], "unknown device 'tpu'; choose from auto, cpu, cuda, mps"),
+    "seeds that are no numbers": (["ablate", "--seeds", "a,b"], "write for example --seeds 0,1,2"),
+    "no jobs": (["ablate", "--jobs", "0"], "--jobs is 0, expected 1 or more"),
+    "a switch that the arms decide": (["ablate", "--prevention.momentum", "1"], "use --arms and --seeds"),
+    "an ablation to resume that is not there": (["ablate", "--resume"], "nothing to resume"),
+    "a negative learning rate": (["train", "--lr", "-1"], "lr is -1.0, expected a number above 0"),
+}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="one case needs a machine without CUDA")
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_refused_plainly_and_leaves_nothing(
+    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches: a traceback, exit code 1, advice that is missing, or a folder left behind."""
+    words, message = BAD[case]
+    assert message in refused(capsys, *words, "--out", str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_unusable_videos_leave_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches: a run folder made before the video was opened."""
+    for path in bad_paths(tmp_path).values():
+        assert path.name in refused(capsys, "train", *TINY, "--data", str(path), "--out", str(tmp_path / "out"))
+        assert not (tmp_path / "out").exists()
+
+
+def test_commands_themselves(capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches: a misspelt command that does nothing."""
+    assert "unknown command 'trian'; choose from train, ablate" in refused(capsys, "trian")
+    assert call() == 2
+    assert call("--help") == 0
+    assert "doctor" in capsys.readouterr().out
+    assert call("--version") == 0
+
+
+@pytest.mark.parametrize("command", ["train", "ablate", "probe", "doctor"])
+def test_help_explains_every_option_with_its_default(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches: an option without a word of help."""
+    assert call(command, "--help") == 0
+    said = capsys.readouterr().out
+    options = [part for part in said.split("│ --")[1:] if not part.startswith("help")]
+    for option in options:
+        text = " ".join(option.replace("│", " ").split("╰")[0].split())
+        assert "(default: " in text or "(required)" in text, text
+        assert len(text.split("(")[0].split()) > 3, text
+
+
+def test_presets_change_the_defaults_that_help_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches: help that shows another preset's numbers."""
+    assert call("train", "--help", "--preset", "vitl") == 0
+    assert "(default: 90000)" in capsys.readouterr().out
+
+
+def test_probe_refuses_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches: a traceback for a mistyped folder, or for a run that was killed before its first checkpoint."""
+    assert "holds no config.json" in refused(capsys, "probe", str(tmp_path))
+    out = tmp_path / "run"
+    assert call("train", *TINY, "--out", str(out)) == 0
+    assert "does not exist" in refused(capsys, "probe", str(out), "--json", str(tmp_path / "no" / "p.json"))
+    torch.save({"model": {}}, out / "checkpoint.pt")
+    assert "holds no model of this config" in refused(capsys, "probe", str(out), "--device", "cpu")
+    (out / "checkpoint.pt").unlink()
+    assert "holds no checkpoint.pt yet" in refused(capsys, "probe", str(out))
+
+
+def test_ablate_without_matplotlib_says_so_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: minutes of training before the picture fails."""
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert "pip install 'minivjepa[figures]'" in refused(capsys, "ablate", "--out", str(tmp_path / "out"))
+    with pytest.raises(ValueError, match="matplotlib"):
+        figures.require_matplotlib()
+
+
+def test_ablate_refuses_to_resume_another_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches: runs of two configs in one table."""
+    out = tmp_path / "out"
+    options = ["ablate", "--preset", "tiny", "--device", "cpu", "--out", str(out)]
+    assert call(*options, "--plan") == 0
+    assert "steps: 60 saved, 61 given" in refused(capsys, *options, "--steps", "61", "--resume")
+    assert "is not empty" in refused(capsys, *options)
+
+
+def test_ctrl_c_exits_130_and_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
+    """Catches: a step torn apart, a traceback, or lost work."""
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "minivjepa", "train", *TINY[:4], "--steps", "3000", "--monitor-clips", "16"]
+    process = subprocess.Popen([*command, "--out", str(out)], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    while not ((out / "metrics.jsonl").exists() and (out / "metrics.jsonl").read_text().count("\n") > 2):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(2)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert "run the same command with --resume to go on" in said
+    step = torch.load(out / "checkpoint.pt", weights_only=True)["step"]
+    assert Run(out).history()[-1]["step"] <= step < 3000
+
+
+def test_doctor_passes_here_and_reports_every_failure(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: a doctor that stops at the first failure or exits 0 with one; more than a screen."""
+    assert call("doctor") == 0
+    said = capsys.readouterr().out
+    assert said.count("[OK]") >= 7
+    assert len(said.splitlines()) <= 24
+    monkeypatch.setattr(doctor, "OLDEST_PYTHON", (9, 0))
+    monkeypatch.setattr(doctor, "EXTRAS", {"figures": ("no_such_module",)})
+    assert call("doctor") == 1
+    said = capsys.readouterr().out
+    assert "[FAIL] Python" in said
+    assert "[OK]   trained the tiny preset" in said
+    assert "pip install 'minivjepa[figures]' adds it" in said
+
+
+def test_mps_is_refused_where_it_is_missing_or_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a device whose integers differ, which would change every clip and mask."""
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="finds no Apple GPU"):
+        pick_device("mps")
+    assert pick_device("cpu").type == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert pick_device("auto").type == "cuda"

@@ -1,0 +1,80 @@
+import dataclasses
+import json
+
+import pytest
+
+from minivjepa.config import PRESETS, Config, differences, from_dict, to_dict
+from minivjepa.recipe import schedule
+from minivjepa.tubelets import Grid
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_config_survives_json(name: str) -> None:
+    """Catches: tuples that come back as lists, nested parts that come back as dicts."""
+    assert from_dict(Config, json.loads(json.dumps(to_dict(PRESETS[name])))) == PRESETS[name]
+
+
+def test_unknown_and_missing_keys_are_refused() -> None:
+    """Catches: a misspelt option that is silently swallowed."""
+    values = to_dict(PRESETS["tiny"])
+    with pytest.raises(ValueError, match=r"unknown keys \['setps'\]"):
+        from_dict(Config, {**values, "setps": 3})
+    with pytest.raises(ValueError, match=r"Grid has unknown keys \['patches'\]"):
+        from_dict(Config, {**values, "grid": {**values["grid"], "patches": 3}})
+    del values["lr"]
+    with pytest.raises(ValueError, match=r"lacks \['lr'\]"):
+        from_dict(Config, values)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dim": 65}, "encoder width 65 is not divisible by 2 heads"),
+        ({"predictor_heads": 7}, "predictor width 48 is not divisible by 7 heads"),
+        ({"steps": 0}, "steps is 0, expected a number above 0"),
+        ({"lr": -1.0}, "lr is -1.0, expected"),
+        ({"lr": float("nan")}, "lr is nan, expected"),
+        ({"warmup": -1}, "warmup is -1, expected 0 or more"),
+        ({"momentum": 1.5}, "momentum is 1.5, expected a number from 0 to 1"),
+        ({"loss": "l3"}, "unknown loss 'l3'; choose from l1, l2"),
+        ({"init": "he"}, "unknown init 'he'"),
+        ({"precision": "fp8"}, "unknown precision 'fp8'"),
+        ({"masks": ()}, "no mask is given"),
+        ({"masks": ("tubes",)}, "unknown mask 'tubes'"),
+        ({"masks": ("random:0.999",)}, "leaves no context"),
+        ({"masks": ("future:0",)}, "leaves no target"),
+    ],
+)
+def test_nonsense_is_refused_before_anything_is_trained(change: dict[str, object], message: str) -> None:
+    """Catches: an error that only appears minutes later, or a NaN."""
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(PRESETS["cpu"], **change)
+
+
+def test_differences_name_the_nested_field() -> None:
+    """Catches: a resume that accepts another grid."""
+    other = dataclasses.replace(PRESETS["cpu"], grid=Grid(8, 32, 40, 2, 8), lr=1.0)
+    assert differences(PRESETS["cpu"], other) == ["grid.width: 32 saved, 40 given", "lr: 0.002 saved, 1.0 given"]
+    assert differences(other, other) == []
+
+
+def test_vitl_is_the_papers_geometry_and_schedule() -> None:
+    """Catches: schedules that are not stretched. The released run ends at LR 7.5e-5, WD .366, momentum .9996."""
+    config = PRESETS["vitl"]
+    assert (config.grid.tokens, config.dim, config.depth, config.heads) == (1568, 1024, 24, 16)
+    lr, decay, momentum = schedule(config, config.steps - 1)
+    assert (round(lr * 1e5, 1), round(decay, 3), round(momentum, 4)) == (7.5, 0.366, 0.9996)
+    lr, _, momentum = schedule(config, 0)
+    assert abs(lr - 2e-4) < 1e-7
+    assert momentum == 0.998
+    assert schedule(config, config.warmup - 1)[0] == config.lr
+
+
+def test_plain_schedules_have_their_end_points() -> None:
+    """Catches: a warm-up that never reaches the peak, a cosine that ends elsewhere."""
+    config = PRESETS["cpu"]
+    assert schedule(config, config.warmup - 1)[0] == config.lr
+    assert abs(schedule(config, config.steps - 1)[0] - config.lr * config.final_lr) < 1e-12
+    rates = [schedule(config, step)[0] for step in range(config.steps)]
+    assert rates == sorted(rates[: config.warmup]) + sorted(rates[config.warmup :], reverse=True)
+    assert schedule(config, 0)[0] == config.lr / config.warmup

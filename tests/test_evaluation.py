@@ -1,0 +1,173 @@
+"""Probes: they read what is there, nothing that is not, and agree with a second way to compute them."""
+
+import dataclasses
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from minivjepa.config import PRESETS, Config
+from minivjepa.evaluation import CONTROLS, METRICS, control, judge, judge_untrained, label, probe
+from minivjepa.probes import (
+    AttentiveProbe,
+    Labelled,
+    accuracy,
+    attentive_accuracy,
+    knn_accuracy,
+    linear_accuracy,
+    linear_r2,
+    standardise,
+)
+from minivjepa.protocol import BUDGETS, CHANCE, FULL, Budget
+from minivjepa.recipe import build_model
+from minivjepa.tubelets import Grid
+from minivjepa.vjepa import ARMS
+
+CPU = torch.device("cpu")
+SMALL = Budget(600, 200, 400, attentive_epochs=8)
+
+
+def labelled(tokens: torch.Tensor, direction: torch.Tensor) -> Labelled:
+    zeros = torch.zeros(len(tokens), 3)
+    return Labelled(tokens, direction, direction, zeros, zeros)
+
+
+def test_linear_probes_read_what_is_linear_and_report_held_out_scores() -> None:
+    """Catches: scoring on training clips; a probe that finds labels in pure noise."""
+    torch.manual_seed(0)
+    x, y, labels, test_labels = torch.randn(500, 20), torch.randn(500, 20), torch.arange(500) % 5, torch.arange(500) % 5
+    assert abs(linear_accuracy(x, labels, y, test_labels) - 0.2) < 0.07
+    hot = F.one_hot(labels, 5).float()
+    told, told_too = torch.cat([x, hot], 1), torch.cat([y, hot], 1)
+    assert linear_accuracy(told, labels, told_too, test_labels) > 0.99
+    values, test_values = x[:, :2] @ torch.randn(2, 3), None
+    test_values = y[:, :2] @ torch.linalg.lstsq(x[:, :2], values).solution
+    assert linear_r2(x, values, y, test_values) > 0.99
+    assert linear_r2(x, values.roll(1, 0), y, test_values) < 0.1
+
+
+def test_nearest_neighbours_vote() -> None:
+    """Catches: distances on features that one large feature rules."""
+    torch.manual_seed(0)
+    labels = torch.arange(300) % 3
+    x = torch.cat([F.one_hot(labels, 3) + 0.1 * torch.randn(300, 3), 1000 * torch.randn(300, 1)], 1)
+    assert knn_accuracy(x[:200], labels[:200], x[200:], labels[200:], 10) > 0.9
+
+
+def test_the_attentive_probe_is_multi_head_cross_attention_with_one_query() -> None:
+    """Catches: a pooling that is not V-JEPA's. Equal to torch's own attention with its matrices merged."""
+    dim, heads, classes = 12, 3, 5
+    attention = nn.MultiheadAttention(dim, heads, bias=False, batch_first=True).double()
+    query, x = torch.randn(1, 1, dim, dtype=torch.float64), torch.randn(4, 7, dim, dtype=torch.float64)
+    out = nn.Linear(dim, classes, bias=False).double()
+    expected = out(attention(query.expand(4, -1, -1), x, x)[0][:, 0])
+    size = dim // heads
+    wq, wk, wv = attention.in_proj_weight.chunk(3)
+    ours = AttentiveProbe(dim, classes, heads).double()
+    with torch.no_grad():
+        for head in range(heads):
+            part = slice(head * size, (head + 1) * size)
+            ours.query[:, head] = wk[part].T @ (wq[part] @ query[0, 0]) / size**0.5
+            merged = out.weight @ attention.out_proj.weight[:, part] @ wv[part]
+            ours.classify.weight[:, head * dim : (head + 1) * dim] = merged
+        ours.classify.bias.zero_()
+    torch.testing.assert_close(ours(x), expected)
+
+
+def test_the_attentive_probe_finds_one_telling_token_among_many() -> None:
+    """Catches: a probe that only averages; the sign of one marked token is lost in the mean."""
+    torch.manual_seed(0)
+    labels = torch.arange(900) % 2
+    tokens = 3 * torch.randn(900, 20, 8)
+    place = torch.randint(20, (900,))
+    tokens[torch.arange(900), place, 0] = 15.0
+    tokens[torch.arange(900), place, 1] = (labels * 2 - 1).float() * 2
+    parts = standardise([labelled(tokens[a:b], labels[a:b]) for a, b in ((0, 500), (500, 700), (700, 900))])
+    budget = dataclasses.replace(SMALL, attentive_epochs=30)
+    held_out, seen = attentive_accuracy(parts[0], parts[1], parts[2], "direction", budget)
+    assert held_out > 0.9
+    assert seen > 0.9
+    assert linear_accuracy(parts[0].pooled, labels[:500], parts[2].pooled, labels[700:]) < 0.75
+
+
+def test_standardising_uses_training_clips_only() -> None:
+    """Catches: test statistics that leak into the features."""
+    train, test = (
+        labelled(torch.randn(50, 4, 3) * 5 + 2, torch.zeros(50)),
+        labelled(torch.randn(9, 4, 3), torch.zeros(9)),
+    )
+    first, second = standardise([train, test])
+    assert first.tokens.mean().abs() < 1e-5
+    torch.testing.assert_close(second.tokens * train.tokens.std((0, 1)) + train.tokens.mean((0, 1)), test.tokens)
+
+
+def test_accuracy_counts_right_classes() -> None:
+    """Catches: a mean over the wrong axis."""
+    part = labelled(torch.zeros(4, 1, 8), torch.tensor([0, 1, 1, 0]))
+    assert accuracy(lambda x: F.one_hot(torch.ones(len(x), dtype=torch.int64), 8).float(), part, "direction") == 0.5
+
+
+def test_labels_belong_to_their_clips_and_do_not_depend_on_chunks() -> None:
+    """Catches: factors of one chunk beside the pixels of another."""
+    grid = Grid(4, 16, 16, 2, 8)
+    part = label(lambda clip: clip.mean(dim=(3, 4)).transpose(1, 2), grid, "test", Budget(1, 1, 130), CPU)
+    assert part.tokens.shape == (130, 4, 3)
+    brightness = part.tokens.mean(dim=1)
+    assert torch.corrcoef(torch.stack([brightness[:, 0], part.colour[:, 0]]))[0, 1] > 0.3
+    assert part.place.square().sum(dim=1).sub(2).abs().max() < 1e-5
+
+
+def test_an_untrained_encoder_gets_the_same_scores_twice_and_every_metric() -> None:
+    """Catches: probes that depend on the global random state; a metric of the contract that is missing."""
+    config = PRESETS["tiny"]
+    torch.manual_seed(1)
+    first = judge_untrained(build_model(config), config, SMALL, CPU)
+    torch.manual_seed(2)
+    assert first == judge_untrained(build_model(config), config, SMALL, CPU)
+    assert set(METRICS) <= set(first)
+    assert first["margin"] > 0 or first["margin"] <= 0  # a number, not NaN
+
+
+def test_both_encoders_are_judged_and_an_online_target_is_null() -> None:
+    """Catches: target metrics copied from the online encoder."""
+    config = PRESETS["tiny"]
+    model = build_model(config)
+    nn.init.normal_(model.target_encoder.embed.project.weight)
+    result = judge(model, config, SMALL, CPU)
+    assert set(METRICS) <= set(result["target"])
+    assert result["target"]["feature_std"] != result["feature_std"]
+    alone = dataclasses.replace(config, prevention=ARMS["neither"])
+    assert judge(build_model(alone), alone, SMALL, CPU)["target"] is None
+
+
+def test_controls_are_what_they_say(tiny: Config) -> None:
+    """Catches: a control that is quietly another one; a ceiling that was never trained."""
+    steps: list[int] = []
+    config = dataclasses.replace(tiny, steps=150, lr=5e-3)
+    found = {name: control(name, config, SMALL, CPU, steps.append) for name in CONTROLS}
+    untrained = probe(build_model(config).encoder, config.grid, SMALL, CPU)
+    assert steps == list(range(1, 151))
+    assert found["supervised"]["linear_identity"] > untrained["linear_identity"] + 0.05
+    for name in ("first_frame", "shuffled_frames"):
+        assert found[name]["feature_std"] > 0
+        assert abs(found[name]["linear_direction"] - CHANCE["direction"]) < 0.06
+    assert len(found["raw_pixels"]["spectrum"]) == config.grid.pixels
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_attentive_probes_of_untrained_encoders_agree_between_repeats(seed: int) -> None:
+    """Catches: a probe stopped before it converged, whose score is its own seed's. Motion, on the real budget's epochs."""
+    config = dataclasses.replace(PRESETS["cpu"], seed=seed)
+    encoder, budget = build_model(config).encoder, dataclasses.replace(FULL, train_clips=1024, test_clips=1024)
+    parts = standardise([label(encoder, config.grid, s, budget, CPU) for s in ("train", "validation", "test")])
+    budget = dataclasses.replace(budget, attentive_rates=(1e-2,))
+    scores = [attentive_accuracy(*parts, "direction", budget, seed=s)[0] for s in (0, 1)]
+    assert abs(scores[0] - scores[1]) < 0.05
+
+
+def test_the_tiny_budget_is_small_and_the_full_one_as_documented() -> None:
+    """Catches: results made with the small budget."""
+    assert (FULL.clips("train"), FULL.clips("test")) == (4096, 2048)
+    assert BUDGETS["tiny"].clips("validation") < FULL.clips("validation")
+    assert set(BUDGETS) == {"tiny"}

@@ -1,0 +1,151 @@
+"""Real video: decode exactly, sample as asked, refuse what cannot be used."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from minivjepa.data.video import IMAGENET_MEAN, IMAGENET_STD, SUFFIXES, VideoClips, read_frames, resize_and_crop
+from minivjepa.tubelets import Grid
+
+av = pytest.importorskip("av", reason="needs the video extra")
+GRID = Grid(4, 16, 16, 2, 8)
+LOSSLESS = {".mkv": "ffv1", ".avi": "ffv1", ".mp4": "libx264rgb"}
+
+
+def write_video(path: Path, frames: np.ndarray, codec: str | None = None) -> Path:
+    """uint8 [T, H, W, 3] -> a file, lossless for .mkv, .avi and .mp4."""
+    codec = codec or LOSSLESS.get(path.suffix, {".webm": "libvpx", ".gif": "gif"}.get(path.suffix, ""))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=10)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = {"ffv1": "bgr0", "libx264rgb": "rgb24", "gif": "rgb8"}.get(codec, "yuv420p")
+        if codec == "libx264rgb":
+            stream.options = {"crf": "0"}
+        for image in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def counting(frames: int, height: int = 32, width: int = 48) -> np.ndarray:
+    """Frames that say their own number: all pixels of frame f are 10 f."""
+    return np.broadcast_to(
+        np.arange(frames, dtype=np.uint8)[:, None, None, None] * 10, (frames, height, width, 3)
+    ).copy()
+
+
+def numbers(clip: torch.Tensor) -> list[float]:
+    """Which counting frames a clip [C, T, H, W] shows."""
+    value = clip * torch.tensor(IMAGENET_STD)[:, None, None, None] + torch.tensor(IMAGENET_MEAN)[:, None, None, None]
+    return [round(float(v), 1) for v in value.mean(dim=(0, 2, 3)) * 25.5]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_every_advertised_format_decodes(tmp_path: Path, suffix: str) -> None:
+    """Catches: a suffix on the list that PyAV cannot read."""
+    path = write_video(tmp_path / f"clip{suffix}", counting(12))
+    clip, factors = VideoClips(path, GRID).batch(0, torch.arange(2))
+    assert clip.shape == (2, 3, 4, 16, 16)
+    assert factors is None
+    assert read_frames(path)[1] == 12
+
+
+@pytest.mark.parametrize("suffix", LOSSLESS)
+def test_lossless_files_come_back_to_the_bit(tmp_path: Path, suffix: str) -> None:
+    """Catches: swapped colour channels or frames out of order."""
+    frames = np.random.default_rng(0).integers(0, 256, (9, 32, 48, 3), dtype=np.uint8)
+    path = write_video(tmp_path / f"clip{suffix}", frames)
+    kept, _ = read_frames(path, [0, 3, 8])
+    np.testing.assert_array_equal(np.stack(kept), frames[[0, 3, 8]])
+
+
+def test_clips_take_every_second_frame_from_any_start(tmp_path: Path) -> None:
+    """Catches: a stride that is ignored, a start that never varies or runs past the end."""
+    source = VideoClips(write_video(tmp_path / "clip.mkv", counting(12)), GRID)
+    starts = set()
+    for step in range(30):
+        clip, _ = source.batch(step, torch.tensor([0]))
+        seen = numbers(clip[0])
+        assert [b - a for a, b in zip(seen, seen[1:])] == [2.0, 2.0, 2.0]
+        starts.add(seen[0])
+    assert starts == {0.0, 1.0, 2.0, 3.0, 4.0, 5.0}
+
+
+def test_a_short_file_is_sampled_more_densely(tmp_path: Path) -> None:
+    """Catches: refusing a file that holds exactly one clip."""
+    source = VideoClips(write_video(tmp_path / "clip.mkv", counting(4)), GRID)
+    assert numbers(source.batch(0, torch.tensor([0]))[0][0]) == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_a_sample_does_not_depend_on_its_batch(tmp_path: Path) -> None:
+    """Catches: sampling by a running counter, which resuming would repeat."""
+    source = VideoClips(write_video(tmp_path / "clip.mkv", counting(20)), GRID, seed=3)
+    assert torch.equal(source.batch(7, torch.arange(5))[0][3], source.batch(7, torch.tensor([3]))[0][0])
+
+
+def test_a_folder_is_searched_for_videos(tmp_path: Path) -> None:
+    """Catches: files in sub-folders or with capitals that are overlooked; all must be used."""
+    (tmp_path / "inner").mkdir()
+    write_video(tmp_path / "a.mkv", counting(8))
+    write_video(tmp_path / "inner" / "b.mkv", counting(8)).rename(tmp_path / "inner" / "b.MKV")
+    (tmp_path / "notes.txt").write_text("not a video")
+    source = VideoClips(tmp_path, GRID)
+    assert [f.path.name for f in source.files] == ["a.mkv", "b.MKV"]
+
+
+def test_resize_scales_the_short_side_and_crops_the_middle() -> None:
+    """Catches: squeezing a wide frame, or a crop at a corner."""
+    wide = torch.zeros(1, 32, 96, 3, dtype=torch.uint8)
+    wide[:, :, 40:56] = 255
+    out = resize_and_crop(wide, 28, 28)
+    assert out.shape == (3, 1, 28, 28)
+    columns = out[0, 0].mean(dim=0)
+    assert (columns > 2).nonzero().flatten().tolist() == list(range(6, 22))
+    torch.testing.assert_close(columns, columns.flip(0), atol=0.05, rtol=0)
+
+
+def silent_sound(path: Path) -> None:
+    """A file with an audio stream only."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), dtype=np.int16), format="s16", layout="mono")
+        frame.rate = 8000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def bad_paths(folder: Path) -> dict[str, Path]:
+    """One path for every way in which a video can be unusable."""
+    (folder / "nothing").mkdir()
+    (folder / "empty.mp4").touch()
+    (folder / "corrupt.mp4").write_bytes(b"this is not a video at all" * 100)
+    good = write_video(folder / "good.mp4", counting(20)).read_bytes()
+    (folder / "cut.mp4").write_bytes(good[: len(good) // 3])
+    write_video(folder / "short.mkv", counting(3))
+    silent_sound(folder / "sound.mkv")
+    return {
+        "does not exist": folder / "missing.mp4",
+        "holds no video; expected files ending in .mp4": folder / "nothing",
+        "is empty .0 bytes.": folder / "empty.mp4",
+        "corrupt.mp4 cannot be decoded": folder / "corrupt.mp4",
+        "cut.mp4 cannot be decoded": folder / "cut.mp4",
+        "has 3 frames, a clip needs 4; give a longer video": folder / "short.mkv",
+        "has no video stream": folder / "sound.mkv",
+    }
+
+
+def test_unusable_videos_are_refused_with_the_reason(tmp_path: Path) -> None:
+    """Catches: FFmpeg's own words, or an error in the middle of training."""
+    for message, path in bad_paths(tmp_path).items():
+        with pytest.raises(ValueError, match=message):
+            VideoClips(path, GRID)
+
+
+def test_missing_pyav_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: an ImportError without advice."""
+    path = write_video(tmp_path / "clip.mkv", counting(8))
+    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    with pytest.raises(ValueError, match=r"pip install 'minivjepa\[video\]'"):
+        VideoClips(path, GRID)
