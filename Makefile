@@ -4,13 +4,13 @@ OUT ?= runs/ablation
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: ablation lab test check clean
+.PHONY: ablation lab test check results clean
 
 ablation: .venv/figures   ## train five arms, see which collapse
 	$(BIN)/minivjepa ablate --out $(OUT)
 
 lab: .venv/notebooks      ## open JupyterLab
-	$(BIN)/jupyter lab
+	$(BIN)/jupyter lab notebooks
 
 test: .venv/test          ## everything CI runs
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered
@@ -20,6 +20,9 @@ check: .venv/test         ## lint, format, types, fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+
+results: .venv/figures    ## rebuild the tables and figures from results/*.json
+	$(BIN)/python -m minivjepa.results
 
 .venv/%: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -20,6 +20,7 @@ from minivjepa.objective import latent_distance
 from minivjepa.probes import TASKS, Labelled, attentive_accuracy, knn_accuracy, linear_accuracy, linear_r2, standardise
 from minivjepa.protocol import DATA_SEED, SPLITS, Budget
 from minivjepa.recipe import build_model, sample_masks, schedule
+from minivjepa.runs import RunStopped
 from minivjepa.tubelets import Grid, gather_tokens, patchify
 from minivjepa.vjepa import VJEPA
 
@@ -128,7 +129,8 @@ def shuffled_frames(clip: Tensor, index: Tensor) -> Tensor:
 def train_supervised(config: Config, device: torch.device, progress: Callable[[int], None]) -> Encode:
     """An encoder of the same size, trained with labels for as many steps: the ceiling.
 
-    Pooled tokens, one linear head for direction and one for identity, sum of the cross-entropies.
+    Pooled tokens, one linear head for direction and one for identity, sum of the cross-entropies.  Raises
+    RunStopped if the loss is not a number at the end.
     """
     encoder = build_model(config).encoder.to(device)
     with torch.random.fork_rng(devices=[]):
@@ -146,6 +148,10 @@ def train_supervised(config: Config, device: torch.device, progress: Callable[[i
         torch.stack(losses).sum().backward()
         optimiser.step()
         progress(step + 1)
+    if not torch.stack(losses).isfinite().all():
+        raise RunStopped(
+            f"the supervised loss is not finite after {config.steps} steps. Try a lower --lr, in a new folder"
+        )
     return encoder
 
 

@@ -6,6 +6,7 @@ from html import escape
 from statistics import mean
 from typing import Any
 
+from minivjepa import REPOSITORY
 from minivjepa.figures.ablation import Results, collapse_curves, spectra
 
 COLLAPSED = 0.01  # feature std below which features count as constant
@@ -111,6 +112,13 @@ def leak_sentence(results: Results) -> str:
     return f"Without motion the direction is read at {said} (chance {chance:.3f}), {verdict}."
 
 
+def source(repository: str) -> str:
+    """Where the code is: a link once it is published, a command until then."""
+    if repository:
+        return f'The code is at <a href="{escape(repository)}">{escape(repository)}</a>.'
+    return "Every option is explained by <code>minivjepa ablate --help</code>."
+
+
 def html(results: Results) -> str:
     """The whole page."""
     pictures: list[Callable[[Results], Any]] = [collapse_curves, spectra]
@@ -133,6 +141,7 @@ strong control: an arm has shown that its moving target helps only where it beat
 {table(results)}
 {pictures[1](results).html()}
 <h2>How this was made</h2>
-<p><code>{escape(results["command"])}</code><br>{escape(results["date"])}, {escape(results["device"])}; {escape(made)}.</p>
+<p><code>{escape(results["command"])}</code><br>{escape(results["date"])}, {escape(results["device"])}; {escape(made)}.
+{source(REPOSITORY)}</p>
 </html>
 """

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -96,7 +97,7 @@ BAD = {
     "an unknown arm": (["train", "--arm", "vjpa"], "unknown arm 'vjpa'; choose from vjepa"),
     "an unknown arm of an ablation": (["ablate", "--arms", "vjpa"], "unknown arm 'vjpa'; choose from vjepa"),
     "an unknown preset": (["train", "--preset", "huge"], "unknown preset 'huge'; choose from tiny, cpu"),
-    "an unknown option": (["train", "--stepss", "3"], "Perhaps you meant: │ │ --steps INT"),
+    "an unknown option": (["train", "--stepss", "3"], "--steps INT"),
     "many unknown options": (
         ["train", "--a", "1", "--arms", "2", "--seeds", "3", "--bb", "1", "--mask", "3"],
         "Unrecognized",
@@ -145,11 +146,11 @@ def test_help_explains_every_option_with_its_default(command: str, capsys: pytes
     """Catches: an option without a word of help."""
     assert call(command, "--help") == 0
     said = capsys.readouterr().out
-    options = [part for part in said.split("│ --")[1:] if not part.startswith("help")]
-    for option in options:
-        text = " ".join(option.replace("│", " ").split("╰")[0].split())
-        assert "(default: " in text or "(required)" in text, text
-        assert len(text.split("(")[0].split()) > 3, text
+    text = "\n".join(line.strip("│| ") for line in said.splitlines())  # boxes are drawn in ASCII on some terminals
+    for lines in re.split(r"\n(?=--[a-z])", text.split("show this help message and exit")[1])[1:]:
+        option = " ".join(lines.split())
+        assert "(default: " in option or "(required)" in option, option
+        assert len(option.split("(default")[0].split()) > 3, option
 
 
 def test_presets_change_the_defaults_that_help_shows(capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,6 +190,8 @@ def test_ablate_refuses_to_resume_another_config(tmp_path: Path, capsys: pytest.
     assert "is not empty" in refused(capsys, *options)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process on Windows")
 def test_ctrl_c_exits_130_and_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
     """Catches: a step torn apart, a traceback, or lost work."""
     out = tmp_path / "run"

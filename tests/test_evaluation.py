@@ -144,10 +144,10 @@ def test_both_encoders_are_judged_and_an_online_target_is_null() -> None:
 def test_controls_are_what_they_say(tiny: Config) -> None:
     """Catches: a control that is quietly another one; a ceiling that was never trained."""
     steps: list[int] = []
-    config = dataclasses.replace(tiny, steps=150, lr=5e-3)
+    config = dataclasses.replace(tiny, steps=800, lr=5e-3)
     found = {name: control(name, config, SMALL, CPU, steps.append) for name in CONTROLS}
     untrained = probe(build_model(config).encoder, config.grid, SMALL, CPU)
-    assert steps == list(range(1, 151))
+    assert steps == list(range(1, 801))
     assert found["supervised"]["linear_identity"] > untrained["linear_identity"] + 0.05
     for name in ("first_frame", "shuffled_frames"):
         assert found[name]["feature_std"] > 0

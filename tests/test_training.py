@@ -99,6 +99,7 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path: Path, short: Config) 
     assert before == {p.name: p.read_bytes() for p in (tmp_path / "a").iterdir()}
 
 
+@pytest.mark.slow
 def test_ten_sigkills_at_random_moments_lose_nothing(tmp_path: Path, short: Config) -> None:
     """Catches: a checkpoint torn by a kill, more than N steps lost, lines lost or doubled."""
     options = ["--preset", "tiny", "--steps", "400", "--log-every", "20", "--checkpoint-every", "10"]

@@ -89,7 +89,7 @@ def test_a_clip_that_tubelets_do_not_divide_is_refused_by_name(sizes: tuple[int,
 
 def test_a_clip_of_another_size_is_refused(grid: Grid) -> None:
     """Catches: an einops message that names no expectation."""
-    with pytest.raises(ValueError, match="expected .B, C, T, H, W."):
+    with pytest.raises(ValueError, match=r"expected \(B, C, T, H, W\)"):
         patchify(torch.zeros(1, 3, 4, 24, 16), grid)
 
 

@@ -1,0 +1,219 @@
+"""The project keeps its own promises: files, dependencies, layout, and numbers in prose."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from minivjepa import results
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+READING_PATH = (
+    ["randomness", "tubelets", "masking", "transformer", "encoder", "predictor", "ema", "objective", "vjepa", "collapse"]
+)  # fmt: skip
+ORDER = [
+    *READING_PATH, "protocol", "probes", "data", "config", "recipe", "monitor", "runs", "devices", "training", "evaluation",
+    "jobs", "ablation", "figures", "report", "results", "doctor", "options", "cli",
+]  # fmt: skip
+SEVEN = {"torch", "jupyterlab", "matplotlib", "ipywidgets", "einops", "numpy", "nbval"}
+
+
+def sources() -> list[Path]:
+    return sorted((ROOT / "minivjepa").rglob("*.py"))
+
+
+def name(requirement: str) -> str:
+    return re.split(r"[<>=!\[ ]", requirement)[0]
+
+
+def test_what_people_look_for_is_at_the_top() -> None:
+    """Catches: a file of the project's outline that was lost."""
+    for path in [
+        "notebooks",
+        "minivjepa",
+        "tests",
+        "environment.yml",
+        "README.md",
+        "CONTRIBUTING.md",
+        "LICENSE",
+        "CITATION.cff",
+        "DATA.md",
+        "CHANGELOG.md",
+        "Makefile",
+        "pyproject.toml",
+        "constraints.txt",
+        ".ci/run",
+        ".github/workflows/test.yml",
+        ".github/ISSUE_TEMPLATE/bug.yml",
+    ]:
+        assert (ROOT / path).exists(), path
+    assert "minivjepa doctor" in (ROOT / ".github/ISSUE_TEMPLATE/bug.yml").read_text()
+    assert "make test" in (ROOT / ".ci/run").read_text()
+
+
+def test_the_core_needs_little_and_extras_bring_the_rest() -> None:
+    """Catches: a heavy dependency that slips into the core."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert {name(r) for r in project["dependencies"]} == {"torch", "numpy", "einops", "scikit-learn", "tqdm", "tyro"}
+    extras = project["optional-dependencies"]
+    assert {name(r) for r in extras["notebooks"]} == {"jupyterlab", "ipywidgets", "matplotlib", "nbval", "pytest"}
+    assert {"figures", "notebooks", "video", "test", "parity"} == set(extras)
+
+
+def test_environment_yml_holds_the_seven_packages_and_conda_brings_only_python() -> None:
+    """Catches: an environment that cannot run the course, or one that mixes conda's torch with pip's."""
+    rattler = pytest.importorskip("rattler", reason="py-rattler has no build for this Python")
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    conda = [line for line in environment["dependencies"] if isinstance(line, str)]
+    [pip] = [line["pip"] for line in environment["dependencies"] if isinstance(line, dict)]
+    assert {rattler.MatchSpec(line, strict=True).name.normalized for line in conda} == {"python", "pip"}
+    assert {name(line) for line in pip if not line.startswith("--")} == SEVEN
+    assert "--constraint constraints.txt" in pip
+    assert any(line.startswith("--editable .") for line in pip)
+
+
+def test_constraints_pin_torch_without_a_local_version() -> None:
+    """Catches: a pin that only one machine can install."""
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z-]+==[0-9.]+", line) for line in lines)
+    assert any(line.startswith("torch==") for line in lines)
+
+
+def test_the_workflow_covers_three_systems() -> None:
+    """Catches: YAML that does not parse, a system that was dropped."""
+    jobs = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())["jobs"]
+    assert {s.split("-")[0] for s in jobs["test"]["strategy"]["matrix"]["os"]} == {"ubuntu", "macos", "windows"}
+
+
+def test_a_module_imports_only_from_those_above_it() -> None:
+    """Catches: a circle, or a core module that reaches for the commands."""
+    for path in sources():
+        relative = path.relative_to(ROOT / "minivjepa")
+        own = relative.parts[0].removesuffix(".py")
+        if own in ("__init__", "__main__"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("minivjepa"):
+                parts = (node.module or "").split(".")
+                for other in parts[1:2] or [alias.name for alias in node.names]:
+                    if other in ORDER:
+                        assert ORDER.index(other) <= ORDER.index(own), f"{relative} imports {other}"
+    assert set(ORDER) == {p.relative_to(ROOT / "minivjepa").parts[0].removesuffix(".py") for p in sources()} - {
+        "__init__",
+        "__main__",
+    }
+
+
+def test_the_core_can_be_read_in_an_evening() -> None:
+    """Catches: modules and functions that grow past a screen."""
+    lengths = {path: len(path.read_text().splitlines()) for path in sources()}
+    assert sum(lengths[ROOT / "minivjepa" / f"{module}.py"] for module in READING_PATH) <= 1500
+    assert max(lengths.values()) <= 250, max(lengths, key=lambda p: lengths[p])
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                assert (node.end_lineno or 0) - node.lineno <= 60, f"{path.name}: {node.name}"
+
+
+def test_nothing_swallows_options_or_errors() -> None:
+    """Catches: **kwargs in a signature, a bare except, a star import, a global statement."""
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text())):
+            where = f"{path.name}:{getattr(node, 'lineno', 0)}"
+            assert not (isinstance(node, ast.FunctionDef) and node.args.kwarg), where
+            assert not (isinstance(node, ast.ExceptHandler) and node.type is None), where
+            assert not (isinstance(node, ast.ImportFrom) and node.names[0].name == "*"), where
+            assert not isinstance(node, ast.Global), where
+
+
+def test_every_module_says_what_it_is() -> None:
+    """Catches: a file without its opening lines."""
+    for path in sources():
+        text = ast.get_docstring(ast.parse(path.read_text()))
+        assert text, path
+        assert len(text) > 40, path
+
+
+def test_the_readme_maps_every_module() -> None:
+    """Catches: a module that the map forgot."""
+    for module in ORDER:
+        assert f"`{module}.py`" in README or f"`{module}/" in README, module
+
+
+def test_links_inside_the_repository_resolve() -> None:
+    """Catches: a page that was renamed."""
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("notebooks/*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_make_targets_in_the_pages_exist() -> None:
+    """Catches: a command that was renamed in the Makefile only."""
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    for page in ("README.md", "CONTRIBUTING.md"):
+        for line in (ROOT / page).read_text().splitlines():
+            if line.startswith("    make "):
+                assert line.split()[1] in targets, line
+    assert {"ablation", "lab", "test", "check"} <= targets
+
+
+def test_commands_in_the_readme_parse() -> None:
+    """Catches: an option in the pages that no command knows."""
+    for line in README.splitlines():
+        if line.startswith("    minivjepa "):
+            words = line.split("#")[0].split()
+            known = subprocess.run(
+                [sys.executable, "-m", "minivjepa", words[1], "--help"],
+                capture_output=True,
+                text=True,
+                encoding="utf-8",
+            ).stdout
+            assert all(word in known for word in words if word.startswith("--")), line
+
+
+def test_readme_numbers_are_those_of_the_results_file() -> None:
+    """Catches: a table that was edited by hand, or a results file without a new table."""
+    stored = json.loads((ROOT / "results" / "core.json").read_text())
+    assert results.readme(README, stored, json.loads((ROOT / "results" / "times.json").read_text())) == README
+
+
+@pytest.fixture
+def core() -> results.Results:
+    return json.loads((ROOT / "results" / "core.json").read_text())
+
+
+def finals(core: results.Results, arm: str, metric: str, target: bool = False) -> dict[int, float]:
+    """Seed -> a final metric of an arm's online or target encoder."""
+    return {r["seed"]: (r["final"]["target"] if target else r["final"])[metric] for r in core["arms"][arm]}
+
+
+def test_what_the_readme_says_of_the_arms_is_so_on_every_seed(core: results.Results) -> None:
+    """Catches: a sentence that outlives its numbers."""
+    untrained = {row["seed"]: row["linear_direction"] for row in core["untrained"]}
+    vjepa, no_ema = finals(core, "vjepa", "linear_direction"), finals(core, "no-ema", "linear_direction")
+    assert set(vjepa) == set(untrained) == set(range(5))
+    gains = [vjepa[s] - max(untrained[s], no_ema[s]) for s in vjepa]
+    assert min(gains) >= 0.20
+    assert sum(gains) / 5 >= 0.30
+    chance = core["chance"]
+    for target, arm in ((False, "neither"), (True, "no-stopgrad")):
+        assert max(finals(core, arm, "feature_std", target).values()) < (0.05 if target else 0.01)
+        for task in ("direction", "identity"):
+            for probe in ("linear", "attentive"):
+                for score in finals(core, arm, f"{probe}_{task}", target).values():
+                    assert abs(score - chance[task]) <= 0.05
+    online = finals(core, "no-stopgrad", "linear_direction")
+    assert all(online[s] <= untrained[s] + 0.05 for s in online)
+    for control in ("first_frame", "shuffled_frames"):
+        assert abs(core["controls"][control]["linear_direction"] - chance["direction"]) <= 0.05
+    losses = {arm: [run["final"]["loss"] for run in runs] for arm, runs in core["arms"].items()}
+    assert max(losses["neither"]) < min(min(v) for arm, v in losses.items() if arm != "neither")
+    assert sum(finals(core, "frozen", "linear_direction").values()) >= sum(vjepa.values()) - 0.05 * 5
