@@ -18,7 +18,8 @@ from minivjepa.ablation import flags, plan_jobs, train_command
 from minivjepa.config import PRESETS, to_dict
 from minivjepa.evaluation import METRICS
 from minivjepa.figures.ablation import collapse_curves, spectra
-from minivjepa.report import leak_sentence, spread, verdictfrom minivjepa.vjepa import ARMS
+from minivjepa.report import leak_sentence, spread, verdict
+from minivjepa.vjepa import ARMS
 
 pytestmark = [
     pytest.mark.slow,
