@@ -75,7 +75,7 @@ def probe(encode: Encode, grid: Grid, budget: Budget, device: torch.device, alte
         "knn_identity": knn_accuracy(x, train.identity, y, test.identity, budget.neighbours),
         "spectrum": (torch.linalg.svdvals((y - y.mean(dim=0)).double()) / len(y) ** 0.5).tolist(),
     }
-    train, validation, test = standardise([train, validation, test])
+    train, validation, test = (part.to(device) for part in standardise([train, validation, test]))
     for task in TASKS:
         held_out, seen = attentive_accuracy(train, validation, test, task, budget)
         metrics[f"attentive_{task}"], metrics[f"attentive_{task}_train"] = held_out, seen

@@ -37,6 +37,10 @@ class Labelled:
     colour: Tensor
     place: Tensor
 
+    def to(self, device: torch.device) -> "Labelled":
+        """The same on another device."""
+        return Labelled(**{name: value.to(device) for name, value in vars(self).items()})
+
     @property
     def pooled(self) -> Tensor:
         """[B, D]: the mean over tokens."""
@@ -85,7 +89,7 @@ def train_attentive(train: Labelled, task: str, rate: float, budget: Budget, see
     labels = getattr(train, task)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        probe = AttentiveProbe(train.tokens.shape[-1], TASKS[task], budget.attentive_heads)
+        probe = AttentiveProbe(train.tokens.shape[-1], TASKS[task], budget.attentive_heads).to(train.tokens.device)
         orders = [torch.randperm(len(labels)) for _ in range(budget.attentive_epochs)]
     optimiser = torch.optim.AdamW(probe.parameters(), lr=rate, weight_decay=0.01)
     batches = [ids for order in orders for ids in order.split(budget.attentive_batch)]

@@ -1,13 +1,14 @@
 """report.html: an ablation on one page that opens without a server or a network."""
 
 import math
-from collections.abc import Callable
 from html import escape
 from statistics import mean
 from typing import Any
 
 from minivjepa import REPOSITORY
+from minivjepa.config import Config, from_dict
 from minivjepa.figures.ablation import Results, collapse_curves, spectra
+from minivjepa.figures.clips import film_strip
 
 COLLAPSED = 0.01  # feature std below which features count as constant
 NEAR = 0.05  # of chance, or of the untrained encoder, in accuracy
@@ -121,7 +122,7 @@ def source(repository: str) -> str:
 
 def html(results: Results) -> str:
     """The whole page."""
-    pictures: list[Callable[[Results], Any]] = [collapse_curves, spectra]
+    grid = from_dict(Config, results["config"]).grid
     seeds = sorted({run["seed"] for runs in results["arms"].values() for run in runs})
     sentences = "".join(f"<li>{escape(verdict(arm, results))}</li>" for arm in results["arms"])
     made = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
@@ -133,13 +134,14 @@ def html(results: Results) -> str:
 thing. Then its encoder is frozen, and probes try to read from it what the clips show. Preset
 {escape(results["preset"])}, seeds {", ".join(map(str, seeds))}.</p>
 <ul>{sentences}</ul>
-{pictures[0](results).html()}
+{film_strip(grid).html()}
+{collapse_curves(results).html()}
 <h2>Every number</h2>
 <p>Means over seeds, with the range below where there are several. Probe accuracies are fractions of held-out clips
 with held-out handwriting; colour and position are R&sup2;. {escape(leak_sentence(results))} A frozen random target is a
 strong control: an arm has shown that its moving target helps only where it beats that row.</p>
 {table(results)}
-{pictures[1](results).html()}
+{spectra(results).html()}
 <h2>How this was made</h2>
 <p><code>{escape(results["command"])}</code><br>{escape(results["date"])}, {escape(results["device"])}; {escape(made)}.
 {source(REPOSITORY)}</p>

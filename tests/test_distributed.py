@@ -50,7 +50,7 @@ def torchrun(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("arm", ["vjepa", "no-stopgrad"])
+@pytest.mark.parametrize("arm", ["vjepa", "no-stopgrad", "neither"])
 def test_two_processes_train_the_same_model_as_one(tmp_path: Path, arm: str) -> None:
     """Catches: ranks that see the same clips, gradients that are summed, files that two ranks write."""
     one, two = tmp_path / "one", tmp_path / "two"

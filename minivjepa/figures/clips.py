@@ -1,27 +1,34 @@
 """Lessons 1 and 2: what clips and masks look like."""
 
+import torch
 from matplotlib.figure import Figure
-from torch import Tensor
 
+from minivjepa.data.digits import DigitClips
 from minivjepa.figures import Picture
 from minivjepa.protocol import CLIPS
+from minivjepa.tubelets import Grid
+
+HEADINGS = ("right", "down right", "down", "down left", "left", "up left", "up", "up right")
 
 
-def film_strip(clip: Tensor, rows: list[str]) -> Picture:
-    """Frames of digit clips [B, C, T, H, W] side by side, one row a clip; rows: what to write beside each."""
-    shown = (clip * CLIPS.std + CLIPS.mean).clamp(0, 1).permute(0, 2, 3, 4, 1).cpu().numpy()  # [B, T, H, W, C]
-    clips, frames = shown.shape[:2]
-    figure = Figure(figsize=(1.2 * frames, 1.35 * clips), layout="constrained")
-    for number, ax in enumerate(figure.subplots(clips, frames, squeeze=False).flat):
-        clip_number, frame = divmod(number, frames)
-        ax.imshow(shown[clip_number, frame], interpolation="nearest")
+def film_strip(grid: Grid, count: int = 3) -> Picture:
+    """The first `count` test clips, frame by frame, with what is in them written beside."""
+    clip, factors = DigitClips(grid, "test").batch(0, torch.arange(count))
+    shown = (clip * CLIPS.std + CLIPS.mean).clamp(0, 1).permute(0, 2, 3, 4, 1).numpy()  # [B, T, H, W, C]
+    rows = [f"{i} moves\n{HEADINGS[d]}" for i, d in zip(factors.identity.tolist(), factors.direction.tolist())]
+    figure = Figure(figsize=(1.2 * grid.frames, 1.35 * count), layout="constrained")
+    for number, ax in enumerate(figure.subplots(count, grid.frames, squeeze=False).flat):
+        row, frame = divmod(number, grid.frames)
+        ax.imshow(shown[row, frame], interpolation="nearest")
         ax.set(xticks=[], yticks=[])
         if frame == 0:
-            ax.set_ylabel(rows[clip_number], fontsize=8)
-        if clip_number == 0:
+            ax.set_ylabel(rows[row], fontsize=8)
+        if row == 0:
             ax.set_title(f"frame {frame}", fontsize=8)
+    said = "; ".join(row.replace("\n", " ") for row in rows)
     return Picture(
         figure,
-        f"{clips} clips of {frames} frames. " + "; ".join(rows) + ".",
-        "Real handwriting moving at constant speed over a noisy frame whose ends are joined.",
+        f"{count} clips of {grid.frames} frames of {grid.height} by {grid.width} pixels, one per row: {said}.",
+        "What the encoder gets: real handwriting at constant speed over a noisy frame whose edges are joined, so a "
+        "digit that leaves on one side comes back on the other.",
     )
