@@ -24,7 +24,10 @@ from minivjepa.vjepa import ARMS
 
 
 def plan_jobs(arms: Sequence[str], seeds: Sequence[int], config: Config, out: Path) -> list[Job]:
-    """All jobs, those first whose curves tell the story.  Raises ValueError for an unknown arm or none."""
+    """All jobs; vjepa and neither first, so that collapse shows early, and the longest control before the short ones.
+
+    Raises ValueError for an unknown arm, or for none.
+    """
     if not arms or not seeds:
         raise ValueError(
             "an ablation needs at least one arm and one seed; give for example --arms vjepa,neither --seeds 0,1"
@@ -91,7 +94,9 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), "system": platform.platform(), **found}
 
 
-def collect(jobs: list[Job], preset: str, command: str, budget: Budget, device: torch.device) -> dict[str, Any]:
+def collect(
+    jobs: list[Job], config: Config, preset: str, command: str, budget: Budget, device: torch.device
+) -> dict[str, Any]:
     """All results in the layout of results.json."""
     arms: dict[str, list[Any]] = {}
     for job in jobs:
@@ -105,7 +110,7 @@ def collect(jobs: list[Job], preset: str, command: str, budget: Budget, device: 
         "versions": versions(),
         "device": name,
         "complete": True,
-        "config": to_dict(jobs[0].config),
+        "config": to_dict(config),
         "metrics": list(METRICS),
         "chance": CHANCE,
         "probe": asdict(budget),

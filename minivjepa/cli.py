@@ -160,7 +160,7 @@ def ablate(argv: list[str]) -> int:
     from minivjepa.report import html, verdict
 
     command = shlex.join(["minivjepa", "ablate", *argv])
-    results = finite_or_null(collect(jobs, options.preset, command, budget, device))
+    results = finite_or_null(collect(jobs, config, options.preset, command, budget, device))
     collapse_curves(results).save(options.out / "collapse.png")
     write_text(options.out / "report.html", html(results))
     write_json(options.out / "results.json", results)
@@ -171,7 +171,10 @@ def ablate(argv: list[str]) -> int:
 
 @dataclass(frozen=True)
 class ProbeOptions:
-    """Ask a trained run's frozen encoders what they know: collapse metrics and probes on held-out handwriting."""
+    """Ask a trained run's frozen encoders what they know: collapse metrics and probes on held-out moving handwriting.
+
+    Always with the full probe budget, and on handwriting also where the run was trained on video.
+    """
 
     run: tyro.conf.Positional[Path]
     """Folder that `minivjepa train` left."""
@@ -199,7 +202,11 @@ def probe(argv: list[str]) -> int:
         with steps:
             untrained = judge_untrained(build_model(config).to(device), config, FULL, device)
             steps.update(1)
-            final = judge(model, config, FULL, device, lambda: steps.update(1) and None)
+
+            def part_done() -> None:
+                steps.update(1)
+
+            final = judge(model, config, FULL, device, part_done)
     shown = {"untrained": untrained, "online": final} | ({"target": final["target"]} if final["target"] else {})
     print(
         f"step {state['step']} of {config.steps}; chance: direction {CHANCE['direction']:.3f}, identity {CHANCE['identity']:.3f}"
@@ -240,5 +247,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     try:
         raise SystemExit(COMMANDS[words[0]](words[1:]))
     except KeyboardInterrupt:
-        sys.stderr.write("\nminivjepa: stopped by Ctrl-C; run the same command with --resume to go on\n")
+        resumable = words[0] in ("train", "ablate")
+        advice = "; run the same command with --resume to go on" if resumable else ""
+        sys.stderr.write(f"\nminivjepa: stopped by Ctrl-C{advice}\n")
         raise SystemExit(130) from None

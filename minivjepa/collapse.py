@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+COLLAPSED = 0.01  # feature std below which every clip counts as having the same features
+
 
 def feature_std(h: Tensor) -> float:
     """Std across clips at a fixed position, mean over positions and features.  h [B, N, D], not normalised.
@@ -29,7 +31,9 @@ def position_std(h: Tensor) -> float:
 
 
 def singular_values(pooled: Tensor, centred: bool) -> Tensor:
-    """Singular values of pooled features [rows, D] in float64, descending, divided by sqrt(rows).
+    """Singular values in float64, descending, divided by sqrt(rows).
+
+    pooled: [rows, D], one row per clip, the mean over its tokens.
 
     Raises ValueError for fewer than 10 D rows: with fewer, even noise looks low-rank.
     """

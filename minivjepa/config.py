@@ -18,7 +18,7 @@ C = TypeVar("C")
 class Config:
     """One training run.  Frozen: derive another with dataclasses.replace.  Raises ValueError for nonsense."""
 
-    grid: Grid = field(default_factory=lambda: Grid(8, 32, 32, 2, 8))
+    grid: Grid = field(default_factory=lambda: Grid(frames=8, height=32, width=32, tubelet=2, patch=8))
     """Size of a clip and its tubelets."""
     prevention: CollapsePrevention = field(default_factory=CollapsePrevention)
     """The switches of collapse prevention; --arm sets them all at once."""
@@ -67,12 +67,12 @@ class Config:
     final_momentum: float = 1.0
     """EMA momentum at the end of its linear ramp."""
     stretch: float = 1.0
-    """The three schedules run over this many times the steps (1.25 in the released code)."""
+    """Length of the three schedules as a multiple of the steps; 1.25 in the released code, which ends before they do."""
     sigreg_directions: int = 256
     """Random directions a step, for the sigreg arm."""
 
     seed: int = 0
-    """Of weights, clips and masks."""
+    """Seed of the weights, clips and masks."""
     log_every: int = 100
     """Steps between lines of metrics.jsonl."""
     monitor_clips: int = 640
@@ -88,10 +88,23 @@ class Config:
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(known)}")
-        positive = """dim depth heads predictor_dim predictor_heads steps batch lr predictor_lr log_every checkpoint_every
-        monitor_clips stretch"""
-        for name in positive.split():
-            if not getattr(self, name) > 0:
+        positive = (
+            "dim",
+            "depth",
+            "heads",
+            "predictor_dim",
+            "predictor_heads",
+            "steps",
+            "batch",
+            "lr",
+            "predictor_lr",
+            "log_every",
+            "checkpoint_every",
+            "monitor_clips",
+            "stretch",
+        )
+        for name in positive:
+            if not getattr(self, name) > 0:  # also refuses NaN
                 raise ValueError(f"{name} is {getattr(self, name)}, expected a number above 0")
         for name in ("predictor_depth", "warmup", "clip_grad", "weight_decay", "final_weight_decay"):
             if not getattr(self, name) >= 0:
@@ -146,16 +159,16 @@ def differences(saved: Any, given: Any) -> list[str]:
 
 PRESETS: dict[str, Config] = {
     "tiny": Config(
-        grid=Grid(4, 16, 16, 2, 8), dim=24, depth=1, predictor_dim=24, predictor_depth=1,
+        grid=Grid(frames=4, height=16, width=16, tubelet=2, patch=8), dim=24, depth=1, predictor_dim=24, predictor_depth=1,
         steps=60, batch=16, warmup=5, log_every=10, checkpoint_every=20, monitor_clips=240,
     ),
     "cpu": Config(),
     "cuda": Config(
-        grid=Grid(16, 64, 64, 2, 8), dim=192, depth=6, heads=6, predictor_dim=96, predictor_depth=4,
+        grid=Grid(frames=16, height=64, width=64, tubelet=2, patch=8), dim=192, depth=6, heads=6, predictor_dim=96, predictor_depth=4,
         predictor_heads=4, steps=6000, batch=128, lr=1e-3, warmup=300, checkpoint_every=500, log_every=200, monitor_clips=1920,
     ),
     "vitl": Config(
-        grid=Grid(16, 224, 224, 2, 16), masks=("official-short", "official-long"), init="official",
+        grid=Grid(frames=16, height=224, width=224, tubelet=2, patch=16), masks=("official-short", "official-long"), init="official",
         dim=1024, depth=24, heads=16, predictor_dim=384, predictor_depth=12, predictor_heads=16,
         steps=90_000, batch=24, lr=6.25e-4, predictor_lr=1.0, warmup=12_000, start_lr=0.32, final_lr=0.0016,
         weight_decay=0.04, final_weight_decay=0.4, clip_grad=10.0, momentum=0.998, stretch=1.25,

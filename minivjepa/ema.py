@@ -1,4 +1,4 @@
-"""The target encoder's slow life: copy the online encoder once, then follow it with momentum.
+"""The target encoder: a slow copy of the online encoder.
 
 Built in lessons 4 and 5.  V-JEPA section 3.1: target = momentum * target + (1 - momentum) * online,
 after each optimiser step.
@@ -11,11 +11,11 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-M = TypeVar("M", bound=nn.Module)
+Network = TypeVar("Network", bound=nn.Module)
 
 
-def target_copy(online: M, trainable: bool = False) -> M:
-    """A separate copy of the online encoder.  It takes no gradient unless `trainable` (the no-stopgrad arm)."""
+def target_copy(online: Network, trainable: bool = False) -> Network:
+    """A separate copy of the online encoder.  It takes no gradient unless `trainable`."""
     return copy.deepcopy(online).requires_grad_(trainable)
 
 
@@ -25,11 +25,12 @@ def ema_update(target: nn.Module, online: nn.Module, momentum: float) -> None:
 
     Momentum 1 changes no bit of the target; momentum 0 makes it equal to the online encoder, bit for bit.
     """
+    # for t, o in zip(target.parameters(), online.parameters()): t.lerp_(o, 1 - momentum), in one call
     torch._foreach_lerp_(list(target.parameters()), list(online.parameters()), 1.0 - momentum)
 
 
 def momentum_at(step: int, steps: int, start: float, end: float, stretch: float = 1.0) -> float:
-    """Momentum of the update after `step` of `steps` steps: linear, `start` at step 0, `end` at steps * stretch.
+    """Momentum of the update that ends the 0-based step: linear, `start` at step 0, `end` at steps * stretch.
 
     The released code stretches the ramp over 1.25 x the run, so .998 -> 1 ends at .9996.
     """
@@ -37,7 +38,7 @@ def momentum_at(step: int, steps: int, start: float, end: float, stretch: float 
 
 
 def half_life(momentum: float) -> float:
-    """Steps after which a weight copied into the target counts half: ln 2 / -ln m; 0 at m = 0, infinite at 1."""
+    """Steps after which half of an old weight is left in the target: ln 2 / -ln m; 0 at m = 0, infinite at 1."""
     if momentum <= 0.0:
         return 0.0
     return math.inf if momentum >= 1.0 else math.log(2.0) / -math.log(momentum)

@@ -32,4 +32,4 @@ class Encoder(nn.Module):
     def flops(self, n: int) -> int:
         """FLOPs of one clip's forward pass on n of its tubelets."""
         blocks = self.depth * sum(block_flops(n, self.dim).values())
-        return blocks + linear_flops(n, self.grid.pixels, self.dim)
+        return blocks + linear_flops(n, self.grid.values, self.dim)

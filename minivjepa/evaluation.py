@@ -39,7 +39,7 @@ def evaluation_clips(grid: Grid, split: str, device: torch.device) -> DigitClips
 
 
 @torch.no_grad()
-def label(
+def encode_split(
     encode: Encode, grid: Grid, split: str, budget: Budget, device: torch.device, alter: Alter | None = None
 ) -> Labelled:
     """Encode the (altered) evaluation clips of a split, a chunk at a time, and keep what is in them."""
@@ -59,12 +59,14 @@ def label(
     )
 
 
-def probe(encode: Encode, grid: Grid, budget: Budget, device: torch.device, alter: Alter | None = None) -> Metrics:
+def probe_encoder(
+    encode: Encode, grid: Grid, budget: Budget, device: torch.device, alter: Alter | None = None
+) -> Metrics:
     """All collapse metrics and probes of one frozen encoder on held-out clips; accuracies are fractions.
 
     spectrum: singular values of the centred pooled test features, descending.
     """
-    train, validation, test = (label(encode, grid, split, budget, device, alter) for split in SPLITS)
+    train, validation, test = (encode_split(encode, grid, split, budget, device, alter) for split in SPLITS)
     x, y = train.pooled, test.pooled
     metrics: Metrics = {
         **token_metrics(test.tokens),
@@ -97,7 +99,10 @@ def prediction_metrics(model: VJEPA, config: Config, budget: Budget, device: tor
 
 def judge_untrained(model: VJEPA, config: Config, budget: Budget, device: torch.device) -> Metrics:
     """Metrics of a model before its first step, when both encoders are the same."""
-    return {**prediction_metrics(model, config, budget, device), **probe(model.encoder, config.grid, budget, device)}
+    return {
+        **prediction_metrics(model, config, budget, device),
+        **probe_encoder(model.encoder, config.grid, budget, device),
+    }
 
 
 def judge(
@@ -106,10 +111,10 @@ def judge(
     """Metrics of the online encoder; under "target" those of the target encoder, or None if it has none."""
     shared = prediction_metrics(model, config, budget, device)
     part_done()
-    result = {**shared, **probe(model.encoder, config.grid, budget, device), "target": None}
+    result = {**shared, **probe_encoder(model.encoder, config.grid, budget, device), "target": None}
     part_done()
     if model.target_encoder is not None:
-        result["target"] = {**shared, **probe(model.target_encoder, config.grid, budget, device)}
+        result["target"] = {**shared, **probe_encoder(model.target_encoder, config.grid, budget, device)}
         part_done()
     return result
 
@@ -163,14 +168,15 @@ def control(
 ) -> Metrics:
     """Probe metrics of one row of CONTROLS.
 
-    raw_pixels: the tubelets themselves.  first_frame, shuffled_frames: the untrained encoder of this seed, on
-    clips whose motion was taken away; on direction both must score chance, else the data leaks.
-    supervised: an encoder of the same size trained with labels.  `progress` hears of its steps.
+    raw_pixels: the tubelets themselves.  first_frame, shuffled_frames: the untrained encoder of this seed on
+    altered clips.  In the first frame no probe may find the direction, else the data leaks.  Shuffled frames still
+    show the line of motion but not which way along it, so an attentive probe may reach 1/2 and a linear one
+    finds nothing.  supervised: an encoder of the same size trained with labels.  `progress` hears of its steps.
     """
     grid = config.grid
     if name == "raw_pixels":
-        return probe(lambda clip: patchify(clip, grid), grid, budget, device)
+        return probe_encoder(lambda clip: patchify(clip, grid), grid, budget, device)
     if name == "supervised":
-        return probe(train_supervised(config, device, progress), grid, budget, device)
+        return probe_encoder(train_supervised(config, device, progress), grid, budget, device)
     alter = {"first_frame": first_frame, "shuffled_frames": shuffled_frames}[name]
-    return probe(build_model(config).encoder.to(device), grid, budget, device, alter)
+    return probe_encoder(build_model(config).encoder.to(device), grid, budget, device, alter)

@@ -52,7 +52,7 @@ class Job:
 
 
 def run_job(job: Job, budget: Budget, device: torch.device, pipe: Connection) -> None:
-    """Do one job and write its result.json; steps and rows go through the pipe, a word from it means stop."""
+    """Do one job and write its result.json; steps and rows go through the pipe, any message from the parent means stop."""
 
     def progress(step: int, row: dict[str, Any] | None = None) -> None:
         pipe.send((step, row))

@@ -2,8 +2,9 @@
 
 Built in lesson 2.  V-JEPA section 3.2 and appendix; the block rule follows the released code.
 A mask is a pair of id tensors: the tubelets to see, int64 [B, K], and the tubelets to predict, int64 [B, M],
-in time-major order.  All masks but the official truncation keep a constant K for a whole run, and depend on
-(seed, step, sample index) alone.
+in time-major order.  A run may use several masks at once, as V-JEPA does with short and long blocks: each is a mask
+group, encoder and predictor run once per group, and the losses are averaged.  All masks but the official truncation
+keep a constant K for a whole run, and depend on (seed, step, sample index) alone.
 """
 
 import math
@@ -15,26 +16,30 @@ from torch import Tensor
 from minivjepa import randomness
 from minivjepa.tubelets import Grid
 
-Pair = tuple[Tensor, Tensor]  # context ids [B, K], target ids [B, M]
+MaskPair = tuple[Tensor, Tensor]  # context ids [B, K], target ids [B, M]
 ASPECT = (0.75, 1.5)  # block height / width, as released
-RETRIES = 1000
+RETRIES = 1000  # draws of a clip's blocks before an empty context is called hopeless
 
 
-def split_by_score(score: Tensor, keep: int) -> Pair:
+def split_by_score(score: Tensor, keep: int) -> MaskPair:
     """score [B, n] -> ids of the `keep` lowest scores and of all others, each in ascending order."""
     order = score.argsort(dim=1, stable=True)
     return order[:, :keep].sort(dim=1).values, order[:, keep:].sort(dim=1).values
 
 
 def along_time(places: Tensor, grid: Grid) -> Tensor:
-    """Ids of patches [B, k] in the first step -> ids of the same patches in every step, [B, t * k]."""
+    """Ids of patches [B, k] in the first tubelet slice -> ids of the same patches in all t slices, [B, t * k]."""
     t, h, w = grid.shape
-    steps = torch.arange(t, device=places.device) * (h * w)
-    return (steps[None, :, None] + places[:, None, :]).flatten(1)
+    slices = torch.arange(t, device=places.device) * (h * w)
+    return (slices[None, :, None] + places[:, None, :]).flatten(1)
 
 
 def count_kept(total: int, hide: float, what: str) -> int:
     """How many of `total` stay visible when a share `hide` is hidden.  Raises ValueError if none or all would."""
+    if total < 2:
+        raise ValueError(
+            f"a clip with {total} of the {what} cannot hide some and show some; use a larger clip or smaller tubelets"
+        )
     keep = total - round(total * hide)
     if not 0 < keep < total:
         missing = "context" if keep <= 0 else "target"
@@ -51,7 +56,7 @@ class RandomMask:
 
     hide: float = 0.75
 
-    def sample(self, grid: Grid, seed: int, step: int, index: Tensor) -> Pair:
+    def sample(self, grid: Grid, seed: int, step: int, index: Tensor) -> MaskPair:
         """Masks of the samples in `index` [B]."""
         keep = count_kept(grid.tokens, self.hide, "tubelets")
         return split_by_score(randomness.uniform(randomness.keys("mask", seed, step, index), grid.tokens), keep)
@@ -63,7 +68,7 @@ class TubeMask:
 
     hide: float = 0.75
 
-    def sample(self, grid: Grid, seed: int, step: int, index: Tensor) -> Pair:
+    def sample(self, grid: Grid, seed: int, step: int, index: Tensor) -> MaskPair:
         """Masks of the samples in `index` [B]."""
         area = grid.shape[1] * grid.shape[2]
         keep = count_kept(area, self.hide, "patches")
@@ -78,7 +83,7 @@ class FutureMask:
 
     hide: float = 0.5
 
-    def sample(self, grid: Grid, seed: int, step: int, index: Tensor) -> Pair:
+    def sample(self, grid: Grid, seed: int, step: int, index: Tensor) -> MaskPair:
         """The same mask for every sample in `index` [B]."""
         t, h, w = grid.shape
         keep = count_kept(t, self.hide, "time steps") * h * w
@@ -97,7 +102,7 @@ def block_size(grid: Grid, scale: float, seed: int, step: int, device: torch.dev
     def at(aspect: float) -> tuple[int, int]:
         return min(h, max(1, round(math.sqrt(area * aspect)))), min(w, max(1, round(math.sqrt(area / aspect))))
 
-    if any(at(aspect) == (h, w) for aspect in (*ASPECT, 1.0)):
+    if any(at(ASPECT[0] + (ASPECT[1] - ASPECT[0]) * i / 100) == (h, w) for i in range(101)):
         raise ValueError(
             f"blocks of scale {scale:g} can cover the whole {h} x {w} frame, which leaves no context; choose a smaller scale"
         )
@@ -130,7 +135,7 @@ class BlockMask:
     scale: float = 0.15
     hide: float = 0.63
 
-    def sample(self, grid: Grid, seed: int, step: int, index: Tensor) -> Pair:
+    def sample(self, grid: Grid, seed: int, step: int, index: Tensor) -> MaskPair:
         """Masks of the samples in `index` [B]."""
         keep = count_kept(grid.shape[1] * grid.shape[2], self.hide, "patches")
         covered = draw_blocks(grid, self.count, self.scale, seed, step, index, attempt=0)
@@ -150,7 +155,7 @@ class OfficialBlocks:
     count: int = 8
     scale: float = 0.15
 
-    def sample(self, grid: Grid, seed: int, step: int, index: Tensor) -> Pair:
+    def sample(self, grid: Grid, seed: int, step: int, index: Tensor) -> MaskPair:
         """Masks of the samples in `index` [B]: one batch on one device."""
         covered = draw_blocks(grid, self.count, self.scale, seed, step, index, attempt=0)
         for attempt in range(1, RETRIES):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from minivjepa.collapse import margin, token_metrics
 from minivjepa.config import Config
-from minivjepa.masking import Pair
+from minivjepa.masking import MaskPair
 from minivjepa.recipe import sample_masks
 from minivjepa.tubelets import gather_tokens
 from minivjepa.vjepa import VJEPA
@@ -25,7 +25,7 @@ class ClipSource(Protocol):
 
 
 class Monitor:
-    """Collapse metrics on clips that never change, taken while training goes on."""
+    """Collapse metrics while training goes on, on `monitor_clips` clips of the run's own source that never change."""
 
     def __init__(self, config: Config, source: ClipSource, device: torch.device):
         self.index = torch.arange(config.monitor_clips, device=device)
@@ -34,7 +34,7 @@ class Monitor:
 
     @torch.no_grad()
     def measure(self, model: VJEPA) -> dict[str, float]:
-        """Metrics of the online encoder, and of the target encoder as target_*; margin of the predictions."""
+        """Metrics of the online encoder, and of the target encoder as target_*; margin on the first 64 clips."""
         online = token_metrics(torch.cat([model.encoder(clip).float().cpu() for clip in self.clips]))
         target = online
         if model.target_encoder is not None:
@@ -48,9 +48,10 @@ class Monitor:
 
 
 @torch.no_grad()
-def prediction_margin(model: VJEPA, clip: Tensor, masks: list[Pair]) -> float:
+def prediction_margin(model: VJEPA, clip: Tensor, masks: list[MaskPair]) -> float:
     """collapse.margin of the model's predictions for a batch of at least 2 clips, mean over mask groups."""
     h = model.normalised(model.targets(clip))
     pairs = zip(model.predict(clip, masks), masks, strict=True)
+    # h.roll(1, 0) holds, for every clip, the targets of the clip before it in the batch
     values = [margin(z, gather_tokens(h, ids), gather_tokens(h.roll(1, 0), ids)) for z, (_, ids) in pairs]
     return sum(values) / len(values)

@@ -20,8 +20,11 @@ def latent_distance(predictions: Sequence[Tensor], targets: Sequence[Tensor], ki
     """Mean distance between predicted and target vectors, averaged over mask groups.
 
     predictions, targets: one [B, M, D] tensor per group.  kind: "l1" (V-JEPA) or "l2" (squared error).
+    Raises ValueError for another kind.
     """
-    distance = {"l1": F.l1_loss, "l2": F.mse_loss}[kind]
+    if kind not in ("l1", "l2"):
+        raise ValueError(f"unknown loss {kind!r}; choose from l1, l2")
+    distance = F.l1_loss if kind == "l1" else F.mse_loss
     return torch.stack([distance(z, h) for z, h in zip(predictions, targets, strict=True)]).mean()
 
 
@@ -40,17 +43,18 @@ def vicreg_terms(z: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def sigreg(z: Tensor, directions: Tensor, points: int = 17, reach: float = 3.0) -> Tensor:
-    """How far [n, D] samples are from a standard normal, seen along random directions.
+    """How far n samples z [n, D] are from a standard normal, seen along A random directions.
 
-    directions: [D, A] with unit columns, redrawn each step.  Per direction this is the Epps-Pulley
-    statistic n * integral w(t) |phi_empirical(t) - exp(-t^2/2)|^2 over [-reach, reach] by the trapezoid rule,
-    w(t) = exp(-t^2/2); then the mean over directions.  With the factor n (as LeJEPA and LeWorldModel have it)
-    its expectation on N(0, I) is 1.05 for every n, not 0.  z may also be [..., n, D]: the mean over the rest.
+    directions: [D, A] with unit columns, redrawn each step.  Per direction this is the Epps-Pulley statistic
+    n * integral over [-reach, reach] of w(t) |phi(t) - exp(-t^2/2)|^2 with phi the samples' characteristic function
+    and w(t) = exp(-t^2/2), by the trapezoid rule; then the mean over directions.  With the factor n (as LeJEPA
+    and LeWorldModel have it) its expectation on N(0, I) is 1.05 for every n, not 0.  z may also be [..., n, D]: the
+    mean over what stands before.
     """
-    t = torch.linspace(0.0, reach, points, device=z.device, dtype=z.dtype)
-    phi = torch.exp(-t.square() / 2)
-    weight = torch.full_like(t, 2 * reach / (points - 1))  # doubled: the integrand is even
-    weight[[0, -1]] /= 2
+    t = torch.linspace(0.0, reach, points, device=z.device, dtype=z.dtype)  # half the range: the integrand is even,
+    trapezoid = torch.full_like(t, 2 * reach / (points - 1))  # so every weight counts twice
+    trapezoid[[0, -1]] /= 2
+    normal = torch.exp(-t.square() / 2)  # the characteristic function of N(0, 1), and w(t) too
     angle = (z @ directions)[..., None] * t  # [..., n, A, points]
-    gap = (angle.cos().mean(dim=-3) - phi).square() + angle.sin().mean(dim=-3).square()  # [..., A, points]
-    return z.shape[-2] * (gap @ (weight * phi)).mean()
+    gap = (angle.cos().mean(dim=-3) - normal).square() + angle.sin().mean(dim=-3).square()  # [..., A, points]
+    return z.shape[-2] * (gap @ (trapezoid * normal)).mean()

@@ -17,10 +17,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from minivjepa.protocol import Budget
+from minivjepa.protocol import DIRECTIONS, IDENTITIES, Budget
 
 ALPHAS = tuple(10.0**k for k in range(-2, 5))
-TASKS = {"direction": 8, "identity": 10}
+TASKS = {"direction": DIRECTIONS, "identity": IDENTITIES}  # classes of each
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The rules by which every run is judged, fixed before any recipe is searched: splits, clips, budgets.
 
-Change a number here and no result of before can be compared with one of after.
+Change a number here and results from before and after the change cannot be compared.
 """
 
 from dataclasses import dataclass

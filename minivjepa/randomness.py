@@ -1,7 +1,9 @@
 """Random numbers that depend on where they are used, never on what was drawn before.
 
 Every clip and every mask of this package is a function of (seed, step, global sample index).  Resuming a
-run, splitting a batch over processes and rendering one clip again then come for free.  The generator is
+run, splitting a batch over processes and rendering one clip again then come for free.  On a first reading one line
+is enough: uniform(keys("mask", seed, step, index), n) gives n numbers for each of the B samples in `index`, the same
+ones whenever and wherever they are asked for.  The generator is
 SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014) written
 with int64 tensors, which wrap around the same way on every device.
 """
@@ -13,8 +15,8 @@ import torch
 from torch import Tensor
 
 GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # 2^64 / golden ratio, odd: SplitMix64's step
-FIRST = 0xBF58476D1CE4E5B9 - 2**64
-SECOND = 0x94D049BB133111EB - 2**64
+MULTIPLIER_1 = 0xBF58476D1CE4E5B9 - 2**64  # SplitMix64's own constants
+MULTIPLIER_2 = 0x94D049BB133111EB - 2**64
 
 
 def _shift(x: Tensor, bits: int) -> Tensor:
@@ -24,8 +26,8 @@ def _shift(x: Tensor, bits: int) -> Tensor:
 
 def _mix(x: Tensor) -> Tensor:
     """SplitMix64's finaliser: every output bit depends on every input bit."""
-    x = (x ^ _shift(x, 30)) * FIRST
-    x = (x ^ _shift(x, 27)) * SECOND
+    x = (x ^ _shift(x, 30)) * MULTIPLIER_1
+    x = (x ^ _shift(x, 27)) * MULTIPLIER_2
     return x ^ _shift(x, 31)
 
 
@@ -37,7 +39,7 @@ def keys(stream: str, seed: int, step: int, index: Tensor) -> Tensor:
     return key
 
 
-def bits(key: Tensor, n: int) -> Tensor:
+def random_bits(key: Tensor, n: int) -> Tensor:
     """int64[B] keys -> int64[B, n] random bits; the first k of n are the same whatever n is."""
     counter = torch.arange(1, n + 1, device=key.device) * GOLDEN
     return _mix(key[:, None] + counter)
@@ -45,7 +47,7 @@ def bits(key: Tensor, n: int) -> Tensor:
 
 def uniform(key: Tensor, n: int) -> Tensor:
     """int64[B] keys -> float32[B, n], uniform on [0, 1)."""
-    return _shift(bits(key, n), 40).float() * 2.0**-24
+    return _shift(random_bits(key, n), 40).float() * 2.0**-24
 
 
 @cache
@@ -56,5 +58,5 @@ def _quantiles() -> Tensor:
 
 def normal(key: Tensor, n: int) -> Tensor:
     """int64[B] keys -> float32[B, n], standard normal up to 4.3 deviations: each 16 random bits pick a slice."""
-    slices = bits(key, (n + 3) // 4).view(torch.int16)[:, :n].int() + 32768
+    slices = random_bits(key, (n + 3) // 4).view(torch.int16)[:, :n].int() + 32768
     return _quantiles().to(key.device).index_select(0, slices.flatten()).view(slices.shape)

@@ -13,7 +13,7 @@ from minivjepa import randomness
 from minivjepa.config import Config
 from minivjepa.ema import momentum_at
 from minivjepa.encoder import Encoder
-from minivjepa.masking import Pair, parse_mask
+from minivjepa.masking import MaskPair, parse_mask
 from minivjepa.predictor import Predictor
 from minivjepa.transformer import init_linear
 from minivjepa.vjepa import VJEPA
@@ -46,7 +46,9 @@ def parameter_groups(model: VJEPA, config: Config) -> list[dict[str, Any]]:
     for part, scale in parts:
         trained = [p for p in part.parameters() if p.requires_grad]
         matrices, others = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
-        groups += [{"params": ps, "scale": scale, "decays": ps is matrices} for ps in (matrices, others) if ps]
+        if trained:
+            groups.append({"params": matrices, "scale": scale, "decays": True})
+            groups.append({"params": others, "scale": scale, "decays": False})
     return groups
 
 
@@ -58,8 +60,8 @@ def cosine(start: float, end: float, share: float) -> float:
 def schedule(config: Config, step: int) -> tuple[float, float, float]:
     """(learning rate, weight decay, momentum) of the 0-based step.
 
-    Learning rate: linear warm-up, then cosine.  Weight decay: cosine.  Momentum: linear.  All three
-    horizons are steps * stretch.
+    Learning rate: linear warm-up, then cosine.  Weight decay: cosine.  Momentum: linear, unless the arm fixes it.
+    All three horizons are steps * stretch.  As in the released code, the first two are taken one step ahead.
     """
     horizon, done = config.steps * config.stretch, step + 1
     if done <= config.warmup:
@@ -67,13 +69,15 @@ def schedule(config: Config, step: int) -> tuple[float, float, float]:
     else:
         lr = cosine(config.lr, config.lr * config.final_lr, (done - config.warmup) / max(1.0, horizon - config.warmup))
     decay = cosine(config.weight_decay, config.final_weight_decay, done / horizon)
+    if config.prevention.momentum is not None:
+        return lr, decay, config.prevention.momentum
     return lr, decay, momentum_at(step, config.steps, config.momentum, config.final_momentum, config.stretch)
 
 
-def sample_masks(config: Config, step: int, index: Tensor) -> list[Pair]:
+def sample_masks(config: Config, step: int, index: Tensor) -> list[MaskPair]:
     """One (context ids, target ids) pair per mask group, of the global sample indices int64 [B]."""
     return [
-        parse_mask(text).sample(config.grid, config.seed + 2**32 * group, step, index)
+        parse_mask(text).sample(config.grid, config.seed + 2**32 * group, step, index)  # each group draws its own
         for group, text in enumerate(config.masks)
     ]
 

@@ -1,17 +1,20 @@
 """report.html: an ablation on one page that opens without a server or a network."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from statistics import mean
 from typing import Any
 
 from minivjepa import REPOSITORY
+from minivjepa.collapse import COLLAPSED
 from minivjepa.config import Config, from_dict
 from minivjepa.figures.ablation import Results, collapse_curves, spectra
 from minivjepa.figures.clips import film_strip
 
-COLLAPSED = 0.01  # feature std below which features count as constant
-NEAR = 0.05  # of chance, or of the untrained encoder, in accuracy
+NEAR = 0.05  # accuracies closer than this, to chance or to the untrained encoder, count as equal
+PROBES = ("linear", "knn", "attentive")
 QUESTION = "Which switch keeps V-JEPA from collapsing?"
 COLUMNS = (
     "feature_std", "effective_rank", "margin", "linear_direction", "linear_identity", "knn_identity",
@@ -30,6 +33,7 @@ NOTES = {
     "first_frame": "control: untrained encoder, first frame only",
     "shuffled_frames": "control: untrained encoder, frames shuffled",
     "supervised": "ceiling: trained with labels",
+    "chance": "guessing",
 }
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; background: #fff }
@@ -41,38 +45,57 @@ figure { margin: 1.5rem 0 } img { max-width: 100% } figcaption { color: #444; fo
 """
 
 
-def spread(values: list[float | None]) -> str:
-    """One number, or mean and range over seeds."""
+@dataclass(frozen=True)
+class Row:
+    """A row of every table: name and note for people, one dict of metrics per seed.  kind: arm, control or chance."""
+
+    name: str
+    note: str
+    kind: str
+    runs: list[dict[str, Any]]
+
+    def cells(self, columns: Sequence[str], join: str) -> list[str]:
+        """Per column: one number, or the mean over seeds, then `join`, then the range."""
+        return [spread([run.get(column) for run in self.runs], join) for column in columns]
+
+
+def spread(values: list[float | None], join: str) -> str:
+    """One number as text, or mean and range of several; empty if there is none."""
     known = [v for v in values if v is not None and math.isfinite(v)]
     if not known:
-        return "&ndash;"
+        return ""
     digits = 3 if max(map(abs, known)) < 10 else 1
     text = f"{mean(known):.{digits}f}"
-    return text if len(known) == 1 else f"{text}<small>{min(known):.{digits}f} to {max(known):.{digits}f}</small>"
+    return text if len(known) == 1 else f"{text}{join}{min(known):.{digits}f} to {max(known):.{digits}f}"
 
 
-def row(name: str, runs: list[dict[str, Any]], kind: str) -> str:
-    """One line of the table: the mean over runs of every column."""
-    title, _, encoder = name.partition(" ")
-    note = "its target encoder" if encoder else NOTES.get(title, "an arm of your own")
-    cells = "".join(f"<td>{spread([run.get(column) for run in runs])}</td>" for column in COLUMNS)
-    return f'<tr class="{kind}"><td>{escape(name)}<small>{note}</small></td>{cells}</tr>'
+def table_rows(results: Results) -> list[Row]:
+    """Arms with both encoders, then untrained, controls and chance."""
+    rows = []
+    for arm, runs in results["arms"].items():
+        rows.append(Row(arm, NOTES.get(arm, "an arm of your own"), "arm", [run["final"] for run in runs]))
+        targets = [run["final"]["target"] for run in runs]
+        if targets[0] is not None:
+            rows.append(Row(f"{arm} target", "its target encoder", "arm", targets))
+    rows.append(Row("untrained", NOTES["untrained"], "control", results["untrained"]))
+    for name, metrics in results["controls"].items():
+        shown = metrics
+        if name == "raw_pixels":  # the spread of pixels is on another scale than that of features
+            shown = {key: value for key, value in metrics.items() if key.startswith(("linear", "attentive", "knn"))}
+        rows.append(Row(name.replace("_", " "), NOTES[name], "control", [shown]))
+    guess = {f"{probe}_{task}": value for task, value in results["chance"].items() for probe in PROBES}
+    return [*rows, Row("chance", NOTES["chance"], "chance", [guess])]
 
 
 def table(results: Results) -> str:
-    """Arms with both encoders, then untrained, controls and chance."""
+    """All rows as HTML."""
     heads = "".join(f"<th>{column.replace('_', ' ')}</th>" for column in COLUMNS)
-    lines = []
-    for arm, runs in results["arms"].items():
-        lines.append(row(arm, [run["final"] for run in runs], "arm"))
-        targets = [run["final"]["target"] for run in runs]
-        if targets[0] is not None:
-            lines.append(row(f"{arm} target", targets, "arm"))
-    lines.append(row("untrained", results["untrained"], "control"))
-    pixels = {k: v for k, v in results["controls"]["raw_pixels"].items() if k[:4] in ("line", "atte", "knn_")}
-    lines += [row(name, [pixels if name == "raw_pixels" else v], "control") for name, v in results["controls"].items()]
-    chance = {column: results["chance"].get(column.split("_")[-1]) for column in COLUMNS}
-    lines.append(row("chance", [chance], "chance").replace("an arm of your own", "guessing"))
+    lines = [
+        f'<tr class="{row.kind}"><td>{escape(row.name)}<small>{row.note}</small></td>'
+        + "".join(f"<td>{cell.replace('|', '<small>')}</td>" for cell in row.cells(COLUMNS, "|"))
+        + "</tr>"
+        for row in table_rows(results)
+    ]
     return f'<div class="wide"><table><tr><th>arm</th>{heads}</tr>{"".join(lines)}</table></div>'
 
 
@@ -96,7 +119,7 @@ def verdict(arm: str, results: Results) -> str:
         told = f"learned nothing about motion that an untrained encoder does not know, though its features vary (std {std:.2f})"
     line = f"{arm} {told}; linear probe {direction:.2f}, untrained {untrained:.2f}, chance {chance:.3f}"
     targets = [run["target"] for run in runs]
-    if targets[0] is not None and average(targets, "feature_std") < NEAR and std >= COLLAPSED:
+    if targets[0] is not None and average(targets, "feature_std") < COLLAPSED <= std:
         line += f". It is its target encoder that collapsed (std {average(targets, 'feature_std'):.4f})"
     return line + "."
 
@@ -113,7 +136,7 @@ def leak_sentence(results: Results) -> str:
     return f"Without motion the direction is read at {said} (chance {chance:.3f}), {verdict}."
 
 
-def source(repository: str) -> str:
+def where_to_read_more(repository: str) -> str:
     """Where the code is: a link once it is published, a command until then."""
     if repository:
         return f'The code is at <a href="{escape(repository)}">{escape(repository)}</a>.'
@@ -139,11 +162,11 @@ thing. Then its encoder is frozen, and probes try to read from it what the clips
 <h2>Every number</h2>
 <p>Means over seeds, with the range below where there are several. Probe accuracies are fractions of held-out clips
 with held-out handwriting; colour and position are R&sup2;. {escape(leak_sentence(results))} A frozen random target is a
-strong control: an arm has shown that its moving target helps only where it beats that row.</p>
+strong control: an arm has shown that its moving target helps only where it beats the row <i>frozen</i>.</p>
 {table(results)}
 {spectra(results).html()}
 <h2>How this was made</h2>
 <p><code>{escape(results["command"])}</code><br>{escape(results["date"])}, {escape(results["device"])}; {escape(made)}.
-{source(REPOSITORY)}</p>
+{where_to_read_more(REPOSITORY)}</p>
 </html>
 """

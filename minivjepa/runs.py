@@ -90,9 +90,7 @@ class Run:
     def config(self) -> tuple[Config, str]:
         """The saved config and data.  Raises ValueError if there is none, or if this version does not know it."""
         if not self.config_file.exists():
-            raise ValueError(
-                f"nothing to resume in {self.out}: it holds no config.json; give the folder of a run, or start one without --resume"
-            )
+            raise ValueError(f"{self.out} holds no run (no config.json); give the folder that `minivjepa train` made")
         try:
             saved = json.loads(self.config_file.read_text())
             data = saved.pop("data")
@@ -102,6 +100,10 @@ class Run:
 
     def check_same(self, config: Config, data: str) -> None:
         """Raise ValueError unless the folder holds a run of exactly this config and data."""
+        if not self.config_file.exists():
+            raise ValueError(
+                f"nothing to resume in {self.out}: it holds no config.json; start the run without --resume"
+            )
         saved, saved_data = self.config()
         lines = differences(saved, config)
         if saved_data != data:

@@ -35,7 +35,7 @@ class Trainer:
         self.config, self.source, self.run, self.device = config, source, run, device
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         self.model = build_model(config).to(device)
-        self.step, self.seconds, self.losses = 0, 0.0, [0.0, 0.0]  # sum and count since the last row
+        self.step, self.loss_sum, self.loss_count = 0, 0.0, 0  # of the losses since the last row
         state = run.restore(self.model)
         # one fused kernel updates all parameters; its arithmetic does not depend on how they were loaded
         self.optimiser = torch.optim.AdamW(
@@ -43,7 +43,8 @@ class Trainer:
         )
         if state is not None:
             self.optimiser.load_state_dict(state["optimiser"])
-            self.step, self.losses = state["step"], state["losses"]
+            self.step = state["step"]
+            self.loss_sum, self.loss_count = state["loss_sum"], state["loss_count"]
         self.parallel: nn.Module = DistributedDataParallel(self.model) if self.world > 1 else self.model
         self.pending: list[Tensor] = []  # losses still on the device
 
@@ -55,8 +56,8 @@ class Trainer:
 
     def train_step(self) -> None:
         """One optimiser step and one EMA update."""
-        share = self.config.batch // self.world
-        index = torch.arange(self.rank * share, (self.rank + 1) * share, device=self.device)
+        clips = self.config.batch // self.world  # of this process
+        index = torch.arange(self.rank * clips, (self.rank + 1) * clips, device=self.device)
         lr, decay, momentum = schedule(self.config, self.step)
         for group in self.optimiser.param_groups:
             group["lr"], group["weight_decay"] = lr * group["scale"], decay if group["decays"] else 0.0
@@ -75,7 +76,7 @@ class Trainer:
         self.step += 1
 
     def settle(self) -> None:
-        """Fetch the losses of the last steps and stop at the first that is not a number.  No step waits for it."""
+        """Fetch the losses of the last steps, which stayed on the device until now, and stop at the first that is no number."""
         if self.pending:
             losses = torch.stack(self.pending).float()
             if self.world > 1:
@@ -86,10 +87,10 @@ class Trainer:
             self.pending = []
             for offset, value in enumerate(values):
                 if not math.isfinite(value):
-                    self.stop(f"the loss is {value} at step {first + offset + 1}")
-            self.losses = [self.losses[0] + sum(values), self.losses[1] + len(values)]
+                    self.give_up(f"the loss is {value} at step {first + offset + 1}")
+            self.loss_sum, self.loss_count = self.loss_sum + sum(values), self.loss_count + len(values)
 
-    def stop(self, why: str) -> None:
+    def give_up(self, why: str) -> None:
         """Raise RunStopped, saying which checkpoint is still good."""
         good = (
             "the checkpoint before it was kept" if self.run.checkpoint_file.exists() else "no checkpoint was saved yet"
@@ -101,11 +102,12 @@ class Trainer:
         self.settle()
         if self.rank == 0:
             if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
-                self.stop(f"a weight is no longer finite after step {self.step}")
+                self.give_up(f"a weight is no longer finite after step {self.step}")
             self.run.save(
                 {
                     "step": self.step,
-                    "losses": self.losses,
+                    "loss_sum": self.loss_sum,
+                    "loss_count": self.loss_count,
                     "model": self.model.state_dict(),
                     "optimiser": self.optimiser.state_dict(),
                 }
@@ -114,18 +116,17 @@ class Trainer:
     def log(self, monitor: Monitor | None, seconds: float) -> dict[str, Any] | None:
         """Write a row of metrics.jsonl (rank 0 only) and return it."""
         self.settle()
-        total, count = self.losses
-        self.losses = [0.0, 0.0]
-        if monitor is None:
+        total, count = self.loss_sum, self.loss_count
+        self.loss_sum, self.loss_count = 0.0, 0
+        if monitor is None:  # not the first process: only that one writes
             return None
         lr, _, momentum = schedule(self.config, max(0, self.step - 1))
-        fixed = self.config.prevention.momentum
         row = {
             "step": self.step,
             "loss": total / count if count else math.nan,
             **monitor.measure(self.model),
             "lr": lr,
-            "momentum": momentum if fixed is None else fixed,
+            "momentum": momentum if self.model.target_encoder is not None else None,
             "seconds": round(seconds, 2),
         }
         self.run.append(row)
@@ -135,7 +136,7 @@ class Trainer:
         """Train to the last step and return the model; `progress` is called after every step."""
         monitor, spent = None, 0.0
         if self.rank == 0:
-            rows = self.run.rewind(self.step or -1)  # a run that starts anew writes its row of step 0 again
+            rows = self.run.rewind(self.step if self.step else -1)  # a run from step 0 writes even that row again
             spent = rows[-1]["seconds"] if rows else 0.0
             monitor = Monitor(self.config, self.source, self.device)
         with deferred_interrupt() as interrupted:
@@ -147,11 +148,11 @@ class Trainer:
                 last = self.step == self.config.steps
                 logs = last or self.step % self.config.log_every == 0
                 row = self.log(monitor, spent + time.perf_counter() - start) if logs else None
-                stop = interrupted() if self.world == 1 else logs and self.agree(interrupted())
-                if last or stop or self.step % self.config.checkpoint_every == 0:
+                leave = interrupted() if self.world == 1 else logs and self.agree(interrupted())
+                if last or leave or self.step % self.config.checkpoint_every == 0:
                     self.save()
                 progress(self.step, row)
-                if stop and not last:
+                if leave and not last:
                     raise KeyboardInterrupt
         return self.model
 

@@ -51,7 +51,7 @@ class Grid:
         return math.prod(self.shape)
 
     @property
-    def pixels(self) -> int:
+    def values(self) -> int:
         """Numbers in one tubelet: channels * tubelet * patch * patch."""
         return self.channels * self.tubelet * self.patch**2
 
@@ -63,7 +63,7 @@ class Grid:
 
 
 def patchify(clip: Tensor, grid: Grid) -> Tensor:
-    """[B, C, T, H, W] -> [B, N, pixels]: one row of raw pixels per tubelet, in time, height, width order."""
+    """[B, C, T, H, W] -> [B, N, values]: one row of raw pixels per tubelet, in time, height, width order."""
     grid.check(clip)
     return rearrange(
         clip,
@@ -75,7 +75,7 @@ def patchify(clip: Tensor, grid: Grid) -> Tensor:
 
 
 def unpatchify(tubelets: Tensor, grid: Grid) -> Tensor:
-    """[B, N, pixels] -> [B, C, T, H, W]: the inverse of patchify."""
+    """[B, N, values] -> [B, C, T, H, W]: the inverse of patchify."""
     t, h, w = grid.shape
     return rearrange(
         tubelets,
@@ -131,7 +131,7 @@ class TubeletEmbedding(nn.Module):
     def __init__(self, grid: Grid, dim: int):
         super().__init__()
         self.grid = grid
-        self.project = nn.Linear(grid.pixels, dim)
+        self.project = nn.Linear(grid.values, dim)
         self.register_buffer("positions", sincos_positions(grid, dim), persistent=False)
 
     def forward(self, clip: Tensor, ids: Tensor | None = None) -> Tensor:
@@ -139,7 +139,7 @@ class TubeletEmbedding(nn.Module):
 
         Pixels are gathered before they are embedded: a hidden tubelet costs nothing and cannot leak.
         """
-        tubelets = patchify(clip, self.grid)  # [B, N, pixels]
+        tubelets = patchify(clip, self.grid)  # [B, N, values]
         if ids is None:
             return self.project(tubelets) + self.positions
         return self.project(gather_tokens(tubelets, ids)) + self.positions[ids]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from minivjepa.ema import ema_update, target_copy
 from minivjepa.encoder import Encoder
-from minivjepa.masking import Pair
+from minivjepa.masking import MaskPair
 from minivjepa.objective import latent_distance, normalise_targets, sigreg, vicreg_terms
 from minivjepa.predictor import Predictor
 from minivjepa.tubelets import gather_tokens
@@ -31,14 +31,25 @@ class CollapsePrevention:
     normalise: bool = True
     """LayerNorm the targets over features, without affine."""
     regulariser: str = "none"
-    """A term on un-normalised whole-clip tokens: none, vicreg or sigreg."""
+    """A term on the targets before normalisation: none, vicreg or sigreg; only without stop_gradient."""
     weights: tuple[float, float] = (1.0, 0.04)
-    """Of the regulariser's terms: variance and covariance for vicreg, lambda and 0 for sigreg."""
+    """Of the regulariser's terms: (variance, covariance) for vicreg; (lambda, unused) for sigreg."""
 
     def __post_init__(self) -> None:
         for name, known in {"target": ("ema", "online"), "regulariser": ("none", "vicreg", "sigreg")}.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(known)}")
+        if self.regulariser != "none" and self.stop_gradient:
+            raise ValueError(
+                f"regulariser {self.regulariser!r} acts on the targets, which stop_gradient=True detaches, so it would "
+                "do nothing; give stop_gradient=False with it"
+            )
+        if self.momentum is not None and self.target == "online":
+            raise ValueError(
+                "momentum is of the EMA copy, and target='online' has none; leave momentum out or use target='ema'"
+            )
+        if self.momentum is not None and not 0 <= self.momentum <= 1:
+            raise ValueError(f"momentum is {self.momentum}, expected a number from 0 to 1")
 
 
 ARMS: dict[str, CollapsePrevention] = {
@@ -64,12 +75,13 @@ class VJEPA(nn.Module):
 
     def targets(self, clip: Tensor) -> Tensor:
         """clip [B, C, T, H, W] -> what the predictor should say, [B, N, D], before normalisation."""
-        teacher = self.encoder if self.target_encoder is None else self.target_encoder
-        detach = self.prevention.stop_gradient
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not detach):  # <- this line is the stop-gradient
-            return teacher(clip)
+        encoder = self.encoder if self.target_encoder is None else self.target_encoder
+        if self.prevention.stop_gradient:
+            with torch.no_grad():  # <- this line is the stop-gradient
+                return encoder(clip)
+        return encoder(clip)
 
-    def predict(self, clip: Tensor, masks: Sequence[Pair]) -> list[Tensor]:
+    def predict(self, clip: Tensor, masks: Sequence[MaskPair]) -> list[Tensor]:
         """One prediction [B, M, D] for every (context, target) pair; the encoder sees the context only."""
         return [
             self.predictor(self.encoder(clip, context), context, target, group)
@@ -80,7 +92,9 @@ class VJEPA(nn.Module):
         """Targets as the loss sees them, [B, N, D] -> [B, N, D]."""
         return normalise_targets(h) if self.prevention.normalise else h
 
-    def forward(self, clip: Tensor, masks: Sequence[Pair], directions: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, clip: Tensor, masks: Sequence[MaskPair], directions: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The prediction loss and the weighted regulariser (0 for most arms); train on their sum.
 
         clip [B, C, T, H, W]; masks: one (context ids [B, K], target ids [B, M]) pair per group;
@@ -102,23 +116,26 @@ class VJEPA(nn.Module):
         if self.prevention.regulariser == "sigreg":
             if directions is None:
                 raise ValueError("sigreg needs random directions [D, A] with unit columns, given None")
-            return first * sigreg(h.transpose(0, 1), directions)
+            return first * sigreg(
+                h.transpose(0, 1), directions
+            )  # [N, B, D]: samples are the clips, one test per position
         return h.new_zeros(())
 
     def update_target(self, momentum: float) -> None:
         """EMA after the optimiser's step; nothing to do where the online encoder is its own target."""
         if self.target_encoder is not None:
-            fixed = self.prevention.momentum
-            ema_update(self.target_encoder, self.encoder, momentum if fixed is None else fixed)
+            ema_update(self.target_encoder, self.encoder, momentum)
 
     def step_flops(self, sizes: Sequence[tuple[int, int]]) -> dict[str, int]:
         """FLOPs of one clip's training step for mask groups of sizes (K, M), by component.
 
-        Forward of the target encoder on all tokens; forward and backward (three times the forward) of
-        encoder and predictor.  Softmax, norms and the optimiser are not counted.
+        Forward of the target encoder on all tokens; forward and backward (three times the forward) of encoder
+        and predictor, and of the targets too where nothing detaches them.  Softmax, norms and the optimiser are
+        not counted.
         """
+        passes = 1 if self.prevention.stop_gradient else 3
         return {
-            "target encoder": self.encoder.flops(self.encoder.grid.tokens),
+            "target encoder": passes * self.encoder.flops(self.encoder.grid.tokens),
             "context encoder": 3 * sum(self.encoder.flops(k) for k, _ in sizes),
             "predictor": 3 * sum(self.predictor.flops(k, m) for k, m in sizes),
         }

@@ -106,7 +106,7 @@ def test_the_report_opens_without_a_network_and_shows_every_row(
     assert page.sources
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
     assert all(len(alt) > 60 for alt in page.alts)
-    for name in ("untrained", "raw_pixels", "first_frame", "shuffled_frames", "supervised", "chance", "vjepa target"):
+    for name in ("untrained", "raw pixels", "first frame", "shuffled frames", "supervised", "chance", "vjepa target"):
         assert name in page.words
     for arm in results["arms"]:
         assert verdict(arm, results) in page.words
@@ -145,12 +145,14 @@ def test_verdicts_follow_the_numbers(results: dict[str, Any]) -> None:
 
 def test_a_leak_would_be_said_loudly(results: dict[str, Any]) -> None:
     """Catches: a leak sentence that cannot fail."""
-    fine, leaky = json.loads(json.dumps(results)), json.loads(json.dumps(results))
+    fine = json.loads(json.dumps(results))
     for name in ("first_frame", "shuffled_frames"):
-        fine["controls"][name]["linear_direction"] = 0.13
-        leaky["controls"][name]["linear_direction"] = 0.3
-    assert "motion is what the probes read" in leak_sentence(fine)
-    assert "LEAK" in leak_sentence(leaky)
+        fine["controls"][name].update(linear_direction=0.13, attentive_direction=0.12)
+    assert "motion is what they read" in leak_sentence(fine)
+    for name, probe in (("first_frame", "linear"), ("first_frame", "attentive"), ("shuffled_frames", "linear")):
+        leaky = json.loads(json.dumps(fine))
+        leaky["controls"][name][f"{probe}_direction"] = 0.3
+        assert "LEAK" in leak_sentence(leaky)
 
 
 def test_figures_say_in_words_what_they_show(results: dict[str, Any]) -> None:
@@ -163,10 +165,18 @@ def test_figures_say_in_words_what_they_show(results: dict[str, Any]) -> None:
 
 def test_numbers_are_shown_with_their_range() -> None:
     """Catches: a mean that hides a bad seed."""
-    assert spread([0.25]) == "0.250"
-    assert spread([0.25, 0.75]) == "0.500<small>0.250 to 0.750</small>"
-    assert spread([None]) == "&ndash;"
-    assert spread([40.0]) == "40.0"
+    assert spread([0.25], "; ") == "0.250"
+    assert spread([0.25, 0.75], "; ") == "0.500; 0.250 to 0.750"
+    assert spread([None], "; ") == ""
+    assert spread([40.0], "; ") == "40.0"
+
+
+def test_tables_show_chance_where_there_is_one_and_no_pixel_spread(results: dict[str, Any]) -> None:
+    """Catches: a std of raw pixels beside those of features; a chance level under the wrong column."""
+    rows = {row.name: row for row in report.table_rows(results)}
+    assert rows["chance"].cells(["linear_direction", "knn_identity", "feature_std"], "") == ["0.125", "0.100", ""]
+    assert rows["raw pixels"].cells(["feature_std"], "") == [""]
+    assert rows["vjepa"].cells(["feature_std"], " ")[0].count("to") == 1
 
 
 def test_an_arm_of_ones_own_is_one_value(tmp_path: Path) -> None:
@@ -273,11 +283,10 @@ def test_bad_arms_and_seeds_are_refused(arms: list[str], seeds: list[int], messa
 
 def test_pages_link_to_the_repository_once_it_has_an_address() -> None:
     """Catches: a dead link on every page, before or after publication."""
-    assert "href" not in report.source("")
-    assert 'href="https://example.org/repo"' in report.source("https://example.org/repo")
+    assert "href" not in report.where_to_read_more("")
+    assert 'href="https://example.org/repo"' in report.where_to_read_more("https://example.org/repo")
 
 
 def test_every_named_arm_has_a_note() -> None:
     """Catches: an arm that the report cannot explain."""
     assert set(ARMS) <= set(report.NOTES)
-    assert "an arm of your own" in report.row("mine", [{}], "arm")

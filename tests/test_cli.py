@@ -161,7 +161,7 @@ def test_presets_change_the_defaults_that_help_shows(capsys: pytest.CaptureFixtu
 
 def test_probe_refuses_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Catches: a traceback for a mistyped folder, or for a run that was killed before its first checkpoint."""
-    assert "holds no config.json" in refused(capsys, "probe", str(tmp_path))
+    assert "holds no run (no config.json)" in refused(capsys, "probe", str(tmp_path))
     out = tmp_path / "run"
     assert call("train", *TINY, "--out", str(out)) == 0
     assert "does not exist" in refused(capsys, "probe", str(out), "--json", str(tmp_path / "no" / "p.json"))

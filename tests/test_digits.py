@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
 from minivjepa.data.digits import DigitClips, Factors
-from minivjepa.evaluation import Alter, evaluation_clips, first_frame, label, shuffled_frames
+from minivjepa.evaluation import Alter, encode_split, evaluation_clips, first_frame, shuffled_frames
 from minivjepa.protocol import CLIPS, DIRECTIONS, IDENTITIES, SPLITS, Budget, digit_split
 from minivjepa.tubelets import Grid, patchify
 
@@ -139,7 +139,7 @@ def read_direction(alter: Alter | None) -> tuple[float, float]:
         turn = (spectrum[:, 1:] * spectrum[:, :-1].conj()).flatten(2)  # phase steps between frames
         return torch.cat([turn.real, turn.imag, ink[:, :-1, ::4, ::4].flatten(2)], dim=2).mean(dim=1, keepdim=True)
 
-    train, test = (label(encode, GRID, split, budget, torch.device("cpu"), alter) for split in ("train", "test"))
+    train, test = (encode_split(encode, GRID, split, budget, torch.device("cpu"), alter) for split in ("train", "test"))
     x, y = (torch.nn.functional.normalize(part.pooled - train.pooled.mean(0), dim=1).numpy() for part in (train, test))
     said = LogisticRegression(max_iter=400, C=10).fit(x, train.direction.numpy()).predict(y)
     truth = test.direction.numpy()

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from minivjepa.config import PRESETS, Config
-from minivjepa.evaluation import CONTROLS, METRICS, control, judge, judge_untrained, label, probe
+from minivjepa.evaluation import CONTROLS, METRICS, control, encode_split, judge, judge_untrained, probe_encoder
 from minivjepa.probes import (
     AttentiveProbe,
     Labelled,
@@ -111,7 +111,7 @@ def test_accuracy_counts_right_classes() -> None:
 def test_labels_belong_to_their_clips_and_do_not_depend_on_chunks() -> None:
     """Catches: factors of one chunk beside the pixels of another."""
     grid = Grid(4, 16, 16, 2, 8)
-    part = label(lambda clip: clip.mean(dim=(3, 4)).transpose(1, 2), grid, "test", Budget(1, 1, 130), CPU)
+    part = encode_split(lambda clip: clip.mean(dim=(3, 4)).transpose(1, 2), grid, "test", Budget(1, 1, 130), CPU)
     assert part.tokens.shape == (130, 4, 3)
     brightness = part.tokens.mean(dim=1)
     assert torch.corrcoef(torch.stack([brightness[:, 0], part.colour[:, 0]]))[0, 1] > 0.3
@@ -146,13 +146,13 @@ def test_controls_are_what_they_say(tiny: Config) -> None:
     steps: list[int] = []
     config = dataclasses.replace(tiny, steps=800, lr=5e-3)
     found = {name: control(name, config, SMALL, CPU, steps.append) for name in CONTROLS}
-    untrained = probe(build_model(config).encoder, config.grid, SMALL, CPU)
+    untrained = probe_encoder(build_model(config).encoder, config.grid, SMALL, CPU)
     assert steps == list(range(1, 801))
     assert found["supervised"]["linear_identity"] > untrained["linear_identity"] + 0.05
     for name in ("first_frame", "shuffled_frames"):
         assert found[name]["feature_std"] > 0
         assert abs(found[name]["linear_direction"] - CHANCE["direction"]) < 0.06
-    assert len(found["raw_pixels"]["spectrum"]) == config.grid.pixels
+    assert len(found["raw_pixels"]["spectrum"]) == config.grid.values
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -160,7 +160,7 @@ def test_attentive_probes_of_untrained_encoders_agree_between_repeats(seed: int)
     """Catches: a probe stopped before it converged, whose score is its own seed's. Motion, on the real budget's epochs."""
     config = dataclasses.replace(PRESETS["cpu"], seed=seed)
     encoder, budget = build_model(config).encoder, dataclasses.replace(FULL, train_clips=1024, test_clips=1024)
-    parts = standardise([label(encoder, config.grid, s, budget, CPU) for s in ("train", "validation", "test")])
+    parts = standardise([encode_split(encoder, config.grid, s, budget, CPU) for s in ("train", "validation", "test")])
     budget = dataclasses.replace(budget, attentive_rates=(1e-2,))
     scores = [attentive_accuracy(*parts, "direction", budget, seed=s)[0] for s in (0, 1)]
     assert abs(scores[0] - scores[1]) < 0.05

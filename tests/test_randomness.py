@@ -17,7 +17,7 @@ def test_splitmix64_gives_the_published_numbers() -> None:
         4593380528125082431,
         16408922859458223821,
     ]
-    found = randomness.bits(torch.tensor([1234567]), 5)[0]
+    found = randomness.random_bits(torch.tensor([1234567]), 5)[0]
     assert [int(x) % 2**64 for x in found] == expected
 
 

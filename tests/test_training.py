@@ -223,7 +223,7 @@ def test_a_checkpoint_is_data_and_has_no_clock(tmp_path: Path, short: Config) ->
     for name in ("a", "b"):
         start(tmp_path / name, short).fit(silent)
     assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
-    assert set(weights(tmp_path / "a")) == {"step", "losses", "model", "optimiser"}
+    assert set(weights(tmp_path / "a")) == {"step", "loss_sum", "loss_count", "model", "optimiser"}
 
 
 def test_a_file_that_is_no_checkpoint_is_refused_and_never_executed(tmp_path: Path, short: Config) -> None:
@@ -272,7 +272,7 @@ def test_a_broken_config_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"data": "digits", "dim": 3}')
     with pytest.raises(ValueError, match=r"config.json is not a config of this version: .*lacks"):
         Run(tmp_path).config()
-    with pytest.raises(ValueError, match="nothing to resume"):
+    with pytest.raises(ValueError, match="holds no run"):
         Run(tmp_path / "nowhere").config()
 
 

@@ -18,7 +18,7 @@ def test_unpatchify_undoes_patchify_for_any_grid(grid: Grid, clips: int) -> None
     """Catches: a swapped axis in either einops pattern, which square grids would hide."""
     clip = torch.randn(clips, grid.channels, grid.frames, grid.height, grid.width)
     tubelets = patchify(clip, grid)
-    assert tubelets.shape == (clips, grid.tokens, grid.pixels)
+    assert tubelets.shape == (clips, grid.tokens, grid.values)
     assert torch.equal(unpatchify(tubelets, grid), clip)
 
 

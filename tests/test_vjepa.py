@@ -205,16 +205,31 @@ def test_unknown_switches_are_refused() -> None:
         CollapsePrevention(target="emma")
     with pytest.raises(ValueError, match="unknown regulariser"):
         CollapsePrevention(regulariser="sig")
+    with pytest.raises(ValueError, match="expected a number from 0 to 1"):
+        CollapsePrevention(momentum=1.2)
 
 
-def test_step_flops_count_one_target_forward_and_three_times_the_rest(tiny: Config) -> None:
-    """Catches: a component left out. Torch counts a training step a little lower: pixels need no gradient."""
-    config = dataclasses.replace(tiny, masks=("tube:0.5", "future"), batch=1)
+def test_switches_that_would_do_nothing_are_refused() -> None:
+    """Catches: a regulariser on detached targets, which would be logged and train nothing."""
+    with pytest.raises(ValueError, match="would do nothing; give stop_gradient=False"):
+        CollapsePrevention(regulariser="vicreg")
+    with pytest.raises(ValueError, match="momentum is of the EMA copy"):
+        CollapsePrevention(target="online", momentum=0.5)
+
+
+@pytest.mark.parametrize("name", ["vjepa", "no-ema", "neither", "no-stopgrad"])
+def test_step_flops_are_torchs_own_count(tiny: Config, name: str) -> None:
+    """Catches: a component left out, or targets that are not back-propagated where nothing detaches them.
+
+    Torch counts a training step a little lower: pixels need no gradient.
+    """
+    config = arm(tiny, name, masks=("tube:0.5", "future"), batch=1)
     model = build_model(config)
-    sizes = [(c.shape[1], t.shape[1]) for c, t in sample_masks(config, 0, torch.arange(1))]
-    parts = model.step_flops(sizes)
-    clip, masks = torch.randn(1, 3, 4, 16, 16), sample_masks(config, 0, torch.arange(1))
+    masks = sample_masks(config, 0, torch.arange(1))
+    sizes = [(c.shape[1], t.shape[1]) for c, t in masks]
+    clip = torch.randn(1, 3, 4, 16, 16)
     with FlopCounterMode(display=False) as counted, sdpa_kernel(SDPBackend.MATH):
         model(clip, masks)[0].backward()
-    pixels = sum(2 * k * config.grid.pixels * config.dim for k, _ in sizes)
-    assert counted.get_total_flops() == sum(parts.values()) - pixels
+    embedded = sum(k for k, _ in sizes) + (0 if config.prevention.stop_gradient else config.grid.tokens)
+    expected = sum(model.step_flops(sizes).values()) - 2 * embedded * config.grid.values * config.dim
+    assert counted.get_total_flops() == expected

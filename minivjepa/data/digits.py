@@ -93,5 +93,6 @@ class DigitClips:
         """
         pixel = torch.arange(side, device=corner.device)[:, None] + 0.5
         centre = (torch.arange(8, device=corner.device) + 0.5) * cell
+        # signed distance on a ring, since the frame's edges are joined
         gap = (pixel - centre - corner[..., None, None] + side / 2) % side - side / 2
         return (1 - gap.abs() / cell).clamp_min(0)

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from minivjepa.collapse import COLLAPSED
 from minivjepa.figures import COLOURS, STYLES, Picture
 
 Results = dict[str, Any]
@@ -51,11 +52,11 @@ def collapse_curves(results: Results) -> Picture:
     bars.set(title="Direction of motion, linear probe", ylabel="held-out accuracy", ylim=(0, 1))
     bars.legend(fontsize=8)
     said = ", ".join(f"{arm} {np.mean(scores):.2f}" for arm, scores in values.items())
-    dead = [arm for arm, stds in final_values(results, "feature_std").items() if max(stds) < 0.01]
+    dead = [arm for arm, stds in final_values(results, "feature_std").items() if max(stds) < COLLAPSED]
     return Picture(
         figure,
         f"Three panels. Left: loss over training steps per arm. Middle: feature standard deviation over steps; "
-        f"collapsed to below 0.01: {', '.join(dead) or 'none'}. Right: accuracy of a linear probe for direction: {said}.",
+        f"collapsed to below {COLLAPSED}: {', '.join(dead) or 'none'}. Right: accuracy of a linear probe for direction: {said}.",
         f"Collapse is visible in the middle, not on the left. Arms whose features ended constant: {', '.join(dead) or 'none'}. "
         "Dots are seeds; the dotted line is chance.",
     )
