@@ -6,8 +6,8 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.t
 
 .PHONY: ablation lab test check results clean
 
-ablation: .venv/figures   ## train five arms, see which collapse
-	$(BIN)/minivjepa ablate --out $(OUT)
+ablation: .venv/figures   ## train five arms, see which collapse; ARGS=--resume goes on after a stop
+	$(BIN)/minivjepa ablate --out $(OUT) $(ARGS)
 
 lab: .venv/notebooks      ## open JupyterLab
 	$(BIN)/jupyter lab notebooks

@@ -5,7 +5,6 @@ and any scheduler can run the parts: `--plan` prints them.
 """
 
 import platform
-import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -46,7 +45,7 @@ def plan_jobs(arms: Sequence[str], seeds: Sequence[int], config: Config, out: Pa
         for arm in telling
     ]
     first = replace(config, seed=seeds[0])
-    jobs += [Job("control", name, first, out / "runs" / f"control-{name}") for name in reversed(CONTROLS)]
+    jobs += [Job("control", name, first, out / "runs" / f"control-{name}-{first.seed}") for name in reversed(CONTROLS)]
     jobs += [Job("untrained", "untrained", replace(config, seed=s), out / "runs" / f"untrained-{s}") for s in seeds]
     return jobs
 
@@ -60,14 +59,14 @@ def flags(values: dict[str, Any], prefix: str = "--") -> dict[str, Any]:
     return found
 
 
-def train_command(job: Job, preset: str, base: Config) -> str:
-    """The command that trains one arm's run on its own."""
+def train_command(job: Job, preset: str, base: Config, device: str) -> list[str]:
+    """The words after the program's name that train one arm's run on its own."""
     changed = replace(job.config, prevention=base.prevention, seed=base.seed)
-    words = ["minivjepa", "train", "--preset", preset, "--arm", job.name, "--seed", str(job.config.seed)]
+    words = ["train", "--preset", preset, "--arm", job.name, "--seed", str(job.config.seed)]
     for name, value in flags(to_dict(changed)).items():
         if value != flags(to_dict(base))[name]:
             words += [name, *map(str, value if isinstance(value, tuple) else (value,))]
-    return shlex.join([*words, "--data", "digits", "--out", str(job.folder)])
+    return [*words, "--data", "digits", "--device", device, "--out", str(job.folder)]
 
 
 def open_folder(out: Path, config: Config, preset: str, resume: bool) -> None:
@@ -91,7 +90,7 @@ def open_folder(out: Path, config: Config, preset: str, resume: bool) -> None:
 def versions() -> dict[str, str]:
     """What produced a result: Python, the system and the libraries that numbers depend on."""
     found = {name: version(name) for name in ("minivjepa", "torch", "numpy", "scikit-learn")}
-    return {"python": platform.python_version(), "system": platform.platform(), **found}
+    return {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}", **found}
 
 
 def collect(
@@ -102,7 +101,7 @@ def collect(
     for job in jobs:
         if job.kind == "arm":
             arms.setdefault(job.name, []).append(read_json(job.result_file))
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} {platform.machine()}"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {
         "preset": preset,
         "command": command,

@@ -21,7 +21,7 @@ from minivjepa.data.digits import DigitClips
 from minivjepa.data.video import VideoClips
 from minivjepa.devices import check_processes, meet, pick_device, process_group
 from minivjepa.doctor import diagnose
-from minivjepa.evaluation import METRICS, judge, judge_untrained
+from minivjepa.evaluation import METRICS, check_memory, judge, judge_untrained
 from minivjepa.figures import require_matplotlib
 from minivjepa.jobs import run_jobs
 from minivjepa.monitor import ClipSource
@@ -85,10 +85,11 @@ def train(argv: list[str]) -> int:
         torch.use_deterministic_algorithms(True)
     with plain_errors():
         check_processes(config.batch)
-        source = open_data(options.data, config, pick_device(options.device))
-        run.check_same(config, options.data) if options.resume else check_new(options.out)
         with process_group(pick_device(options.device)) as device:
+            source = open_data(options.data, config, device)
+            run.check_same(config, options.data) if options.resume else check_new(options.out)
             first = int(os.environ.get("RANK", "0")) == 0
+            meet()  # all have checked the folder before one of them fills it
             if first and not options.resume:
                 run.create(config, options.data)
             meet()
@@ -124,8 +125,8 @@ class AblateOptions:
     """Where the defaults below come from: tiny (seconds), cpu (minutes), cuda (a GPU), vitl (the paper's geometry)."""
     device: str = "auto"
     """auto (cuda if there is one, else cpu), cpu or cuda."""
-    jobs: int = min(8, os.cpu_count() or 1)
-    """Runs at the same time, each in a process with one thread."""
+    jobs: int | None = None
+    """Runs at the same time, each in a process with one thread; None: one per core, at most 8, and one on a GPU."""
     resume: bool = False
     """Go on with the ablation in --out: finished runs are kept, killed ones continue."""
     plan: bool = False
@@ -140,22 +141,24 @@ def ablate(argv: list[str]) -> int:
     )
     with plain_errors():
         require_matplotlib()
-        if options.jobs < 1:
+        if options.jobs is not None and options.jobs < 1:
             raise ValueError(f"--jobs is {options.jobs}, expected 1 or more")
         device, config = pick_device(options.device), options.config
+        at_once = options.jobs or (1 if device.type == "cuda" else min(8, os.cpu_count() or 1))
+        budget = BUDGETS.get(options.preset, FULL)
+        check_memory(config, budget)
         if config.prevention != CollapsePrevention() or config.seed != PRESETS[options.preset].seed:
             raise ValueError("--prevention.* and --seed are what an ablation varies; use --arms and --seeds")
         jobs = plan_jobs(options.arms.split(","), numbers(options.seeds), config, options.out)
         open_folder(options.out, config, options.preset, options.resume)
         if options.plan:
             words = [word for word in argv if word not in ("--plan", "--resume")]
-            commands = [
-                train_command(job, options.preset, PRESETS[options.preset]) for job in jobs if job.kind == "arm"
-            ]
-            print("\n".join([*commands, shlex.join(["minivjepa", "ablate", *words, "--resume"])]))
+            program = ["minivjepa"] if Path(sys.argv[0]).stem in ("minivjepa", "__main__") else ["python", sys.argv[0]]
+            arms = [job for job in jobs if job.kind == "arm"]
+            commands = [train_command(job, options.preset, PRESETS[options.preset], options.device) for job in arms]
+            print("\n".join(shlex.join(program + c) for c in [*commands, ["ablate", *words, "--resume"]]))
             return 0
-        budget = BUDGETS.get(options.preset, FULL)
-        run_jobs(jobs, options.jobs, budget, device)
+        run_jobs(jobs, at_once, budget, device)
     from minivjepa.figures.ablation import collapse_curves
     from minivjepa.report import html, verdict
 
@@ -192,10 +195,11 @@ def probe(argv: list[str]) -> int:
         config, _ = run.config()
         device = pick_device(options.device)
         model = build_model(config)
-        state = run.restore(model)
+        state = run.restore(model, config)
         if state is None:
             raise ValueError(f"{options.run} holds no checkpoint.pt yet; train further with --resume, then probe")
         model.to(device)
+        check_memory(config, FULL)
         if options.json is not None and not options.json.absolute().parent.is_dir():
             raise ValueError(f"--json {options.json}: the folder {options.json.absolute().parent} does not exist")
         steps = tqdm(total=3 if model.target_encoder is None else 4, desc="probing", unit="part")

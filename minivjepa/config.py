@@ -101,6 +101,7 @@ class Config:
             "log_every",
             "checkpoint_every",
             "monitor_clips",
+            "sigreg_directions",
             "stretch",
         )
         for name in positive:
@@ -120,6 +121,10 @@ class Config:
                 raise ValueError(
                     f"{name} width {width} is not divisible by {heads} heads; choose a multiple of {heads}"
                 )
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed is {self.seed}, expected a whole number from 0 to {2**32 - 1}")
+        if self.prevention.regulariser != "none" and self.batch < 2:
+            raise ValueError(f"{self.prevention.regulariser} compares clips: batch is {self.batch}, expected 2 or more")
         if not self.masks:
             raise ValueError(f"no mask is given; choose at least one from {', '.join(MASKS)}")
         for text in self.masks:  # draw one small batch, so that a hopeless ratio is found before training starts

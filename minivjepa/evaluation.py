@@ -1,6 +1,7 @@
 """Every number that a finished run is judged by, and the controls that stand beside it.
 
-Read in lesson 9.  The clips, splits and budgets are protocol.py's; nothing here may depend on the run.
+Read in lesson 9.  Clips, splits and budgets are protocol.py's, the same for every run; only the masks of the held-out
+loss and margin are the run's own.
 """
 
 import math
@@ -131,6 +132,20 @@ def shuffled_frames(clip: Tensor, index: Tensor) -> Tensor:
     return clip.gather(2, order[:, None, :, None, None].expand_as(clip))
 
 
+LARGEST = 16 * 2**30  # bytes of tokens that probing may hold in memory
+
+
+def check_memory(config: Config, budget: Budget) -> None:
+    """Raise ValueError if the tokens of all evaluation clips are more than a machine should be asked to hold."""
+    clips = sum(budget.clips(split) for split in SPLITS)
+    needed = 4 * clips * config.grid.tokens * config.dim
+    if needed > LARGEST:
+        raise ValueError(
+            f"probing keeps {clips} clips x {config.grid.tokens} tokens x {config.dim} features in memory, "
+            f"{needed / 2**30:.0f} GiB; expected at most {LARGEST / 2**30:.0f} GiB: choose a smaller --grid or --dim"
+        )
+
+
 def train_supervised(config: Config, device: torch.device, progress: Callable[[int], None]) -> Encode:
     """An encoder of the same size, trained with labels for as many steps: the ceiling.
 
@@ -160,6 +175,19 @@ def train_supervised(config: Config, device: torch.device, progress: Callable[[i
     return encoder
 
 
+def pixel_direction(grid: Grid, budget: Budget, device: torch.device, alter: Alter | None = None) -> float:
+    """Held-out accuracy of a linear probe for direction on whole frames of 8 x 8 averaged pixels, not pooled over tokens.
+
+    Where a digit stands is linear in these, so this is the reader that a start tied to the direction cannot fool.
+    """
+
+    def shrink(clip: Tensor) -> Tensor:
+        return F.adaptive_avg_pool3d(clip.mean(dim=1, keepdim=True), (grid.frames, 8, 8)).flatten(2)  # [B, 1, T*64]
+
+    train, test = (encode_split(shrink, grid, split, budget, device, alter) for split in ("train", "test"))
+    return linear_accuracy(train.pooled, train.direction, test.pooled, test.direction)
+
+
 CONTROLS = ("raw_pixels", "first_frame", "shuffled_frames", "supervised")
 
 
@@ -171,7 +199,7 @@ def control(
     raw_pixels: the tubelets themselves.  first_frame, shuffled_frames: the untrained encoder of this seed on
     altered clips.  In the first frame no probe may find the direction, else the data leaks.  Shuffled frames still
     show the line of motion but not which way along it, so an attentive probe may reach 1/2 and a linear one
-    finds nothing.  supervised: an encoder of the same size trained with labels.  `progress` hears of its steps.
+    finds nothing.  Both also get pixels_direction, the score of a reader that needs no encoder.  supervised: an encoder of the same size trained with labels.  `progress` hears of its steps.
     """
     grid = config.grid
     if name == "raw_pixels":
@@ -179,4 +207,5 @@ def control(
     if name == "supervised":
         return probe_encoder(train_supervised(config, device, progress), grid, budget, device)
     alter = {"first_frame": first_frame, "shuffled_frames": shuffled_frames}[name]
-    return probe_encoder(build_model(config).encoder.to(device), grid, budget, device, alter)
+    found = probe_encoder(build_model(config).encoder.to(device), grid, budget, device, alter)
+    return {**found, "pixels_direction": pixel_direction(grid, budget, device, alter)}

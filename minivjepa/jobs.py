@@ -1,11 +1,13 @@
 """The parts of an ablation, each in a process of its own, with a progress bar for each.
 
-A job that was killed goes on from its last checkpoint; a finished job is never repeated.
+An arm that was killed goes on from its last checkpoint; a finished job is not repeated.
 """
 
+import contextlib
 import multiprocessing
 import signal
 import time
+import typing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from minivjepa.config import Config
@@ -57,7 +60,9 @@ def run_job(job: Job, budget: Budget, device: torch.device, pipe: Connection) ->
     def progress(step: int, row: dict[str, Any] | None = None) -> None:
         pipe.send((step, row))
         if pipe.poll():
-            signal.raise_signal(signal.SIGINT)
+            if job.kind != "arm":
+                raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)  # the trainer finishes its step and saves
 
     if job.kind == "arm":
         run, seed = Run(job.folder), job.config.seed
@@ -86,12 +91,13 @@ def work(job: Job, budget: Budget, device: torch.device, pipe: Connection) -> No
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     try:
-        run_job(job, budget, device, pipe)
+        with threadpool_limits(1):  # for the libraries under scikit-learn
+            run_job(job, budget, device, pipe)
         pipe.send((job.steps, "done"))
-    except ValueError as error:
-        pipe.send((0, f"failed: {error}"))
     except (KeyboardInterrupt, BrokenPipeError):
         pass
+    except (ValueError, OSError) as error:
+        pipe.send((0, f"failed: {error}"))
 
 
 class Crew:
@@ -109,7 +115,11 @@ class Crew:
         while self.waiting and len(self.active) < self.at_once:
             job, (ours, theirs) = self.waiting.pop(0), context.Pipe()
             process = context.Process(target=work, args=(job, self.budget, self.device, theirs), daemon=True)
+            heard = signal.signal(
+                signal.SIGINT, signal.SIG_IGN
+            )  # children inherit this: Ctrl-C reaches only the parent
             process.start()
+            signal.signal(signal.SIGINT, heard)
             theirs.close()
             taken = {bar.pos for _, _, bar in self.active.values()}
             place = next(p for p in range(1, self.at_once + 1) if -p not in taken)
@@ -119,7 +129,7 @@ class Crew:
     def listen(self) -> None:
         """Wait a moment for news and show it."""
         for pipe in wait(list(self.active), timeout=0.5):
-            assert isinstance(pipe, Connection)
+            pipe = typing.cast(Connection, pipe)
             process, job, bar = self.active[pipe]
             try:
                 step, news = pipe.recv()
@@ -151,7 +161,8 @@ class Crew:
     def stop(self) -> None:
         """Ask all jobs to save, wait for them a little, then end them: every file is complete at any moment."""
         for pipe in self.active:
-            pipe.send("stop")
+            with contextlib.suppress(OSError):  # a job that has just ended needs no asking
+                pipe.send("stop")
         deadline = time.monotonic() + GRACE
         for process, _, bar in self.active.values():
             process.join(max(0.0, deadline - time.monotonic()))
@@ -169,7 +180,13 @@ def summary(job: Job) -> str:
 
 
 def run_jobs(jobs: list[Job], at_once: int, budget: Budget, device: torch.device) -> None:
-    """Run all jobs that have no result yet.  Raises ValueError naming those that failed; Ctrl-C is passed on."""
+    """Run all jobs that have no result yet.
+
+    Raises ValueError naming those that failed, or a finished arm whose switches have changed since.  Ctrl-C is passed on.
+    """
+    for job in jobs:
+        if job.kind == "arm" and job.result_file.exists():
+            Run(job.folder).check_same(job.config, "digits")
     crew = Crew([job for job in jobs if not job.result_file.exists()], at_once, budget, device)
     try:
         while crew.waiting or crew.active:
@@ -180,4 +197,6 @@ def run_jobs(jobs: list[Job], at_once: int, budget: Budget, device: torch.device
         raise
     crew.total.close()
     if crew.failures:
-        raise ValueError("; ".join(crew.failures) + ". The other runs are complete; mend the cause and add --resume")
+        raise ValueError(
+            "; ".join(crew.failures) + ". The other runs are kept: with --resume only what failed is tried again"
+        )

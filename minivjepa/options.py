@@ -67,6 +67,10 @@ def plain_errors() -> Iterator[None]:
         yield
     except ValueError as error:
         fail(str(error))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        fail(f"{error.filename}: {error.strerror}; choose a path that can be read and written")
 
 
 def numbers(text: str) -> list[int]:

@@ -137,21 +137,24 @@ class Run:
             reason = str(error).splitlines()[0][:200]
             raise ValueError(f"{self.checkpoint_file} is not a checkpoint of minivjepa ({reason})") from None
 
-    def restore(self, model: nn.Module) -> dict[str, Any] | None:
+    def restore(self, model: nn.Module, config: Config) -> dict[str, Any] | None:
         """Load the last checkpoint into the model and return it; None if there is none.
 
-        Raises ValueError for the checkpoint of another config, naming the first weights that do not fit.
+        Raises ValueError for a file that lacks a part, or for the checkpoint of another config.
         """
         state = self.load()
-        if state is not None:
-            try:
-                model.load_state_dict(state["model"])
-            except (KeyError, RuntimeError) as error:
-                reason = "; ".join(line.strip() for line in str(error).splitlines()[1:3])[:300]
-                raise ValueError(
-                    f"{self.checkpoint_file} holds no model of this config ({reason or error}); "
-                    "give the folder with the config.json that it was trained with"
-                ) from None
+        if state is None:
+            return None
+        missing = sorted({"config", "step", "model", "optimiser", "loss_sum", "loss_count"} - set(state))
+        if missing:
+            raise ValueError(f"{self.checkpoint_file} is not a checkpoint of minivjepa (it lacks {', '.join(missing)})")
+        lines = differences(from_dict(Config, state["config"]), config)
+        if lines:
+            raise ValueError(
+                f"{self.checkpoint_file} was saved by a run of another config ({'; '.join(lines[:4])}); "
+                "put back the checkpoint that belongs to this folder's config.json"
+            )
+        model.load_state_dict(state["model"])
         return state
 
     def append(self, row: dict[str, Any]) -> None:

@@ -14,13 +14,14 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from minivjepa.config import Config
+from minivjepa.config import Config, to_dict
 from minivjepa.devices import deferred_interrupt
 from minivjepa.monitor import ClipSource, Monitor
 from minivjepa.recipe import build_model, parameter_groups, random_directions, sample_masks, schedule
 from minivjepa.runs import Run, RunStopped
 from minivjepa.vjepa import VJEPA
 
+AGREE = 10  # steps between questions whether any process heard Ctrl-C
 Progress = Callable[[int, dict[str, Any] | None], None]  # called with (steps done, a row of metrics or None)
 
 
@@ -36,7 +37,7 @@ class Trainer:
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         self.model = build_model(config).to(device)
         self.step, self.loss_sum, self.loss_count = 0, 0.0, 0  # of the losses since the last row
-        state = run.restore(self.model)
+        state = run.restore(self.model, config)
         # one fused kernel updates all parameters; its arithmetic does not depend on how they were loaded
         self.optimiser = torch.optim.AdamW(
             parameter_groups(self.model, config), lr=config.lr, fused=device.type != "mps"
@@ -52,7 +53,8 @@ class Trainer:
         """bfloat16 where it was asked for or, with "auto", on a GPU that has it."""
         native = self.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         enabled = self.config.precision == "bf16" or (self.config.precision == "auto" and native)
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+        # without the cache: casts made for detached targets must not be reused where gradients are needed
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled, cache_enabled=False)
 
     def train_step(self) -> None:
         """One optimiser step and one EMA update."""
@@ -105,6 +107,7 @@ class Trainer:
                 self.give_up(f"a weight is no longer finite after step {self.step}")
             self.run.save(
                 {
+                    "config": to_dict(self.config),
                     "step": self.step,
                     "loss_sum": self.loss_sum,
                     "loss_count": self.loss_count,
@@ -148,7 +151,7 @@ class Trainer:
                 last = self.step == self.config.steps
                 logs = last or self.step % self.config.log_every == 0
                 row = self.log(monitor, spent + time.perf_counter() - start) if logs else None
-                leave = interrupted() if self.world == 1 else logs and self.agree(interrupted())
+                leave = interrupted() if self.world == 1 else self.step % AGREE == 0 and self.agree(interrupted())
                 if last or leave or self.step % self.config.checkpoint_every == 0:
                     self.save()
                 progress(self.step, row)

@@ -34,10 +34,12 @@ class Grid:
         sides = {"frames": self.tubelet, "height": self.patch, "width": self.patch}
         for name, part in sides.items():
             whole = getattr(self, name)
-            if part < 1 or whole < 1 or whole % part:
+            if part < 1 or whole < 1:
+                raise ValueError(f"clip {name} is {whole} and its tubelet {part}; expected 1 or more for both")
+            if whole % part:
                 raise ValueError(
                     f"clip {name} is {whole}, which a tubelet of {part} does not divide; "
-                    f"choose a multiple of {part}, for example {max(1, round(whole / max(part, 1))) * part}"
+                    f"choose a multiple of {part}, for example {max(1, round(whole / part)) * part}"
                 )
 
     @property

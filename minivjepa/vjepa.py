@@ -105,11 +105,13 @@ class VJEPA(nn.Module):
         distance = latent_distance(
             self.predict(clip, masks), [gather_tokens(wanted, target) for _, target in masks], self.loss
         )
-        return distance, self.regulariser(h, directions)
+        with torch.autocast(h.device.type, enabled=False):  # statistics over a batch need float32
+            return distance, self.regulariser(h, directions)
 
     def regulariser(self, h: Tensor, directions: Tensor | None) -> Tensor:
         """The arm's term on un-normalised whole-clip tokens h [B, N, D], across clips at fixed positions."""
         first, second = self.prevention.weights
+        h = h.float()
         if self.prevention.regulariser == "vicreg":
             variance, covariance = vicreg_terms(h)
             return first * variance + second * covariance

@@ -4,11 +4,14 @@ import dataclasses
 
 import pytest
 import torch
+from hypothesis import settings
 
 from minivjepa.config import PRESETS, Config
 from minivjepa.tubelets import Grid
 
 torch.set_num_threads(1)
+settings.register_profile("patient", deadline=None)  # a busy machine is no bug
+settings.load_profile("patient")
 
 GRID = Grid(4, 16, 24, 2, 8)  # t, h, w = 2, 2, 3: no two axes alike, so a transposed grid shows
 

@@ -1,5 +1,7 @@
 """`minivjepa ablate` as people run it: real processes, a real report, kills and all."""
 
+import dataclasses
+import itertools
 import json
 import os
 import signal
@@ -18,6 +20,8 @@ from minivjepa.ablation import flags, plan_jobs, train_command
 from minivjepa.config import PRESETS, to_dict
 from minivjepa.evaluation import METRICS
 from minivjepa.figures.ablation import collapse_curves, spectra
+from minivjepa.jobs import Job, run_jobs
+from minivjepa.protocol import BUDGETS
 from minivjepa.report import leak_sentence, spread, verdict
 from minivjepa.vjepa import ARMS
 
@@ -147,9 +151,11 @@ def test_a_leak_would_be_said_loudly(results: dict[str, Any]) -> None:
     """Catches: a leak sentence that cannot fail."""
     fine = json.loads(json.dumps(results))
     for name in ("first_frame", "shuffled_frames"):
-        fine["controls"][name].update(linear_direction=0.13, attentive_direction=0.12)
+        fine["controls"][name].update(linear_direction=0.13, attentive_direction=0.12, pixels_direction=0.12)
     assert "motion is what they read" in leak_sentence(fine)
-    for name, probe in (("first_frame", "linear"), ("first_frame", "attentive"), ("shuffled_frames", "linear")):
+    for name, probe in itertools.product(("first_frame", "shuffled_frames"), ("linear", "attentive", "pixels")):
+        if (name, probe) == ("shuffled_frames", "attentive"):
+            continue  # which may read the axis of motion
         leaky = json.loads(json.dumps(fine))
         leaky["controls"][name][f"{probe}_direction"] = 0.3
         assert "LEAK" in leak_sentence(leaky)
@@ -207,7 +213,7 @@ def test_ctrl_c_exits_130_and_leaves_a_resumable_ablation(tmp_path: Path) -> Non
     while not (metrics.exists() and metrics.read_text().count("\n") > 2):
         assert process.poll() is None
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the children too
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in said
@@ -225,7 +231,7 @@ def test_a_failed_run_is_named_and_the_others_are_kept(tmp_path: Path) -> None:
     assert ended.returncode == 2
     last = ended.stderr.strip().splitlines()[-1]
     assert "vjepa seed 0 failed: the loss is nan at step" in last
-    assert "add --resume" in last
+    assert "with --resume only what failed is tried again" in last
     assert "Traceback" not in ended.stderr
     assert (out / "runs" / "untrained-0" / "result.json").exists()
     assert not (out / "results.json").exists()
@@ -262,8 +268,22 @@ def test_flags_name_every_option() -> None:
     assert found["--grid.patch"] == 8
     assert found["--final-lr"] == 0.05
     job = plan_jobs(["vjepa"], [4], PRESETS["tiny"], Path("x"))[0]
-    assert train_command(job, "tiny", PRESETS["tiny"]) == (
-        "minivjepa train --preset tiny --arm vjepa --seed 4 --data digits --out x/runs/vjepa-4"
+    assert train_command(job, "tiny", PRESETS["tiny"], "cpu") == (
+        [
+            "train",
+            "--preset",
+            "tiny",
+            "--arm",
+            "vjepa",
+            "--seed",
+            "4",
+            "--data",
+            "digits",
+            "--device",
+            "cpu",
+            "--out",
+            "x/runs/vjepa-4",
+        ]
     )
 
 
@@ -287,6 +307,9 @@ def test_pages_link_to_the_repository_once_it_has_an_address() -> None:
     assert 'href="https://example.org/repo"' in report.where_to_read_more("https://example.org/repo")
 
 
-def test_every_named_arm_has_a_note() -> None:
-    """Catches: an arm that the report cannot explain."""
-    assert set(ARMS) <= set(report.NOTES)
+def test_a_changed_arm_is_not_mixed_with_its_old_result(finished: tuple[Path, str]) -> None:
+    """Catches: an old number under a new definition after --resume."""
+    config = dataclasses.replace(PRESETS["tiny"], prevention=ARMS["sigreg"])
+    folder = finished[0] / "runs" / "vjepa-0"
+    with pytest.raises(ValueError, match="holds a run of another config"):
+        run_jobs([Job("arm", "vjepa", config, folder)], 1, BUDGETS["tiny"], torch.device("cpu"))

@@ -110,6 +110,18 @@ BAD = {
     "no jobs": (["ablate", "--jobs", "0"], "--jobs is 0, expected 1 or more"),
     "a switch that the arms decide": (["ablate", "--prevention.momentum", "1"], "use --arms and --seeds"),
     "an ablation to resume that is not there": (["ablate", "--resume"], "nothing to resume"),
+    "grey clips": (["train", "--grid.channels", "1"], "--grid.channels is 1, expected 3"),
+    "a patch of nothing": (["train", "--grid.patch", "0"], "its tubelet 0; expected 1 or more"),
+    "a seed beyond 32 bits": (["train", "--seed", "99999999999999999999"], "seed is 99999999999999999999, expected"),
+    "no directions": (["train", "--arm", "sigreg", "--sigreg-directions", "0"], "sigreg_directions is 0, expected"),
+    "a batch of one for vicreg": (["train", "--arm", "vicreg", "--batch", "1"], "batch is 1, expected 2 or more"),
+    "an endless mask ratio": (
+        ["train", "--masks", "tube:inf"],
+        "mask ratio inf is no share; expected a number from 0 to 1",
+    ),
+    "a mask ratio that is no number": (["train", "--masks", "tube:nan"], "mask ratio nan is no share"),
+    "a switch without effect": (["train", "--prevention.regulariser", "vicreg"], "so it would do nothing"),
+    "clips that do not fit in memory": (["ablate", "--preset", "vitl"], "GiB; expected at most 16 GiB"),
     "a negative learning rate": (["train", "--lr", "-1"], "lr is -1.0, expected a number above 0"),
 }
 
@@ -123,6 +135,16 @@ def test_bad_input_is_refused_plainly_and_leaves_nothing(
     words, message = BAD[case]
     assert message in refused(capsys, *words, "--out", str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["train", "ablate"])
+def test_an_output_that_cannot_be_made_is_refused(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches: a traceback for a folder inside a file."""
+    (tmp_path / "file").touch()
+    options = ["--preset", "tiny", "--device", "cpu", "--out", str(tmp_path / "file" / "run")]
+    assert "choose a path that can be read and written" in refused(capsys, command, *options)
 
 
 def test_unusable_videos_leave_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,7 +188,7 @@ def test_probe_refuses_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixt
     assert call("train", *TINY, "--out", str(out)) == 0
     assert "does not exist" in refused(capsys, "probe", str(out), "--json", str(tmp_path / "no" / "p.json"))
     torch.save({"model": {}}, out / "checkpoint.pt")
-    assert "holds no model of this config" in refused(capsys, "probe", str(out), "--device", "cpu")
+    assert "it lacks config, loss_count" in refused(capsys, "probe", str(out), "--device", "cpu")
     (out / "checkpoint.pt").unlink()
     assert "holds no checkpoint.pt yet" in refused(capsys, "probe", str(out))
 

@@ -8,8 +8,10 @@ import torch
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
+from minivjepa import evaluation
 from minivjepa.data.digits import DigitClips, Factors
-from minivjepa.evaluation import Alter, encode_split, evaluation_clips, first_frame, shuffled_frames
+from minivjepa.evaluation import Alter, encode_split, evaluation_clips, first_frame, pixel_direction, shuffled_frames
+from minivjepa.figures.clips import HEADINGS, film_strip
 from minivjepa.protocol import CLIPS, DIRECTIONS, IDENTITIES, SPLITS, Budget, digit_split
 from minivjepa.tubelets import Grid, patchify
 
@@ -123,6 +125,16 @@ def test_clips_scale_with_the_frame(grid: Grid) -> None:
     assert 0.05 < share * grid.width / grid.height < 0.5
 
 
+def test_the_film_strip_says_in_words_what_it_shows() -> None:
+    """Catches: alt text of other clips than those drawn; a heading that is upside down."""
+    factors = evaluation_clips(GRID, "test", torch.device("cpu")).factors(0, torch.arange(3))
+    picture = film_strip(GRID)
+    for digit, direction in zip(factors.identity.tolist(), factors.direction.tolist()):
+        assert f"{digit} moves {HEADINGS[direction]}" in picture.alt
+    assert picture.png().startswith(b"\x89PNG")
+    assert HEADINGS[2] == "down"  # y grows downwards on the screen and direction 2 is 90 degrees
+
+
 def test_unknown_split_is_refused() -> None:
     """Catches: a misspelt split that falls back to training images."""
     with pytest.raises(ValueError, match="unknown split 'tets'"):
@@ -153,6 +165,24 @@ def test_direction_is_at_chance_in_one_frame_even_for_a_motion_detector() -> Non
     assert accuracy > 0.6
     assert sense > 0.9
     assert abs(read_direction(first_frame)[0] - 1 / 8) < 0.05
+
+
+class LeakyClips(DigitClips):
+    """The leak that costs every careless dataset its meaning: the start is chosen so that the digit is mid-frame mid-clip."""
+
+    def factors(self, step: int, index: torch.Tensor) -> Factors:
+        found = super().factors(step, index)
+        angle = found.direction * torch.pi / 4
+        way = torch.stack([angle.sin(), angle.cos()], dim=1) * found.speed[:, None] * self.grid.frames / 2
+        return dataclasses.replace(found, position=(10 - 3 * way) / 32 + 0.3 * found.position)
+
+
+def test_the_controls_find_a_planted_leak(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a control that scores chance whatever the data do."""
+    budget = Budget(1500, 100, 800)
+    assert abs(pixel_direction(GRID, budget, torch.device("cpu"), first_frame) - 1 / 8) < 0.05
+    monkeypatch.setattr(evaluation, "DigitClips", LeakyClips)
+    assert pixel_direction(GRID, budget, torch.device("cpu"), first_frame) > 1 / 8 + 0.1
 
 
 def test_shuffled_frames_do_not_tell_which_way_along_the_axis() -> None:

@@ -185,6 +185,18 @@ def test_readme_numbers_are_those_of_the_results_file() -> None:
     assert results.readme(README, stored, json.loads((ROOT / "results" / "times.json").read_text())) == README
 
 
+def test_rebuilding_replaces_a_table_and_nothing_else(core: results.Results) -> None:
+    """Catches: a rebuild that eats the text around its marks, or keeps old rows."""
+    page = f"above\n{results.TABLE[0]}old{results.TABLE[1]}\nbelow\n{results.TIMES[0]}old{results.TIMES[1]}end\n"
+    new = results.readme(page, core, [{"machine": "abacus", "took": "a year"}])
+    assert new.startswith("above\n")
+    assert "below\n" in new
+    assert new.endswith("end\n")
+    assert "old" not in new
+    assert "| abacus | a year |" in new
+    assert new.count("\n| ") == 2 + len(results.table_rows(core)) + 0
+
+
 @pytest.fixture
 def core() -> results.Results:
     return json.loads((ROOT / "results" / "core.json").read_text())

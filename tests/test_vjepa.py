@@ -1,15 +1,19 @@
 import dataclasses
 import inspect
+from pathlib import Path
 
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from minivjepa.collapse import feature_std
 from minivjepa.config import Config
 from minivjepa.data.digits import DigitClips
 from minivjepa.predictor import Predictor
 from minivjepa.recipe import build_model, parameter_groups, random_directions, sample_masks, schedule
+from minivjepa.runs import Run
+from minivjepa.training import Trainer
 from minivjepa.tubelets import Grid, patchify, unpatchify
 from minivjepa.vjepa import ARMS, VJEPA, CollapsePrevention
 
@@ -32,14 +36,15 @@ def one_step(model: VJEPA, config: Config, step: int = 0) -> torch.Tensor:
     return distance
 
 
-def train(config: Config, steps: int) -> tuple[VJEPA, list[float]]:
-    """A few steps of the recipe, without files."""
+def train(config: Config, steps: int, update: bool = True) -> tuple[VJEPA, list[float]]:
+    """A few steps of the recipe, without files; update: whether the target encoder is ever updated."""
     model, losses = build_model(config), []
     optimiser = torch.optim.AdamW(parameter_groups(model, config), lr=config.lr)
     for step in range(steps):
         losses.append(one_step(model, config, step).item())
         optimiser.step()
-        model.update_target(schedule(config, step)[2])
+        if update:
+            model.update_target(schedule(config, step)[2])
     return model, losses
 
 
@@ -153,17 +158,51 @@ def test_frozen_target_never_moves_and_vjepas_does(tiny: Config) -> None:
         assert any(not torch.equal(a, b) for a, b in pairs) is moves, name
 
 
-@pytest.mark.parametrize(("momentum", "name"), [(1.0, "frozen"), (0.0, "no-ema")])
-def test_constant_momentum_one_is_frozen_and_zero_is_no_ema_bit_for_bit(
-    tiny: Config, momentum: float, name: str
-) -> None:
-    """Catches: an EMA that runs before the optimiser, or rounds at its ends."""
-    by_momentum = dataclasses.replace(tiny, prevention=CollapsePrevention(momentum=momentum))
-    model, losses = train(by_momentum, 6)
-    other, other_losses = train(arm(tiny, name), 6)
-    assert losses == other_losses
-    for a, b in zip(model.encoder.parameters(), other.encoder.parameters()):
+def test_constant_momentum_one_is_a_target_that_is_never_updated_bit_for_bit(tiny: Config) -> None:
+    """Catches: an EMA that rounds at momentum 1, with which the frozen arm would drift."""
+    assert ARMS["frozen"] == CollapsePrevention(momentum=1.0)
+    frozen, losses = train(arm(tiny, "frozen"), 6)
+    still, still_losses = train(tiny, 6, update=False)
+    assert losses == still_losses
+    for a, b in zip(frozen.parameters(), still.parameters()):
         assert torch.equal(a, b)
+
+
+def test_constant_momentum_zero_is_no_ema_bit_for_bit(tiny: Config) -> None:
+    """Catches: an EMA before the optimiser's step, or one that rounds at momentum 0."""
+    followed, losses = train(dataclasses.replace(tiny, prevention=CollapsePrevention(momentum=0.0)), 6)
+    online, online_losses = train(arm(tiny, "no-ema"), 6)
+    assert losses == online_losses
+    for part in ("encoder", "predictor"):
+        for a, b in zip(getattr(followed, part).parameters(), getattr(online, part).parameters()):
+            assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("kind", ["l1", "l2"])
+@torch.no_grad()
+def test_the_hand_made_constant_network_has_loss_zero(tiny: Config, kind: str) -> None:
+    """Catches: an objective that forbids collapse after all; the real model, weights set by hand."""
+    model = build_model(arm(tiny, "neither", loss=kind))
+    vector = torch.randn(tiny.dim)
+    model.encoder.norm.weight.zero_()
+    model.encoder.norm.bias.copy_(vector)
+    model.predictor.leave.weight.zero_()
+    model.predictor.leave.bias.copy_(model.normalised(vector))
+    clip, _ = DigitClips(tiny.grid).batch(0, torch.arange(4))
+    distance, _ = model(clip, sample_masks(tiny, 0, torch.arange(4)))
+    assert distance == 0.0
+    assert feature_std(model.encoder(clip)) == 0.0
+
+
+@pytest.mark.parametrize("name", ["vjepa", "no-ema", "neither", "sigreg"])
+def test_every_weight_learns_under_bf16_autocast(tiny: Config, name: str) -> None:
+    """Catches: casts made for detached targets and reused in the forward pass, which leaves weights without gradient."""
+    config = arm(tiny, name, precision="bf16")
+    trainer = Trainer(config, DigitClips(tiny.grid), Run(Path("unused")), torch.device("cpu"))
+    trainer.train_step()
+    for part in (trainer.model.encoder, trainer.model.predictor):
+        for label, parameter in part.named_parameters():
+            assert parameter.grad is not None, label
 
 
 def test_the_detach_is_what_separates_no_ema_from_neither(tiny: Config) -> None:

@@ -38,12 +38,14 @@ class DigitClips:
     """An endless source of clips.
 
     grid: size of a clip.  split: "train", "validation" or "test", whose handwritten images do not overlap.
-    seed: of everything drawn.  device: where clips are rendered.  Raises ValueError for an unknown split.
+    seed: of everything drawn.  device: where clips are rendered.  Raises ValueError for an unknown split or other than 3 channels.
     """
 
     def __init__(self, grid: Grid, split: str = "train", seed: int = 0, device: str = "cpu", rules: ClipRules = CLIPS):
         if split not in SPLITS:
             raise ValueError(f"unknown split {split!r}; choose from {', '.join(SPLITS)}")
+        if grid.channels != 3:
+            raise ValueError(f"the clips are in colour: --grid.channels is {grid.channels}, expected 3")
         self.grid, self.seed, self.rules, self.device = grid, seed, rules, torch.device(device)
         images, labels = digit_split()[split]
         self.images = torch.from_numpy(images).to(self.device)  # [n, 8, 8]

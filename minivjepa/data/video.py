@@ -42,14 +42,15 @@ def _av():  # type: ignore[no-untyped-def]
 def read_frames(path: Path, wanted: list[int] | None = None) -> tuple[list[np.ndarray], int]:
     """Decode a file.  -> (the wanted frames, in order, uint8 [H, W, 3] each; number of frames decoded).
 
-    wanted: ascending frame numbers, or None to only count.  Decoding stops at the last wanted frame.
+    wanted: ascending frame numbers, or None to only count.  Decoding starts at the first frame of the file, which keeps
+    frame numbers exact, and stops at the last wanted one.
     Raises ValueError for a file that is empty, corrupt or has no video stream.
     """
     av = _av()
-    if path.stat().st_size == 0:
-        raise ValueError(f"video {path} is empty (0 bytes); give a file with at least one clip of frames")
     kept, count, pending = [], 0, list(wanted or [])
     try:
+        if path.stat().st_size == 0:
+            raise ValueError(f"video {path} is empty (0 bytes); give a file with at least one clip of frames")
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise ValueError(f"{path} has no video stream; give one of {', '.join(SUFFIXES)} with pictures in it")
@@ -89,6 +90,8 @@ class VideoClips:
     """
 
     def __init__(self, path: Path, grid: Grid, seed: int = 0, device: str = "cpu", stride: int = 2):
+        if grid.channels != 3:
+            raise ValueError(f"video is read in colour: --grid.channels is {grid.channels}, expected 3")
         self.grid, self.seed, self.device, self.stride = grid, seed, torch.device(device), stride
         if not path.exists():
             raise ValueError(f"video path {path} does not exist; give a video file or a folder of them")

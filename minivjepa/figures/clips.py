@@ -3,7 +3,7 @@
 import torch
 from matplotlib.figure import Figure
 
-from minivjepa.data.digits import DigitClips
+from minivjepa.evaluation import evaluation_clips
 from minivjepa.figures import Picture
 from minivjepa.protocol import CLIPS
 from minivjepa.tubelets import Grid
@@ -12,8 +12,8 @@ HEADINGS = ("right", "down right", "down", "down left", "left", "up left", "up",
 
 
 def film_strip(grid: Grid, count: int = 3) -> Picture:
-    """The first `count` test clips, frame by frame, with what is in them written beside."""
-    clip, factors = DigitClips(grid, "test").batch(0, torch.arange(count))
+    """The first `count` clips that encoders are tested on, frame by frame, with what is in them written beside."""
+    clip, factors = evaluation_clips(grid, "test", torch.device("cpu")).batch(0, torch.arange(count))
     shown = (clip * CLIPS.std + CLIPS.mean).clamp(0, 1).permute(0, 2, 3, 4, 1).numpy()  # [B, T, H, W, C]
     rows = [f"{i} moves\n{HEADINGS[d]}" for i, d in zip(factors.identity.tolist(), factors.direction.tolist())]
     figure = Figure(figsize=(1.2 * grid.frames, 1.35 * count), layout="constrained")
