@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -118,13 +119,13 @@ class Run:
         """Replace the checkpoint.  Raises RunStopped if the disk is full or refuses."""
         try:
             write_atomically(self.checkpoint_file, lambda file: torch.save(state, file))
-        except (OSError, RuntimeError) as error:
-            kept = (
-                "the checkpoint before it is intact" if self.checkpoint_file.exists() else "no checkpoint was saved yet"
-            )
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+            kept = "before it is intact" if self.checkpoint_file.exists() else "could not be saved at all"
+            free = shutil.disk_usage(self.out).free / 2**20
+            reason = error.strerror if isinstance(error, OSError) else "the disk did not take all of it"
             raise RunStopped(
-                f"cannot write {self.checkpoint_file} at step {state['step']}: {error}; {kept}. "
-                "Free some disk space, then run the same command with --resume"
+                f"cannot write {self.checkpoint_file} at step {state['step']} ({reason}; {free:.0f} MiB are free); "
+                f"the checkpoint {kept}. Free some disk space, then run the same command with --resume"
             ) from None
 
     def load(self) -> dict[str, Any] | None:

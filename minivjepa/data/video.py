@@ -4,13 +4,16 @@ Built in lesson 8.  Sampling and preprocessing follow V-JEPA: every `stride`-th 
 shortest side scaled to crop * 256 / 224, a crop from the middle, ImageNet statistics.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from tqdm import tqdm
 
 from minivjepa import randomness
 from minivjepa.tubelets import Grid
@@ -18,14 +21,20 @@ from minivjepa.tubelets import Grid
 SUFFIXES = (".mp4", ".webm", ".avi", ".mkv", ".gif")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+KEPT = 2**30  # bytes of decoded frames, at clip size, that stay in memory
 
 
 @dataclass(frozen=True)
 class VideoFile:
-    """A file that was opened once and found good.  frames: how many it really decodes to."""
+    """A file that was decoded once and found good.
+
+    frames: how many it holds.  pixels: all of them at clip size, uint8 [frames, 3, H, W], or None if that is too much
+    to keep.
+    """
 
     path: Path
     frames: int
+    pixels: Tensor | None
 
 
 def _av():  # type: ignore[no-untyped-def]
@@ -39,15 +48,9 @@ def _av():  # type: ignore[no-untyped-def]
     return av
 
 
-def read_frames(path: Path, wanted: list[int] | None = None) -> tuple[list[np.ndarray], int]:
-    """Decode a file.  -> (the wanted frames, in order, uint8 [H, W, 3] each; number of frames decoded).
-
-    wanted: ascending frame numbers, or None to only count.  Decoding starts at the first frame of the file, which keeps
-    frame numbers exact, and stops at the last wanted one.
-    Raises ValueError for a file that is empty, corrupt or has no video stream.
-    """
+def decode(path: Path) -> Iterator[np.ndarray]:
+    """All frames of a file in order, uint8 [H, W, 3].  Raises ValueError if it is empty, corrupt or has no video stream."""
     av = _av()
-    kept, count, pending = [], 0, list(wanted or [])
     try:
         if path.stat().st_size == 0:
             raise ValueError(f"video {path} is empty (0 bytes); give a file with at least one clip of frames")
@@ -55,30 +58,27 @@ def read_frames(path: Path, wanted: list[int] | None = None) -> tuple[list[np.nd
             if not container.streams.video:
                 raise ValueError(f"{path} has no video stream; give one of {', '.join(SUFFIXES)} with pictures in it")
             for frame in container.decode(video=0):
-                while pending and pending[0] == count:
-                    kept.append(frame.to_ndarray(format="rgb24"))
-                    pending.pop(0)
-                count += 1
-                if wanted is not None and not pending:
-                    break
+                yield frame.to_ndarray(format="rgb24")
     except (av.FFmpegError, OSError) as error:
-        raise ValueError(
-            f"video {path} cannot be decoded ({error.strerror or error}); is it a complete video file?"
-        ) from None
-    return kept, count
+        reason = error.strerror or error
+        raise ValueError(f"video {path} cannot be decoded ({reason}); is it a complete video file?") from None
 
 
 def resize_and_crop(frames: Tensor, height: int, width: int) -> Tensor:
-    """uint8 [T, H, W, 3] -> float32 [3, T, height, width], normalised: scale the short side, crop the middle."""
-    x = frames.permute(0, 3, 1, 2).float() / 255  # [T, C, H, W]
+    """uint8 [T, H, W, 3] -> uint8 [T, 3, height, width]: scale the shortest side, crop the middle."""
+    x = frames.permute(0, 3, 1, 2).float()  # [T, 3, H, W]
     margin = 256 / 224
     scale = max(int(height * margin) / x.shape[2], int(width * margin) / x.shape[3])
     size = (max(height, round(x.shape[2] * scale)), max(width, round(x.shape[3] * scale)))
     x = F.interpolate(x, size=size, mode="bilinear", antialias=True, align_corners=False)
     top, left = (size[0] - height) // 2, (size[1] - width) // 2
-    x = x[:, :, top : top + height, left : left + width]
+    return x[:, :, top : top + height, left : left + width].round().clamp(0, 255).to(torch.uint8)
+
+
+def normalise(frames: Tensor) -> Tensor:
+    """uint8 [T, 3, H, W] -> float32 [3, T, H, W] with ImageNet's mean and standard deviation taken out."""
     mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
-    return ((x - mean) / std).transpose(0, 1).contiguous()
+    return ((frames.float() / 255 - mean) / std).transpose(0, 1).contiguous()
 
 
 class VideoClips:
@@ -98,13 +98,28 @@ class VideoClips:
         found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
         if not found:
             raise ValueError(f"folder {path} holds no video; expected files ending in {', '.join(SUFFIXES)}")
-        self.files = [VideoFile(file, read_frames(file)[1]) for file in found]
-        for file in self.files:
-            if file.frames < grid.frames:
-                raise ValueError(
-                    f"video {file.path} has {file.frames} frames, a clip needs {grid.frames}; "
-                    "give a longer video or choose fewer --frames"
-                )
+        self.files: list[VideoFile] = []
+        for file in tqdm(found, desc="reading video", unit="file", leave=False):
+            self.files.append(self.open(file))
+
+    def open(self, path: Path) -> VideoFile:
+        """Decode a file once; keep its frames at clip size as long as all files together stay below KEPT bytes."""
+        room = KEPT - sum(file.pixels.numel() for file in self.files if file.pixels is not None)
+        count, small = 0, []
+        for frame in decode(path):
+            count += 1
+            if 3 * self.grid.height * self.grid.width * count <= room:
+                small.append(self.shrink(frame))
+        if count < self.grid.frames:
+            raise ValueError(
+                f"video {path} has {count} frames, a clip needs {self.grid.frames}; "
+                "give a longer video or choose fewer --grid.frames"
+            )
+        return VideoFile(path, count, torch.cat(small) if len(small) == count else None)
+
+    def shrink(self, frame: np.ndarray) -> Tensor:
+        """One decoded frame at clip size, uint8 [1, 3, H, W]."""
+        return resize_and_crop(torch.from_numpy(frame)[None], self.grid.height, self.grid.width)
 
     def batch(self, step: int, index: Tensor) -> tuple[Tensor, None]:
         """Clips [B, C, T, H, W] of the global sample indices int64 [B] at this step; real video has no factors."""
@@ -112,10 +127,12 @@ class VideoClips:
         return torch.stack([self.clip(*row) for row in u]).to(self.device), None
 
     def clip(self, which: float, start: float) -> Tensor:
-        """The clip at two shares in [0, 1): which file, and where in its possible starts.  [C, T, H, W]."""
+        """The clip at two shares in [0, 1): which file, and where in its possible starts.  float32 [C, T, H, W]."""
         file = self.files[int(which * len(self.files))]
         stride = min(self.stride, (file.frames - 1) // max(1, self.grid.frames - 1)) or 1
         span = (self.grid.frames - 1) * stride + 1
         first = int(start * (file.frames - span + 1))
-        frames, _ = read_frames(file.path, list(range(first, first + span, stride)))
-        return resize_and_crop(torch.from_numpy(np.stack(frames)), self.grid.height, self.grid.width)
+        if file.pixels is not None:
+            return normalise(file.pixels[first : first + span : stride])
+        wanted = islice(decode(file.path), first, first + span, stride)  # decoding in order keeps frame numbers exact
+        return normalise(torch.cat([self.shrink(frame) for frame in wanted]))
