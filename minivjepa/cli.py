@@ -17,14 +17,12 @@ from tqdm import tqdm
 from minivjepa import __version__
 from minivjepa.ablation import collect, open_folder, plan_jobs, train_command
 from minivjepa.config import PRESETS, Config
-from minivjepa.data.digits import DigitClips
-from minivjepa.data.video import VideoClips
+from minivjepa.data import open_data
 from minivjepa.devices import check_processes, meet, pick_device, process_group
 from minivjepa.doctor import diagnose
 from minivjepa.evaluation import METRICS, check_memory, judge, judge_untrained
 from minivjepa.figures import require_matplotlib
 from minivjepa.jobs import run_jobs
-from minivjepa.monitor import ClipSource
 from minivjepa.options import fail, numbers, parse, plain_errors, with_preset
 from minivjepa.protocol import BUDGETS, CHANCE, FULL
 from minivjepa.recipe import build_model
@@ -41,13 +39,6 @@ USAGE = """usage: minivjepa COMMAND [options]
   doctor   check that this machine can run the course
 
 `minivjepa COMMAND --help` shows the options of a command, with units and defaults."""
-
-
-def open_data(data: str, config: Config, device: torch.device) -> ClipSource:
-    """ "digits", or the path of a video file or of a folder of them."""
-    if data == "digits":
-        return DigitClips(config.grid, "train", config.seed, str(device))
-    return VideoClips(Path(data), config.grid, config.seed, str(device))
 
 
 @dataclass(frozen=True)
@@ -86,7 +77,7 @@ def train(argv: list[str]) -> int:
     with plain_errors():
         check_processes(config.batch)
         with process_group(pick_device(options.device)) as device:
-            source = open_data(options.data, config, device)
+            source = open_data(options.data, config.grid, config.seed, device)
             run.check_same(config, options.data) if options.resume else check_new(options.out)
             first = int(os.environ.get("RANK", "0")) == 0
             meet()  # all have checked the folder before one of them fills it

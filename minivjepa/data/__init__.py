@@ -1,1 +1,19 @@
 """Clips to train on: moving handwriting with known factors, and real video files."""
+
+from pathlib import Path
+
+import torch
+
+from minivjepa.data.digits import DigitClips
+from minivjepa.data.video import VideoClips
+from minivjepa.tubelets import Grid
+
+
+def open_data(data: str, grid: Grid, seed: int, device: torch.device) -> DigitClips | VideoClips:
+    """Training clips: "digits", or the path of a video file or of a folder of them.
+
+    Raises ValueError for a path that cannot be used.
+    """
+    if data == "digits":
+        return DigitClips(grid, "train", seed, str(device))
+    return VideoClips(Path(data), grid, seed, str(device))

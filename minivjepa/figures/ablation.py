@@ -57,7 +57,7 @@ def collapse_curves(results: Results) -> Picture:
         figure,
         f"Three panels. Left: loss over training steps per arm. Middle: feature standard deviation over steps; "
         f"collapsed to below {COLLAPSED}: {', '.join(dead) or 'none'}. Right: accuracy of a linear probe for direction: {said}.",
-        f"Collapse is visible in the middle, not on the left. Arms whose features ended constant: {', '.join(dead) or 'none'}. "
+        f"Read the middle panel, not the left one: a low loss can be a collapse. Arms whose features ended constant: {', '.join(dead) or 'none'}. "
         "Dots are seeds; the dotted line is chance.",
     )
 
