@@ -77,14 +77,18 @@ def test_every_position_is_its_own() -> None:
     assert len(table.unique(dim=0)) == 64
 
 
-@pytest.mark.parametrize(
-    ("sizes", "name"),
-    [((5, 16, 24), "frames"), ((4, 15, 24), "height"), ((4, 16, 20), "width"), ((0, 16, 24), "frames")],
-)
+@pytest.mark.parametrize(("sizes", "name"), [((5, 16, 24), "frames"), ((4, 15, 24), "height"), ((4, 16, 20), "width")])
 def test_a_clip_that_tubelets_do_not_divide_is_refused_by_name(sizes: tuple[int, int, int], name: str) -> None:
     """Catches: silent cropping of the last frames or pixels."""
-    with pytest.raises(ValueError, match=f"clip {name} is .* does not divide"):
+    with pytest.raises(ValueError, match=f"clip {name} is .* does not divide; choose a multiple of"):
         Grid(*sizes, 2, 8)
+
+
+@pytest.mark.parametrize("sizes", [(0, 16, 24, 2, 8), (4, 16, 24, 0, 8), (4, 16, 24, 2, 0), (4, -16, 24, 2, 8)])
+def test_sizes_of_nothing_are_refused(sizes: tuple[int, ...]) -> None:
+    """Catches: a division by zero, or advice to choose a multiple of 0."""
+    with pytest.raises(ValueError, match="expected 1 or more for both"):
+        Grid(*sizes)
 
 
 def test_a_clip_of_another_size_is_refused(grid: Grid) -> None:
