@@ -191,8 +191,8 @@ def probe(argv: list[str]) -> int:
             raise ValueError(f"{options.run} holds no checkpoint.pt yet; train further with --resume, then probe")
         model.to(device)
         check_memory(config, FULL)
-        if options.json is not None and not options.json.absolute().parent.is_dir():
-            raise ValueError(f"--json {options.json}: the folder {options.json.absolute().parent} does not exist")
+        if options.json is not None and (options.json.is_dir() or not options.json.absolute().parent.is_dir()):
+            raise ValueError(f"--json {options.json} is no file in a folder that exists; give for example probe.json")
         steps = tqdm(total=3 if model.target_encoder is None else 4, desc="probing", unit="part")
         with steps:
             untrained = judge_untrained(build_model(config).to(device), config, FULL, device)

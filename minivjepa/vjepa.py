@@ -118,9 +118,8 @@ class VJEPA(nn.Module):
         if self.prevention.regulariser == "sigreg":
             if directions is None:
                 raise ValueError("sigreg needs random directions [D, A] with unit columns, given None")
-            return first * sigreg(
-                h.transpose(0, 1), directions
-            )  # [N, B, D]: samples are the clips, one test per position
+            by_position = h.transpose(0, 1)  # [N, B, D]: the samples are the clips, one test per position
+            return first * sigreg(by_position, directions)
         return h.new_zeros(())
 
     def update_target(self, momentum: float) -> None:

@@ -186,7 +186,8 @@ def test_probe_refuses_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "holds no run (no config.json)" in refused(capsys, "probe", str(tmp_path))
     out = tmp_path / "run"
     assert call("train", *TINY, "--out", str(out)) == 0
-    assert "does not exist" in refused(capsys, "probe", str(out), "--json", str(tmp_path / "no" / "p.json"))
+    for path in (tmp_path / "no" / "p.json", tmp_path):
+        assert "is no file in a folder that exists" in refused(capsys, "probe", str(out), "--json", str(path))
     torch.save({"model": {}}, out / "checkpoint.pt")
     assert "it lacks config, loss_count" in refused(capsys, "probe", str(out), "--device", "cpu")
     (out / "checkpoint.pt").unlink()
