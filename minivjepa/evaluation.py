@@ -188,7 +188,7 @@ def pixel_direction(grid: Grid, budget: Budget, device: torch.device, alter: Alt
     return linear_accuracy(train.pooled, train.direction, test.pooled, test.direction)
 
 
-CONTROLS = ("raw_pixels", "first_frame", "shuffled_frames", "supervised")
+CONTROLS = ("first_frame", "shuffled_frames", "raw_pixels", "supervised")
 
 
 def control(
