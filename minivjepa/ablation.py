@@ -19,7 +19,7 @@ from minivjepa.evaluation import CONTROLS, METRICS
 from minivjepa.jobs import Job
 from minivjepa.protocol import CHANCE, Budget
 from minivjepa.runs import check_new, read_json, write_json
-from minivjepa.vjepa import ARMS
+from minivjepa.variants import with_arm
 
 
 def plan_jobs(arms: Sequence[str], seeds: Sequence[int], config: Config, out: Path) -> list[Job]:
@@ -31,22 +31,24 @@ def plan_jobs(arms: Sequence[str], seeds: Sequence[int], config: Config, out: Pa
         raise ValueError(
             "an ablation needs at least one arm and one seed; give for example --arms vjepa,neither --seeds 0,1"
         )
-    unknown = [arm for arm in arms if arm not in ARMS]
-    if unknown:
-        raise ValueError(f"unknown arm {unknown[0]!r}; choose from {', '.join(ARMS)}")
+    configs = {arm: with_arm(config, arm) for arm in arms}
     if len(set(arms)) < len(arms) or len(set(seeds)) < len(seeds):
         raise ValueError(
             f"an arm or a seed is given twice in --arms {','.join(arms)} --seeds {','.join(map(str, seeds))}"
         )
     telling = sorted(arms, key=lambda arm: (arm not in ("vjepa", "neither"), arms.index(arm)))
     jobs = [
-        Job("arm", arm, replace(config, seed=seed, prevention=ARMS[arm]), out / "runs" / f"{arm}-{seed}")
+        Job("arm", arm, replace(configs[arm], seed=seed), out / "runs" / f"{arm}-{seed}")
         for seed in seeds
         for arm in telling
     ]
     first = replace(config, seed=seeds[0])
     jobs += [Job("control", name, first, out / "runs" / f"control-{name}-{first.seed}") for name in reversed(CONTROLS)]
-    jobs += [Job("untrained", "untrained", replace(config, seed=s), out / "runs" / f"untrained-{s}") for s in seeds]
+    for seed in seeds:
+        again = replace(config, seed=seed)
+        jobs.append(Job("untrained", "untrained", again, out / "runs" / f"untrained-{seed}"))
+        if seed != first.seed:  # probes of the pixels, repeated, so that they too have an interval
+            jobs.append(Job("control", "raw_pixels", again, out / "runs" / f"control-raw_pixels-{seed}"))
     return jobs
 
 
@@ -61,10 +63,10 @@ def flags(values: dict[str, Any], prefix: str = "--") -> dict[str, Any]:
 
 def train_command(job: Job, preset: str, base: Config, device: str) -> list[str]:
     """The words after the program's name that train one arm's run on its own."""
-    changed = replace(job.config, prevention=base.prevention, seed=base.seed)
     words = ["train", "--preset", preset, "--arm", job.name, "--seed", str(job.config.seed)]
-    for name, value in flags(to_dict(changed)).items():
-        if value != flags(to_dict(base))[name]:
+    known = flags(to_dict(replace(with_arm(base, job.name), seed=job.config.seed)))
+    for name, value in flags(to_dict(job.config)).items():
+        if value != known[name]:
             words += [name, *map(str, value if isinstance(value, tuple) else (value,))]
     return [*words, "--data", "digits", "--device", device, "--out", str(job.folder)]
 
@@ -101,6 +103,7 @@ def collect(
     for job in jobs:
         if job.kind == "arm":
             arms.setdefault(job.name, []).append(read_json(job.result_file))
+    controls = [job for job in jobs if job.kind == "control"]
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {
         "preset": preset,
@@ -113,7 +116,12 @@ def collect(
         "metrics": list(METRICS),
         "chance": CHANCE,
         "probe": asdict(budget),
-        "controls": {job.name: read_json(job.result_file) for job in jobs if job.kind == "control"},
+        "controls": {
+            job.name: read_json(job.result_file) for job in controls if job.config.seed == jobs[0].config.seed
+        },
+        "raw_pixels": [
+            {"seed": job.config.seed, **read_json(job.result_file)} for job in controls if job.name == "raw_pixels"
+        ],
         "untrained": [read_json(job.result_file) for job in jobs if job.kind == "untrained"],
         "arms": arms,
     }

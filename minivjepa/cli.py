@@ -8,7 +8,7 @@ import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import torch
 import tyro
@@ -24,13 +24,16 @@ from minivjepa.evaluation import METRICS, check_memory, judge, judge_untrained
 from minivjepa.figures import require_matplotlib
 from minivjepa.jobs import run_jobs
 from minivjepa.options import fail, numbers, parse, plain_errors, with_preset
+from minivjepa.progress import RunBar
 from minivjepa.protocol import BUDGETS, CHANCE, FULL
 from minivjepa.recipe import build_model
-from minivjepa.runs import Run, check_new, finite_or_null, row_in_words, write_json, write_text
+from minivjepa.runs import Run, check_new, finite_or_null, write_json, write_text
 from minivjepa.training import Trainer
+from minivjepa.variants import VARIANTS
 from minivjepa.vjepa import ARMS, CollapsePrevention
 
 DEFAULT_ARMS = "vjepa,frozen,no-ema,no-stopgrad,neither"
+ARM_NAMES = ", ".join([*ARMS, *VARIANTS])
 USAGE = """usage: minivjepa COMMAND [options]
 
   train    train one model; leaves config.json, metrics.jsonl and checkpoint.pt in a folder
@@ -53,7 +56,7 @@ class TrainOptions:
     """Folder of the run; new or empty, unless --resume is given."""
     preset: str = "cpu"
     """Where the defaults below come from: tiny (seconds), cpu (minutes), cuda (a GPU), vitl (the paper's geometry)."""
-    arm: Annotated[str, tyro.conf.arg(help=f"Named switches of collapse prevention: {', '.join(ARMS)}.")] = "vjepa"
+    arm: Annotated[str, tyro.conf.arg(help=f"Switches of collapse prevention, by name: {ARM_NAMES}.")] = "vjepa"
     data: str = "digits"
     """digits (moving handwriting), or the path of a video file or of a folder of them."""
     device: str = "auto"
@@ -85,14 +88,9 @@ def train(argv: list[str]) -> int:
                 run.create(config, options.data)
             meet()
             trainer = Trainer(config, source, run, device)
-            with tqdm(total=config.steps, initial=trainer.step, unit="step", disable=not first) as bar:
-
-                def show(step: int, row: dict[str, Any] | None) -> None:
-                    bar.update(step - bar.n)
-                    if row is not None:
-                        bar.set_postfix_str(row_in_words(row))
-
-                trainer.fit(show)
+            bar = RunBar(options.arm, config.steps, trainer.step, hidden=not first)
+            with bar.bar:
+                trainer.fit(bar.show)
     if first:
         last = run.history()[-1]
         print(f"trained to step {last['step']}: loss {last['loss']:.3f}, feature std {last['feature_std']:.4f}")
@@ -109,7 +107,7 @@ class AblateOptions:
 
     out: Path
     """Folder of the ablation; new or empty, unless --resume is given."""
-    arms: Annotated[str, tyro.conf.arg(help=f"Arms, separated by commas, from: {', '.join(ARMS)}.")] = DEFAULT_ARMS
+    arms: Annotated[str, tyro.conf.arg(help=f"Arms, separated by commas, from: {ARM_NAMES}.")] = DEFAULT_ARMS
     seeds: str = "0"
     """Seeds, separated by commas."""
     preset: str = "cpu"

@@ -6,12 +6,14 @@ all three; feature_std is the first to read.
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 COLLAPSED = 0.01  # feature std below which every clip counts as having the same features
+WARNING = 0.1  # feature std below which a run in progress is reported; the final LayerNorm starts it at about .8
 
 
 def feature_std(h: Tensor) -> float:
@@ -88,3 +90,17 @@ def token_metrics(h: Tensor) -> dict[str, float]:
         "effective_rank": effective_rank(pooled) if enough else math.nan,
         "rankme": rankme(pooled) if enough else math.nan,
     }
+
+
+def early_warning(row: dict[str, Any]) -> str | None:
+    """One line if an encoder's features hardly differ between clips any more, from a row of metrics.jsonl; else None.
+
+    It looks at feature std alone, online and target: the loss is lowest just then, and effective rank ignores scale.
+    """
+    for name, key in (("online", "feature_std"), ("target", "target_feature_std")):
+        if row[key] < WARNING:
+            return (
+                f"early warning at step {row['step']}: feature std of the {name} encoder is {row[key]:.3f}, below {WARNING}: "
+                "its features are becoming the same for every clip, whatever the loss says"
+            )
+    return None

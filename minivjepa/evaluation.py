@@ -61,11 +61,11 @@ def encode_split(
 
 
 def probe_encoder(
-    encode: Encode, grid: Grid, budget: Budget, device: torch.device, alter: Alter | None = None
+    encode: Encode, grid: Grid, budget: Budget, device: torch.device, seed: int, alter: Alter | None = None
 ) -> Metrics:
     """All collapse metrics and probes of one frozen encoder on held-out clips; accuracies are fractions.
 
-    spectrum: singular values of the centred pooled test features, descending.
+    seed: of the attentive probes' weights and batches.  spectrum: singular values of the centred pooled test features, descending.
     """
     train, validation, test = (encode_split(encode, grid, split, budget, device, alter) for split in SPLITS)
     x, y = train.pooled, test.pooled
@@ -79,8 +79,7 @@ def probe_encoder(
         "spectrum": (torch.linalg.svdvals((y - y.mean(dim=0)).double()) / len(y) ** 0.5).tolist(),
     }
     train, validation, test = (part.to(device) for part in standardise([train, validation, test]))
-    for task in TASKS:
-        held_out, seen = attentive_accuracy(train, validation, test, task, budget)
+    for task, (held_out, seen) in attentive_accuracy(train, validation, test, budget, seed).items():
         metrics[f"attentive_{task}"], metrics[f"attentive_{task}_train"] = held_out, seen
     return metrics
 
@@ -102,7 +101,7 @@ def judge_untrained(model: VJEPA, config: Config, budget: Budget, device: torch.
     """Metrics of a model before its first step, when both encoders are the same."""
     return {
         **prediction_metrics(model, config, budget, device),
-        **probe_encoder(model.encoder, config.grid, budget, device),
+        **probe_encoder(model.encoder, config.grid, budget, device, config.seed),
     }
 
 
@@ -112,10 +111,10 @@ def judge(
     """Metrics of the online encoder; under "target" those of the target encoder, or None if it has none."""
     shared = prediction_metrics(model, config, budget, device)
     part_done()
-    result = {**shared, **probe_encoder(model.encoder, config.grid, budget, device), "target": None}
+    result = {**shared, **probe_encoder(model.encoder, config.grid, budget, device, config.seed), "target": None}
     part_done()
     if model.target_encoder is not None:
-        result["target"] = {**shared, **probe_encoder(model.target_encoder, config.grid, budget, device)}
+        result["target"] = {**shared, **probe_encoder(model.target_encoder, config.grid, budget, device, config.seed)}
         part_done()
     return result
 
@@ -203,9 +202,9 @@ def control(
     """
     grid = config.grid
     if name == "raw_pixels":
-        return probe_encoder(lambda clip: patchify(clip, grid), grid, budget, device)
+        return probe_encoder(lambda clip: patchify(clip, grid), grid, budget, device, config.seed)
     if name == "supervised":
-        return probe_encoder(train_supervised(config, device, progress), grid, budget, device)
+        return probe_encoder(train_supervised(config, device, progress), grid, budget, device, config.seed)
     alter = {"first_frame": first_frame, "shuffled_frames": shuffled_frames}[name]
-    found = probe_encoder(build_model(config).encoder.to(device), grid, budget, device, alter)
+    found = probe_encoder(build_model(config).encoder.to(device), grid, budget, device, config.seed, alter)
     return {**found, "pixels_direction": pixel_direction(grid, budget, device, alter)}

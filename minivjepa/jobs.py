@@ -21,11 +21,14 @@ from tqdm import tqdm
 from minivjepa.config import Config
 from minivjepa.data.digits import DigitClips
 from minivjepa.evaluation import control, judge, judge_untrained
+from minivjepa.progress import RunBar
 from minivjepa.protocol import Budget
 from minivjepa.recipe import build_model
-from minivjepa.runs import Run, read_json, row_in_words, write_json
+from minivjepa.runs import Run, read_json, write_json
 from minivjepa.training import Trainer
 
+PROBING = 400  # steps that take about as long as judging a finished run
+TOTAL = "{desc}, {percentage:.0f}% |{bar}| {elapsed} passed, about {remaining} left"
 GRACE = 10.0  # seconds that running jobs have to save after Ctrl-C
 
 
@@ -47,6 +50,11 @@ class Job:
     def steps(self) -> int:
         """Training steps, 0 where nothing is trained."""
         return self.config.steps if self.kind == "arm" or self.name == "supervised" else 0
+
+    @property
+    def effort(self) -> int:
+        """About how long the job takes, in training steps."""
+        return self.steps + PROBING
 
     @property
     def result_file(self) -> Path:
@@ -105,9 +113,11 @@ class Crew:
 
     def __init__(self, jobs: list[Job], at_once: int, budget: Budget, device: torch.device):
         self.waiting, self.at_once, self.budget, self.device = list(jobs), at_once, budget, device
-        self.active: dict[Connection, tuple[BaseProcess, Job, tqdm[Any]]] = {}
+        self.active: dict[Connection, tuple[BaseProcess, Job, RunBar]] = {}
         self.failures: list[str] = []
-        self.total = tqdm(total=len(jobs), desc="all jobs", unit="job", position=0)
+        self.total = tqdm(total=sum(job.effort for job in jobs), bar_format=TOTAL, position=0)
+        self.count, self.finished = len(jobs), 0
+        self.total.set_description_str(f"0 of {self.count} jobs done")
 
     def start(self) -> None:
         """Fill the free places."""
@@ -121,39 +131,41 @@ class Crew:
             process.start()
             signal.signal(signal.SIGINT, heard)
             theirs.close()
-            taken = {bar.pos for _, _, bar in self.active.values()}
+            taken = {row.bar.pos for _, _, row in self.active.values()}
             place = next(p for p in range(1, self.at_once + 1) if -p not in taken)
-            bar = tqdm(total=job.steps or None, desc=job.title, unit="step", position=place, leave=False)
-            self.active[ours] = (process, job, bar)
+            self.active[ours] = (process, job, RunBar(job.title, job.steps, place=place))
 
     def listen(self) -> None:
         """Wait a moment for news and show it."""
         for pipe in wait(list(self.active), timeout=0.5):
             pipe = typing.cast(Connection, pipe)
-            process, job, bar = self.active[pipe]
+            process, job, row = self.active[pipe]
             try:
                 step, news = pipe.recv()
             except EOFError:
                 process.join()
                 self.finish(pipe, f"{job.title} ended without a result (exit code {process.exitcode})")
                 continue
-            bar.update(step - bar.n)
-            if isinstance(news, dict):
-                bar.set_postfix_str(row_in_words(news))
-            elif news == "done":
-                self.finish(pipe, None)
-            elif news and news.startswith("failed: "):
+            if isinstance(news, str) and news.startswith("failed: "):
                 self.finish(pipe, f"{job.title} {news}")
-            elif news:
-                bar.set_description(f"{job.title}: {news}")
+                continue
+            self.total.update(step - row.bar.n)
+            row.show(step, news if isinstance(news, dict) else None)
+            if news == "done":
+                self.finish(pipe, None)
+            elif isinstance(news, str):
+                row.bar.set_description(f"{job.title}: {news}")
 
     def finish(self, pipe: Connection, failure: str | None) -> None:
         """Take a job off the list and say how it ended."""
-        process, job, bar = self.active.pop(pipe)
+        process, job, row = self.active.pop(pipe)
         process.join()
-        bar.close()
+        left = job.effort - row.bar.n
+        row.bar.close()
         pipe.close()
-        self.total.update(1)
+        self.finished += 1
+        self.total.update(left)
+        self.total.set_description_str(f"{self.finished} of {self.count} jobs done")
         if failure:
             self.failures.append(failure)
         self.total.write(failure or f"{job.title}: {summary(job)}")
@@ -164,10 +176,10 @@ class Crew:
             with contextlib.suppress(OSError):  # a job that has just ended needs no asking
                 pipe.send("stop")
         deadline = time.monotonic() + GRACE
-        for process, _, bar in self.active.values():
+        for process, _, row in self.active.values():
             process.join(max(0.0, deadline - time.monotonic()))
             process.terminate()
-            bar.close()
+            row.bar.close()
         self.total.close()
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import dataclasses
 import io
 import sys
 from collections.abc import Callable, Iterator
@@ -11,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 import tyro
 
 from minivjepa.config import PRESETS, Config
-from minivjepa.vjepa import ARMS
+from minivjepa.variants import with_arm
 
 A = TypeVar("A")
 
@@ -36,9 +35,10 @@ def with_preset(argv: list[str], command: str, make: Callable[[Config, str, str]
         fail(str(error))
     if known.preset not in PRESETS:
         fail(f"unknown preset {known.preset!r}; choose from {', '.join(PRESETS)}")
-    if known.arm not in ARMS:
-        fail(f"unknown arm {known.arm!r}; choose from {', '.join(ARMS)}")
-    config = dataclasses.replace(PRESETS[known.preset], prevention=ARMS[known.arm])
+    try:
+        config = with_arm(PRESETS[known.preset], known.arm)
+    except ValueError as error:
+        fail(str(error))
     defaults = make(config, known.preset, known.arm)
     return parse(type(defaults), argv, command, defaults)
 

@@ -6,7 +6,7 @@ even in an encoder that never learned.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -80,26 +80,41 @@ class AttentiveProbe(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Standardised tokens [B, N, D] -> class scores [B, classes]."""
-        share = (x @ self.query).softmax(dim=1)  # [B, N, heads]
-        return self.classify((share.transpose(1, 2) @ x).flatten(1))
+        return self.classify(attend(x, self.query).flatten(1))
 
 
-def train_attentive(train: Labelled, task: str, rate: float, budget: Budget, seed: int) -> AttentiveProbe:
-    """Train one attentive probe at one learning rate (AdamW, cosine to 0, fixed number of epochs)."""
-    labels = getattr(train, task)
+def attend(x: Tensor, query: Tensor) -> Tensor:
+    """Tokens [B, N, D], queries [D, H] -> [B, H, D]: per query, the average token under its softmax over the N."""
+    return (query.T @ x.transpose(1, 2)).softmax(dim=-1) @ x
+
+
+def train_attentive(
+    train: Labelled, trials: Sequence[tuple[str, float]], budget: Budget, seed: int
+) -> list[AttentiveProbe]:
+    """Train one probe per (task, learning rate), all on the same batches (AdamW, cosine to 0, fixed number of epochs).
+
+    They share nothing but the work of fetching tokens: one sum of losses gives each the gradient of its own.
+    """
+    dim, heads, device = train.tokens.shape[-1], budget.attentive_heads, train.tokens.device
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        probe = AttentiveProbe(train.tokens.shape[-1], TASKS[task], budget.attentive_heads).to(train.tokens.device)
-        orders = [torch.randperm(len(labels)) for _ in range(budget.attentive_epochs)]
-    optimiser = torch.optim.AdamW(probe.parameters(), lr=rate, weight_decay=0.01)
+        orders = [torch.randperm(len(train.tokens)) for _ in range(budget.attentive_epochs)]
+        probes = [AttentiveProbe(dim, TASKS[task], heads).to(device) for task, _ in trials]
+    optimiser = torch.optim.AdamW([{"params": list(probe.parameters())} for probe in probes], weight_decay=0.01)
     batches = [ids for order in orders for ids in order.split(budget.attentive_batch)]
     for number, ids in enumerate(batches):
-        optimiser.param_groups[0]["lr"] = rate * 0.5 * (1 + math.cos(math.pi * number / len(batches)))
-        loss = F.cross_entropy(probe(train.tokens[ids]), labels[ids])
+        share = 0.5 * (1 + math.cos(math.pi * number / len(batches)))
+        for group, (_, rate) in zip(optimiser.param_groups, trials):
+            group["lr"] = rate * share
+        pooled = attend(train.tokens[ids], torch.cat([probe.query for probe in probes], dim=1))  # [B, probes * H, D]
+        losses = [
+            F.cross_entropy(probe.classify(part.flatten(1)), getattr(train, task)[ids])
+            for probe, part, (task, _) in zip(probes, pooled.split(heads, dim=1), trials)
+        ]
         optimiser.zero_grad()
-        loss.backward()
+        torch.stack(losses).sum().backward()
         optimiser.step()
-    return probe.eval()
+    return [probe.eval() for probe in probes]
 
 
 def standardise(parts: list[Labelled]) -> list[Labelled]:
@@ -117,12 +132,17 @@ def accuracy(probe: Callable[[Tensor], Tensor], part: Labelled, task: str) -> fl
 
 
 def attentive_accuracy(
-    train: Labelled, validation: Labelled, test: Labelled, task: str, budget: Budget, seed: int = 0
-) -> tuple[float, float]:
-    """(held-out accuracy, training accuracy) of the probe whose learning rate did best on validation clips.
+    train: Labelled, validation: Labelled, test: Labelled, budget: Budget, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """Task -> (held-out accuracy, training accuracy) of the probe whose learning rate did best on validation clips.
 
     The three parts must be standardised together.
     """
-    probes = [train_attentive(train, task, rate, budget, seed) for rate in budget.attentive_rates]
-    best = max(probes, key=lambda probe: accuracy(probe, validation, task))
-    return accuracy(best, test, task), accuracy(best, train, task)
+    trials = [(task, rate) for task in TASKS for rate in budget.attentive_rates]
+    probes = train_attentive(train, trials, budget, seed)
+    found = {}
+    for task in TASKS:
+        own = [probe for probe, (name, _) in zip(probes, trials) if name == task]
+        best = max(own, key=lambda probe: accuracy(probe, validation, task))
+        found[task] = accuracy(best, test, task), accuracy(best, train, task)
+    return found

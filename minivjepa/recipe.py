@@ -14,7 +14,7 @@ from minivjepa.config import Config
 from minivjepa.ema import momentum_at
 from minivjepa.encoder import Encoder
 from minivjepa.masking import MaskPair, parse_mask
-from minivjepa.predictor import Predictor
+from minivjepa.predictor import LinearPredictor, Predictor
 from minivjepa.transformer import init_linear
 from minivjepa.vjepa import VJEPA
 
@@ -24,17 +24,19 @@ def build_model(config: Config) -> VJEPA:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         encoder = Encoder(config.grid, config.dim, config.depth, config.heads)
-        predictor = Predictor(
-            config.grid,
-            config.dim,
-            config.predictor_dim,
-            config.predictor_depth,
-            config.predictor_heads,
-            len(config.masks),
-        )
+        predictor = build_predictor(config)
         init_linear(encoder, config.init)
         init_linear(predictor, config.init)
     return VJEPA(encoder, predictor, config.prevention, config.loss)
+
+
+def build_predictor(config: Config) -> Predictor | LinearPredictor:
+    """A transformer, or for predictor_depth 0 the linear one."""
+    if config.predictor_depth == 0:
+        return LinearPredictor(config.grid, config.dim)
+    return Predictor(
+        config.grid, config.dim, config.predictor_dim, config.predictor_depth, config.predictor_heads, len(config.masks)
+    )
 
 
 def parameter_groups(model: VJEPA, config: Config) -> list[dict[str, Any]]:

@@ -79,10 +79,12 @@ def table_rows(results: Results) -> list[Row]:
             rows.append(Row(f"{arm} target", "its target encoder", "arm", targets))
     rows.append(Row("untrained", NOTES["untrained"], "control", results["untrained"]))
     for name, metrics in results["controls"].items():
-        shown = metrics
+        runs = [metrics]
         if name == "raw_pixels":  # the spread of pixels is on another scale than that of features
-            shown = {key: value for key, value in metrics.items() if key.startswith(("linear", "attentive", "knn"))}
-        rows.append(Row(name.replace("_", " "), NOTES[name], "control", [shown]))
+            runs = [
+                {k: v for k, v in run.items() if k.startswith(("linear", "attentive", "knn"))} for run in results[name]
+            ]
+        rows.append(Row(name.replace("_", " "), NOTES[name], "control", runs))
     guess = {f"{probe}_{task}": value for task, value in results["chance"].items() for probe in PROBES}
     return [*rows, Row("chance", NOTES["chance"], "chance", [guess])]
 

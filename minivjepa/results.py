@@ -1,59 +1,66 @@
 """Rebuild every committed table and figure from the raw results files: `python -m minivjepa.results`.
 
-results/core.json is what `minivjepa ablate` wrote; results/core.png and the table in README.md are made from it.
+The raw files are what `minivjepa ablate` and results/search.py wrote.  A page holds its tables between two marks, and
+whatever stands there is made anew.
 """
 
 from pathlib import Path
+from typing import Any
 
 from minivjepa.figures.ablation import Results, collapse_curves
-from minivjepa.report import table_rows
 from minivjepa.runs import read_json
+from minivjepa.tables import chosen, metric_table
 
 ROOT = Path(__file__).parents[1]
-TABLE = ("<!-- table of results/core.json: begin -->", "<!-- end -->")
-TIMES = ("<!-- times: begin -->\n", "<!-- end times -->")
-COLUMNS = {
-    "feature_std": "feature std",
-    "linear_direction": "direction, linear",
-    "linear_identity": "identity, linear",
-    "attentive_direction": "direction, attentive",
-    "attentive_identity": "identity, attentive",
-}
+FIVE = ("vjepa", "neither", "frozen", "no-ema", "no-stopgrad")
 
 
-def markdown(results: Results) -> str:
-    """The results as a Markdown table: every arm and encoder, every control, chance."""
-    lines = ["| | " + " | ".join(COLUMNS.values()) + " |", "|---|" + "---:|" * len(COLUMNS)]
-    for row in table_rows(results):
-        name = row.name if row.kind == "arm" else f"*{row.name}*"
-        lines.append(f"| {name} | " + " | ".join(row.cells(tuple(COLUMNS), "<br>")) + " |")
-    return "\n".join(lines)
+def fill(text: str, parts: dict[str, str]) -> str:
+    """A page with what stands between `<!-- NAME: begin -->` and `<!-- NAME: end -->` replaced, for every name.
+
+    Raises ValueError if a mark is missing.
+    """
+    for name, part in parts.items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        if begin not in text or end not in text:
+            raise ValueError(f"the page has no place for {name!r}; put {begin} and {end} where it belongs")
+        text = text[: text.index(begin)] + f"{begin}\n{part}\n" + text[text.index(end) :]
+    return text
 
 
-def between(text: str, marks: tuple[str, str], new: str) -> str:
-    """The text with what stands between two marks replaced."""
-    before, rest = text.split(marks[0])
-    return before + marks[0] + new + marks[1] + rest.split(marks[1], 1)[1]
-
-
-def readme(text: str, results: Results, times: list[dict[str, str]]) -> str:
-    """README.md with its tables made anew."""
+def provenance(results: Results) -> str:
+    """How a results file was made."""
     seconds = [run["seconds"] for runs in results["arms"].values() for run in runs]
-    made = (
-        f"Mean over seeds, range below; probes are accuracies on held-out clips with held-out handwriting. "
-        f"`{results['command']}`, {results['date']}, torch {results['versions']['torch']}; "
-        f"training took {min(seconds):.0f} to {max(seconds):.0f} s a run on one thread."
+    versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    return (
+        f"`{results['command']}`, {results['date']}, {results['device']}; {versions}. "
+        f"Training took {min(seconds):.0f} to {max(seconds):.0f} s a run."
     )
-    rows = "".join(f"| {row['machine']} | {row['took']} |\n" for row in times)
-    return between(between(text, TABLE, f"\n{markdown(results)}\n\n{made}\n"), TIMES, rows)
+
+
+def readme_parts(results: Results, times: list[dict[str, str]]) -> dict[str, str]:
+    """The tables of README.md."""
+    rows = "\n".join(f"| {row['machine']} | {row['took']} |" for row in times)
+    seeds = ", ".join(str(row["seed"]) for row in results["untrained"])
+    return {
+        "core": f"{metric_table(chosen(results, FIVE))}\n\nMeans over seeds {seeds} with 95 % intervals; probes are accuracies on "
+        f"held-out clips with held-out handwriting. {provenance(results)}",
+        "times": f"| machine | how long `make ablation` takes |\n|---|---|\n{rows}",
+    }
+
+
+def pages() -> dict[Path, dict[str, str]]:
+    """Every page that holds tables, and the tables."""
+    folder = ROOT / "results"
+    times: Any = read_json(folder / "times.json")
+    return {ROOT / "README.md": readme_parts(read_json(folder / "core.json"), times)}
 
 
 def main() -> None:
     """Rebuild all."""
-    results = read_json(ROOT / "results" / "core.json")
-    page = ROOT / "README.md"
-    page.write_text(readme(page.read_text(), results, read_json(ROOT / "results" / "times.json")))
-    collapse_curves(results).save(ROOT / "results" / "core.png")
+    for path, parts in pages().items():
+        path.write_text(fill(path.read_text(encoding="utf-8"), parts), encoding="utf-8")
+    collapse_curves(read_json(ROOT / "results" / "core.json")).save(ROOT / "results" / "core.png")
 
 
 if __name__ == "__main__":

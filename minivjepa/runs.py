@@ -181,9 +181,3 @@ class Run:
         rows = [row for row in self.history() if row["step"] <= step]
         write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
         return rows
-
-
-def row_in_words(row: dict[str, Any]) -> str:
-    """What a progress bar shows of a row of metrics; at step 0 there is no loss yet."""
-    std = f"feature std {row['feature_std']:.4f}"
-    return std if not row["step"] else f"loss {row['loss']:.3f}, {std}"

@@ -22,6 +22,7 @@ from minivjepa.runs import Run, RunStopped
 from minivjepa.vjepa import VJEPA
 
 AGREE = 10  # steps between questions whether any process heard Ctrl-C
+EARLY = (1, 2, 5, 10, 20, 50)  # collapse is quick: steps that are logged whatever log_every says
 Progress = Callable[[int, dict[str, Any] | None], None]  # called with (steps done, a row of metrics or None)
 
 
@@ -149,7 +150,7 @@ class Trainer:
             while self.step < self.config.steps:
                 self.train_step()
                 last = self.step == self.config.steps
-                logs = last or self.step % self.config.log_every == 0
+                logs = last or self.step in EARLY or self.step % self.config.log_every == 0
                 row = self.log(monitor, spent + time.perf_counter() - start) if logs else None
                 leave = interrupted() if self.world == 1 else self.step % AGREE == 0 and self.agree(interrupted())
                 if last or leave or self.step % self.config.checkpoint_every == 0:

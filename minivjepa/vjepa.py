@@ -14,7 +14,7 @@ from minivjepa.ema import ema_update, target_copy
 from minivjepa.encoder import Encoder
 from minivjepa.masking import MaskPair
 from minivjepa.objective import latent_distance, normalise_targets, sigreg, vicreg_terms
-from minivjepa.predictor import Predictor
+from minivjepa.predictor import LinearPredictor, Predictor
 from minivjepa.tubelets import gather_tokens
 
 
@@ -66,7 +66,9 @@ ARMS: dict[str, CollapsePrevention] = {
 class VJEPA(nn.Module):
     """Online encoder, predictor and (for most arms) target encoder.  Raises ValueError from its parts."""
 
-    def __init__(self, encoder: Encoder, predictor: Predictor, prevention: CollapsePrevention, loss: str = "l1"):
+    def __init__(
+        self, encoder: Encoder, predictor: Predictor | LinearPredictor, prevention: CollapsePrevention, loss: str = "l1"
+    ):
         super().__init__()
         self.encoder, self.predictor, self.prevention, self.loss = encoder, predictor, prevention, loss
         self.target_encoder = (

@@ -18,6 +18,7 @@ from minivjepa.probes import (
     linear_accuracy,
     linear_r2,
     standardise,
+    train_attentive,
 )
 from minivjepa.protocol import BUDGETS, CHANCE, FULL, Budget
 from minivjepa.recipe import build_model
@@ -85,10 +86,27 @@ def test_the_attentive_probe_finds_one_telling_token_among_many() -> None:
     tokens[torch.arange(900), place, 1] = (labels * 2 - 1).float() * 2
     parts = standardise([labelled(tokens[a:b], labels[a:b]) for a, b in ((0, 500), (500, 700), (700, 900))])
     budget = dataclasses.replace(SMALL, attentive_epochs=30)
-    held_out, seen = attentive_accuracy(parts[0], parts[1], parts[2], "direction", budget)
+    held_out, seen = attentive_accuracy(parts[0], parts[1], parts[2], budget)["direction"]
     assert held_out > 0.9
     assert seen > 0.9
     assert linear_accuracy(parts[0].pooled, labels[:500], parts[2].pooled, labels[700:]) < 0.75
+
+
+def test_probes_trained_together_are_those_trained_alone() -> None:
+    """Catches: a learning rate, a gradient or a batch that one probe takes from another."""
+    torch.manual_seed(0)
+    x, budget = labelled(torch.randn(300, 5, 6, dtype=torch.float64), torch.arange(300) % 8), Budget(attentive_epochs=2)
+    trials = [("direction", 1e-2), ("identity", 3e-3), ("direction", 3e-3)]
+    torch.set_default_dtype(torch.float64)
+    try:
+        together = train_attentive(x, trials, budget, seed=3)
+        alone = train_attentive(x, trials[:1], budget, seed=3)[0]
+        slower = train_attentive(x, [("direction", 3e-3)], budget, seed=3)[0]
+    finally:
+        torch.set_default_dtype(torch.float32)
+    torch.testing.assert_close(together[0].query, alone.query)
+    torch.testing.assert_close(together[0].classify.weight, alone.classify.weight)
+    assert not torch.allclose(alone.query, slower.query)
 
 
 def test_standardising_uses_training_clips_only() -> None:
@@ -146,7 +164,7 @@ def test_controls_are_what_they_say(tiny: Config) -> None:
     steps: list[int] = []
     config = dataclasses.replace(tiny, steps=800, lr=5e-3)
     found = {name: control(name, config, SMALL, CPU, steps.append) for name in CONTROLS}
-    untrained = probe_encoder(build_model(config).encoder, config.grid, SMALL, CPU)
+    untrained = probe_encoder(build_model(config).encoder, config.grid, SMALL, CPU, config.seed)
     assert steps == list(range(1, 801))
     assert found["supervised"]["linear_identity"] > untrained["linear_identity"] + 0.05
     for name in ("first_frame", "shuffled_frames"):
@@ -157,13 +175,14 @@ def test_controls_are_what_they_say(tiny: Config) -> None:
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_attentive_probes_of_untrained_encoders_agree_between_repeats(seed: int) -> None:
-    """Catches: a probe stopped before it converged, whose score is its own seed's. Motion, on the real budget's epochs."""
+    """Catches: a probe stopped before it converged, whose score is its own seed's. On the real budget's epochs."""
     config = dataclasses.replace(PRESETS["cpu"], seed=seed)
     encoder, budget = build_model(config).encoder, dataclasses.replace(FULL, train_clips=1024, test_clips=1024)
     parts = standardise([encode_split(encoder, config.grid, s, budget, CPU) for s in ("train", "validation", "test")])
     budget = dataclasses.replace(budget, attentive_rates=(1e-2,))
-    scores = [attentive_accuracy(*parts, "direction", budget, seed=s)[0] for s in (0, 1)]
-    assert abs(scores[0] - scores[1]) < 0.05
+    scores = [attentive_accuracy(*parts, budget, seed=s) for s in (0, 1)]
+    for task in ("direction", "identity"):
+        assert abs(scores[0][task][0] - scores[1][task][0]) < 0.05
 
 
 def test_the_tiny_budget_is_small_and_the_full_one_as_documented() -> None:

@@ -1,0 +1,33 @@
+"""The progress bar of one run: how far it is, its loss, whether its features still differ, and one early warning."""
+
+from typing import Any
+
+from tqdm import tqdm
+
+from minivjepa.collapse import early_warning
+
+
+def row_in_words(row: dict[str, Any]) -> str:
+    """What a progress bar shows of a row of metrics; at step 0 there is no loss yet."""
+    std = f"feature std {row['feature_std']:.4f}"
+    return std if not row["step"] else f"loss {row['loss']:.3f}, {std}"
+
+
+class RunBar:
+    """A tqdm bar that reads rows of metrics.  title: shown at its left; total: steps, 0 where they are not known."""
+
+    def __init__(self, title: str, total: int, done: int = 0, place: int = 0, hidden: bool = False):
+        self.title, self.warned = title, False
+        self.bar = tqdm(
+            total=total or None, initial=done, desc=title, unit="step", position=place, leave=place == 0, disable=hidden
+        )
+
+    def show(self, step: int, row: dict[str, Any] | None) -> None:
+        """Move to a step; with a row, show its numbers, and warn the first time they look like collapse."""
+        self.bar.update(step - self.bar.n)
+        if row is not None:
+            self.bar.set_postfix_str(row_in_words(row))
+            said = early_warning(row)
+            if said and not self.warned:
+                self.warned = True
+                self.bar.write(f"{self.title}: {said}")

@@ -1,0 +1,114 @@
+"""Results as Markdown tables, with 95 % intervals over seeds."""
+
+import math
+from collections.abc import Sequence
+from statistics import mean, stdev
+from typing import Any
+
+from scipy.stats import t as student
+
+from minivjepa.early import SIGNALS, alarm, collapsed, told
+from minivjepa.figures.ablation import Results
+from minivjepa.report import Row, table_rows
+
+NAMES = {
+    "loss": "loss",
+    "feature_std": "feature std",
+    "position_std": "within-clip std",
+    "effective_rank": "effective rank",
+    "rankme": "RankMe",
+    "margin": "margin",
+    "linear_direction": "direction, linear",
+    "linear_identity": "identity, linear",
+    "attentive_direction": "direction, attentive",
+    "attentive_identity": "identity, attentive",
+    "knn_identity": "identity, kNN",
+    "linear_color": "colour R²",
+    "linear_position": "position R²",
+}
+SHORT = ("feature_std", "linear_direction", "linear_identity", "attentive_direction", "attentive_identity")
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and half-width of the 95 % interval of the mean (Student's t); the half-width of a single value is NaN."""
+    if len(values) < 2:
+        return mean(values), math.nan
+    half = float(student.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
+    return mean(values), half
+
+
+def apart(a: Sequence[float], b: Sequence[float]) -> bool:
+    """Whether the interval of a lies wholly above that of b.  Raises ValueError for fewer than 2 values."""
+    if min(len(a), len(b)) < 2:
+        raise ValueError(f"an interval needs at least 2 runs; given {len(a)} and {len(b)}")
+    (above, up), (below, down) = interval(a), interval(b)
+    return above - up > below + down
+
+
+def cell(values: Sequence[float | None]) -> str:
+    """A mean with its interval as text, such as "0.669 ± 0.043"; empty if nothing is known."""
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    if not known:
+        return ""
+    middle, half = interval(known)
+    digits = 3 if abs(middle) < 10 else 1
+    return f"{middle:.{digits}f}" + ("" if math.isnan(half) else f" ± {half:.{digits}f}")
+
+
+def markdown(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table: the first column to the left, all others to the right."""
+    rows = [list(heads), ["---"] + ["---:"] * (len(heads) - 1), *map(list, lines)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def metric_table(rows: Sequence[Row], columns: Sequence[str] = SHORT) -> str:
+    """Rows of arms and controls, one column per metric, means with intervals."""
+    lines = [
+        [row.name if row.kind == "arm" else f"*{row.name}*", *(cell([run.get(c) for run in row.runs]) for c in columns)]
+        for row in rows
+    ]
+    return markdown(["", *(NAMES[column] for column in columns)], lines)
+
+
+def chosen(results: Results, names: Sequence[str]) -> list[Row]:
+    """The rows of the named arms with their target encoders, in this order, then the controls."""
+    rows = table_rows(results)
+    arms = [row for name in names for row in rows if row.kind == "arm" and row.name in (name, f"{name} target")]
+    return arms + [row for row in rows if row.kind != "arm"]
+
+
+def warning_table(results: Results) -> str:
+    """Per logged number: the step from which it tells collapsed from other runs, and which side is the collapsed one."""
+    runs = [run for arm in results["arms"].values() for run in arm]
+    dead = [run["history"] for run in runs if collapsed(run)]
+    alive = [run["history"] for run in runs if not collapsed(run)]
+    lines = []
+    for name, signal in SIGNALS.items():
+        found = told(dead, alive, signal)
+        side = "" if found.step is None else ("lower" if found.below else "higher")
+        lines.append([name, "never" if found.step is None else str(found.step), side])
+    lines.sort(key=lambda line: math.inf if line[1] == "never" else int(line[1]))
+    return markdown(["logged number", "tells from step", "collapsed runs have the"], lines)
+
+
+def alarm_table(results: Results) -> str:
+    """Per arm: how many runs ended collapsed, how many got the early warning, and when."""
+    lines = []
+    for arm, runs in results["arms"].items():
+        steps = [step for run in runs if (step := alarm(run["history"])) is not None]
+        when = "" if not steps else (f"{min(steps)} to {max(steps)}" if min(steps) < max(steps) else f"{steps[0]}")
+        lines.append([arm, f"{sum(map(collapsed, runs))} of {len(runs)}", f"{len(steps)} of {len(runs)}", when])
+    return markdown(["arm", "collapsed", "early warning", "at step"], lines)
+
+
+def search_table(trials: Sequence[dict[str, Any]]) -> str:
+    """The trials of the recipe search, in the order in which they were made, means over seeds."""
+    columns = ("cpu_seconds", *SHORT[1:], "feature_std")
+    heads = ["trial", "differs from the first in", "seeds", "CPU seconds", *(NAMES[c] for c in columns[1:])]
+    lines = []
+    for trial in trials:
+        changes = ", ".join(f"{name} {value}" for name, value in trial["changes"].items())
+        values = [mean(run[column] for run in trial["runs"]) for column in columns]
+        seeds = ", ".join(str(run["seed"]) for run in trial["runs"])
+        lines.append([trial["trial"], changes, seeds, f"{values[0]:.0f}", *(f"{v:.3f}" for v in values[1:])])
+    return markdown(heads, lines)

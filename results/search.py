@@ -1,0 +1,105 @@
+"""The search for the default recipe: every trial that was made, in the order in which it was made.
+
+    python results/search.py        # runs what results/search.json lacks, two trials at a time, and prints the table
+
+Seeds 100 to 104 and validation digits only; what is reported elsewhere uses other seeds and test digits.  A trial trains
+one `vjepa` run and reads from its online encoder, on validation clips, what the choice was made by.
+"""
+
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from minivjepa.collapse import feature_std
+from minivjepa.config import Config
+from minivjepa.data.digits import DigitClips
+from minivjepa.evaluation import encode_split
+from minivjepa.probes import attentive_accuracy, linear_accuracy, standardise
+from minivjepa.protocol import FULL
+from minivjepa.runs import Run, read_json, write_json
+from minivjepa.tables import search_table
+from minivjepa.training import Trainer
+
+FILE = Path(__file__).with_suffix(".json")
+CPU = torch.device("cpu")
+# the recipe that the search started from
+START = Config(
+    masks=("future",), dim=64, depth=3, heads=2, predictor_dim=48, predictor_depth=2, predictor_heads=2, steps=1500, batch=32,
+    lr=2e-3, predictor_lr=2.0, warmup=40, final_lr=0.05, weight_decay=0.04, final_weight_decay=0.04, momentum=0.996, final_momentum=1.0,
+)  # fmt: skip
+# (what is tried, the fields that differ from START, seeds)
+SMALL = {"batch": 16, "steps": 2600, "lr": 4e-3}
+TRIALS: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
+    ("start", {}, (100, 101)),
+    ("small batch", SMALL, (100, 101)),
+    ("small batch, weight decay .2", SMALL | {"weight_decay": 0.2, "final_weight_decay": 0.2}, (100, 101)),
+    ("small batch, 4 heads", SMALL | {"heads": 4, "predictor_heads": 4}, (100, 101)),
+    ("small batch, 96 wide", SMALL | {"steps": 1900, "dim": 96, "heads": 4}, (100, 101)),
+    ("small batch, future .75", SMALL | {"masks": ("future:0.75",)}, (100, 101)),
+    ("small batch, future and tube", SMALL | {"steps": 1700, "masks": ("future", "tube:0.75")}, (100, 101)),
+    ("small batch, momentum .99", SMALL | {"momentum": 0.99}, (100, 101)),
+    ("small batch, lr 3e-3, predictor x4", SMALL | {"lr": 3e-3, "predictor_lr": 4.0}, (100, 101)),
+    ("small batch, lr 2.5e-3", SMALL | {"lr": 2.5e-3}, (100, 101)),
+    ("batch 8", {"batch": 8, "steps": 4200, "lr": 4e-3}, (100, 101)),
+]  # fmt: skip
+
+
+def trial(changes: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Train one run and judge its online encoder on validation clips."""
+    torch.set_num_threads(1)
+    config = replace(START, seed=seed, checkpoint_every=10**6, log_every=10**6, **changes)
+    with threadpool_limits(1), tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder) / "run")
+        run.create(config, "digits")
+        began, clock = time.process_time(), time.perf_counter()
+        model = Trainer(config, DigitClips(config.grid, "train", seed, "cpu"), run, CPU).fit(lambda *_: None).eval()
+        spent, waited = time.process_time() - began, time.perf_counter() - clock
+        parts = [encode_split(model.encoder, config.grid, split, FULL, CPU) for split in ("train", "validation")]
+        (x, y), (train, held_out) = (part.pooled for part in parts), parts
+        scores = {
+            f"linear_{task}": linear_accuracy(x, getattr(train, task), y, getattr(held_out, task))
+            for task in ("direction", "identity")
+        }
+        scores["feature_std"] = feature_std(held_out.tokens)
+        train, held_out = standardise(parts)
+        for task, (score, _) in attentive_accuracy(train, held_out, held_out, FULL, seed).items():
+            scores[f"attentive_{task}"] = score
+    return {"seed": seed, "cpu_seconds": round(spent, 1), "seconds": round(waited, 1), **scores}
+
+
+def main() -> None:
+    """Run the trials that have no result yet; what is finished is written at once."""
+    results = read_json(FILE) if FILE.exists() else []
+    known = {result["trial"]: result for result in results}
+    for name, changes, _ in TRIALS:
+        if name not in known:
+            known[name] = {"trial": name, "changes": changes, "runs": []}
+            results.append(known[name])
+    missing = [
+        (name, changes, seed)
+        for name, changes, seeds in TRIALS
+        for seed in seeds
+        if seed not in {run["seed"] for run in known[name]["runs"]}
+    ]
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool, tqdm(total=len(missing), unit="trial") as bar:
+        jobs = {pool.submit(trial, changes, seed): name for name, changes, seed in missing}
+        for job in as_completed(jobs):
+            known[jobs[job]]["runs"].append(job.result())
+            known[jobs[job]]["runs"].sort(key=lambda run: run["seed"])
+            write_json(FILE, [result for result in results if result["runs"]])
+            bar.update(1)
+            bar.write(f"{jobs[job]}: {job.result()}")
+    print(search_table(read_json(FILE)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""Tables and warnings say what the raw numbers say, and change when the numbers change."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minivjepa import results
+from minivjepa.collapse import COLLAPSED, WARNING, early_warning
+from minivjepa.early import SIGNALS, alarm, collapsed, told
+from minivjepa.progress import RunBar
+from minivjepa.tables import alarm_table, apart, cell, interval, search_table, warning_table
+
+KEYS = ("loss", "feature_std", "position_std", "effective_rank", "rankme", "margin")
+
+
+def history(**series: list[float]) -> list[dict[str, Any]]:
+    """Rows at steps 0, 10, 20 ... with the given series, on both encoders, and 1 for everything else."""
+    length = len(next(iter(series.values())))
+    return [
+        {"step": 10 * n}
+        | {f"{side}{key}": series.get(f"{side}{key}", series.get(key, [1.0] * length))[n] for side in ("", "target_") for key in KEYS}
+        for n in range(length)
+    ]  # fmt: skip
+
+
+def run(rows: list[dict[str, Any]], std: float, target: float | None = None) -> dict[str, Any]:
+    return {
+        "history": rows,
+        "final": {"feature_std": std, "target": None if target is None else {"feature_std": target}},
+    }
+
+
+def test_intervals_are_students() -> None:
+    """Catches: 1.96 standard errors, which is too narrow for five seeds. By hand: t(.975, 2) = 4.303, std 1, n 3."""
+    middle, half = interval([1.0, 2.0, 3.0])
+    assert middle == 2.0
+    assert half == pytest.approx(4.3027 / math.sqrt(3), rel=1e-4)
+    assert math.isnan(interval([5.0])[1])
+
+
+def test_rows_are_apart_only_if_their_intervals_do_not_touch() -> None:
+    """Catches: a claim from means alone."""
+    assert apart([0.9, 0.91, 0.92], [0.7, 0.71, 0.72])
+    assert not apart([0.9, 0.7, 0.95], [0.7, 0.71, 0.72])
+    assert not apart([0.7, 0.71, 0.72], [0.9, 0.91, 0.92])
+    with pytest.raises(ValueError, match="at least 2 runs; given 1 and 3"):
+        apart([0.9], [0.1, 0.2, 0.3])
+
+
+def test_cells_show_mean_and_interval() -> None:
+    """Catches: an interval invented for a single run; NaN in a table."""
+    assert cell([0.5]) == "0.500"
+    assert cell([None, math.nan]) == ""
+    assert cell([1.0, 2.0, 3.0]) == "2.000 ± 2.484"
+    assert cell([40.0, 40.0]) == "40.0 ± 0.0"
+
+
+def test_a_signal_tells_from_the_step_after_which_it_separates_for_good() -> None:
+    """Catches: a first crossing taken for a separation; a side that changes; a threshold that one run breaks."""
+    loss = SIGNALS["loss"]
+    dead = [history(loss=[1, 0.5, 0.1, 0.1]), history(loss=[1, 0.5, 0.2, 0.1])]
+    alive = [history(loss=[1, 0.6, 0.4, 0.4]), history(loss=[1, 0.4, 0.3, 0.4])]
+    assert told(dead, alive, loss).step == 20
+    assert told(dead, alive, loss).below
+    assert not told(alive, dead, loss).below
+    assert told(dead, [*alive, history(loss=[1, 1, 1, 0.05])], loss).step is None
+    switched = [history(loss=[1, 9, 9, 0.1])]
+    assert told(switched, alive, loss).step == 30
+    with pytest.raises(ValueError, match="given 2 collapsed and 0 other"):
+        told(dead, [], loss)
+    with pytest.raises(ValueError, match="same steps"):
+        told(dead, [alive[0][:2]], loss)
+
+
+def test_a_run_counts_as_collapsed_if_either_encoder_did() -> None:
+    """Catches: a dead target behind a lively online encoder."""
+    rows = history(loss=[1, 1])
+    assert collapsed(run(rows, 0.5, COLLAPSED / 2))
+    assert collapsed(run(rows, COLLAPSED / 2))
+    assert not collapsed(run(rows, 0.5, 0.5))
+
+
+def test_the_warning_looks_at_both_encoders_and_not_at_the_loss() -> None:
+    """Catches: a warning that a dead target does not set off, or one for every low loss."""
+    rows = history(feature_std=[0.8, 0.8, 0.7], target_feature_std=[0.8, WARNING / 2, 0.01], loss=[1, 0.001, 0.001])
+    assert alarm(rows) == 10
+    assert early_warning(rows[0]) is None
+    assert "target encoder is 0.050, below 0.1" in str(early_warning(rows[1]))
+    assert alarm(history(loss=[1, 0, 0])) is None
+
+
+def test_the_warning_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches: a line for every row of a collapsed run, or none."""
+    bar = RunBar("neither seed 0", 30)
+    for row in history(feature_std=[0.8, 0.05, 0.02, 0.01]):
+        bar.show(row["step"], row)
+    bar.bar.close()
+    said = capsys.readouterr().out
+    assert said.count("early warning at step 10") == 1
+    assert "neither seed 0: early warning" in said
+    assert said.count("early warning") == 1
+
+
+def test_the_tables_name_what_never_tells() -> None:
+    """Catches: a table that ranks a blind number among those that see."""
+    dead = run(history(feature_std=[0.8, 0.05, 0.001], loss=[1, 0.1, 0.3]), 0.001)
+    alive = run(history(feature_std=[0.8, 0.7, 0.7], loss=[1, 0.2, 0.2]), 0.7)
+    stored = {"arms": {"neither": [dead], "vjepa": [alive]}}
+    lines = warning_table(stored).splitlines()
+    assert "| feature std, online | 10 | lower |" in lines
+    assert "| loss | 20 | higher |" in lines
+    assert "| effective rank, online | never |  |" in lines[-8:]
+    assert "| neither | 1 of 1 | 1 of 1 | 10 |" in alarm_table(stored)
+    assert "| vjepa | 0 of 1 | 0 of 1 |  |" in alarm_table(stored)
+
+
+def test_trials_are_averaged_over_their_seeds() -> None:
+    """Catches: a search table that shows the best seed."""
+    names = (
+        "cpu_seconds",
+        "linear_direction",
+        "linear_identity",
+        "attentive_direction",
+        "attentive_identity",
+        "feature_std",
+    )
+    runs = [{"seed": seed, **dict.fromkeys(names, float(seed))} for seed in (100, 102)]
+    assert "| wide | dim 96 | 100, 102 | 101 | 101.000" in search_table(
+        [{"trial": "wide", "changes": {"dim": 96}, "runs": runs}]
+    )
+
+
+def test_filling_a_page_replaces_its_tables_and_nothing_else() -> None:
+    """Catches: a rebuild that eats the text around its marks, or keeps old rows."""
+    page = "above\n<!-- a: begin -->\nold\n<!-- a: end -->\nbetween\n<!-- b: begin -->\n<!-- b: end -->\nbelow\n"
+    new = results.fill(page, {"a": "A", "b": "B"})
+    assert (
+        new == "above\n<!-- a: begin -->\nA\n<!-- a: end -->\nbetween\n<!-- b: begin -->\nB\n<!-- b: end -->\nbelow\n"
+    )
+    assert results.fill(new, {"a": "A", "b": "B"}) == new
+    with pytest.raises(ValueError, match="no place for 'c'"):
+        results.fill(page, {"c": "C"})
+
+
+@pytest.mark.parametrize("path", list(results.pages()), ids=lambda path: str(Path(path).name))
+def test_pages_hold_the_numbers_of_the_raw_files(path: Path) -> None:
+    """Catches: a table that was edited by hand, or a results file without a new table."""
+    text = path.read_text(encoding="utf-8")
+    assert results.fill(text, results.pages()[path]) == text
