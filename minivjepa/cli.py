@@ -107,7 +107,7 @@ class AblateOptions:
 
     out: Path
     """Folder of the ablation; new or empty, unless --resume is given."""
-    arms: Annotated[str, tyro.conf.arg(help=f"Arms, separated by commas, from: {ARM_NAMES}.")] = DEFAULT_ARMS
+    arms: Annotated[str, tyro.conf.arg(help=f"Arms, separated by commas, or all: {ARM_NAMES}.")] = DEFAULT_ARMS
     seeds: str = "0"
     """Seeds, separated by commas."""
     preset: str = "cpu"
@@ -138,13 +138,14 @@ def ablate(argv: list[str]) -> int:
         check_memory(config, budget)
         if config.prevention != CollapsePrevention() or config.seed != PRESETS[options.preset].seed:
             raise ValueError("--prevention.* and --seed are what an ablation varies; use --arms and --seeds")
-        jobs = plan_jobs(options.arms.split(","), numbers(options.seeds), config, options.out)
+        arms = [*ARMS, *VARIANTS] if options.arms == "all" else options.arms.split(",")
+        jobs = plan_jobs(arms, numbers(options.seeds), config, options.out)
         open_folder(options.out, config, options.preset, options.resume)
         if options.plan:
             words = [word for word in argv if word not in ("--plan", "--resume")]
             program = ["minivjepa"] if Path(sys.argv[0]).stem in ("minivjepa", "__main__") else ["python", sys.argv[0]]
-            arms = [job for job in jobs if job.kind == "arm"]
-            commands = [train_command(job, options.preset, PRESETS[options.preset], options.device) for job in arms]
+            base, runs = PRESETS[options.preset], [job for job in jobs if job.kind == "arm"]
+            commands = [train_command(job, options.preset, base, options.device) for job in runs]
             print("\n".join(shlex.join(program + c) for c in [*commands, ["ablate", *words, "--resume"]]))
             return 0
         run_jobs(jobs, at_once, budget, device)

@@ -38,6 +38,7 @@ START = Config(
 )  # fmt: skip
 # (what is tried, the fields that differ from START, seeds)
 SMALL = {"batch": 16, "steps": 2600, "lr": 4e-3}
+SLOWER = SMALL | {"lr": 2.5e-3}
 TRIALS: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
     ("start", {}, (100, 101)),
     ("small batch", SMALL, (100, 101)),
@@ -50,6 +51,14 @@ TRIALS: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
     ("small batch, lr 3e-3, predictor x4", SMALL | {"lr": 3e-3, "predictor_lr": 4.0}, (100, 101)),
     ("small batch, lr 2.5e-3", SMALL | {"lr": 2.5e-3}, (100, 101)),
     ("batch 8", {"batch": 8, "steps": 4200, "lr": 4e-3}, (100, 101)),
+    ("slower, weight decay .2", SLOWER | {"weight_decay": 0.2, "final_weight_decay": 0.2}, (100, 101)),
+    ("slower, lr 1.5e-3", SLOWER | {"lr": 1.5e-3}, (100, 101)),
+    ("slower, 4 heads", SLOWER | {"heads": 4, "predictor_heads": 4}, (100, 101)),
+    ("slower, momentum .99", SLOWER | {"momentum": 0.99}, (100, 101)),
+    ("slower, 4200 steps", SLOWER | {"steps": 4200}, (100, 101)),
+    ("slower, 4200 steps, weight decay .2", SLOWER | {"steps": 4200, "weight_decay": 0.2, "final_weight_decay": 0.2}, (100, 101)),
+    ("slower, 7800 steps", SLOWER | {"steps": 7800}, (100, 101)),
+    ("slower, 96 wide, 5000 steps", SLOWER | {"steps": 5000, "dim": 96, "heads": 4}, (100, 101)),
 ]  # fmt: skip
 
 
