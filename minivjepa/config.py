@@ -42,11 +42,11 @@ class Config:
     init: str = "xavier"
     """Initialisation of Linear weights: xavier, or official (normal, std .02)."""
 
-    steps: int = 1500
+    steps: int = 2600
     """Optimiser steps."""
-    batch: int = 32
+    batch: int = 16
     """Clips a step, over all processes together."""
-    lr: float = 2e-3
+    lr: float = 2.5e-3
     """Peak learning rate of AdamW."""
     predictor_lr: float = 2.0
     """The predictor's learning rate, as a multiple of the encoder's."""
@@ -56,9 +56,9 @@ class Config:
     """Learning rate at the start of the warm-up, as a share of the peak."""
     final_lr: float = 0.05
     """Learning rate at the end of the cosine, as a share of the peak."""
-    weight_decay: float = 0.04
+    weight_decay: float = 0.1
     """Weight decay at the first step; none on biases and other 1-D parameters."""
-    final_weight_decay: float = 0.04
+    final_weight_decay: float = 0.1
     """Weight decay at the end of its cosine."""
     clip_grad: float = 0.0
     """Largest gradient norm, of encoder and predictor separately, after the warm-up; 0 = no clipping."""
@@ -73,7 +73,7 @@ class Config:
 
     seed: int = 0
     """Seed of the weights, clips and masks."""
-    log_every: int = 100
+    log_every: int = 200
     """Steps between lines of metrics.jsonl; steps 1, 2, 5, 10, 20 and 50 have one too."""
     monitor_clips: int = 640
     """Clips that the collapse metrics are computed on while training; the ranks need 10 times the width."""

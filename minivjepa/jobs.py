@@ -27,7 +27,7 @@ from minivjepa.recipe import build_model
 from minivjepa.runs import Run, read_json, write_json
 from minivjepa.training import Trainer
 
-PROBING = 400  # steps that take about as long as judging a finished run
+PROBING = 700  # steps that take about as long as judging a finished run
 TOTAL = "{desc}, {percentage:.0f}% |{bar}| {elapsed} passed, about {remaining} left"
 GRACE = 10.0  # seconds that running jobs have to save after Ctrl-C
 
@@ -115,7 +115,7 @@ class Crew:
         self.waiting, self.at_once, self.budget, self.device = list(jobs), at_once, budget, device
         self.active: dict[Connection, tuple[BaseProcess, Job, RunBar]] = {}
         self.failures: list[str] = []
-        self.total = tqdm(total=sum(job.effort for job in jobs), bar_format=TOTAL, position=0)
+        self.total = tqdm(total=sum(job.effort for job in jobs), bar_format=TOTAL, smoothing=0, position=0)
         self.count, self.finished = len(jobs), 0
         self.total.set_description_str(f"0 of {self.count} jobs done")
 

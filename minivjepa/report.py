@@ -12,6 +12,7 @@ from minivjepa.collapse import COLLAPSED
 from minivjepa.config import Config, from_dict
 from minivjepa.figures.ablation import Results, collapse_curves, spectra
 from minivjepa.figures.clips import film_strip
+from minivjepa.variants import VARIANTS
 
 NEAR = 0.05  # accuracies closer than this, to chance or to the untrained encoder, count as equal
 PROBES = ("linear", "knn", "attentive")
@@ -69,11 +70,18 @@ def spread(values: list[float | None], join: str) -> str:
     return text if len(known) == 1 else f"{text}{join}{min(known):.{digits}f} to {max(known):.{digits}f}"
 
 
+def note(arm: str) -> str:
+    """What an arm is, in a few words; of a variant, the fields of the config that it sets."""
+    if arm in VARIANTS:
+        return f"variant: another {', '.join(VARIANTS[arm])}"
+    return NOTES.get(arm, "an arm of your own")
+
+
 def table_rows(results: Results) -> list[Row]:
     """Arms with both encoders, then untrained, controls and chance."""
     rows = []
     for arm, runs in results["arms"].items():
-        rows.append(Row(arm, NOTES.get(arm, "an arm of your own"), "arm", [run["final"] for run in runs]))
+        rows.append(Row(arm, note(arm), "arm", [run["final"] for run in runs]))
         targets = [run["final"]["target"] for run in runs]
         if targets[0] is not None:
             rows.append(Row(f"{arm} target", "its target encoder", "arm", targets))

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from minivjepa.figures.ablation import Results, collapse_curves
+from minivjepa.figures.warning import warning_curves
 from minivjepa.runs import read_json
-from minivjepa.tables import chosen, metric_table
+from minivjepa.tables import NAMES, alarm_table, chosen, decay_table, metric_table, search_table, warning_table
 
 ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "results"
 FIVE = ("vjepa", "neither", "frozen", "no-ema", "no-stopgrad")
 
 
@@ -49,18 +51,30 @@ def readme_parts(results: Results, times: list[dict[str, str]]) -> dict[str, str
     }
 
 
+def results_parts(results: Results, decay: dict[str, Any], trials: list[dict[str, Any]]) -> dict[str, str]:
+    """The tables of results/README.md."""
+    return {
+        "arms": f"{metric_table(chosen(results, FIVE), tuple(NAMES))}\n\n{provenance(results)}",
+        "warning": warning_table(results),
+        "alarm": alarm_table(results),
+        "decay": f"{decay_table(decay['runs'])}\n\n`{decay['command']}`, {decay['date']}, torch {decay['versions']['torch']}.",
+        "search": search_table(trials),
+    }
+
+
 def pages() -> dict[Path, dict[str, str]]:
     """Every page that holds tables, and the tables."""
-    folder = ROOT / "results"
-    times: Any = read_json(folder / "times.json")
-    return {ROOT / "README.md": readme_parts(read_json(folder / "core.json"), times)}
+    core, decay, trials, times = (read_json(FOLDER / f"{name}.json") for name in ("core", "decay", "search", "times"))
+    return {ROOT / "README.md": readme_parts(core, times), FOLDER / "README.md": results_parts(core, decay, trials)}
 
 
 def main() -> None:
     """Rebuild all."""
     for path, parts in pages().items():
         path.write_text(fill(path.read_text(encoding="utf-8"), parts), encoding="utf-8")
-    collapse_curves(read_json(ROOT / "results" / "core.json")).save(ROOT / "results" / "core.png")
+    core = read_json(FOLDER / "core.json")
+    collapse_curves(core).save(FOLDER / "core.png")
+    warning_curves(core, FIVE).save(FOLDER / "warning.png")
 
 
 if __name__ == "__main__":

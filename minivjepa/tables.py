@@ -101,6 +101,21 @@ def alarm_table(results: Results) -> str:
     return markdown(["arm", "collapsed", "early warning", "at step"], lines)
 
 
+def decay_table(runs: Sequence[dict[str, Any]]) -> str:
+    """Per arm and weight decay: every seed's direction, and means with intervals."""
+    groups = sorted({(run["arm"], run["weight_decay"]) for run in runs}, reverse=True)
+    lines = []
+    for arm, decay in groups:
+        own = [run for run in runs if (run["arm"], run["weight_decay"]) == (arm, decay)]
+        each = ", ".join(f"{run['linear_direction']:.2f}" for run in own)
+        means = [
+            cell([run[name] for run in own]) for name in ("feature_std", "attentive_direction", "attentive_identity")
+        ]
+        lines.append([arm, f"{decay:g}", each, *means])
+    heads = ["arm", "weight decay", "direction, linear, each seed", "feature std", NAMES["attentive_direction"]]
+    return markdown([*heads, NAMES["attentive_identity"]], lines)
+
+
 def search_table(trials: Sequence[dict[str, Any]]) -> str:
     """The trials of the recipe search, in the order in which they were made, means over seeds."""
     columns = ("cpu_seconds", *SHORT[1:], "feature_std")

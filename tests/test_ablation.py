@@ -18,7 +18,7 @@ import torch
 from minivjepa import report
 from minivjepa.ablation import flags, plan_jobs, train_command
 from minivjepa.config import PRESETS, to_dict
-from minivjepa.evaluation import METRICS
+from minivjepa.evaluation import CONTROLS, METRICS
 from minivjepa.figures.ablation import collapse_curves, spectra
 from minivjepa.jobs import Job, run_jobs
 from minivjepa.protocol import BUDGETS
@@ -64,6 +64,8 @@ def test_results_have_the_layout_that_scripts_rely_on(results: dict[str, Any]) -
     assert {"command", "versions", "device", "probe", "date"} <= set(results)
     assert set(results["controls"]) == {"raw_pixels", "first_frame", "shuffled_frames", "supervised"}
     assert [row["seed"] for row in results["untrained"]] == [0, 3]
+    assert [row["seed"] for row in results["raw_pixels"]] == [0, 3]
+    assert results["raw_pixels"][0]["linear_identity"] == results["controls"]["raw_pixels"]["linear_identity"]
     assert set(results["arms"]) == {"vjepa", "neither"}
     for arm, runs in results["arms"].items():
         assert [run["seed"] for run in runs] == [0, 3]
@@ -185,6 +187,14 @@ def test_tables_show_chance_where_there_is_one_and_no_pixel_spread(results: dict
     assert rows["vjepa"].cells(["feature_std"], " ")[0].count("to") == 1
 
 
+def test_every_arm_has_a_note() -> None:
+    """Catches: a variant that the report takes for somebody's own arm."""
+    assert report.note("squared-error") == "variant: another loss"
+    assert report.note("no-ema-fast-predictor") == "variant: another prevention, predictor_lr"
+    assert report.note("mine") == "an arm of your own"
+    assert {arm for arm in ARMS if report.note(arm) == "an arm of your own"} == set()
+
+
 def test_an_arm_of_ones_own_is_one_value(tmp_path: Path) -> None:
     """Catches: arm names repeated in commands or reports. The script is the one CONTRIBUTING shows."""
     text = Path(__file__).parents[1].joinpath("CONTRIBUTING.md").read_text()
@@ -257,9 +267,19 @@ def test_jobs_are_planned_with_the_telling_arms_first_and_all_controls(tmp_path:
     """Catches: an order in which the first minute shows nothing."""
     jobs = plan_jobs(["frozen", "neither", "vjepa"], [0, 1], PRESETS["tiny"], tmp_path)
     assert [job.title for job in jobs[:3]] == ["neither seed 0", "vjepa seed 0", "frozen seed 0"]
-    assert sum(job.kind == "control" for job in jobs) == 4
+    controls = [(job.name, job.config.seed) for job in jobs if job.kind == "control"]
+    assert sorted(controls) == sorted([*((name, 0) for name in CONTROLS), ("raw_pixels", 1)])
     assert [job.config.seed for job in jobs if job.kind == "untrained"] == [0, 1]
     assert len({job.folder for job in jobs}) == len(jobs)
+
+
+def test_a_variant_is_trained_alone_by_the_command_that_is_printed(tmp_path: Path) -> None:
+    """Catches: a printed command that trains the variant's arm without what the variant changes."""
+    [job] = [job for job in plan_jobs(["mask-random"], [1], PRESETS["tiny"], tmp_path) if job.kind == "arm"]
+    assert job.config.masks == ("random",)
+    assert "--masks" not in train_command(job, "tiny", PRESETS["tiny"], "cpu")  # --arm brings them
+    words = train_command(job, "tiny", dataclasses.replace(PRESETS["tiny"], dim=48), "cpu")
+    assert words[words.index("--dim") + 1] == "24"
 
 
 def test_flags_name_every_option() -> None:

@@ -257,3 +257,17 @@ def test_mps_is_refused_where_it_is_missing_or_wrong(monkeypatch: pytest.MonkeyP
     assert pick_device("cpu").type == "cpu"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert pick_device("auto").type == "cuda"
+
+
+def test_training_warns_of_collapse_once_and_not_without_cause(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches: an arm that dies in silence; a warning for every healthy run."""
+    for arm, lines in {"neither": 1, "vjepa": 0}.items():
+        steps = ["--steps", "200", "--lr", "4e-3", "--monitor-clips", "64"]
+        assert (
+            call("train", "--preset", "tiny", "--device", "cpu", "--arm", arm, *steps, "--out", str(tmp_path / arm))
+            == 0
+        )
+        said = capsys.readouterr()
+        assert (said.out + said.err).count("early warning at step") == lines, arm

@@ -1,8 +1,7 @@
-"""Lessons 6 and 7: what each mask teaches, and which number warns first, from a results file."""
+"""Lesson 6: which number warns first, from a results file."""
 
 from collections.abc import Sequence
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from minivjepa.collapse import COLLAPSED, WARNING
@@ -10,43 +9,20 @@ from minivjepa.figures import COLOURS, Picture
 from minivjepa.figures.ablation import Results
 
 
-def mask_map(results: Results, names: Sequence[str]) -> Picture:
-    """Motion against identity, one point per run, for arms that differ in their masks alone."""
-    figure = Figure(figsize=(6.4, 5), layout="constrained")
-    ax = figure.subplots()
-    said = []
-    groups = {name: [run["final"] for run in results["arms"][name]] for name in names}
-    for number, (name, runs) in enumerate((groups | {"untrained": results["untrained"]}).items()):
-        x, y = ([run[metric] for run in runs] for metric in ("linear_direction", "attentive_identity"))
-        colour = COLOURS[number % len(COLOURS)] if name in groups else "#999999"
-        ax.plot(x, y, "o", color=colour, ms=4, alpha=0.5)
-        ax.plot(np.mean(x), np.mean(y), "s", color=colour, ms=9, label=name)
-        said.append(f"{name} {np.mean(x):.2f} and {np.mean(y):.2f}")
-    ax.axvline(results["chance"]["direction"], color="black", lw=1, ls=":")
-    ax.axhline(results["chance"]["identity"], color="black", lw=1, ls=":")
-    ax.set(xlabel="direction of motion, linear probe", ylabel="identity of the digit, attentive probe")
-    ax.set(xlim=(0, 1), ylim=(0, 1), title="What you hide decides what is learned")
-    ax.legend(fontsize=8, loc="lower right")
-    ax.grid(alpha=0.25)
-    return Picture(
-        figure,
-        f"Scatter plot of accuracy for direction and for identity, by mask. Means: {'; '.join(said)}.",
-        "The same encoder, trained under different masks. Dots are seeds, squares their means, dotted lines chance.",
-    )
-
-
 def warning_curves(results: Results, names: Sequence[str]) -> Picture:
     """Loss and the smaller feature std of both encoders, over the logarithm of the step: which one warns?"""
     figure = Figure(figsize=(11, 4), layout="constrained")
     loss, std = figure.subplots(1, 2)
-    first = {}
+    first: dict[str, int] = {}
     for number, name in enumerate(names):
         for run in results["arms"][name]:
             rows = [row for row in run["history"] if row["step"] > 0]
             steps = [row["step"] for row in rows]
             smaller = [min(row["feature_std"], row["target_feature_std"]) for row in rows]
             label = name if run is results["arms"][name][0] else None
-            loss.plot(steps, [row["loss"] for row in rows], color=COLOURS[number % len(COLOURS)], alpha=0.8, label=label)
+            loss.plot(
+                steps, [row["loss"] for row in rows], color=COLOURS[number % len(COLOURS)], alpha=0.8, label=label
+            )
             std.plot(steps, smaller, color=COLOURS[number % len(COLOURS)], alpha=0.8)
             below = [step for step, value in zip(steps, smaller) if value < WARNING]
             if below:
