@@ -57,6 +57,8 @@ def told(dead: list[list[Row]], alive: list[list[Row]], signal: Callable[[Row], 
     side: bool | None = None
     for number in range(len(steps) - 1, 0, -1):  # backwards; row 0 is before training and has no loss
         low, high = ([signal(history[number]) for history in group] for group in (dead, alive))
+        if None in (*low, *high):  # a rank of too few clips is null
+            break
         below, above = max(low) < min(high), min(low) > max(high)
         if not (below or above) or side not in (None, below):
             break

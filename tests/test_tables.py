@@ -1,6 +1,8 @@
 """Tables and warnings say what the raw numbers say, and change when the numbers change."""
 
+import json
 import math
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from minivjepa.tables import alarm_table, apart, cell, interval, search_table, w
 KEYS = ("loss", "feature_std", "position_std", "effective_rank", "rankme", "margin")
 
 
-def history(**series: list[float]) -> list[dict[str, Any]]:
+def history(**series: list[Any]) -> list[dict[str, Any]]:
     """Rows at steps 0, 10, 20 ... with the given series, on both encoders, and 1 for everything else."""
     length = len(next(iter(series.values())))
     return [
@@ -66,6 +68,7 @@ def test_a_signal_tells_from_the_step_after_which_it_separates_for_good() -> Non
     assert told(dead, alive, loss).below
     assert not told(alive, dead, loss).below
     assert told(dead, [*alive, history(loss=[1, 1, 1, 0.05])], loss).step is None
+    assert told([history(loss=[1, None, None])], [history(loss=[1, None, None])], loss).step is None
     switched = [history(loss=[1, 9, 9, 0.1])]
     assert told(switched, alive, loss).step == 30
     with pytest.raises(ValueError, match="given 2 collapsed and 0 other"):
@@ -130,6 +133,15 @@ def test_trials_are_averaged_over_their_seeds() -> None:
     assert "| wide | dim 96 | 100, 102 | 101 | 101.000" in search_table(
         [{"trial": "wide", "changes": {"dim": 96}, "runs": runs}]
     )
+
+
+def test_the_search_table_holds_the_scripts_trials_on_tuning_seeds() -> None:
+    """Catches: a trial that was dropped from the script, relabelled, or made on a seed that results report."""
+    script = runpy.run_path(str(results.FOLDER / "search.py"), run_name="search")
+    planned = {name: changes for name, changes, _ in script["TRIALS"]}
+    for trial in json.loads((results.FOLDER / "search.json").read_text()):
+        assert json.loads(json.dumps(planned[trial["trial"]])) == trial["changes"]
+        assert {run["seed"] for run in trial["runs"]} <= set(range(100, 105))
 
 
 def test_filling_a_page_replaces_its_tables_and_nothing_else() -> None:
