@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from minivjepa import results
+from minivjepa.early import SIGNALS, alarm, collapsed, told
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -223,6 +224,24 @@ def test_what_the_readme_says_of_the_arms_is_so_on_every_seed(core: results.Resu
     assert max(guesses) - min(guesses) > 0.05
     assert min(guesses) > 0.5
     assert core["controls"]["raw_pixels"]["attentive_direction"] > 0.5
+
+
+def test_what_is_said_of_the_warnings_is_so(core: results.Results) -> None:
+    """Catches: advice on early warnings that the histories do not bear out."""
+    runs = [run for arm in core["arms"].values() for run in arm]
+    dead = [run["history"] for run in runs if collapsed(run)]
+    alive = [run["history"] for run in runs if not collapsed(run)]
+    found = {name: told(dead, alive, signal) for name, signal in SIGNALS.items()}
+    assert found["loss"].step is not None
+    assert found["loss"].below
+    assert found["effective rank, online"].step is not None
+    assert not found["effective rank, online"].below
+    assert found["feature std, online"].step is None
+    smaller = found["feature std, the smaller of both encoders"].step
+    assert smaller is not None
+    assert smaller <= min(f.step for f in found.values() if f.step is not None)
+    for run in runs:
+        assert (alarm(run["history"]) is not None) == collapsed(run)
 
 
 def test_what_is_said_of_weight_decay_is_so() -> None:
