@@ -5,6 +5,7 @@ tokens (V-JEPA section 4.2).  Always read a probe beside its untrained row: an a
 even in an encoder that never learned.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -89,9 +90,9 @@ def attend(x: Tensor, query: Tensor) -> Tensor:
 
 
 def train_attentive(
-    train: Labelled, trials: Sequence[tuple[str, float]], budget: Budget, seed: int
+    train: Labelled, trials: Sequence[tuple[str, float, float]], budget: Budget, seed: int
 ) -> list[AttentiveProbe]:
-    """Train one probe per (task, learning rate), all on the same batches (AdamW, cosine to 0, fixed number of epochs).
+    """Train one probe per (task, learning rate, weight decay), all on the same batches (AdamW, cosine to 0, fixed epochs).
 
     They share nothing but the work of fetching tokens: one sum of losses gives each the gradient of its own.
     """
@@ -99,17 +100,18 @@ def train_attentive(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         orders = [torch.randperm(len(train.tokens)) for _ in range(budget.attentive_epochs)]
-        probes = [AttentiveProbe(dim, TASKS[task], heads).to(device) for task, _ in trials]
-    optimiser = torch.optim.AdamW([{"params": list(probe.parameters())} for probe in probes], weight_decay=0.01)
+        probes = [AttentiveProbe(dim, TASKS[task], heads).to(device) for task, _, _ in trials]
+    groups = [{"params": list(p.parameters()), "weight_decay": decay} for p, (_, _, decay) in zip(probes, trials)]
+    optimiser = torch.optim.AdamW(groups)
     batches = [ids for order in orders for ids in order.split(budget.attentive_batch)]
     for number, ids in enumerate(batches):
         share = 0.5 * (1 + math.cos(math.pi * number / len(batches)))
-        for group, (_, rate) in zip(optimiser.param_groups, trials):
+        for group, (_, rate, _) in zip(optimiser.param_groups, trials):
             group["lr"] = rate * share
         pooled = attend(train.tokens[ids], torch.cat([probe.query for probe in probes], dim=1))  # [B, probes * H, D]
         losses = [
             F.cross_entropy(probe.classify(part.flatten(1)), getattr(train, task)[ids])
-            for probe, part, (task, _) in zip(probes, pooled.split(heads, dim=1), trials)
+            for probe, part, (task, _, _) in zip(probes, pooled.split(heads, dim=1), trials)
         ]
         optimiser.zero_grad()
         torch.stack(losses).sum().backward()
@@ -134,15 +136,15 @@ def accuracy(probe: Callable[[Tensor], Tensor], part: Labelled, task: str) -> fl
 def attentive_accuracy(
     train: Labelled, validation: Labelled, test: Labelled, budget: Budget, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """Task -> (held-out accuracy, training accuracy) of the probe whose learning rate did best on validation clips.
+    """Task -> (held-out accuracy, training accuracy) of the probe that did best on validation clips.
 
-    The three parts must be standardised together.
+    Tried are all learning rates and weight decays of the budget.  The three parts must be standardised together.
     """
-    trials = [(task, rate) for task in TASKS for rate in budget.attentive_rates]
+    trials = list(itertools.product(TASKS, budget.attentive_rates, budget.attentive_decays))
     probes = train_attentive(train, trials, budget, seed)
     found = {}
     for task in TASKS:
-        own = [probe for probe, (name, _) in zip(probes, trials) if name == task]
+        own = [probe for probe, (name, _, _) in zip(probes, trials) if name == task]
         best = max(own, key=lambda probe: accuracy(probe, validation, task))
         found[task] = accuracy(best, test, task), accuracy(best, train, task)
     return found

@@ -42,7 +42,8 @@ class Budget:
     attentive_heads: int = 8
     attentive_epochs: int = 40
     attentive_batch: int = 128
-    attentive_rates: tuple[float, ...] = (3e-3, 1e-2, 3e-2)
+    attentive_rates: tuple[float, ...] = (3e-3, 1e-2)
+    attentive_decays: tuple[float, ...] = (0.1, 1.0, 3.0)  # weight decay: without it, probes of many features overfit
 
     def clips(self, split: str) -> int:
         """Number of evaluation clips of a split."""
