@@ -4,20 +4,10 @@ OUT ?= runs/ablation
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: ablation matrix lab test check results clean
+.PHONY: ablation lab test check results clean
 
 ablation: .venv/figures   ## train five arms, see which collapse; ARGS=--resume goes on after a stop
 	$(BIN)/minivjepa ablate --out $(OUT) $(ARGS)
-
-# the experiment behind results/: hours on two cores; stopped or killed, it goes on where it was
-SEEDS := 10,11,12,13,14
-resume = $(if $(wildcard $(1)/ablation.json),--resume)
-matrix: .venv/figures     ## every arm and variant on five seeds, then the longer runs, then the tables
-	$(BIN)/minivjepa ablate --arms all --seeds $(SEEDS) --out runs/matrix $(call resume,runs/matrix)
-	cp runs/matrix/results.json results/matrix.json
-	$(BIN)/minivjepa ablate --preset cpu-long --arms vjepa,frozen --seeds $(SEEDS) --out runs/long $(call resume,runs/long)
-	cp runs/long/results.json results/long.json
-	$(BIN)/python -m minivjepa.results
 
 lab: .venv/notebooks      ## open JupyterLab
 	$(BIN)/jupyter lab notebooks

@@ -119,11 +119,13 @@ def decay_table(runs: Sequence[dict[str, Any]]) -> str:
 def search_table(trials: Sequence[dict[str, Any]]) -> str:
     """The trials of the recipe search, in the order in which they were made, means over seeds."""
     columns = ("cpu_seconds", *SHORT[1:], "feature_std")
-    heads = ["trial", "differs from the first in", "seeds", "CPU seconds", *(NAMES[c] for c in columns[1:])]
+    heads = ["trial", "differs from the first in", "seeds", "probe", "CPU seconds", *(NAMES[c] for c in columns[1:])]
     lines = []
     for trial in trials:
         changes = ", ".join(f"{name} {value}" for name, value in trial["changes"].items())
         values = [mean(run[column] for run in trial["runs"]) for column in columns]
         seeds = ", ".join(str(run["seed"]) for run in trial["runs"])
-        lines.append([trial["trial"], changes, seeds, f"{values[0]:.0f}", *(f"{v:.3f}" for v in values[1:])])
+        lines.append(
+            [trial["trial"], changes, seeds, trial["probe"], f"{values[0]:.0f}", *(f"{v:.3f}" for v in values[1:])]
+        )
     return markdown(heads, lines)

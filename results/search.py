@@ -32,6 +32,9 @@ from minivjepa.variants import with_arm
 
 FILE = Path(__file__).with_suffix(".json")
 CPU = torch.device("cpu")
+PROBE = (
+    "final"  # trials marked "first" were read by attentive probes without weight decay: compare those among themselves
+)
 # the recipe that the search started from
 START = Config(
     masks=("future",), dim=64, depth=3, heads=2, predictor_dim=48, predictor_depth=2, predictor_heads=2, steps=1500, batch=32,
@@ -41,6 +44,7 @@ START = Config(
 SMALL = {"batch": 16, "steps": 2600, "lr": 4e-3}
 SLOWER = SMALL | {"lr": 2.5e-3}
 MIDDLE = SLOWER | {"weight_decay": 0.1, "final_weight_decay": 0.1}
+LONG = MIDDLE | {"steps": 7800, "momentum": 0.99}
 TRIALS: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
     ("start", {}, (100, 101)),
     ("small batch", SMALL, (100, 101)),
@@ -61,7 +65,10 @@ TRIALS: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
     ("slower, 4 heads", SLOWER | {"heads": 4, "predictor_heads": 4}, (100, 101)),
     ("slower, momentum .99", SLOWER | {"momentum": 0.99}, (100, 101)),
     ("middle, 7800 steps", MIDDLE | {"steps": 7800}, (100, 101)),
-    ("slower, 96 wide, 5000 steps", SLOWER | {"steps": 5000, "dim": 96, "heads": 4}, (100, 101)),
+    ("long: 7800 steps, momentum .99", LONG, (100, 101)),
+    ("long, frozen", LONG | {"arm": "frozen"}, (100, 101)),
+    ("long, 4 heads", LONG | {"steps": 7400, "heads": 4, "predictor_heads": 4}, (100, 101)),
+    ("long, 96 wide, 5000 steps", LONG | {"steps": 5000, "dim": 96, "heads": 4}, (100, 101)),
     ("slower, weight decay .4, no EMA", SLOWER | {"weight_decay": 0.4, "final_weight_decay": 0.4, "arm": "no-ema"}, (100, 101)),
     ("middle, predictor x1", MIDDLE | {"predictor_lr": 1.0}, (100, 101)),
     ("middle, future .25", MIDDLE | {"masks": ("future:0.25",)}, (100, 101)),
@@ -103,7 +110,7 @@ def main() -> None:
     known = {result["trial"]: result for result in results}
     for name, changes, _ in TRIALS:
         if name not in known:
-            known[name] = {"trial": name, "changes": changes, "runs": []}
+            known[name] = {"trial": name, "changes": changes, "probe": PROBE, "runs": []}
             results.append(known[name])
     missing = [
         (name, changes, seed)

@@ -130,8 +130,8 @@ def test_trials_are_averaged_over_their_seeds() -> None:
         "feature_std",
     )
     runs = [{"seed": seed, **dict.fromkeys(names, float(seed))} for seed in (100, 102)]
-    assert "| wide | dim 96 | 100, 102 | 101 | 101.000" in search_table(
-        [{"trial": "wide", "changes": {"dim": 96}, "runs": runs}]
+    assert "| wide | dim 96 | 100, 102 | final | 101 | 101.000" in search_table(
+        [{"trial": "wide", "changes": {"dim": 96}, "probe": "final", "runs": runs}]
     )
 
 
