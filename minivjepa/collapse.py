@@ -80,10 +80,10 @@ def margin(predictions: Tensor, targets: Tensor, others: Tensor) -> float:
 def token_metrics(h: Tensor) -> dict[str, float]:
     """All metrics of one encoder's whole-clip tokens h [B, N, D], before target normalisation.
 
-    The ranks are NaN where B is below 10 D.
+    The ranks are NaN where B is below 10 D, or where a feature is not finite any more.
     """
     pooled = h.mean(dim=1)
-    enough = len(pooled) >= 10 * pooled.shape[1]
+    enough = len(pooled) >= 10 * pooled.shape[1] and bool(pooled.isfinite().all())
     return {
         "feature_std": feature_std(h),
         "position_std": position_std(h),

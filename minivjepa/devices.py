@@ -66,6 +66,7 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield device
+        dist.barrier()  # nobody leaves while another may still be talking to it: that one would be aborted
     finally:
         dist.destroy_process_group()
 

@@ -64,7 +64,7 @@ def test_train_resumes_and_refuses_to_mix_runs(tmp_path: Path, capsys: pytest.Ca
     assert call("train", *TINY, "--out", str(out)) == 0
     before = {p.name: p.read_bytes() for p in out.iterdir()}
     assert "is not empty" in refused(capsys, "train", *TINY, "--out", str(out))
-    assert "lr: 0.002 saved, 0.1 given" in refused(capsys, "train", *TINY, "--lr", ".1", "--out", str(out), "--resume")
+    assert "lr: 0.0025 saved, 0.1 given" in refused(capsys, "train", *TINY, "--lr", ".1", "--out", str(out), "--resume")
     assert "data: digits saved" in refused(
         capsys,
         "train",

@@ -54,7 +54,7 @@ def test_nonsense_is_refused_before_anything_is_trained(change: dict[str, object
 def test_differences_name_the_nested_field() -> None:
     """Catches: a resume that accepts another grid."""
     other = dataclasses.replace(PRESETS["cpu"], grid=Grid(8, 32, 40, 2, 8), lr=1.0)
-    assert differences(PRESETS["cpu"], other) == ["grid.width: 32 saved, 40 given", "lr: 0.002 saved, 1.0 given"]
+    assert differences(PRESETS["cpu"], other) == ["grid.width: 32 saved, 40 given", "lr: 0.0025 saved, 1.0 given"]
     assert differences(other, other) == []
 
 

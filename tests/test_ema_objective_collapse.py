@@ -183,6 +183,9 @@ def test_rank_of_too_few_rows_is_refused_and_left_out() -> None:
     metrics = token_metrics(torch.randn(100, 3, 64))
     assert math.isnan(metrics["effective_rank"])
     assert metrics["feature_std"] > 0.9
+    broken = torch.randn(640, 3, 64)
+    broken[0, 0, 0] = math.nan  # a run that blows up is stopped for its loss, not by a failing decomposition
+    assert math.isnan(token_metrics(broken)["rankme"])
 
 
 def test_margin_is_large_for_content_and_zero_without_it() -> None:

@@ -247,7 +247,7 @@ def test_a_run_of_another_config_is_refused(tmp_path: Path, short: Config) -> No
     run = Run(tmp_path / "a")
     run.create(short, "digits")
     run.check_same(short, "digits")
-    with pytest.raises(ValueError, match=r"lr: 0.002 saved, 0.5 given; data: digits saved, x.mp4 given"):
+    with pytest.raises(ValueError, match=r"lr: 0.0025 saved, 0.5 given; data: digits saved, x.mp4 given"):
         run.check_same(dataclasses.replace(short, lr=0.5), "x.mp4")
     with pytest.raises(ValueError, match="and 2 more"):
         run.check_same(dataclasses.replace(short, lr=0.5, seed=3, batch=2, depth=2, heads=1, steps=3), "digits")
