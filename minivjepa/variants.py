@@ -23,7 +23,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "mask-tube": {"masks": ("tube",)},
     "mask-blocks": {"masks": ("short", "long")},
     "mask-official": {"masks": ("official-short", "official-long")},
-    "mask-future": {"masks": ("future",)},
     "mask-mixed": {"masks": ("future", "tube")},
 }
 
