@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from minivjepa.collapse import COLLAPSED, WARNING
+from minivjepa.collapse import COLLAPSED, early_warning
 
 Row = dict[str, Any]  # a line of metrics.jsonl
 SIGNALS: dict[str, Callable[[Row], float]] = {
@@ -68,5 +68,4 @@ def told(dead: list[list[Row]], alive: list[list[Row]], signal: Callable[[Row], 
 
 def alarm(history: list[Row]) -> int | None:
     """The first logged step at which train and ablate print their early warning, None if they never do."""
-    signal = SIGNALS["feature std, the smaller of both encoders"]
-    return next((row["step"] for row in history if signal(row) < WARNING), None)
+    return next((row["step"] for row in history if early_warning(row)), None)

@@ -9,12 +9,12 @@ from typing import Any
 
 from minivjepa.figures.ablation import Results, collapse_curves
 from minivjepa.figures.warning import warning_curves
+from minivjepa.report import table_rows
 from minivjepa.runs import read_json
-from minivjepa.tables import NAMES, alarm_table, chosen, decay_table, metric_table, search_table, warning_table
+from minivjepa.tables import NAMES, alarm_table, decay_table, metric_table, search_table, warning_table
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "results"
-FIVE = ("vjepa", "neither", "frozen", "no-ema", "no-stopgrad")
 
 
 def fill(text: str, parts: dict[str, str]) -> str:
@@ -45,7 +45,7 @@ def readme_parts(results: Results, times: list[dict[str, str]]) -> dict[str, str
     rows = "\n".join(f"| {row['machine']} | {row['took']} |" for row in times)
     seeds = ", ".join(str(row["seed"]) for row in results["untrained"])
     return {
-        "core": f"{metric_table(chosen(results, FIVE))}\n\nMeans over seeds {seeds} with 95 % intervals; probes are accuracies on "
+        "core": f"{metric_table(table_rows(results))}\n\nMeans over seeds {seeds} with 95 % intervals; probes are accuracies on "
         f"held-out clips with held-out handwriting. {provenance(results)}",
         "times": f"| machine | how long `make ablation` takes |\n|---|---|\n{rows}",
     }
@@ -54,7 +54,7 @@ def readme_parts(results: Results, times: list[dict[str, str]]) -> dict[str, str
 def results_parts(results: Results, decay: dict[str, Any], trials: list[dict[str, Any]]) -> dict[str, str]:
     """The tables of results/README.md."""
     return {
-        "arms": f"{metric_table(chosen(results, FIVE), tuple(NAMES))}\n\n{provenance(results)}",
+        "arms": f"{metric_table(table_rows(results), tuple(NAMES))}\n\n{provenance(results)}",
         "warning": warning_table(results),
         "alarm": alarm_table(results),
         "decay": f"{decay_table(decay['runs'])}\n\n`{decay['command']}`, {decay['date']}, torch {decay['versions']['torch']}.",
@@ -74,7 +74,7 @@ def main() -> None:
         path.write_text(fill(path.read_text(encoding="utf-8"), parts), encoding="utf-8")
     core = read_json(FOLDER / "core.json")
     collapse_curves(core).save(FOLDER / "core.png")
-    warning_curves(core, FIVE).save(FOLDER / "warning.png")
+    warning_curves(core).save(FOLDER / "warning.png")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from scipy.stats import t as student
 
 from minivjepa.early import SIGNALS, alarm, collapsed, told
 from minivjepa.figures.ablation import Results
-from minivjepa.report import Row, table_rows
+from minivjepa.report import Row
 
 NAMES = {
     "loss": "loss",
@@ -68,13 +68,6 @@ def metric_table(rows: Sequence[Row], columns: Sequence[str] = SHORT) -> str:
         for row in rows
     ]
     return markdown(["", *(NAMES[column] for column in columns)], lines)
-
-
-def chosen(results: Results, names: Sequence[str]) -> list[Row]:
-    """The rows of the named arms with their target encoders, in this order, then the controls."""
-    rows = table_rows(results)
-    arms = [row for name in names for row in rows if row.kind == "arm" and row.name in (name, f"{name} target")]
-    return arms + [row for row in rows if row.kind != "arm"]
 
 
 def warning_table(results: Results) -> str:

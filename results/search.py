@@ -1,4 +1,4 @@
-"""The search for the default recipe: every trial that was made, in the order in which it was made.
+"""The search for the default recipe: every trial that was made, in the order in which it was made, then those planned.
 
     python results/search.py        # runs what results/search.json lacks, two trials at a time, and prints the table
 
@@ -32,19 +32,18 @@ from minivjepa.variants import with_arm
 
 FILE = Path(__file__).with_suffix(".json")
 CPU = torch.device("cpu")
-PROBE = (
-    "final"  # trials marked "first" were read by attentive probes without weight decay: compare those among themselves
-)
+# trials marked "first" were read by attentive probes without weight decay: compare those among themselves
+PROBE = "final"
 # the recipe that the search started from
 START = Config(
     masks=("future",), dim=64, depth=3, heads=2, predictor_dim=48, predictor_depth=2, predictor_heads=2, steps=1500, batch=32,
     lr=2e-3, predictor_lr=2.0, warmup=40, final_lr=0.05, weight_decay=0.04, final_weight_decay=0.04, momentum=0.996, final_momentum=1.0,
 )  # fmt: skip
-# (what is tried, the arm and the fields that differ from START, seeds)
 SMALL = {"batch": 16, "steps": 2600, "lr": 4e-3}
 SLOWER = SMALL | {"lr": 2.5e-3}
 MIDDLE = SLOWER | {"weight_decay": 0.1, "final_weight_decay": 0.1}
 LONG = MIDDLE | {"steps": 7800, "momentum": 0.99}
+# (what is tried, the arm and the fields that differ from START, seeds)
 TRIALS: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
     ("start", {}, (100, 101)),
     ("small batch", SMALL, (100, 101)),

@@ -1,7 +1,5 @@
 """Lesson 6: which number warns first, from a results file."""
 
-from collections.abc import Sequence
-
 from matplotlib.figure import Figure
 
 from minivjepa.collapse import COLLAPSED, WARNING
@@ -9,17 +7,17 @@ from minivjepa.figures import COLOURS, Picture
 from minivjepa.figures.ablation import Results
 
 
-def warning_curves(results: Results, names: Sequence[str]) -> Picture:
+def warning_curves(results: Results) -> Picture:
     """Loss and the smaller feature std of both encoders, over the logarithm of the step: which one warns?"""
     figure = Figure(figsize=(11, 4), layout="constrained")
     loss, std = figure.subplots(1, 2)
     first: dict[str, int] = {}
-    for number, name in enumerate(names):
-        for run in results["arms"][name]:
+    for number, (name, runs) in enumerate(results["arms"].items()):
+        for run in runs:
             rows = [row for row in run["history"] if row["step"] > 0]
             steps = [row["step"] for row in rows]
             smaller = [min(row["feature_std"], row["target_feature_std"]) for row in rows]
-            label = name if run is results["arms"][name][0] else None
+            label = name if run is runs[0] else None
             loss.plot(
                 steps, [row["loss"] for row in rows], color=COLOURS[number % len(COLOURS)], alpha=0.8, label=label
             )
