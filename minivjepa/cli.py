@@ -34,6 +34,7 @@ from minivjepa.vjepa import ARMS, CollapsePrevention
 
 DEFAULT_ARMS = "vjepa,frozen,no-ema,no-stopgrad,neither"
 ARM_NAMES = ", ".join([*ARMS, *VARIANTS])
+ARM_GROUPS = f"main stands for the first {len(ARMS)} and variants for all others"
 USAGE = """usage: minivjepa COMMAND [options]
 
   train    train one model; leaves config.json, metrics.jsonl and checkpoint.pt in a folder
@@ -107,7 +108,7 @@ class AblateOptions:
 
     out: Path
     """Folder of the ablation; new or empty, unless --resume is given."""
-    arms: Annotated[str, tyro.conf.arg(help=f"Arms, separated by commas, or all: {ARM_NAMES}.")] = DEFAULT_ARMS
+    arms: Annotated[str, tyro.conf.arg(help=f"Separated by commas; {ARM_GROUPS}: {ARM_NAMES}.")] = DEFAULT_ARMS
     seeds: str = "0"
     """Seeds, separated by commas."""
     preset: str = "cpu"
@@ -138,7 +139,8 @@ def ablate(argv: list[str]) -> int:
         check_memory(config, budget)
         if config.prevention != CollapsePrevention() or config.seed != PRESETS[options.preset].seed:
             raise ValueError("--prevention.* and --seed are what an ablation varies; use --arms and --seeds")
-        arms = [*ARMS, *VARIANTS] if options.arms == "all" else options.arms.split(",")
+        groups = {"main": [*ARMS], "variants": [*VARIANTS]}
+        arms = [arm for word in options.arms.split(",") for arm in groups.get(word, [word])]
         jobs = plan_jobs(arms, numbers(options.seeds), config, options.out)
         open_folder(options.out, config, options.preset, options.resume)
         if options.plan:

@@ -70,6 +70,22 @@ def metric_table(rows: Sequence[Row], columns: Sequence[str] = SHORT) -> str:
     return markdown(["", *(NAMES[column] for column in columns)], lines)
 
 
+def apart_table(results: Results, goals: dict[str, float]) -> str:
+    """Whether vjepa's mean reaches each goal (metric -> least mean), and whether its interval lies above the controls'."""
+    runs = [run["final"] for run in results["arms"]["vjepa"]]
+    others = {"untrained": results["untrained"], "raw pixels": results["raw_pixels"]}
+    others["frozen"] = [run["final"] for run in results["arms"]["frozen"]]
+    lines = []
+    for metric, goal in goals.items():
+        own = [run[metric] for run in runs]
+        lines.append([NAMES[metric], cell(own), f"at least {goal:.2f}", "yes" if mean(own) >= goal else "no"])
+        for name, rows in others.items():
+            theirs = [row[metric] for row in rows]
+            answer = "yes" if apart(own, theirs) else "no, they overlap" if not apart(theirs, own) else "no, below"
+            lines.append(["", "", f"above {name}, {cell(theirs)}", answer])
+    return markdown(["vjepa", "mean", "expected", "so?"], lines)
+
+
 def warning_table(results: Results) -> str:
     """Per logged number: the step from which it tells collapsed from other runs, and which side is the collapsed one."""
     runs = [run for arm in results["arms"].values() for run in arm]

@@ -16,6 +16,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "momentum-.999": {"prevention": CollapsePrevention(momentum=0.999)},
     "raw-targets": {"prevention": CollapsePrevention(normalise=False)},
     "no-ema-fast-predictor": {"prevention": ARMS["no-ema"], "predictor_lr": 10.0},
+    "no-ema-more-decay": {"prevention": ARMS["no-ema"], "weight_decay": 0.4, "final_weight_decay": 0.4},
     "official-init": {"init": "official"},
     "linear-predictor": {"predictor_depth": 0},
     "squared-error": {"loss": "l2"},

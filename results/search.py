@@ -43,6 +43,8 @@ SMALL = {"batch": 16, "steps": 2600, "lr": 4e-3}
 SLOWER = SMALL | {"lr": 2.5e-3}
 MIDDLE = SLOWER | {"weight_decay": 0.1, "final_weight_decay": 0.1}
 LONG = MIDDLE | {"steps": 7800, "momentum": 0.99}
+HEADS = LONG | {"heads": 4, "predictor_heads": 4}
+LONGER = HEADS | {"steps": 8400, "momentum": 0.98}
 # (what is tried, the arm and the fields that differ from START, seeds)
 TRIALS: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
     ("start", {}, (100, 101)),
@@ -66,15 +68,13 @@ TRIALS: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
     ("middle, 7800 steps", MIDDLE | {"steps": 7800}, (100, 101)),
     ("long: 7800 steps, momentum .99", LONG, (100, 101)),
     ("long, frozen", LONG | {"arm": "frozen"}, (100, 101)),
-    ("long, 4 heads", LONG | {"steps": 7400, "heads": 4, "predictor_heads": 4}, (100, 101)),
-    ("long, 96 wide, 5000 steps", LONG | {"steps": 5000, "dim": 96, "heads": 4}, (100, 101)),
-    ("slower, weight decay .4, no EMA", SLOWER | {"weight_decay": 0.4, "final_weight_decay": 0.4, "arm": "no-ema"}, (100, 101)),
-    ("middle, predictor x1", MIDDLE | {"predictor_lr": 1.0}, (100, 101)),
-    ("middle, future .25", MIDDLE | {"masks": ("future:0.25",)}, (100, 101)),
-    ("middle, tube", MIDDLE | {"masks": ("tube:0.75",)}, (100, 101)),
-    ("middle, official blocks", MIDDLE | {"steps": 1700, "masks": ("official-short", "official-long")}, (100, 101)),
-    ("middle, future and random", MIDDLE | {"steps": 1700, "masks": ("future", "random:0.9")}, (100, 101)),
-    ("middle, raw targets", MIDDLE | {"arm": "raw-targets"}, (100, 101)),
+    ("long, 4 heads", HEADS, (100, 101)),
+    ("longer, momentum .98", LONG | {"steps": 9000, "momentum": 0.98}, (100, 101)),
+    ("long, 4 heads, frozen", HEADS | {"arm": "frozen"}, (100, 101)),
+    ("longer, 4 heads, momentum .98", LONGER, (100, 101)),
+    ("longer, 96 wide", LONGER | {"steps": 6600, "dim": 96}, (100, 101)),
+    ("longer, 80 wide, 5 heads", LONGER | {"steps": 7200, "dim": 80, "heads": 5}, (100, 101)),
+    ("longer, 96 wide, 6 heads, momentum .99", LONGER | {"steps": 6200, "dim": 96, "heads": 6, "momentum": 0.99}, (100, 101)),
 ]  # fmt: skip
 
 
