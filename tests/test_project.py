@@ -18,7 +18,7 @@ from minivjepa.early import SIGNALS, alarm, collapsed, told
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 READING_PATH = (
-    ["randomness", "tubelets", "masking", "transformer", "encoder", "predictor", "ema", "objective", "vjepa", "collapse"]
+    ["randomness", "tubelets", "masking", "rotary", "transformer", "encoder", "predictor", "ema", "objective", "vjepa", "collapse"]
 )  # fmt: skip
 ORDER = [
     *READING_PATH, "protocol", "probes", "data", "config", "recipe", "monitor", "progress", "runs", "devices", "training", "evaluation",
