@@ -24,12 +24,12 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, angles: Tensor | None = None) -> Tensor:
-        """[B, n, D] -> [B, n, D]; angles [B, n, r] are rotary positions, see rotary.py."""
+    def forward(self, x: Tensor, angles: Tensor | None = None, allowed: Tensor | None = None) -> Tensor:
+        """[B, n, D] -> [B, n, D]; angles [B, n, r]: rotary positions; allowed bool [n, n]: which row may look at which."""
         q, k, v = rearrange(self.qkv(x), "B n (qkv head d) -> qkv B head n d", qkv=3, head=self.heads)
         if angles is not None:
             q, k = rotate(q, angles), rotate(k, angles)
-        mixed = F.scaled_dot_product_attention(q, k, v)  # softmax(q k^T / sqrt d) v, per head
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)  # softmax(q k^T / sqrt d) v, per head
         return self.proj(rearrange(mixed, "B head n d -> B n (head d)"))
 
 
@@ -56,9 +56,9 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(dim, eps=EPS)
         self.mlp = MLP(dim)
 
-    def forward(self, x: Tensor, angles: Tensor | None = None) -> Tensor:
-        """[B, n, D] -> [B, n, D]; angles [B, n, r]: rotary positions, if any."""
-        x = x + self.attention(self.norm1(x), angles)
+    def forward(self, x: Tensor, angles: Tensor | None = None, allowed: Tensor | None = None) -> Tensor:
+        """[B, n, D] -> [B, n, D]; angles and allowed as for Attention."""
+        x = x + self.attention(self.norm1(x), angles, allowed)
         return x + self.mlp(self.norm2(x))
 
 

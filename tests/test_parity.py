@@ -3,6 +3,8 @@
 import dataclasses
 import math
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -448,3 +450,42 @@ def test_a_geometry_that_cannot_be_known_is_asked_for(tmp_path: Path) -> None:
         load_pretrained(str(tmp_path / "one.pt"), shape.clip)
     with pytest.raises(ValueError, match=r"not the sine-cosine table .* a clip of 6 x 16 x 24; say which clip"):
         load_pretrained(str(tmp_path / "one.pt"), (6, 16, 24), shape.heads, shape.predictor_heads)
+
+
+FULL_SIZE = """
+import resource, sys, torch
+from safetensors.torch import save_file
+from minivjepa.encoder import Encoder
+from minivjepa.layouts import to_hugging_face
+from minivjepa.predictor import Predictor
+from minivjepa.pretrained import load_pretrained
+from minivjepa.tubelets import Grid
+
+grid, file = Grid(16, 256, 256), sys.argv[1]
+made = {"encoder": Encoder(grid, 1024, 24, 16, "rotary-tiled"), "predictor": Predictor(grid, 1024, 384, 12, 12, 10, "rotary-tiled")}
+ours = {f"{part}.{key}": value for part, network in made.items() for key, value in network.state_dict().items()}
+save_file({key: value.clone() for key, value in to_hugging_face(ours, grid).items()}, file)
+del made
+pair = load_pretrained(file)
+assert all(torch.equal(value, ours[f"encoder.{key}"]) for key, value in pair.encoder.state_dict().items())
+with torch.inference_mode():
+    print(tuple(pair.encoder(torch.randn(1, 3, 16, 256, 256)).shape), len(pair.predictor.mask_tokens))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, "GiB")
+"""
+
+
+@pytest.mark.slow
+def test_vit_l_loads_and_embeds_a_full_clip_in_16_gib(tmp_path: Path) -> None:
+    """Catches: a loader that only works for toys, or that holds the weights several times over."""
+    pytest.importorskip("resource", reason="peak memory is read with a module that Windows lacks")
+    ended = subprocess.run(
+        [sys.executable, "-c", FULL_SIZE, str(tmp_path / "model.safetensors")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (tmp_path / "model.safetensors").unlink(missing_ok=True)  # 1.3 GB
+    assert ended.returncode == 0, ended.stderr
+    shape, memory = ended.stdout.splitlines()
+    assert shape == "(1, 2048, 1024) 10"
+    assert float(memory.split()[0]) < 16
