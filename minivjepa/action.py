@@ -56,9 +56,12 @@ class ActionPredictor(nn.Module):
     def forward(self, z: Tensor, actions: Tensor, states: Tensor) -> Tensor:
         """z [B, T, n, D], actions [B, T, A], states [B, T, S] -> [B, T, n, D]: for every frame, what the next one looks like.
 
-        Frame k reads frames 0 .. k, their actions and their states: never what comes after.
+        Frame k reads frames 0 .. k, their actions and their states: never what comes after.  Raises ValueError for
+        another number of tokens than the frame has.
         """
         T, n = z.shape[1:3]
+        if n != self.frame.tokens:
+            raise ValueError(f"frames have {n} tokens each, expected {self.frame.tokens} of a grid {self.frame.shape}")
         first = [self.enter_action(actions)[:, :, None], self.enter_state(states)[:, :, None]]
         x = torch.cat([*first, self.enter(z)], dim=2)  # [B, T, 2 + n, P]: action, state, patches
         when = torch.arange(T, device=z.device).repeat_interleave(2 + n)  # the frame of every token

@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 doctor found a failure, 2 bad input (one clear message), 1
 """
 
 import importlib
+import io
 import sys
 from typing import NoReturn
 
@@ -32,6 +33,8 @@ def usage() -> str:
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run one command and exit with its code."""
     words = sys.argv[1:] if argv is None else argv
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to fail
     if not words or words[0] in ("-h", "--help"):
         print(usage())
         raise SystemExit(0 if words else 2)

@@ -15,15 +15,19 @@ class Encoder(nn.Module):
     """A vision transformer over tubelets, final LayerNorm included.
 
     grid: clip and tubelet size.  dim: D.  depth: number of blocks.  heads: attention heads, dividing D.
-    positions: sincos (V-JEPA), rotary (V-JEPA 2) or rotary-tiled (its released weights).
+    positions: sincos (V-JEPA), rotary (V-JEPA 2) or rotary-tiled (its released weights).  hidden: width inside the MLPs,
+    4 D if None (V-JEPA 2's ViT-g has another).
     """
 
-    def __init__(self, grid: Grid, dim: int, depth: int, heads: int, positions: str = "sincos"):
+    def __init__(
+        self, grid: Grid, dim: int, depth: int, heads: int, positions: str = "sincos", hidden: int | None = None
+    ):
         super().__init__()
         check_scheme(positions, dim // heads)
         self.grid, self.dim, self.depth, self.head, self.positions = grid, dim, depth, dim // heads, positions
         self.embed = TubeletEmbedding(grid, dim, positions)
-        self.blocks = nn.ModuleList(Block(dim, heads) for _ in range(depth))
+        self.hidden = hidden
+        self.blocks = nn.ModuleList(Block(dim, heads, hidden) for _ in range(depth))
         self.norm = nn.LayerNorm(dim, eps=EPS)
 
     def forward(self, clip: Tensor, ids: Tensor | None = None) -> Tensor:
@@ -37,5 +41,5 @@ class Encoder(nn.Module):
 
     def flops(self, n: int) -> int:
         """FLOPs of one clip's forward pass on n of its tubelets."""
-        blocks = self.depth * sum(block_flops(n, self.dim).values())
+        blocks = self.depth * sum(block_flops(n, self.dim, self.hidden).values())
         return blocks + linear_flops(n, self.grid.values, self.dim)

@@ -5,6 +5,7 @@ They differ from ours in names, in whether query, key and value are one matrix, 
 theirs is a Conv3d [D, C, tubelet, patch, patch], ours the same numbers as a Linear [D, values].
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,11 +44,19 @@ def swap(key: str, prefixes: Mapping[str, str]) -> str:
     return key
 
 
+def check_tensors(state: Mapping[str, Any]) -> None:
+    """Raise ValueError unless every key is a name and every value a tensor."""
+    for key, value in state.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise ValueError(f"has {key!r} = {type(value).__name__}, expected names with tensors")
+
+
 def from_hugging_face(state: Mapping[str, Tensor]) -> State:
     """VJEPA2Model's state dict under our names; what belongs to a classifier on top of it is left out.
 
-    Raises ValueError where one of query, key and value is missing.
+    Raises ValueError where one of query, key and value is missing, or something is no tensor.
     """
+    check_tensors(state)
     ours: State = {}
     kept = {key.removeprefix("vjepa2."): value for key, value in state.items()}
     for key, value in kept.items():
@@ -88,13 +97,19 @@ def as_conv(name: str, value: Tensor, grid: Grid) -> Tensor:
 
 
 def from_original(checkpoint: Mapping[str, Any]) -> State:
-    """Meta's checkpoint {"encoder", "target_encoder", "predictor"} of V-JEPA 1 or 2 under our names."""
+    """Meta's checkpoint {"encoder", "target_encoder", "predictor"} of V-JEPA 1 or 2 under our names.
+
+    Raises ValueError where a part is no dict of tensors.
+    """
     ours: State = {}
     for part in ("encoder", "target_encoder", "predictor"):
-        tokens = {}
-        for key, value in checkpoint.get(part, {}).items():
+        held, tokens = checkpoint.get(part, {}), {}
+        if not isinstance(held, Mapping):
+            raise ValueError(f"has a {type(held).__name__} as its {part}, expected a dict of tensors")
+        check_tensors(held)
+        for key, value in held.items():
             key = key.removeprefix("module.").removeprefix("backbone.")
-            if key.startswith("mask_tokens."):
+            if re.fullmatch(r"mask_tokens\.\d+", key):
                 tokens[int(key.removeprefix("mask_tokens."))] = value.flatten()
             else:
                 ours[f"{part}." + swap(key, ORIGINAL).replace(".attn.", ".attention.")] = value

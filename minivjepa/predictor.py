@@ -16,21 +16,22 @@ class Predictor(nn.Module):
 
     grid: clip and tubelet size.  dim: D, the encoder's width.  inner: P, the predictor's own width.
     groups: mask groups; each has a mask token of its own, as in V-JEPA 1, starting at zero.
-    positions: as the encoder's.
+    positions, hidden: as the encoder's.
     """
 
     table: Tensor
 
     def __init__(
-        self, grid: Grid, dim: int, inner: int, depth: int, heads: int, groups: int = 1, positions: str = "sincos"
-    ):
+        self, grid: Grid, dim: int, inner: int, depth: int, heads: int, groups: int = 1, positions: str = "sincos",
+        hidden: int | None = None,
+    ):  # fmt: skip
         super().__init__()
         check_scheme(positions, inner // heads)
         self.grid, self.dim, self.inner, self.depth = grid, dim, inner, depth
-        self.head, self.positions = inner // heads, positions
+        self.head, self.positions, self.hidden = inner // heads, positions, hidden
         self.enter = nn.Linear(dim, inner)
         self.mask_tokens = nn.Parameter(torch.zeros(groups, inner))
-        self.blocks = nn.ModuleList(Block(inner, heads) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(inner, heads, hidden) for _ in range(depth))
         self.norm = nn.LayerNorm(inner, eps=EPS)
         self.leave = nn.Linear(inner, dim)
         self.register_buffer("table", added_positions(grid, inner, positions), persistent=False)
@@ -52,7 +53,7 @@ class Predictor(nn.Module):
 
     def flops(self, k: int, m: int) -> int:
         """FLOPs of one clip's forward pass with k context and m target tokens, projections included."""
-        blocks = self.depth * sum(block_flops(k + m, self.inner).values())
+        blocks = self.depth * sum(block_flops(k + m, self.inner, self.hidden).values())
         return blocks + linear_flops(k, self.dim, self.inner) + linear_flops(m, self.inner, self.dim)
 
 

@@ -65,6 +65,20 @@ def test_patches_are_told_apart_by_place_and_frames_by_time() -> None:
     assert (model(z[:, order], a[:, order], s[:, order])[:, 2] - out[:, 2]).abs().max() > 1e-4
 
 
+def test_actions_turn_by_time_alone_and_patches_by_row_and_column_too() -> None:
+    """Catches: rows counted with the height, actions and states without a time, another number of patches than the frame."""
+    model = predictor()  # frames of 2 x 3 tokens, heads 12 wide: two pairs an axis
+    z, a, s = inputs(3)
+    angles = model.angles(3, 6, z)
+    assert angles is not None
+    table = angles[0].reshape(3, 8, 3, 4)  # frame; action, state, patches; axis; number
+    for frame in range(3):
+        for token, (row, column) in enumerate([(0, 0), (0, 0), *((r, c) for r in range(2) for c in range(3))]):
+            assert table[frame, token, :, 0].tolist() == [frame, row, column]
+    with pytest.raises(ValueError, match=r"frames have 4 tokens each, expected 6 of a grid \(1, 2, 3\)"):
+        model(z[:, :, :4], a, s)
+
+
 def test_a_rollout_feeds_itself_and_its_first_step_is_teacher_forcing() -> None:
     """Catches: true frames that leak into imagination; states that stand still."""
     model, (z, a, s) = predictor(), inputs(3)

@@ -44,7 +44,7 @@ def test_released_weights_embed_a_clip(
     part: str, video: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Catches: frames in another order, pixels without ImageNet's statistics, the wrong encoder, tokens reshaped wrongly."""
-    out, flag = tmp_path / "features.npz", ["--target"] if part == "target_encoder" else []
+    out, flag = tmp_path / "features.npz", ["--which", "online"] if part == "encoder" else []
     assert (
         call(
             "embed",
@@ -84,7 +84,7 @@ def test_released_weights_embed_a_clip(
     np.testing.assert_allclose(stored["features"], wanted, atol=1e-5)
     source = json.loads(str(stored["provenance"]))
     assert source["layout"] == "original"
-    assert source["encoder"] == ("target" if flag else "online")
+    assert source["encoder"] == ("online" if flag else "target")
     assert source["clip"] == "clip.mkv"
     assert source["versions"]["torch"] == torch.__version__
 
@@ -168,8 +168,51 @@ def test_bad_requests_are_refused_and_leave_nothing(
     assert "does not exist" in say(weights=str(tmp_path / "gone.pt"))
     assert "a tubelet of 2 does not divide" in say("--size", "5", "32", "32", "--heads", "2")
     assert call("train", *TINY, "--arm", "neither", "--out", str(tmp_path / "run")) == 0
-    assert "holds no target encoder" in say("--target", weights=str(tmp_path / "run"))
+    assert "holds no target encoder" in say("--which", "target", weights=str(tmp_path / "run"))
     assert "which knows its --size" in say(weights=str(tmp_path / "run"))
     (tmp_path / "run" / "checkpoint.pt").unlink()
     assert "holds no checkpoint.pt yet" in say("--device", "cpu", weights=str(tmp_path / "run"))
     assert not out.exists()
+
+
+def test_weights_that_give_no_numbers_write_nothing(
+    video: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches: an .npz of NaN, or one left behind when the picture then fails."""
+    held = torch.load(weights, weights_only=True)
+    held["target_encoder"]["module.backbone.norm.weight"][0] = float("nan")
+    torch.save(held, weights)
+    words = [
+        "embed",
+        str(video),
+        "--weights",
+        str(weights),
+        "--out",
+        str(tmp_path / "f.npz"),
+        "--picture",
+        str(tmp_path / "f.png"),
+    ]
+    assert "gives features that are not finite" in refused(capsys, *words, *RELEASED)
+    assert not (tmp_path / "f.npz").exists()
+    assert call(*words, *RELEASED, "--which", "online") == 0
+    capsys.readouterr()
+
+
+def test_a_clip_of_one_token_has_a_picture_too(video: Path, weights: Path, tmp_path: Path) -> None:
+    """Catches: three components asked of fewer tokens."""
+    small = ["--size", "2", "8", "8", "--heads", "2", "--device", "cpu"]
+    out = ["--out", str(tmp_path / "f.npz"), "--picture", str(tmp_path / "f.gif")]
+    assert call("embed", str(video), "--weights", str(weights), *out, *small) == 0
+
+
+def test_a_disk_that_takes_nothing_is_said(
+    video: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: a traceback for a full disk, and half a file."""
+
+    def full(path: Path, fill: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("minivjepa.commands.embed.write_atomically", full)
+    words = ["embed", str(video), "--weights", str(weights), "--out", str(tmp_path / "f.npz")]
+    assert "f.npz (No space left on device); free some disk space" in refused(capsys, *words, *RELEASED)

@@ -22,7 +22,7 @@ READING_PATH = (
 )  # fmt: skip
 ORDER = [
     *READING_PATH, "protocol", "probes", "data", "config", "recipe", "monitor", "progress", "runs", "devices", "training", "evaluation",
-    "variants", "jobs", "ablation", "figures", "report", "early", "tables", "results", "layouts", "pretrained", "action", "doctor", "options",
+    "variants", "jobs", "ablation", "figures", "report", "early", "tables", "results", "layouts", "weights", "pretrained", "action", "doctor", "options",
     "commands", "cli",
 ]  # fmt: skip
 SEVEN = {"torch", "jupyterlab", "matplotlib", "ipywidgets", "einops", "numpy", "nbval"}

@@ -3,10 +3,12 @@
 Read in lesson 10.
 """
 
+import io
 import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO, Literal
 
 import numpy as np
 import torch
@@ -23,6 +25,8 @@ from minivjepa.protocol import CLIPS
 from minivjepa.recipe import build_model
 from minivjepa.runs import Run, write_atomically
 
+Colour = tuple[float, ...]  # one number a channel
+
 
 @dataclass(frozen=True)
 class EmbedOptions:
@@ -38,12 +42,14 @@ class EmbedOptions:
     """The .npz to write; it must not exist yet."""
     picture: Path | None = None
     """Also draw the features: their first three principal components as colours, as a .png, or a .gif over the frames."""
-    target: bool = False
-    """Use the target encoder instead of the online one."""
+    which: Literal["auto", "online", "target"] = "auto"
+    """Which encoder: auto is the online one of a run of ours, and of released weights the target encoder where there is one."""
     size: tuple[int, int, int] | None = None
     """Frames, height and width (pixels) that released weights see; None: what they were made for."""
     heads: int | None = None
     """Attention heads of released weights of an unusual width."""
+    positions: str | None = None
+    """sincos (V-JEPA 1) or rotary-tiled (V-JEPA 2), for released weights that do not tell."""
     start: float = 0.0
     """Second of the video at which the clip starts."""
     stride: int = 2
@@ -57,8 +63,8 @@ class Eye:
     """An encoder, how pixels are normalised for it, and what it is."""
 
     encoder: Encoder
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: Colour
+    std: Colour
     made_of: dict[str, object]
 
 
@@ -66,25 +72,42 @@ def open_weights(options: EmbedOptions) -> Eye:
     """The encoder that was asked for.  Raises ValueError if there is none such."""
     folder = Path(options.weights)
     if (folder / "config.json").exists() and (folder / "metrics.jsonl").exists():
-        if options.size or options.heads:
-            raise ValueError(f"{folder} is a run of minivjepa, which knows its --size and --heads; leave them out")
-        run = Run(folder)
-        config, data = run.config()
-        model = build_model(config)
-        state = run.restore(model, config)
-        if state is None:
-            raise ValueError(f"{folder} holds no checkpoint.pt yet; train further with --resume, then embed")
-        online, target, layout = model.encoder, model.target_encoder, f"minivjepa, step {state['step']}"
-        mean, std = ((CLIPS.mean,) * 3, (CLIPS.std,) * 3) if data == "digits" else (IMAGENET_MEAN, IMAGENET_STD)
-    else:
-        released = load_pretrained(options.weights, options.size, options.heads)
-        online, target, layout = released.encoder, released.target_encoder, released.layout
-        mean, std = IMAGENET_MEAN, IMAGENET_STD
-    if options.target and target is None:
-        raise ValueError(f"{options.weights} holds no target encoder; leave out --target")
-    encoder = target if options.target and target is not None else online
-    which = "target" if options.target else "online"
-    return Eye(encoder.eval(), mean, std, {"weights": options.weights, "layout": layout, "encoder": which})
+        return open_run(folder, options)
+    released = load_pretrained(
+        options.weights, options.size, options.heads, positions=options.positions, parts=("encoder", "target_encoder")
+    )
+    have = {"target": released.target_encoder, "online": released.encoder}
+    which = options.which if options.which != "auto" else "target" if released.target_encoder is not None else "online"
+    only = "the only one" if released.layout == "hugging-face" else which  # they publish one, and it is the EMA copy
+    return pick(have, which, options.weights, IMAGENET_MEAN, IMAGENET_STD, {"layout": released.layout, "encoder": only})
+
+
+def open_run(folder: Path, options: EmbedOptions) -> Eye:
+    """An encoder of one of our own runs."""
+    if options.size or options.heads or options.positions:
+        raise ValueError(
+            f"{folder} is a run of minivjepa, which knows its --size, --heads and --positions; leave them out"
+        )
+    run = Run(folder)
+    config, data = run.config()
+    model = build_model(config)
+    state = run.restore(model, config)
+    if state is None:
+        raise ValueError(f"{folder} holds no checkpoint.pt yet; train further with --resume, then embed")
+    have, which = {"online": model.encoder, "target": model.target_encoder}, options.which.replace("auto", "online")
+    mean, std = ((CLIPS.mean,) * 3, (CLIPS.std,) * 3) if data == "digits" else (IMAGENET_MEAN, IMAGENET_STD)
+    return pick(have, which, str(folder), mean, std, {"layout": f"minivjepa, step {state['step']}", "encoder": which})
+
+
+def pick(
+    have: dict[str, Encoder | None], which: str, source: str, mean: Colour, std: Colour, made_of: dict[str, object]
+) -> Eye:
+    """One of the encoders there are.  Raises ValueError if that one is not there."""
+    encoder = have[which]
+    if encoder is None:
+        other = next(name for name in have if name != which)
+        raise ValueError(f"{source} holds no {which} encoder; use --which {other}")
+    return Eye(encoder.eval(), mean, std, {"weights": source, **made_of})
 
 
 def check_new_file(path: Path, suffixes: tuple[str, ...], option: str) -> None:
@@ -116,7 +139,10 @@ def embed(argv: list[str]) -> int:
         mean, std = (torch.tensor(v).reshape(-1, 1, 1) for v in (eye.mean, eye.std))
         pixels = ((frames / 255 - mean) / std).transpose(0, 1)[None]  # [1, C, T, H, W]
         tokens = eye.encoder.to(device)(pixels.to(device))[0].float().cpu()
+        if not bool(tokens.isfinite().all()):
+            raise ValueError(f"{options.weights} gives features that are not finite; are these weights damaged?")
         features = tokens.reshape(*grid.shape, -1).numpy()
+        drawn = draw(options.picture, frames, features)  # before anything is written
         source = {
             "clip": options.clip.name, "start": options.start, "stride": options.stride, "grid": asdict(grid), **eye.made_of,
             "date": time.strftime("%Y-%m-%d"), "versions": versions(),
@@ -124,15 +150,41 @@ def embed(argv: list[str]) -> int:
         arrays = {
             "features": features, "seconds": np.array(seconds).reshape(-1, grid.tubelet), "provenance": np.array(json.dumps(source)),
         }  # fmt: skip
-        write_atomically(options.out, lambda file: np.savez(file, **arrays))
+        packed = io.BytesIO()
+        np.savez(packed, **arrays)
+        write(options.out, packed.getvalue())
         if options.picture is not None:
-            from minivjepa.figures.features import feature_animation, feature_strip
-
-            shown = frames.permute(0, 2, 3, 1).numpy()
-            draw = feature_strip if options.picture.suffix.lower() == ".png" else feature_animation
-            draw(shown, features).save(options.picture)
-    t, h, w, d = features.shape
-    print(
-        f"{options.out}: features [{t}, {h}, {w}, {d}] of {options.clip.name}, {seconds[0]:.2f} to {seconds[-1]:.2f} s"
-    )
+            write(options.picture, drawn)
+        t, h, w, d = features.shape
+        print(
+            f"{options.out}: features [{t}, {h}, {w}, {d}] of {options.clip.name}, {seconds[0]:.2f} to {seconds[-1]:.2f} s"
+        )
     return 0
+
+
+def draw(picture: Path | None, frames: torch.Tensor, features: np.ndarray) -> bytes:
+    """The picture as a file's bytes, in the format that its name asks for; nothing if none is wanted."""
+    if picture is None:
+        return b""
+    from minivjepa.figures.features import feature_animation, feature_strip
+
+    shown = frames.permute(0, 2, 3, 1).numpy()
+    return (
+        feature_strip(shown, features).png()
+        if picture.suffix.lower() == ".png"
+        else feature_animation(shown, features).gif()
+    )
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all.  Raises ValueError if the disk does not take it."""
+
+    def fill(file: IO[bytes]) -> None:
+        file.write(data)
+
+    try:
+        write_atomically(path, fill)
+    except OSError as error:
+        raise ValueError(
+            f"cannot write {path} ({error.strerror}); free some disk space, or choose another place"
+        ) from None

@@ -57,13 +57,19 @@ def decode(path: Path) -> Iterator[tuple[float, np.ndarray]]:
     try:
         if path.stat().st_size == 0:
             raise ValueError(f"video {path} is empty (0 bytes); give a file with at least one clip of frames")
-        with av.open(str(path)) as container:
+        with av.open(str(path.resolve())) as container:  # a whole path: a name such as a:b.mkv looks like a protocol
             if not container.streams.video:
                 raise ValueError(f"{path} has no video stream; give one of {', '.join(SUFFIXES)} with pictures in it")
             rate = float(container.streams.video[0].average_rate or 25)  # some files do not say when a frame is shown
+            first = None
             for number, frame in enumerate(container.decode(video=0)):
                 seconds = number / rate if frame.time is None else frame.time
-                yield seconds, frame.to_ndarray(format="rgb24")
+                first = seconds if first is None else first
+                pixels = frame.to_ndarray(format="rgb24")
+                yield (
+                    seconds - first,
+                    np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90))),
+                )  # as it is shown
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or error
         raise ValueError(f"video {path} cannot be decoded ({reason}); is it a complete video file?") from None
@@ -152,7 +158,7 @@ def read_clip(path: Path, grid: Grid, start: float, stride: int) -> tuple[Tensor
         raise ValueError(f"video {path} is no file; give one of {', '.join(SUFFIXES)}")
     frames: list[Tensor] = []
     seconds: list[float] = []
-    later = (pair for pair in decode(path) if pair[0] >= start)
+    later = (pair for pair in decode(path) if pair[0] >= start - 1e-3)  # clocks of files are rounded
     for number, (second, frame) in enumerate(later):
         if number % stride == 0:
             frames.append(resize_and_crop(torch.from_numpy(frame)[None], grid.height, grid.width))

@@ -1,7 +1,7 @@
 """Lessons 9 and 10: what tokens look like, their first principal components drawn as colours."""
 
+import io
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -18,8 +18,10 @@ def component_colours(features: np.ndarray) -> np.ndarray:
     Each component is stretched from its 2nd to its 98th percentile.
     """
     flat = features.reshape(-1, features.shape[-1])
+    count = min(3, *flat.shape)  # of a very small clip there are fewer
     with np.errstate(invalid="ignore"):  # the tokens of a collapsed encoder have no variance to explain
-        scores = PCA(n_components=3, svd_solver="full").fit_transform(flat)
+        scores = PCA(n_components=count, svd_solver="full").fit_transform(flat)
+    scores = np.pad(scores, ((0, 0), (0, 3 - count)))
     low, high = np.percentile(scores, (2, 98), axis=0)
     stretched = np.clip((scores - low) / np.maximum(high - low, 1e-12), 0, 1)
     return stretched.reshape(*features.shape[:3], 3)
@@ -50,12 +52,14 @@ class Animation:
 
     frames: list[np.ndarray]
 
-    def save(self, path: Path) -> None:
-        """Write a GIF of five frames a second that repeats for ever."""
+    def gif(self) -> bytes:
+        """A GIF of five frames a second that repeats for ever."""
         from PIL import Image  # comes with matplotlib
 
+        buffer = io.BytesIO()
         first, *others = (Image.fromarray(frame) for frame in self.frames)
-        first.save(path, save_all=True, append_images=others, duration=200, loop=0)
+        first.save(buffer, "GIF", save_all=True, append_images=others, duration=200, loop=0)
+        return buffer.getvalue()
 
 
 def feature_animation(frames: np.ndarray, features: np.ndarray) -> Animation:
