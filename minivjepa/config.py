@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import torch
 
 from minivjepa.masking import MASKS, parse_mask
+from minivjepa.rotary import check_scheme
 from minivjepa.tubelets import Grid
 from minivjepa.vjepa import CollapsePrevention
 
@@ -39,6 +40,8 @@ class Config:
     """Blocks of the predictor; 0 = a predictor that is linear in the context."""
     predictor_heads: int = 2
     """Attention heads of the predictor."""
+    positions: str = "sincos"
+    """Positions of tubelets: sincos (V-JEPA), rotary (V-JEPA 2), or rotary-tiled (as its released weights have it)."""
     init: str = "xavier"
     """Initialisation of Linear weights: xavier, or official (normal, std .02)."""
 
@@ -121,6 +124,7 @@ class Config:
                 raise ValueError(
                     f"{name} width {width} is not divisible by {heads} heads; choose a multiple of {heads}"
                 )
+            check_scheme(self.positions, width // heads)
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed is {self.seed}, expected a whole number from 0 to {2**32 - 1}")
         if self.prevention.regulariser != "none" and self.batch < 2:

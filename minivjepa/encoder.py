@@ -3,8 +3,10 @@
 Built in lesson 4.  V-JEPA's E_theta: a ViT that runs on visible tokens only (section 3.1 of the paper).
 """
 
+import torch
 from torch import Tensor, nn
 
+from minivjepa.rotary import check_scheme, rotary_angles
 from minivjepa.transformer import EPS, Block, block_flops, linear_flops
 from minivjepa.tubelets import Grid, TubeletEmbedding
 
@@ -13,23 +15,31 @@ class Encoder(nn.Module):
     """A vision transformer over tubelets, final LayerNorm included.
 
     grid: clip and tubelet size.  dim: D.  depth: number of blocks.  heads: attention heads, dividing D.
+    positions: sincos (V-JEPA), rotary (V-JEPA 2) or rotary-tiled (its released weights).  hidden: width inside the MLPs,
+    4 D if None (V-JEPA 2's ViT-g has another).
     """
 
-    def __init__(self, grid: Grid, dim: int, depth: int, heads: int):
+    def __init__(
+        self, grid: Grid, dim: int, depth: int, heads: int, positions: str = "sincos", hidden: int | None = None
+    ):
         super().__init__()
-        self.grid, self.dim, self.depth = grid, dim, depth
-        self.embed = TubeletEmbedding(grid, dim)
-        self.blocks = nn.ModuleList(Block(dim, heads) for _ in range(depth))
+        check_scheme(positions, dim // heads)
+        self.grid, self.dim, self.depth, self.head, self.positions = grid, dim, depth, dim // heads, positions
+        self.embed = TubeletEmbedding(grid, dim, positions)
+        self.hidden = hidden
+        self.blocks = nn.ModuleList(Block(dim, heads, hidden) for _ in range(depth))
         self.norm = nn.LayerNorm(dim, eps=EPS)
 
     def forward(self, clip: Tensor, ids: Tensor | None = None) -> Tensor:
         """clip [B, C, T, H, W] -> [B, N, D]; with ids [B, K] of the tubelets to see -> [B, K, D]."""
         x = self.embed(clip, ids)
+        where = torch.arange(self.grid.tokens, device=x.device)[None] if ids is None else ids
+        angles = rotary_angles(self.grid, where, self.head, self.positions, x.dtype)
         for block in self.blocks:
-            x = block(x)
+            x = block(x, angles)
         return self.norm(x)
 
     def flops(self, n: int) -> int:
         """FLOPs of one clip's forward pass on n of its tubelets."""
-        blocks = self.depth * sum(block_flops(n, self.dim).values())
+        blocks = self.depth * sum(block_flops(n, self.dim, self.hidden).values())
         return blocks + linear_flops(n, self.grid.values, self.dim)

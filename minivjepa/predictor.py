@@ -6,8 +6,9 @@ Built in lesson 4.  V-JEPA's P_phi: a narrow transformer that never sees a pixel
 import torch
 from torch import Tensor, nn
 
+from minivjepa.rotary import check_scheme, rotary_angles
 from minivjepa.transformer import EPS, Block, block_flops, linear_flops
-from minivjepa.tubelets import Grid, gather_tokens, sincos_positions
+from minivjepa.tubelets import Grid, added_positions, gather_tokens
 
 
 class Predictor(nn.Module):
@@ -15,36 +16,44 @@ class Predictor(nn.Module):
 
     grid: clip and tubelet size.  dim: D, the encoder's width.  inner: P, the predictor's own width.
     groups: mask groups; each has a mask token of its own, as in V-JEPA 1, starting at zero.
+    positions, hidden: as the encoder's.
     """
 
-    positions: Tensor
+    table: Tensor
 
-    def __init__(self, grid: Grid, dim: int, inner: int, depth: int, heads: int, groups: int = 1):
+    def __init__(
+        self, grid: Grid, dim: int, inner: int, depth: int, heads: int, groups: int = 1, positions: str = "sincos",
+        hidden: int | None = None,
+    ):  # fmt: skip
         super().__init__()
-        self.dim, self.inner, self.depth = dim, inner, depth
+        check_scheme(positions, inner // heads)
+        self.grid, self.dim, self.inner, self.depth = grid, dim, inner, depth
+        self.head, self.positions, self.hidden = inner // heads, positions, hidden
         self.enter = nn.Linear(dim, inner)
         self.mask_tokens = nn.Parameter(torch.zeros(groups, inner))
-        self.blocks = nn.ModuleList(Block(inner, heads) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(inner, heads, hidden) for _ in range(depth))
         self.norm = nn.LayerNorm(inner, eps=EPS)
         self.leave = nn.Linear(inner, dim)
-        self.register_buffer("positions", sincos_positions(grid, inner), persistent=False)
+        self.register_buffer("table", added_positions(grid, inner, positions), persistent=False)
 
     def forward(self, context: Tensor, context_ids: Tensor, target_ids: Tensor, group: int = 0) -> Tensor:
         """context [B, K, D], its ids [B, K], ids to predict [B, M] -> predictions [B, M, D].
 
         The hidden tubelets enter as one learned mask token plus their position: where to look, not what is there.
         """
-        table = self.positions.expand(len(context), -1, -1)  # [B, N, P]
+        table = self.table.expand(len(context), -1, -1)  # [B, N, P]
         seen = self.enter(context) + gather_tokens(table, context_ids)  # [B, K, P]
         asked = self.mask_tokens[group] + gather_tokens(table, target_ids)  # [B, M, P]
         x = torch.cat([seen, asked], dim=1)  # [B, K + M, P]; full attention, so the order does not matter
+        where = torch.cat([context_ids, target_ids], dim=1)
+        angles = rotary_angles(self.grid, where, self.head, self.positions, x.dtype)
         for block in self.blocks:
-            x = block(x)
+            x = block(x, angles)
         return self.leave(self.norm(x[:, context.shape[1] :]))  # [B, M, D]
 
     def flops(self, k: int, m: int) -> int:
         """FLOPs of one clip's forward pass with k context and m target tokens, projections included."""
-        blocks = self.depth * sum(block_flops(k + m, self.inner).values())
+        blocks = self.depth * sum(block_flops(k + m, self.inner, self.hidden).values())
         return blocks + linear_flops(k, self.dim, self.inner) + linear_flops(m, self.inner, self.dim)
 
 

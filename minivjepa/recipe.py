@@ -23,7 +23,7 @@ def build_model(config: Config) -> VJEPA:
     """A model on the CPU with weights that depend on the config's seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        encoder = Encoder(config.grid, config.dim, config.depth, config.heads)
+        encoder = Encoder(config.grid, config.dim, config.depth, config.heads, config.positions)
         predictor = build_predictor(config)
         init_linear(encoder, config.init)
         init_linear(predictor, config.init)
@@ -35,8 +35,9 @@ def build_predictor(config: Config) -> Predictor | LinearPredictor:
     if config.predictor_depth == 0:
         return LinearPredictor(config.grid, config.dim)
     return Predictor(
-        config.grid, config.dim, config.predictor_dim, config.predictor_depth, config.predictor_heads, len(config.masks)
-    )
+        config.grid, config.dim, config.predictor_dim, config.predictor_depth, config.predictor_heads, len(config.masks),
+        config.positions,
+    )  # fmt: skip
 
 
 def parameter_groups(model: VJEPA, config: Config) -> list[dict[str, Any]]:

@@ -155,7 +155,11 @@ class Run:
                 f"{self.checkpoint_file} was saved by a run of another config ({'; '.join(lines[:4])}); "
                 "put back the checkpoint that belongs to this folder's config.json"
             )
-        model.load_state_dict(state["model"])
+        try:
+            model.load_state_dict(state["model"])
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(f"{self.checkpoint_file} does not fit the model of its config ({reason})") from None
         return state
 
     def append(self, row: dict[str, Any]) -> None:

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from minivjepa.rotary import rotate
+
 EPS = 1e-6  # of every LayerNorm, as in the released code
 
 
@@ -22,20 +24,22 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, n, D] -> [B, n, D]."""
+    def forward(self, x: Tensor, angles: Tensor | None = None, allowed: Tensor | None = None) -> Tensor:
+        """[B, n, D] -> [B, n, D]; angles [B, n, r]: rotary positions; allowed bool [n, n]: which row may look at which."""
         q, k, v = rearrange(self.qkv(x), "B n (qkv head d) -> qkv B head n d", qkv=3, head=self.heads)
-        mixed = F.scaled_dot_product_attention(q, k, v)  # softmax(q k^T / sqrt d) v, per head
+        if angles is not None:
+            q, k = rotate(q, angles), rotate(k, angles)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)  # softmax(q k^T / sqrt d) v, per head
         return self.proj(rearrange(mixed, "B head n d -> B n (head d)"))
 
 
 class MLP(nn.Module):
-    """Two linear layers with a GELU between them, applied to each token alone."""
+    """Two linear layers with a GELU between them, applied to each token alone.  hidden: width between, 4 D if None."""
 
-    def __init__(self, dim: int):
+    def __init__(self, dim: int, hidden: int | None = None):
         super().__init__()
-        self.fc1 = nn.Linear(dim, 4 * dim)
-        self.fc2 = nn.Linear(4 * dim, dim)
+        self.fc1 = nn.Linear(dim, hidden or 4 * dim)
+        self.fc2 = nn.Linear(hidden or 4 * dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, n, D] -> [B, n, D]."""
@@ -45,16 +49,16 @@ class MLP(nn.Module):
 class Block(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x))."""
 
-    def __init__(self, dim: int, heads: int):
+    def __init__(self, dim: int, heads: int, hidden: int | None = None):
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=EPS)
         self.attention = Attention(dim, heads)
         self.norm2 = nn.LayerNorm(dim, eps=EPS)
-        self.mlp = MLP(dim)
+        self.mlp = MLP(dim, hidden)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, n, D] -> [B, n, D]."""
-        x = x + self.attention(self.norm1(x))
+    def forward(self, x: Tensor, angles: Tensor | None = None, allowed: Tensor | None = None) -> Tensor:
+        """[B, n, D] -> [B, n, D]; angles and allowed as for Attention."""
+        x = x + self.attention(self.norm1(x), angles, allowed)
         return x + self.mlp(self.norm2(x))
 
 
@@ -80,13 +84,13 @@ def linear_flops(n: int, inputs: int, outputs: int) -> int:
     return 2 * n * inputs * outputs
 
 
-def block_flops(n: int, dim: int) -> dict[str, int]:
+def block_flops(n: int, dim: int, hidden: int | None = None) -> dict[str, int]:
     """FLOPs of one Block's forward pass on n tokens of width D, by part; softmax and norms are not counted.
 
     Projections 8 n D^2, MLP 16 n D^2, attention 4 n^2 D: attention passes the MLP at n = 4 D.
     """
     return {
         "projections": linear_flops(n, dim, 3 * dim) + linear_flops(n, dim, dim),
-        "mlp": linear_flops(n, dim, 4 * dim) + linear_flops(n, 4 * dim, dim),
+        "mlp": 2 * linear_flops(n, dim, hidden or 4 * dim),
         "attention": 4 * n * n * dim,  # q k^T and the weighted sum of v
     }

@@ -125,16 +125,21 @@ def sincos_positions(grid: Grid, dims: int) -> Tensor:
     return table[:, :dims].float()
 
 
+def added_positions(grid: Grid, dims: int, scheme: str) -> Tensor:
+    """What is added to the tokens: sincos_positions [N, dims], or zeros [N, 1] for the rotary schemes of rotary.py."""
+    return sincos_positions(grid, dims) if scheme == "sincos" else torch.zeros(grid.tokens, 1)
+
+
 class TubeletEmbedding(nn.Module):
     """Raw tubelets -> vectors with positions.  The linear layer is V-JEPA's Conv3d with kernel = stride."""
 
     positions: Tensor
 
-    def __init__(self, grid: Grid, dim: int):
+    def __init__(self, grid: Grid, dim: int, positions: str = "sincos"):
         super().__init__()
         self.grid = grid
         self.project = nn.Linear(grid.values, dim)
-        self.register_buffer("positions", sincos_positions(grid, dim), persistent=False)
+        self.register_buffer("positions", added_positions(grid, dim, positions), persistent=False)
 
     def forward(self, clip: Tensor, ids: Tensor | None = None) -> Tensor:
         """[B, C, T, H, W] -> [B, N, D], or [B, K, D] with ids [B, K].

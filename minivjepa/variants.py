@@ -26,6 +26,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "mask-official": {"masks": ("official-short", "official-long")},
     "mask-mixed": {"masks": ("future", "tube")},
 }
+ARM_NAMES = ", ".join([*ARMS, *VARIANTS])
 
 
 def with_arm(config: Config, name: str) -> Config:

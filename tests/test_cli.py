@@ -40,7 +40,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 def test_train_then_probe(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches: a run that its own probe command cannot read."""
-    from minivjepa import cli
+    from minivjepa.commands import probe as command
     from minivjepa.protocol import BUDGETS
 
     out = tmp_path / "run"
@@ -48,7 +48,7 @@ def test_train_then_probe(tmp_path: Path, capsys: pytest.CaptureFixture[str], mo
     assert sorted(p.name for p in out.iterdir()) == ["checkpoint.pt", "config.json", "metrics.jsonl"]
     assert f"next: minivjepa probe {out}" in capsys.readouterr().out
     assert json.loads((out / "config.json").read_text())["prevention"]["stop_gradient"] is False
-    monkeypatch.setattr(cli, "FULL", BUDGETS["tiny"])
+    monkeypatch.setattr(command, "FULL", BUDGETS["tiny"])
     assert call("probe", str(out), "--json", str(tmp_path / "p.json"), "--device", "cpu") == 0
     said = capsys.readouterr().out
     for word in ("untrained", "online", "target", "linear_direction", "chance: direction 0.125", "step 4 of 4"):

@@ -94,39 +94,65 @@ def test_block_geometry_hides_the_published_share(count: int, scale: float, hidd
     assert abs(torch.stack(shares).mean() - hidden) < 0.01
 
 
-@pytest.mark.parametrize(
-    ("side", "clips", "count", "scale", "context", "target"),
-    [
-        (14, 24, 8, 0.15, 0.231, 0.478),
-        (14, 24, 2, 0.7, 0.0675, 0.70),
-        (14, 10, 8, 0.15, 0.261, 0.508),
-        (14, 10, 2, 0.7, 0.084, 0.716),
-        (8, 32, 8, 0.15, 0.199, 0.476),
-        (8, 32, 2, 0.7, 0.081, 0.693),
-    ],
-)
-def test_official_truncation_keeps_the_published_shares(
-    side: int, clips: int, count: int, scale: float, context: float, target: float
+# (side of the grid, clips a batch, blocks, scale, hidden by the blocks, context kept, targets kept), as measured on the
+# released sampler; one of them as a range, .064 to .071
+RELEASED = [
+    (14, 24, 8, 0.15, 0.628, 0.231, 0.478),
+    (14, 24, 2, 0.7, 0.812, 0.0675, 0.70),
+    (14, 10, 8, 0.15, 0.625, 0.261, 0.508),
+    (14, 10, 2, 0.7, 0.812, 0.084, 0.716),
+    (8, 32, 8, 0.15, 0.645, 0.199, 0.476),
+    (8, 32, 2, 0.7, 0.808, 0.081, 0.693),
+]
+# share of a clip's context (or target) ids that survive the cut, by time step, at 14 x 14 and 24 clips
+SURVIVAL = {
+    (8, 0.15): ([1, 1, 0.99, 0.91, 0.67, 0.36, 0.16, 0.07], [1, 1, 1, 1, 0.97, 0.76, 0.35, 0.10]),
+    (2, 0.7): ([1, 0.84, 0.55, 0.34, 0.19, 0.13, 0.11, 0.10], [1, 1, 1, 1, 1, 0.99, 0.74, 0.25]),
+}
+
+
+def hidden_patches(mask: OfficialBlocks, grid: Grid, step: int, clips: int) -> torch.Tensor:
+    """bool [B, h*w]: what the blocks cover, drawn again where they cover all."""
+    index = torch.arange(clips)
+    covered, attempt = draw_blocks(grid, mask.count, mask.scale, 0, step, index, 0), 1
+    while (full := covered.all(dim=1)).any():
+        covered[full] = draw_blocks(grid, mask.count, mask.scale, 0, step, index[full], attempt)
+        attempt += 1
+    return covered
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("side", "clips", "count", "scale", "hidden", "context", "target"), RELEASED)
+def test_official_blocks_hide_and_keep_what_the_released_sampler_does(
+    side: int, clips: int, count: int, scale: float, hidden: float, context: float, target: float
 ) -> None:
-    """Catches: truncating per clip, or another block rule. Shares measured on the released sampler, 200 batches."""
+    """Catches: truncating per clip, or another block rule. 2,000 batches, each share within one point."""
     grid, mask = Grid(16, side * 16, side * 16), OfficialBlocks(count, scale)
-    kept = torch.tensor([[ids.shape[1] for ids in draw(mask, grid, step, clips)] for step in range(200)]) / grid.tokens
-    assert abs(kept[:, 0].mean() - context) < 0.015
-    assert abs(kept[:, 1].mean() - target) < 0.015
+    shares = torch.tensor(
+        [
+            [hidden_patches(mask, grid, step, clips).float().mean()]
+            + [ids.shape[1] / grid.tokens for ids in draw(mask, grid, step, clips)]
+            for step in range(2000)
+        ]
+    ).mean(dim=0)
+    assert (shares - torch.tensor([hidden, context, target])).abs().max() < 0.01, shares
 
 
-def test_official_truncation_loses_late_time_steps_first() -> None:
-    """Catches: a cut that is fair to all time steps. Survival by step of the short context, as measured on theirs."""
-    survived = torch.zeros(8)
-    full = torch.zeros(8)
-    for step in range(200):
-        context, _ = draw(OfficialBlocks(8, 0.15), PAPER, step)
-        covered = draw_blocks(PAPER, 8, 0.15, 0, step, torch.arange(24), 0)
-        survived += torch.bincount(context.flatten() // 196, minlength=8)
-        full += (~covered).sum()
-    share = survived / full
-    published = torch.tensor([1, 1, 0.99, 0.91, 0.67, 0.36, 0.16, 0.07])
-    assert (share - published).abs().max() < 0.04
+@pytest.mark.slow
+@pytest.mark.parametrize(("count", "scale"), SURVIVAL)
+def test_the_cut_loses_late_time_steps_first_as_in_the_released_sampler(count: int, scale: float) -> None:
+    """Catches: a cut that is fair to all time steps.
+
+    2,000 batches. One batch's share has a standard deviation of up to .2, so the measured shares, which come from some
+    hundred batches of the released sampler, are themselves uncertain by a point or two.
+    """
+    mask, far = OfficialBlocks(count, scale), torch.zeros(2, 8)
+    for step in range(2000):
+        covered = hidden_patches(mask, PAPER, step, 24)
+        for row, (ids, wanted) in enumerate(zip(draw(mask, PAPER, step, 24), (~covered, covered))):
+            counts = torch.zeros(24, 8).scatter_add_(1, ids // 196, torch.ones(ids.shape))
+            far[row] += (counts / wanted.sum(dim=1, keepdim=True)).mean(dim=0) / 2000
+    assert (far - torch.tensor(SURVIVAL[count, scale])).abs().max() < 0.02, far
 
 
 def test_official_blocks_on_a_small_grid_always_leave_a_context() -> None:

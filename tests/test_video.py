@@ -1,6 +1,7 @@
 """Real video: decode exactly, sample as asked, refuse what cannot be used."""
 
 import itertools
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,7 @@ def test_lossless_files_come_back_to_the_bit(tmp_path: Path, suffix: str) -> Non
     """Catches: swapped colour channels or frames out of order."""
     frames = np.random.default_rng(0).integers(0, 256, (9, 32, 48, 3), dtype=np.uint8)
     path = write_video(tmp_path / f"clip{suffix}", frames)
-    np.testing.assert_array_equal(np.stack(list(decode(path))), frames)
+    np.testing.assert_array_equal(np.stack([frame for _, frame in decode(path)]), frames)
 
 
 def test_clips_take_every_second_frame_from_any_start(tmp_path: Path) -> None:
@@ -163,3 +164,52 @@ def test_missing_pyav_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     with pytest.raises(ValueError, match=r"pip install 'minivjepa\[video\]'"):
         VideoClips(path, GRID)
+
+
+def test_seconds_count_from_the_first_frame(tmp_path: Path) -> None:
+    """Catches: the clock of a file that does not start at zero; a name that looks like a protocol."""
+    path = tmp_path / "a:b.mkv"
+    with av.open(str(tmp_path / "late.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 32, 48, "bgr0"
+        for number, image in enumerate(counting(6)):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = 50 + number, Fraction(1, 10)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    (tmp_path / "late.mkv").rename(path)
+    assert [round(second, 2) for second, _ in decode(path)] == [0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    frames, seconds = video.read_clip(path, GRID, 0.1, 1)
+    assert numbers(video.normalise(frames)) == [1, 2, 3, 4]
+    assert seconds == pytest.approx([0.1, 0.2, 0.3, 0.4])
+
+
+def test_frames_are_turned_as_a_phone_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a portrait video that comes out lying on its side."""
+    path = write_video(tmp_path / "clip.mkv", counting(2))
+    straight = [frame for _, frame in decode(path)]
+
+    class Turned:
+        time = 0.0
+        rotation = -90
+
+        def to_ndarray(self, format: str) -> np.ndarray:
+            return np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+
+    class Container:
+        streams = type("", (), {"video": [type("", (), {"average_rate": 10})()]})()
+
+        def __enter__(self) -> "Container":
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            pass
+
+        def decode(self, video: int) -> list[Turned]:
+            return [Turned()]
+
+    monkeypatch.setattr(av, "open", lambda name: Container())
+    [(_, turned)] = decode(path)
+    assert straight[0].shape == (32, 48, 3)
+    assert turned.shape == (3, 2, 3)
+    assert turned[0, 1].tolist() == [0, 1, 2]  # the top left corner is now top right: clockwise

@@ -48,17 +48,28 @@ def _av():  # type: ignore[no-untyped-def]
     return av
 
 
-def decode(path: Path) -> Iterator[np.ndarray]:
-    """All frames of a file in order, uint8 [H, W, 3].  Raises ValueError if it is empty, corrupt or has no video stream."""
+def decode(path: Path) -> Iterator[tuple[float, np.ndarray]]:
+    """All frames of a file in order: (seconds from its start, uint8 [H, W, 3]).
+
+    Raises ValueError if it is empty, corrupt or has no video stream.
+    """
     av = _av()
     try:
         if path.stat().st_size == 0:
             raise ValueError(f"video {path} is empty (0 bytes); give a file with at least one clip of frames")
-        with av.open(str(path)) as container:
+        with av.open(str(path.resolve())) as container:  # a whole path: a name such as a:b.mkv looks like a protocol
             if not container.streams.video:
                 raise ValueError(f"{path} has no video stream; give one of {', '.join(SUFFIXES)} with pictures in it")
-            for frame in container.decode(video=0):
-                yield frame.to_ndarray(format="rgb24")
+            rate = float(container.streams.video[0].average_rate or 25)  # some files do not say when a frame is shown
+            first = None
+            for number, frame in enumerate(container.decode(video=0)):
+                seconds = number / rate if frame.time is None else frame.time
+                first = seconds if first is None else first
+                pixels = frame.to_ndarray(format="rgb24")
+                yield (
+                    seconds - first,
+                    np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90))),
+                )  # as it is shown
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or error
         raise ValueError(f"video {path} cannot be decoded ({reason}); is it a complete video file?") from None
@@ -106,7 +117,7 @@ class VideoClips:
         """Decode a file once; keep its frames at clip size as long as all files together stay below KEPT bytes."""
         room = KEPT - sum(file.pixels.numel() for file in self.files if file.pixels is not None)
         count, small = 0, []
-        for frame in decode(path):
+        for _, frame in decode(path):
             count += 1
             if 3 * self.grid.height * self.grid.width * count <= room:
                 small.append(self.shrink(frame))
@@ -135,4 +146,26 @@ class VideoClips:
         if file.pixels is not None:
             return normalise(file.pixels[first : first + span : stride])
         wanted = islice(decode(file.path), first, first + span, stride)  # decoding in order keeps frame numbers exact
-        return normalise(torch.cat([self.shrink(frame) for frame in wanted]))
+        return normalise(torch.cat([self.shrink(frame) for _, frame in wanted]))
+
+
+def read_clip(path: Path, grid: Grid, start: float, stride: int) -> tuple[Tensor, list[float]]:
+    """One clip of a file from `start` seconds on: frames uint8 [T, 3, H, W] and the second at which each is shown.
+
+    Raises ValueError for a file that cannot be read, or that ends before the clip does.
+    """
+    if not path.is_file():
+        raise ValueError(f"video {path} is no file; give one of {', '.join(SUFFIXES)}")
+    frames: list[Tensor] = []
+    seconds: list[float] = []
+    later = (pair for pair in decode(path) if pair[0] >= start - 1e-3)  # clocks of files are rounded
+    for number, (second, frame) in enumerate(later):
+        if number % stride == 0:
+            frames.append(resize_and_crop(torch.from_numpy(frame)[None], grid.height, grid.width))
+            seconds.append(second)
+        if len(frames) == grid.frames:
+            return torch.cat(frames), seconds
+    raise ValueError(
+        f"video {path} gives {len(frames)} frames from second {start:g} on with stride {stride}, a clip needs {grid.frames}; "
+        "choose a smaller --start or --stride, or fewer frames"
+    )

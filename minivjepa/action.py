@@ -1,0 +1,111 @@
+"""What happens next if I do this?  The action-conditioned predictor of V-JEPA 2.
+
+Read in lesson 12.  V-JEPA 2-AC (arXiv 2506.09985, section 3): the encoder is trained, frozen, and looks at one frame at
+a time; a second, causal transformer learns to predict the features of the next frame from those of all frames so far,
+the actions, and the state of the body that acts.  Axes: T frames, n tokens a frame, A numbers of an action, S of a state.
+"""
+
+from collections.abc import Callable
+
+import torch
+from einops import rearrange, repeat
+from torch import Tensor, nn
+
+from minivjepa.encoder import Encoder
+from minivjepa.objective import normalise_targets
+from minivjepa.rotary import check_scheme, rotary_angles
+from minivjepa.transformer import EPS, Block
+from minivjepa.tubelets import Grid
+
+Advance = Callable[[Tensor, Tensor], Tensor]  # (states [B, S], actions [B, A]) -> the states that follow [B, S]
+
+
+@torch.no_grad()
+def encode_frames(encoder: Encoder, clip: Tensor) -> Tensor:
+    """clip [B, C, T, H, W] -> normalised features [B, T, n, D], every frame seen alone.
+
+    A tubelet needs more than one frame, so each is shown as a clip that stands still, as in the released code.  Raises
+    ValueError if the encoder's clip is longer than one tubelet.
+    """
+    grid = encoder.grid
+    if grid.frames != grid.tubelet:
+        raise ValueError(
+            f"the encoder sees clips of {grid.frames} frames, expected one tubelet of {grid.tubelet}: frames are encoded one by one"
+        )
+    still = repeat(clip, "B C T H W -> (B T) C dt H W", dt=grid.tubelet)
+    return normalise_targets(rearrange(encoder(still), "(B T) n D -> B T n D", B=len(clip)))
+
+
+class ActionPredictor(nn.Module):
+    """Features, actions and states of frames so far -> features of the next frame.
+
+    frame: grid of one frame as the encoder sees it.  dim: D.  inner: the predictor's own width.  actions: A.  states: S.
+    """
+
+    def __init__(self, frame: Grid, dim: int, inner: int, depth: int, heads: int, actions: int, states: int):
+        super().__init__()
+        check_scheme("rotary", inner // heads)
+        self.frame, self.head = frame, inner // heads
+        self.enter = nn.Linear(dim, inner)
+        self.enter_action = nn.Linear(actions, inner)
+        self.enter_state = nn.Linear(states, inner)
+        self.blocks = nn.ModuleList(Block(inner, heads) for _ in range(depth))
+        self.norm = nn.LayerNorm(inner, eps=EPS)
+        self.leave = nn.Linear(inner, dim)
+
+    def forward(self, z: Tensor, actions: Tensor, states: Tensor) -> Tensor:
+        """z [B, T, n, D], actions [B, T, A], states [B, T, S] -> [B, T, n, D]: for every frame, what the next one looks like.
+
+        Frame k reads frames 0 .. k, their actions and their states: never what comes after.  Raises ValueError for
+        another number of tokens than the frame has.
+        """
+        T, n = z.shape[1:3]
+        if n != self.frame.tokens:
+            raise ValueError(f"frames have {n} tokens each, expected {self.frame.tokens} of a grid {self.frame.shape}")
+        first = [self.enter_action(actions)[:, :, None], self.enter_state(states)[:, :, None]]
+        x = torch.cat([*first, self.enter(z)], dim=2)  # [B, T, 2 + n, P]: action, state, patches
+        when = torch.arange(T, device=z.device).repeat_interleave(2 + n)  # the frame of every token
+        allowed = when[:, None] >= when[None, :]  # frame-causal: within a frame, all look at all
+        angles = self.angles(T, n, z)
+        x = rearrange(x, "B T m P -> B (T m) P")
+        for block in self.blocks:
+            x = block(x, angles, allowed)
+        x = rearrange(x, "B (T m) P -> B T m P", T=T)
+        return self.leave(self.norm(x[:, :, 2:]))
+
+    def angles(self, T: int, n: int, z: Tensor) -> Tensor | None:
+        """Rotary angles [1, T (2 + n), r]: patches turn by time, row and column; actions and states by time alone."""
+        _, h, w = self.frame.shape
+        clip = Grid(T, h, w, tubelet=1, patch=1)
+        within = torch.cat([torch.zeros(2, dtype=torch.int64), torch.arange(n)])  # row 0 and column 0 turn nothing
+        ids = torch.arange(T)[:, None] * n + within
+        return rotary_angles(clip, ids.flatten()[None].to(z.device), self.head, "rotary", z.dtype)
+
+
+def rollout(predictor: ActionPredictor, z: Tensor, actions: Tensor, state: Tensor, advance: Advance) -> Tensor:
+    """Imagine: first frame z [B, n, D], actions [B, T, A], first state [B, S] -> frames 1 .. T [B, T, n, D].
+
+    Each prediction is fed back as if it had been seen; `advance` says how an action changes the state.
+    """
+    seen, states = [z], [state]
+    for step in range(actions.shape[1]):
+        next_frame = predictor(torch.stack(seen, 1), actions[:, : step + 1], torch.stack(states, 1))[:, -1]
+        seen.append(normalise_targets(next_frame))
+        states.append(advance(states[-1], actions[:, step]))
+    return torch.stack(seen[1:], dim=1)
+
+
+def action_loss(
+    predictor: ActionPredictor, z: Tensor, actions: Tensor, states: Tensor, advance: Advance, steps: int = 2
+) -> tuple[Tensor, Tensor]:
+    """(teacher-forcing loss, rollout loss), each a mean |.|; train on their sum (equations 2 to 4 of the paper).
+
+    z [B, T + 1, n, D]: frames as they were; actions [B, T, A] and states [B, T, S] of the first T.  Teacher forcing
+    predicts every next frame from true ones; the rollout imagines `steps` frames from the first one and is judged by the
+    last.  Raises ValueError if there are fewer than `steps` actions.
+    """
+    if actions.shape[1] < steps:
+        raise ValueError(f"a rollout of {steps} steps needs as many actions, given {actions.shape[1]}")
+    forced = normalise_targets(predictor(z[:, :-1], actions, states))
+    imagined = rollout(predictor, z[:, 0], actions[:, :steps], states[:, 0], advance)
+    return (forced - z[:, 1:]).abs().mean(), (imagined[:, -1] - z[:, steps]).abs().mean()

@@ -1,0 +1,90 @@
+"""`minivjepa ablate`: arms times seeds, compared in one report."""
+
+import os
+import shlex
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from minivjepa.ablation import collect, open_folder, plan_jobs, train_command
+from minivjepa.config import PRESETS, Config
+from minivjepa.devices import pick_device
+from minivjepa.evaluation import check_memory
+from minivjepa.figures import require_matplotlib
+from minivjepa.jobs import run_jobs
+from minivjepa.options import numbers, plain_errors, with_preset
+from minivjepa.protocol import BUDGETS, FULL
+from minivjepa.runs import finite_or_null, write_json, write_text
+from minivjepa.variants import ARM_NAMES, VARIANTS
+from minivjepa.vjepa import ARMS, CollapsePrevention
+
+DEFAULT_ARMS = "vjepa,frozen,no-ema,no-stopgrad,neither"
+ARM_GROUPS = f"main stands for the first {len(ARMS)} and variants for all others"
+
+
+@dataclass(frozen=True)
+class AblateOptions:
+    """Train several arms of collapse prevention on several seeds and compare what their encoders learned.
+
+    Leaves results.json, report.html and collapse.png in --out, and every run in a folder under it.
+    """
+
+    out: Path
+    """Folder of the ablation; new or empty, unless --resume is given."""
+    arms: Annotated[str, tyro.conf.arg(help=f"Separated by commas; {ARM_GROUPS}: {ARM_NAMES}.")] = DEFAULT_ARMS
+    seeds: str = "0"
+    """Seeds, separated by commas."""
+    preset: str = "cpu"
+    """Where the defaults below come from: tiny (seconds), cpu (90 s a run), cpu-long (5 minutes), cuda (a GPU), vitl (the paper's geometry)."""
+    device: str = "auto"
+    """auto (cuda if there is one, else cpu), cpu or cuda."""
+    jobs: int | None = None
+    """Runs at the same time, each in a process with one thread; None: one per core, at most 8, and one on a GPU."""
+    resume: bool = False
+    """Go on with the ablation in --out: finished runs are kept, killed ones continue."""
+    plan: bool = False
+    """Train nothing: prepare --out, print one command a run for any scheduler, and the command that collects."""
+    config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
+
+
+def ablate(argv: list[str]) -> int:
+    """The ablate command."""
+    options = with_preset(
+        argv, "ablate", lambda config, preset, arm: AblateOptions(tyro.MISSING, preset=preset, config=config)
+    )
+    with plain_errors():
+        require_matplotlib()
+        if options.jobs is not None and options.jobs < 1:
+            raise ValueError(f"--jobs is {options.jobs}, expected 1 or more")
+        device, config = pick_device(options.device), options.config
+        at_once = options.jobs or (1 if device.type == "cuda" else min(8, os.cpu_count() or 1))
+        budget = BUDGETS.get(options.preset, FULL)
+        check_memory(config, budget)
+        if config.prevention != CollapsePrevention() or config.seed != PRESETS[options.preset].seed:
+            raise ValueError("--prevention.* and --seed are what an ablation varies; use --arms and --seeds")
+        groups = {"main": [*ARMS], "variants": [*VARIANTS]}
+        arms = [arm for word in options.arms.split(",") for arm in groups.get(word, [word])]
+        jobs = plan_jobs(arms, numbers(options.seeds), config, options.out)
+        open_folder(options.out, config, options.preset, options.resume)
+        if options.plan:
+            words = [word for word in argv if word not in ("--plan", "--resume")]
+            program = ["minivjepa"] if Path(sys.argv[0]).stem in ("minivjepa", "__main__") else ["python", sys.argv[0]]
+            base, runs = PRESETS[options.preset], [job for job in jobs if job.kind == "arm"]
+            commands = [train_command(job, options.preset, base, options.device) for job in runs]
+            print("\n".join(shlex.join(program + c) for c in [*commands, ["ablate", *words, "--resume"]]))
+            return 0
+        run_jobs(jobs, at_once, budget, device)
+    from minivjepa.figures.ablation import collapse_curves
+    from minivjepa.report import html, verdict
+
+    command = shlex.join(["minivjepa", "ablate", *argv])
+    results = finite_or_null(collect(jobs, config, options.preset, command, budget, device))
+    collapse_curves(results).save(options.out / "collapse.png")
+    write_text(options.out / "report.html", html(results))
+    write_json(options.out / "results.json", results)
+    print("\n".join(verdict(arm, results) for arm in results["arms"]))
+    print(f"open {options.out / 'report.html'} in a browser")
+    return 0

@@ -1,0 +1,17 @@
+"""`minivjepa doctor`: can this machine run the course?"""
+
+from dataclasses import dataclass
+
+from minivjepa.doctor import diagnose
+from minivjepa.options import parse
+
+
+@dataclass(frozen=True)
+class DoctorOptions:
+    """Check that this machine can run the course: one line a check.  Exits with 1 if one fails."""
+
+
+def doctor(argv: list[str]) -> int:
+    """The doctor command."""
+    parse(DoctorOptions, argv, "doctor")
+    return 0 if diagnose(print) else 1

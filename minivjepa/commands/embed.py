@@ -1,0 +1,190 @@
+"""`minivjepa embed`: the features of a video clip, from a run of ours or from released weights, as a file and a picture.
+
+Read in lesson 10.
+"""
+
+import io
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+import numpy as np
+import torch
+import tyro
+
+from minivjepa.ablation import versions
+from minivjepa.data.video import IMAGENET_MEAN, IMAGENET_STD, read_clip
+from minivjepa.devices import pick_device
+from minivjepa.encoder import Encoder
+from minivjepa.figures import require_matplotlib
+from minivjepa.options import parse, plain_errors
+from minivjepa.pretrained import load_pretrained
+from minivjepa.protocol import CLIPS
+from minivjepa.recipe import build_model
+from minivjepa.runs import Run, write_atomically
+
+Colour = tuple[float, ...]  # one number a channel
+
+
+@dataclass(frozen=True)
+class EmbedOptions:
+    """Write the features of one clip of a video file: an .npz with features float32 [t, h, w, D], the seconds [t, tubelet]
+    of the frames in every tubelet, and where all of it came from.
+    """
+
+    clip: tyro.conf.Positional[Path]
+    """Video file."""
+    weights: str
+    """Folder that `minivjepa train` left; or released V-JEPA weights: a folder, a .safetensors or .pt file, a hub name."""
+    out: Path
+    """The .npz to write; it must not exist yet."""
+    picture: Path | None = None
+    """Also draw the features: their first three principal components as colours, as a .png, or a .gif over the frames."""
+    which: Literal["auto", "online", "target"] = "auto"
+    """Which encoder: auto is the online one of a run of ours, and of released weights the target encoder where there is one."""
+    size: tuple[int, int, int] | None = None
+    """Frames, height and width (pixels) that released weights see; None: what they were made for."""
+    heads: int | None = None
+    """Attention heads of released weights of an unusual width."""
+    positions: str | None = None
+    """sincos (V-JEPA 1) or rotary-tiled (V-JEPA 2), for released weights that do not tell."""
+    start: float = 0.0
+    """Second of the video at which the clip starts."""
+    stride: int = 2
+    """Source frames per clip frame."""
+    device: str = "auto"
+    """auto (cuda if there is one, else cpu), cpu, cuda or mps."""
+
+
+@dataclass(frozen=True)
+class Eye:
+    """An encoder, how pixels are normalised for it, and what it is."""
+
+    encoder: Encoder
+    mean: Colour
+    std: Colour
+    made_of: dict[str, object]
+
+
+def open_weights(options: EmbedOptions) -> Eye:
+    """The encoder that was asked for.  Raises ValueError if there is none such."""
+    folder = Path(options.weights)
+    if (folder / "config.json").exists() and (folder / "metrics.jsonl").exists():
+        return open_run(folder, options)
+    released = load_pretrained(
+        options.weights, options.size, options.heads, positions=options.positions, parts=("encoder", "target_encoder")
+    )
+    have = {"target": released.target_encoder, "online": released.encoder}
+    which = options.which if options.which != "auto" else "target" if released.target_encoder is not None else "online"
+    only = "the only one" if released.layout == "hugging-face" else which  # they publish one, and it is the EMA copy
+    return pick(have, which, options.weights, IMAGENET_MEAN, IMAGENET_STD, {"layout": released.layout, "encoder": only})
+
+
+def open_run(folder: Path, options: EmbedOptions) -> Eye:
+    """An encoder of one of our own runs."""
+    if options.size or options.heads or options.positions:
+        raise ValueError(
+            f"{folder} is a run of minivjepa, which knows its --size, --heads and --positions; leave them out"
+        )
+    run = Run(folder)
+    config, data = run.config()
+    model = build_model(config)
+    state = run.restore(model, config)
+    if state is None:
+        raise ValueError(f"{folder} holds no checkpoint.pt yet; train further with --resume, then embed")
+    have, which = {"online": model.encoder, "target": model.target_encoder}, options.which.replace("auto", "online")
+    mean, std = ((CLIPS.mean,) * 3, (CLIPS.std,) * 3) if data == "digits" else (IMAGENET_MEAN, IMAGENET_STD)
+    return pick(have, which, str(folder), mean, std, {"layout": f"minivjepa, step {state['step']}", "encoder": which})
+
+
+def pick(
+    have: dict[str, Encoder | None], which: str, source: str, mean: Colour, std: Colour, made_of: dict[str, object]
+) -> Eye:
+    """One of the encoders there are.  Raises ValueError if that one is not there."""
+    encoder = have[which]
+    if encoder is None:
+        other = next(name for name in have if name != which)
+        raise ValueError(f"{source} holds no {which} encoder; use --which {other}")
+    return Eye(encoder.eval(), mean, std, {"weights": source, **made_of})
+
+
+def check_new_file(path: Path, suffixes: tuple[str, ...], option: str) -> None:
+    """Raise ValueError unless a new file of that kind can be written there."""
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"{option} is {path}, expected a name ending in {' or '.join(suffixes)}")
+    if path.exists() or not path.absolute().parent.is_dir():
+        trouble = "exists already" if path.exists() else "is in no existing folder"
+        raise ValueError(f"{option} {path} {trouble}; choose another place")
+
+
+@torch.no_grad()
+def embed(argv: list[str]) -> int:
+    """The embed command."""
+    options = parse(EmbedOptions, argv, "embed")
+    with plain_errors():
+        check_new_file(options.out, (".npz",), "--out")
+        if options.picture is not None:
+            require_matplotlib()
+            check_new_file(options.picture, (".png", ".gif"), "--picture")
+        if options.stride < 1 or options.start < 0:
+            raise ValueError(
+                f"--stride is {options.stride} and --start {options.start}; expected 1 or more, and 0 or more"
+            )
+        device = pick_device(options.device)
+        eye = open_weights(options)
+        grid = eye.encoder.grid
+        frames, seconds = read_clip(options.clip, grid, options.start, options.stride)
+        mean, std = (torch.tensor(v).reshape(-1, 1, 1) for v in (eye.mean, eye.std))
+        pixels = ((frames / 255 - mean) / std).transpose(0, 1)[None]  # [1, C, T, H, W]
+        tokens = eye.encoder.to(device)(pixels.to(device))[0].float().cpu()
+        if not bool(tokens.isfinite().all()):
+            raise ValueError(f"{options.weights} gives features that are not finite; are these weights damaged?")
+        features = tokens.reshape(*grid.shape, -1).numpy()
+        drawn = draw(options.picture, frames, features)  # before anything is written
+        source = {
+            "clip": options.clip.name, "start": options.start, "stride": options.stride, "grid": asdict(grid), **eye.made_of,
+            "date": time.strftime("%Y-%m-%d"), "versions": versions(),
+        }  # fmt: skip
+        arrays = {
+            "features": features, "seconds": np.array(seconds).reshape(-1, grid.tubelet), "provenance": np.array(json.dumps(source)),
+        }  # fmt: skip
+        packed = io.BytesIO()
+        np.savez(packed, **arrays)
+        write(options.out, packed.getvalue())
+        if options.picture is not None:
+            write(options.picture, drawn)
+        t, h, w, d = features.shape
+        print(
+            f"{options.out}: features [{t}, {h}, {w}, {d}] of {options.clip.name}, {seconds[0]:.2f} to {seconds[-1]:.2f} s"
+        )
+    return 0
+
+
+def draw(picture: Path | None, frames: torch.Tensor, features: np.ndarray) -> bytes:
+    """The picture as a file's bytes, in the format that its name asks for; nothing if none is wanted."""
+    if picture is None:
+        return b""
+    from minivjepa.figures.features import feature_animation, feature_strip
+
+    shown = frames.permute(0, 2, 3, 1).numpy()
+    return (
+        feature_strip(shown, features).png()
+        if picture.suffix.lower() == ".png"
+        else feature_animation(shown, features).gif()
+    )
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all.  Raises ValueError if the disk does not take it."""
+
+    def fill(file: IO[bytes]) -> None:
+        file.write(data)
+
+    try:
+        write_atomically(path, fill)
+    except OSError as error:
+        raise ValueError(
+            f"cannot write {path} ({error.strerror}); free some disk space, or choose another place"
+        ) from None

@@ -1,0 +1,65 @@
+"""`minivjepa probe`: what the frozen encoders of a run know."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+from tqdm import tqdm
+
+from minivjepa.devices import pick_device
+from minivjepa.evaluation import METRICS, check_memory, judge, judge_untrained
+from minivjepa.options import parse, plain_errors
+from minivjepa.protocol import CHANCE, FULL
+from minivjepa.recipe import build_model
+from minivjepa.runs import Run, write_json
+
+
+@dataclass(frozen=True)
+class ProbeOptions:
+    """Ask a trained run's frozen encoders what they know: collapse metrics and probes on held-out moving handwriting.
+
+    Always with the full probe budget, and on handwriting also where the run was trained on video.
+    """
+
+    run: tyro.conf.Positional[Path]
+    """Folder that `minivjepa train` left."""
+    device: str = "auto"
+    """auto (cuda if there is one, else cpu), cpu or cuda."""
+    json: Path | None = None
+    """Also write the numbers to this file."""
+
+
+def probe(argv: list[str]) -> int:
+    """The probe command."""
+    options = parse(ProbeOptions, argv, "probe")
+    with plain_errors():
+        run = Run(options.run)
+        config, _ = run.config()
+        device = pick_device(options.device)
+        model = build_model(config)
+        state = run.restore(model, config)
+        if state is None:
+            raise ValueError(f"{options.run} holds no checkpoint.pt yet; train further with --resume, then probe")
+        model.to(device)
+        check_memory(config, FULL)
+        if options.json is not None and (options.json.is_dir() or not options.json.absolute().parent.is_dir()):
+            raise ValueError(f"--json {options.json} is no file in a folder that exists; give for example probe.json")
+        steps = tqdm(total=3 if model.target_encoder is None else 4, desc="probing", unit="part")
+        with steps:
+            untrained = judge_untrained(build_model(config).to(device), config, FULL, device)
+            steps.update(1)
+
+            def part_done() -> None:
+                steps.update(1)
+
+            final = judge(model, config, FULL, device, part_done)
+    shown = {"untrained": untrained, "online": final} | ({"target": final["target"]} if final["target"] else {})
+    print(
+        f"step {state['step']} of {config.steps}; chance: direction {CHANCE['direction']:.3f}, identity {CHANCE['identity']:.3f}"
+    )
+    print(" " * 22 + "".join(f"{name:>11}" for name in shown))
+    for name in METRICS:
+        print(f"{name:22}" + "".join(f"{metrics[name]:11.4f}" for metrics in shown.values()))
+    if options.json is not None:
+        write_json(options.json, {"step": state["step"], "chance": CHANCE, "untrained": untrained, "final": final})
+    return 0

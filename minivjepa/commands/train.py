@@ -1,0 +1,72 @@
+"""`minivjepa train`: one model, in one process or under torchrun."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+
+from minivjepa.config import Config
+from minivjepa.data import open_data
+from minivjepa.devices import check_processes, meet, pick_device, process_group
+from minivjepa.options import plain_errors, with_preset
+from minivjepa.progress import RunBar
+from minivjepa.runs import Run, check_new
+from minivjepa.training import Trainer
+from minivjepa.variants import ARM_NAMES
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Train one V-JEPA.  Leaves config.json, metrics.jsonl and checkpoint.pt in --out.
+
+    Under torchrun the same command trains in several processes:
+    torchrun --nproc-per-node=2 -m minivjepa train --out runs/two
+    """
+
+    out: Path
+    """Folder of the run; new or empty, unless --resume is given."""
+    preset: str = "cpu"
+    """Where the defaults below come from: tiny (seconds), cpu (90 s a run), cpu-long (5 minutes), cuda (a GPU), vitl (the paper's geometry)."""
+    arm: Annotated[str, tyro.conf.arg(help=f"Switches of collapse prevention, by name: {ARM_NAMES}.")] = "vjepa"
+    data: str = "digits"
+    """digits (moving handwriting), or the path of a video file or of a folder of them."""
+    device: str = "auto"
+    """auto (cuda if there is one, else cpu), cpu, cuda or mps."""
+    resume: bool = False
+    """Go on with the run in --out, from its last checkpoint to the same final weights."""
+    deterministic: bool = False
+    """Only deterministic GPU kernels: slower, and resuming gives the same bits on a GPU too."""
+    config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
+
+
+def train(argv: list[str]) -> int:
+    """The train command."""
+    options = with_preset(
+        argv, "train", lambda config, preset, arm: TrainOptions(tyro.MISSING, preset, arm, config=config)
+    )
+    config, run = options.config, Run(options.out)
+    if options.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    with plain_errors():
+        check_processes(config.batch)
+        with process_group(pick_device(options.device)) as device:
+            source = open_data(options.data, config.grid, config.seed, device)
+            run.check_same(config, options.data) if options.resume else check_new(options.out)
+            first = int(os.environ.get("RANK", "0")) == 0
+            meet()  # all have checked the folder before one of them fills it
+            if first and not options.resume:
+                run.create(config, options.data)
+            meet()
+            trainer = Trainer(config, source, run, device)
+            bar = RunBar(options.arm, config.steps, trainer.step, hidden=not first)
+            with bar.bar:
+                trainer.fit(bar.show)
+    if first:
+        last = run.history()[-1]
+        print(f"trained to step {last['step']}: loss {last['loss']:.3f}, feature std {last['feature_std']:.4f}")
+        print(f"next: minivjepa probe {options.out}")
+    return 0

@@ -1,0 +1,75 @@
+"""Lessons 9 and 10: what tokens look like, their first principal components drawn as colours."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
+
+from minivjepa.figures import Picture
+
+SIDE = 224  # pixels of an animation's panels, about
+
+
+def component_colours(features: np.ndarray) -> np.ndarray:
+    """Tokens [t, h, w, D] -> colours 0..1 [t, h, w, 3]: the first three principal components over all tokens of the clip.
+
+    Each component is stretched from its 2nd to its 98th percentile.
+    """
+    flat = features.reshape(-1, features.shape[-1])
+    count = min(3, *flat.shape)  # of a very small clip there are fewer
+    with np.errstate(invalid="ignore"):  # the tokens of a collapsed encoder have no variance to explain
+        scores = PCA(n_components=count, svd_solver="full").fit_transform(flat)
+    scores = np.pad(scores, ((0, 0), (0, 3 - count)))
+    low, high = np.percentile(scores, (2, 98), axis=0)
+    stretched = np.clip((scores - low) / np.maximum(high - low, 1e-12), 0, 1)
+    return stretched.reshape(*features.shape[:3], 3)
+
+
+def feature_strip(frames: np.ndarray, features: np.ndarray) -> Picture:
+    """uint8 [T, H, W, 3] and tokens [t, h, w, D]: the first frame of every tubelet, above its tokens' components."""
+    colours, t = component_colours(features), len(features)
+    figure = Figure(figsize=(1.6 * t, 3.5), layout="constrained")
+    for number, (above, below) in enumerate(np.transpose(figure.subplots(2, t, squeeze=False))):
+        above.imshow(frames[number * len(frames) // t])
+        below.imshow(colours[number], interpolation="nearest")
+        above.set_title(f"time step {number}", fontsize=8)
+        for ax in (above, below):
+            ax.set(xticks=[], yticks=[])
+    _, h, w, d = features.shape
+    return Picture(
+        figure,
+        f"Two rows of {t} pictures: frames of a clip, and below each its {h} by {w} tokens as coloured squares.",
+        f"Above: one frame per time step. Below: its {h} x {w} tokens; the first three of {d} principal components are red, green and blue, "
+        "so tokens of one colour are alike to the encoder.",
+    )
+
+
+@dataclass(frozen=True)
+class Animation:
+    """Frames uint8 [H, W, 3] to be shown one after the other."""
+
+    frames: list[np.ndarray]
+
+    def gif(self) -> bytes:
+        """A GIF of five frames a second that repeats for ever."""
+        from PIL import Image  # comes with matplotlib
+
+        buffer = io.BytesIO()
+        first, *others = (Image.fromarray(frame) for frame in self.frames)
+        first.save(buffer, "GIF", save_all=True, append_images=others, duration=200, loop=0)
+        return buffer.getvalue()
+
+
+def feature_animation(frames: np.ndarray, features: np.ndarray) -> Animation:
+    """uint8 [T, H, W, 3] and tokens [t, h, w, D]: every frame beside the components of the tokens it belongs to."""
+    colours = (255 * component_colours(features)).astype(np.uint8)
+    height, width = frames.shape[1:3]
+    zoom = max(1, SIDE // height)
+    panels = []
+    for number, frame in enumerate(frames):
+        tokens = colours[number * len(features) // len(frames)]
+        tokens = tokens.repeat(height // tokens.shape[0], axis=0).repeat(width // tokens.shape[1], axis=1)
+        panels.append(np.concatenate([frame, tokens], axis=1).repeat(zoom, axis=0).repeat(zoom, axis=1))
+    return Animation(panels)

@@ -1,0 +1,133 @@
+"""Three ways to store the same weights, translated into the names of this package and back.
+
+Read in lesson 10.  Hugging Face's VJEPA2Model, and the checkpoints that Meta published for V-JEPA 2 and for V-JEPA 1.
+They differ from ours in names, in whether query, key and value are one matrix, and in how tubelets are embedded:
+theirs is a Conv3d [D, C, tubelet, patch, patch], ours the same numbers as a Linear [D, values].
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from minivjepa.tubelets import Grid
+
+State = dict[str, Tensor]
+# prefixes: theirs -> ours
+HUGGING_FACE = {
+    "encoder.embeddings.patch_embeddings.proj.": "encoder.embed.project.",
+    "encoder.layernorm.": "encoder.norm.",
+    "encoder.layer.": "encoder.blocks.",
+    "predictor.embeddings.predictor_embeddings.": "predictor.enter.",
+    "predictor.embeddings.mask_tokens": "predictor.mask_tokens",
+    "predictor.layernorm.": "predictor.norm.",
+    "predictor.layer.": "predictor.blocks.",
+    "predictor.proj.": "predictor.leave.",
+}
+ORIGINAL = {
+    "patch_embed.proj.": "embed.project.",
+    "predictor_embed.": "enter.",
+    "predictor_blocks.": "blocks.",
+    "predictor_norm.": "norm.",
+    "predictor_proj.": "leave.",
+}
+POSITION_TABLES = ("pos_embed", "predictor_pos_embed")  # V-JEPA 1 stores its fixed sine-cosine table
+
+
+def swap(key: str, prefixes: Mapping[str, str]) -> str:
+    """A key with the first fitting prefix exchanged."""
+    for old, new in prefixes.items():
+        if key.startswith(old):
+            return new + key.removeprefix(old)
+    return key
+
+
+def check_tensors(state: Mapping[str, Any]) -> None:
+    """Raise ValueError unless every key is a name and every value a tensor."""
+    for key, value in state.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise ValueError(f"has {key!r} = {type(value).__name__}, expected names with tensors")
+
+
+def from_hugging_face(state: Mapping[str, Tensor]) -> State:
+    """VJEPA2Model's state dict under our names; what belongs to a classifier on top of it is left out.
+
+    Raises ValueError where one of query, key and value is missing, or something is no tensor.
+    """
+    check_tensors(state)
+    ours: State = {}
+    kept = {key.removeprefix("vjepa2."): value for key, value in state.items()}
+    for key, value in kept.items():
+        if key.startswith(("pooler.", "classifier.")):
+            continue
+        if ".attention.query." in key:
+            three = [key.replace(".query.", f".{name}.") for name in ("query", "key", "value")]
+            if not all(name in kept for name in three):
+                raise ValueError(f"{', '.join(name for name in three if name not in kept)} is missing")
+            key, value = key.replace(".query.", ".qkv."), torch.cat([kept[name] for name in three])
+        elif ".attention.key." in key or ".attention.value." in key:
+            continue
+        elif key.endswith("mask_tokens"):
+            value = value[:, 0, 0]
+        ours[swap(key, HUGGING_FACE)] = value
+    return ours
+
+
+def to_hugging_face(ours: Mapping[str, Tensor], grid: Grid) -> State:
+    """The inverse of from_hugging_face: encoder.* and predictor.* under VJEPA2Model's names."""
+    theirs: State = {}
+    back = {new: old for old, new in HUGGING_FACE.items()}
+    for key, value in ours.items():
+        name = swap(key, back)
+        if ".attention.qkv." in name:
+            for part, piece in zip(("query", "key", "value"), value.chunk(3)):
+                theirs[name.replace(".qkv.", f".{part}.")] = piece
+        else:
+            theirs[name] = value[:, None, None] if name.endswith("mask_tokens") else as_conv(name, value, grid)
+    return theirs
+
+
+def as_conv(name: str, value: Tensor, grid: Grid) -> Tensor:
+    """The tubelet embedding's weight as a Conv3d has it; any other tensor as it is."""
+    if name.endswith(".proj.weight") and "patch_embed" in name:
+        return value.reshape(len(value), grid.channels, grid.tubelet, grid.patch, grid.patch)
+    return value
+
+
+def from_original(checkpoint: Mapping[str, Any]) -> State:
+    """Meta's checkpoint {"encoder", "target_encoder", "predictor"} of V-JEPA 1 or 2 under our names.
+
+    Raises ValueError where a part is no dict of tensors.
+    """
+    ours: State = {}
+    for part in ("encoder", "target_encoder", "predictor"):
+        held, tokens = checkpoint.get(part, {}), {}
+        if not isinstance(held, Mapping):
+            raise ValueError(f"has a {type(held).__name__} as its {part}, expected a dict of tensors")
+        check_tensors(held)
+        for key, value in held.items():
+            key = key.removeprefix("module.").removeprefix("backbone.")
+            if re.fullmatch(r"mask_tokens\.\d+", key):
+                tokens[int(key.removeprefix("mask_tokens."))] = value.flatten()
+            else:
+                ours[f"{part}." + swap(key, ORIGINAL).replace(".attn.", ".attention.")] = value
+        if tokens:
+            ours[f"{part}.mask_tokens"] = torch.stack([tokens[number] for number in sorted(tokens)])
+    return ours
+
+
+def to_original(ours: Mapping[str, Tensor], grid: Grid) -> dict[str, State]:
+    """The inverse of from_original; V-JEPA 1's position tables are not weights and are left out."""
+    theirs: dict[str, State] = {}
+    for key, value in ours.items():
+        part, _, name = key.partition(".")
+        back = {new: old for old, new in ORIGINAL.items() if old.startswith("predictor_") == (part == "predictor")}
+        own = theirs.setdefault(part, {})
+        if name == "mask_tokens":
+            own |= {f"module.backbone.mask_tokens.{number}": row[None, None] for number, row in enumerate(value)}
+        else:
+            name = swap(name, back).replace(".attention.", ".attn.")
+            own["module.backbone." + name] = as_conv(f".{name}", value, grid)
+    return theirs

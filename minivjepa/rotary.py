@@ -1,0 +1,48 @@
+"""Rotary positions: instead of adding a vector to every token, turn its queries and keys.
+
+Read in lesson 10.  RoPE (arXiv 2104.09864) along three axes, as in V-JEPA 2 (arXiv 2506.09985): pairs of neighbouring
+numbers of a head are turned by position x frequency, so that q . k depends on how far two tokens are apart.
+"""
+
+import torch
+from torch import Tensor
+
+from minivjepa.tubelets import Grid
+
+SCHEMES = ("sincos", "rotary", "rotary-tiled")  # of positions; the last is the rotary quirk of the released weights
+
+
+def check_scheme(scheme: str, head: int) -> None:
+    """Raise ValueError for an unknown scheme, or for heads too narrow to turn one pair an axis."""
+    if scheme not in SCHEMES:
+        raise ValueError(f"unknown positions {scheme!r}; choose from {', '.join(SCHEMES)}")
+    if scheme != "sincos" and head < 6:
+        raise ValueError(
+            f"positions {scheme!r} need heads 6 or more wide, given {head}; take fewer heads or more width"
+        )
+
+
+def rotary_angles(grid: Grid, ids: Tensor, head: int, scheme: str, dtype: torch.dtype) -> Tensor | None:
+    """ids int64 [B, n] of tubelets -> angles [B, n, r] by which the first r = 6 * (head // 6) numbers of a head turn.
+
+    Each axis, in the order time, height, width, has a third of them, at frequencies 10000 ** -(i / (r / 6)).  "rotary"
+    turns both numbers of a pair by the same angle, f0 f0 f1 f1 ...; the released V-JEPA 2 was trained with f0 f1 ...
+    f0 f1 ..., which turns no pair as a whole, and its weights need "rotary-tiled".  None for "sincos".
+    """
+    if scheme == "sincos":
+        return None
+    pairs = head // 6
+    dtype = torch.promote_types(dtype, torch.float32)  # angles in bfloat16 would be too coarse
+    frequency = 10000.0 ** -(torch.arange(pairs, dtype=dtype, device=ids.device) / pairs)
+    frequency = frequency.repeat(2) if scheme == "rotary-tiled" else frequency.repeat_interleave(2)
+    _, h, w = grid.shape
+    axes = (ids // (h * w), ids // w % h, ids % w)
+    return torch.cat([where[..., None].to(dtype) * frequency for where in axes], dim=-1)
+
+
+def rotate(x: Tensor, angles: Tensor) -> Tensor:
+    """Turn the pairs (x0, x1), (x2, x3) ... of queries or keys [B, heads, n, d] by angles [B, n, r]; the rest stays."""
+    angles = angles.unsqueeze(1)  # [B, 1, n, r]: all heads alike
+    turned, still = x.tensor_split([angles.shape[-1]], dim=-1)
+    quarter = torch.stack((-turned[..., 1::2], turned[..., ::2]), dim=-1).flatten(-2)  # (x0, x1) -> (-x1, x0)
+    return torch.cat([turned * angles.cos() + quarter * angles.sin(), still], dim=-1).to(x.dtype)
