@@ -4,7 +4,7 @@ OUT ?= runs/ablation
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: ablation matrix lab test check results clean
+.PHONY: ablation matrix lab notebooks test check results clean
 
 ablation: .venv/figures   ## train five arms, see which collapse; ARGS=--resume goes on after a stop
 	$(BIN)/minivjepa ablate --out $(OUT) $(ARGS)
@@ -22,11 +22,17 @@ matrix: .venv/figures     ## all arms and variants over seeds, then longer runs,
 	cp runs/long/results.json results/long.json
 	$(BIN)/python -m minivjepa.results
 
-lab: .venv/notebooks      ## open JupyterLab
-	$(BIN)/jupyter lab notebooks
+lab: .venv/notebooks      ## open JupyterLab on the first lesson
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
 
-test: .venv/test          ## everything CI runs
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered
+# a notebook's own process is not measured, and its kernel needs its file to itself: --dist loadfile
+NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout 300 --dist loadfile
+
+test: .venv/test          ## everything CI runs: the tests, and every lesson from top to bottom
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(NBVAL) --cov --cov-report=term:skip-covered tests notebooks
+
+notebooks: .venv/test     ## run the lessons' text sources and write their notebooks; NAME=02_masks builds one
+	$(BIN)/python notebooks/build.py $(NAME)
 
 check: .venv/test         ## lint, format, types, fast tests
 	$(BIN)/ruff check .

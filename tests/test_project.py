@@ -22,8 +22,8 @@ READING_PATH = (
 )  # fmt: skip
 ORDER = [
     *READING_PATH, "protocol", "probes", "data", "config", "recipe", "monitor", "progress", "runs", "devices", "training", "evaluation",
-    "variants", "jobs", "ablation", "figures", "report", "early", "tables", "results", "layouts", "weights", "pretrained", "action", "doctor", "options",
-    "commands", "cli",
+    "variants", "jobs", "ablation", "figures", "report", "early", "tables", "published", "results", "layouts", "weights", "pretrained", "action", "doctor", "options",
+    "commands", "cli", "lesson", "widgets",
 ]  # fmt: skip
 SEVEN = {"torch", "jupyterlab", "matplotlib", "ipywidgets", "einops", "numpy", "nbval"}
 
@@ -199,60 +199,66 @@ def test_commands_in_the_readme_parse() -> None:
             assert all(word in known for word in words if word.startswith("--")), line
 
 
-@pytest.fixture
-def core() -> results.Results:
-    return json.loads((ROOT / "results" / "core.json").read_text())
+@pytest.fixture(scope="module")
+def raw() -> dict[str, results.Results]:
+    return results.load()
 
 
-def finals(core: results.Results, arm: str, metric: str, target: bool = False) -> dict[int, float]:
+def finals(run: results.Results, arm: str, metric: str, target: bool = False) -> dict[int, float]:
     """Seed -> a final metric of an arm's online or target encoder."""
-    return {r["seed"]: (r["final"]["target"] if target else r["final"])[metric] for r in core["arms"][arm]}
+    return {r["seed"]: (r["final"]["target"] if target else r["final"])[metric] for r in run["arms"][arm]}
 
 
-def test_what_the_readme_says_of_the_arms_is_so_on_every_seed(core: results.Results) -> None:
+def test_what_the_readme_says_of_the_arms_is_so(raw: dict[str, results.Results]) -> None:
     """Catches: a sentence that outlives its numbers."""
-    untrained = {row["seed"]: row["linear_direction"] for row in core["untrained"]}
-    vjepa, no_ema = finals(core, "vjepa", "linear_direction"), finals(core, "no-ema", "linear_direction")
-    assert set(vjepa) == set(untrained) == set(range(5))
-    gains = [vjepa[s] - max(untrained[s], no_ema[s]) for s in vjepa]
-    assert min(gains) >= 0.20
-    assert sum(gains) / 5 >= 0.30
-    chance = core["chance"]
+    matrix = raw["matrix"]
+    untrained = {row["seed"]: row["linear_direction"] for row in matrix["untrained"]}
+    vjepa, no_ema = finals(matrix, "vjepa", "linear_direction"), finals(matrix, "no-ema", "linear_direction")
+    assert set(vjepa) == set(untrained) == set(range(10, 15))
+    assert min(vjepa[s] - untrained[s] for s in vjepa) >= 0.20
+    behind = [s for s in vjepa if vjepa[s] - no_ema[s] >= 0.30]
+    level = [s for s in vjepa if no_ema[s] >= vjepa[s] - 0.05]
+    assert (len(behind), len(level)) == (4, 1)
+    chance = matrix["chance"]
     for target, arm in ((False, "neither"), (True, "no-stopgrad")):
-        assert max(finals(core, arm, "feature_std", target).values()) < 0.01
+        assert max(finals(matrix, arm, "feature_std", target).values()) < 0.01
         probes = [(f"{probe}_{task}", task) for probe in ("linear", "attentive") for task in ("direction", "identity")]
         for metric, task in [*probes, ("knn_identity", "identity")]:
-            for seed, score in finals(core, arm, metric, target).items():
+            for seed, score in finals(matrix, arm, metric, target).items():
                 assert abs(score - chance[task]) <= 0.05, (arm, metric, seed)
-    online = finals(core, "no-stopgrad", "linear_direction")
+    online = finals(matrix, "no-stopgrad", "linear_direction")
     assert all(online[s] <= untrained[s] + 0.05 for s in online)
+    for arm in ("no-ema", "vicreg", "sigreg", "vjepa", "frozen"):
+        assert min(finals(matrix, arm, "feature_std").values()) >= 0.1
+    for arm in ("vicreg", "sigreg"):
+        assert mean(finals(matrix, arm, "linear_direction").values()) < mean(vjepa.values()) - 0.3
     for control in ("first_frame", "shuffled_frames"):
-        assert abs(core["controls"][control]["linear_direction"] - chance["direction"]) <= 0.05
-    losses = {arm: [run["final"]["loss"] for run in runs] for arm, runs in core["arms"].items()}
+        assert abs(matrix["controls"][control]["linear_direction"] - chance["direction"]) <= 0.05
+    losses = {arm: [run["final"]["loss"] for run in runs] for arm, runs in matrix["arms"].items()}
     assert max(losses["neither"]) < min(min(v) for arm, v in losses.items() if arm != "neither")
-    assert sum(finals(core, "frozen", "linear_direction").values()) >= sum(vjepa.values()) - 0.05 * 5
-    guesses = [row["attentive_direction"] for row in core["untrained"]]
+    assert abs(mean(finals(matrix, "frozen", "linear_direction").values()) - mean(vjepa.values())) <= 0.05
+    guesses = [row["attentive_direction"] for row in matrix["untrained"]]
     assert max(guesses) - min(guesses) < 0.05
     assert min(guesses) > 0.5
-    pixels = core["raw_pixels"]
+    pixels = matrix["raw_pixels"]
     assert min(row["attentive_direction"] for row in pixels) > 0.9
-    best = max(mean(finals(core, arm, "attentive_identity").values()) for arm in core["arms"])
-    assert mean(row["attentive_identity"] for row in pixels) > best
-    grid = core["config"]["grid"]
-    assert grid["channels"] * grid["tubelet"] * grid["patch"] ** 2 == 6 * core["config"]["dim"]
+    best = max(mean(finals(matrix, arm, "attentive_identity").values()) for arm in matrix["arms"])
+    assert mean(row["attentive_identity"] for row in pixels) > best - 0.02
+    grid = matrix["config"]["grid"]
+    assert grid["channels"] * grid["tubelet"] * grid["patch"] ** 2 == 6 * matrix["config"]["dim"]
 
 
-def test_what_is_said_of_the_warnings_is_so(core: results.Results) -> None:
+def test_what_is_said_of_the_warnings_is_so(raw: dict[str, results.Results]) -> None:
     """Catches: advice on early warnings that the histories do not bear out."""
-    runs = [run for arm in core["arms"].values() for run in arm]
+    runs = [run for arm in raw["matrix"]["arms"].values() for run in arm]
     dead = [run["history"] for run in runs if collapsed(run)]
     alive = [run["history"] for run in runs if not collapsed(run)]
     found = {name: told(dead, alive, signal) for name, signal in SIGNALS.items()}
     assert found["loss"].step is not None
     assert found["loss"].below
-    assert found["effective rank, online"].step is not None
-    assert not found["effective rank, online"].below
-    assert found["feature std, online"].step is None
+    blind = {name for name, signal in found.items() if signal.step is None}
+    assert {"effective rank, online", "effective rank, target"} <= blind
+    assert {name for name in found if name.endswith(", online")} <= blind
     smaller = found["feature std, the smaller of both encoders"].step
     assert smaller is not None
     assert smaller <= min(f.step for f in found.values() if f.step is not None)

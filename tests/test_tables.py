@@ -3,7 +3,6 @@
 import json
 import math
 import runpy
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,10 @@ from minivjepa import results
 from minivjepa.collapse import COLLAPSED, WARNING, early_warning
 from minivjepa.early import SIGNALS, alarm, collapsed, told
 from minivjepa.progress import RunBar
-from minivjepa.tables import alarm_table, apart, cell, interval, search_table, warning_table
+from minivjepa.published import PUBLISHED, published_table
+from minivjepa.tables import alarm_table, apart, apart_table, cell, interval, search_table, warning_table
+from minivjepa.variants import VARIANTS
+from minivjepa.vjepa import ARMS
 
 KEYS = ("loss", "feature_std", "position_std", "effective_rank", "rankme", "margin")
 
@@ -156,8 +158,36 @@ def test_filling_a_page_replaces_its_tables_and_nothing_else() -> None:
         results.fill(page, {"c": "C"})
 
 
-@pytest.mark.parametrize("path", list(results.pages()), ids=lambda path: str(Path(path).name))
-def test_pages_hold_the_numbers_of_the_raw_files(path: Path) -> None:
+def test_pages_hold_the_numbers_of_the_raw_files() -> None:
     """Catches: a table that was edited by hand, or a results file without a new table."""
-    text = path.read_text(encoding="utf-8")
-    assert results.fill(text, results.pages()[path]) == text
+    for path, parts in results.pages(results.load()).items():
+        text = path.read_text(encoding="utf-8")
+        assert results.fill(text, parts) == text, path
+
+
+def test_goals_are_judged_by_means_and_intervals() -> None:
+    """Catches: a goal met by the best seed; rows called apart whose intervals touch."""
+
+    def rows(*values: float) -> list[dict[str, Any]]:
+        return [{"linear_direction": value} for value in values]
+
+    stored = {
+        "arms": {name: [{"final": row} for row in held] for name, held in (("vjepa", rows(0.9, 0.91, 0.92)), ("frozen", rows(0.85, 0.9, 0.95)))},
+        "untrained": rows(0.1, 0.2, 0.15),
+        "raw_pixels": rows(0.95, 0.96, 0.97),
+    }  # fmt: skip
+    lines = apart_table(stored, {"linear_direction": 0.905}).splitlines()
+    assert lines[2].endswith("| at least 0.91 | yes |")
+    assert [line.split("|")[4].strip() for line in lines[3:]] == ["yes", "no, below", "no, they overlap"]
+    assert apart_table(stored, {"linear_direction": 0.92}).splitlines()[2].endswith("| no |")
+
+
+def test_every_published_row_has_its_runs() -> None:
+    """Catches: an arm that was renamed, or dropped from the table of what others found."""
+    known = {
+        arm: [{"final": {"feature_std": 1.0, "linear_direction": 0.5, "attentive_identity": 0.4, "target": None}}]
+        for arm in [*ARMS, *VARIANTS]
+    }
+    lines = published_table(known).splitlines()
+    assert len(lines) == 2 + sum(len(arms) for _, _, arms in PUBLISHED)
+    assert "| no EMA | BYOL: 0.3 %; SimSiam: 67.7 %; a user: AUC .65 | no-ema | 1.000 |  | 0.500 | 0.400 |" in lines

@@ -1,0 +1,148 @@
+# %% [markdown]
+# # 00 Start here
+#
+# **At the end you can explain** what this course is about in three sentences, and you know that your machine can run it.
+#
+# *10 minutes, less than 1 of them for the computer. Any laptop; nothing is downloaded.*
+# You should know Python, a little PyTorch (a tensor's shape, what a gradient is), and have met attention once.
+
+# %%
+import importlib.util
+
+if importlib.util.find_spec("minivjepa") is None:
+    raise ImportError(
+        "minivjepa is not installed here; run `make lab` in its folder, or: pip install -e '.[notebooks]'"
+    )
+
+import torch
+
+from minivjepa.collapse import feature_std
+from minivjepa.config import PRESETS
+from minivjepa.data.digits import DigitClips
+from minivjepa.doctor import diagnose
+from minivjepa.figures.clips import film_strip
+from minivjepa.figures.collapse import loss_and_spread
+from minivjepa.lesson import check, compare, show
+from minivjepa.recipe import build_model, parameter_groups, sample_masks
+from minivjepa.variants import with_arm
+
+# %% [markdown]
+# ## Is all well?
+#
+# One line a check. `[FAIL]` lines say what to do. Having no GPU is fine: every lesson runs on the processor.
+
+# %%
+healthy = diagnose(print)
+
+# %%
+# NBVAL_CHECK_OUTPUT
+print("this machine can run the course:", healthy)
+assert healthy
+
+# %% [markdown]
+# ## What this is about
+#
+# V-JEPA learns from videos without labels. It hides most of a clip and predicts it; not its pixels, but what a second network
+# *thinks* of the hidden part. That second network is a slow copy of the first. Nothing in the loss forbids the two to agree
+# on nonsense: always say the same, and every prediction is right. Two small heuristics keep that from happening. Take them
+# away, and you can watch it happen.
+#
+# You will build every part, measure what it does, break it, and see.
+#
+# ## How lessons work
+#
+# **Predictions.** Before a result you are asked what you expect. Write it in place of `None`, then run the next cell. Nobody
+# counts. A result that you have bet on is one that you remember.
+
+# %%
+my_guess_of_two_and_two = None
+
+# %%
+compare("two and two", my_guess_of_two_and_two, 2 + 2)
+
+# %% [markdown]
+# **Checks.** Some cells prove a claim of the course by computing it. If it does not come true on your machine, the cell stops
+# with an error, so a lesson that runs from top to bottom has proved what it says. Try one that fails: write 5 in place
+# of 4.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+check("arithmetic", 2 + 2 == 4, "two and two are four")
+
+# %% [markdown]
+# **Break it.** Each lesson ends with one line to change and a question. Those cells prove nothing; they are for you.
+#
+# ## The clips
+#
+# One real handwritten digit moves over a noisy frame, at constant speed, in one of eight directions. You know what is in
+# every clip, so you can ask a network what it has understood.
+
+# %%
+show(film_strip(PRESETS["cpu"].grid))
+
+# %% [markdown]
+# ## A promise, in half a minute
+#
+# Here is V-JEPA training on a very small version of these clips, twice: once as it should be, and once without its two
+# heuristics. `feature std` says how much the network's answers to *different* clips differ.
+#
+# **Predict:** which of the two will have the lower loss after 300 steps? (`"with"` or `"without"`)
+
+# %%
+my_guess_for_the_lower_loss = None
+
+# %%
+histories = {}
+for name, arm in (("with", "vjepa"), ("without", "neither")):
+    config = with_arm(PRESETS["tiny"], arm)
+    model, source, rows = build_model(config), DigitClips(config.grid), []
+    optimiser = torch.optim.AdamW(parameter_groups(model, config), lr=2e-3)
+    probe, _ = source.batch(step=10_000, index=torch.arange(64))
+    for step in range(300):
+        clips, _ = source.batch(step, torch.arange(config.batch))
+        loss, _ = model(clips, sample_masks(config, step, torch.arange(config.batch)))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        model.update_target(momentum=0.99)
+        if step % 10 == 0 or step == 299:
+            with torch.no_grad():
+                rows.append((step, loss.item(), feature_std(model.encoder(probe))))
+    histories[name] = rows
+compare("lower loss", my_guess_for_the_lower_loss, min(histories, key=lambda name: histories[name][-1][1]))
+show(loss_and_spread(histories))
+
+# %%
+# NBVAL_CHECK_OUTPUT
+loss = {name: rows[-1][1] for name, rows in histories.items()}
+std = {name: rows[-1][2] for name, rows in histories.items()}
+print("without the heuristics the loss is more than ten times lower:", loss["without"] < 0.1 * loss["with"])
+print("and the answers to different clips differ by less than a tenth as much:", std["without"] < 0.1 * std["with"])
+assert loss["without"] < 0.1 * loss["with"] and std["without"] < 0.1 * std["with"]
+
+# %% [markdown]
+# The better loss belongs to the network that has learned nothing. By lesson 07 you will know which of the two heuristics does
+# what, and how to notice in time.
+#
+# ## Break it
+#
+# Replace `"neither"` above by `"no-ema"` or `"no-stopgrad"`: one heuristic taken away instead of both. What do you see?
+#
+# ## Three questions
+#
+# <details><summary>1. What is predicted: pixels, or something else?</summary>
+#
+# Something else: the vectors that a slow copy of the network computes from the whole clip.
+# </details>
+#
+# <details><summary>2. Why can a network that always gives the same answer have a loss of zero?</summary>
+#
+# Because the answer it is compared with is made by (a copy of) itself: if both always say the same, they always agree.
+# </details>
+#
+# <details><summary>3. What does a check cell do that prose cannot?</summary>
+#
+# It fails when the claim is not true.
+# </details>
+#
+# **In the package:** `minivjepa/doctor.py`, `minivjepa/lesson.py`. **Next:** 01, how a video becomes a list of tokens.

@@ -1,0 +1,202 @@
+"""The notebooks are what their text says, prove their claims, and can be read without a kernel."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from minivjepa.collapse import position_std
+from minivjepa.ema import ema_update
+from minivjepa.encoder import Encoder
+from minivjepa.tubelets import Grid, gather_tokens
+from minivjepa.vjepa import VJEPA
+
+nbformat = pytest.importorskip("nbformat", reason="the notebooks extra is not installed")
+pytest.importorskip("jupytext")
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+BUILD = runpy.run_path(str(FOLDER / "build.py"), run_name="build")
+LESSONS = BUILD["sources"]()
+MARK = "# NBVAL_CHECK_OUTPUT"
+# the lesson that must prove each claim of the course
+CLAIMS = {
+    "T1": "01", "T2": "01", "T3": "02", "M1": "02", "M2": "02", "M3": "02", "C1": "03", "C2": "03", "P1": "04", "P2": "04", "P3": "04", "P4": "04",
+    "O1": "05", "O4": "05", "O2": "06", "O6": "06", "O9": "06",
+}  # fmt: skip
+
+
+def built(source: Path) -> "nbformat.NotebookNode":
+    return nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+
+
+@pytest.fixture(params=LESSONS, ids=lambda path: path.stem)
+def lesson(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+def test_a_notebook_is_what_its_text_says(lesson: Path) -> None:
+    """Catches: a text that was changed without `make notebooks`, or a notebook that was edited by hand."""
+    text, notebook = BUILD["read"](lesson), built(lesson)
+    nbformat.validate(notebook)
+    assert [(c.cell_type, c.source, c.id, c.metadata) for c in notebook.cells] == [
+        (c.cell_type, c.source, c.id, c.metadata) for c in text.cells
+    ]
+
+
+def test_every_cell_ran_in_order_and_without_an_error(lesson: Path) -> None:
+    """Catches: a notebook saved half-way; nbval skips a cell that has no count."""
+    code = [cell for cell in built(lesson).cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    for cell in code:
+        assert all(output.output_type != "error" for output in cell.outputs)
+        assert all(output.get("name") != "stderr" for output in cell.outputs), cell.source
+
+
+def test_checked_cells_are_marked_exactly_and_print_what_is_the_same_everywhere(lesson: Path) -> None:
+    """Catches: text behind the marker, which turns the check off; a float, which another machine prints differently."""
+    marked = 0
+    for cell in built(lesson).cells:
+        if "NBVAL" in cell.source:
+            assert cell.source.splitlines()[0] == MARK
+            assert cell.source.count("NBVAL") == 1
+            assert cell.outputs, cell.source
+            for output in cell.outputs:
+                assert output.output_type == "stream", cell.source
+            assert "check(" in cell.source or "assert " in cell.source, "a marked cell must be able to fail by itself"
+            marked += 1
+        elif cell.cell_type == "code":
+            assert "check(" not in cell.source.replace("def check(", ""), cell.source
+    assert marked >= 2
+
+
+def test_pictures_have_alt_text_and_a_caption_below(lesson: Path) -> None:
+    """Catches: a figure that some people cannot see, and nobody can understand without the code."""
+    for cell in built(lesson).cells:
+        outputs = cell.get("outputs", [])
+        for number, output in enumerate(outputs):
+            if "image/png" in output.get("data", {}):
+                assert len(output.metadata["image/png"]["alt"]) >= 40
+                assert len(outputs[number + 1].data["text/markdown"]) >= 40
+
+
+def test_no_state_of_widgets_and_no_timings_are_stored(lesson: Path) -> None:
+    """Catches: what breaks the page on hosting sites, or changes with every build."""
+    notebook = built(lesson)
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert all(set(cell.metadata) <= {"tags"} for cell in notebook.cells)
+    assert "widget-view" not in lesson.with_suffix(".ipynb").read_text()
+    assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+
+
+def test_a_lesson_has_its_anatomy(lesson: Path) -> None:
+    """Catches: a lesson without a goal, a prediction, something to break, or questions."""
+    text = lesson.read_text()
+    for part in ("**At the end you can explain**", "*", "**Predict", "## Break it", "**In the package:**"):
+        assert part in text, part
+    assert len(re.findall(r"^my_\w+ = None$", text, re.M)) >= 2
+    assert text.count("<details><summary>") == text.count("</details>") == 3
+    assert re.search(r"\*\d+ minutes", text)
+
+
+def test_every_claim_is_checked_in_its_lesson_and_nowhere_else() -> None:
+    """Catches: a claim of the course that no cell computes."""
+    found: dict[str, set[str]] = {}
+    for path in LESSONS:
+        for claim in re.findall(r'check\(\s*"([A-Z]\d)', path.read_text()):
+            found.setdefault(claim, set()).add(path.stem[:2])
+    assert found == {claim: {where} for claim, where in CLAIMS.items()}
+
+
+def test_links_in_lessons_resolve(lesson: Path) -> None:
+    """Catches: a module or a lesson that was renamed."""
+    root = FOLDER.parent
+    for name in re.findall(r"`(minivjepa/[\w/]+\.py)`", lesson.read_text()):
+        assert (root / name).exists(), name
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [({"side": 64, "patch": 8}, "64 x 64 pixels"), ({"side": 64, "patch": 48}, "a tubelet of 48 does not divide")],
+)
+def test_a_slider_draws_again_and_says_what_cannot_be_drawn(values: dict[str, int], says: str) -> None:
+    """Catches: a dead slider; a traceback where a size does not fit."""
+    pytest.importorskip("ipywidgets")
+    from minivjepa.figures.tubelets import cut_up
+    from minivjepa.tubelets import Grid
+    from minivjepa.widgets import explore
+
+    view = explore(lambda side, patch: cut_up(Grid(4, side, side, 2, patch)), {"side": [32, 64], "patch": [8, 16, 48]})
+    shown: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("minivjepa.widgets.show", lambda picture: shown.append(picture.caption))
+        patch.setattr("minivjepa.widgets.print", lambda error: shown.append(str(error)), raising=False)
+        for child in view.children[:-1]:
+            child.value = values[child.description]
+        view.update()
+    assert says in shown[-1]
+
+
+def run_until(stem: str, claim: str) -> None:
+    """Execute a lesson's code up to and including the cell that checks a claim, pictures left out."""
+    space: dict[str, object] = {"__name__": "lesson"}
+    for cell in BUILD["read"](FOLDER / f"{stem}.py").cells:
+        if cell.cell_type == "code":
+            exec(compile(cell.source, stem, "exec"), space)
+            if f'check("{claim}"' in cell.source or claim in cell.source:
+                return
+    raise AssertionError(f"{stem} has no check of {claim}")
+
+
+def transposed(clip: Tensor, grid: Grid) -> Tensor:
+    return rearrange(
+        clip,
+        "B C (t dt) (h dh) (w dw) -> B (t w h) (C dt dh dw)",
+        dt=grid.tubelet, dh=grid.patch, dw=grid.patch,
+    )  # fmt: skip
+
+
+def leaking(self: Encoder, clip: Tensor, ids: Tensor | None = None) -> Tensor:
+    x = self.embed(clip, None)
+    for block in self.blocks:
+        x = block(x)
+    return self.norm(x) if ids is None else gather_tokens(self.norm(x), ids)
+
+
+def swapped(target: torch.nn.Module, online: torch.nn.Module, momentum: float) -> None:
+    ema_update(target, online, 1 - momentum)
+
+
+def undetached(self: VJEPA, clip: Tensor) -> Tensor:
+    assert self.target_encoder is not None
+    return self.target_encoder.requires_grad_(True)(clip)
+
+
+def blind(h: Tensor) -> float:
+    return position_std(h)
+
+
+TRUTHS = {
+    "the grid transposed": ("minivjepa.tubelets.patchify", transposed, "01_tubelets", "equal to the loop"),
+    "hidden pixels leaked": ("minivjepa.encoder.Encoder.forward", leaking, "04_components", "P1"),
+    "the detach dropped": ("minivjepa.vjepa.VJEPA.targets", undetached, "04_components", "P3"),
+    "the momentum swapped": ("minivjepa.ema.ema_update", swapped, "05_objective", "O4"),
+    "collapse read within clips": ("minivjepa.collapse.feature_std", blind, "06_collapse", "assert low =="),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("truth", TRUTHS)
+def test_a_lesson_notices_when_the_truth_changes(truth: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a check cell that passes whatever the package does."""
+    where, wrong, stem, claim = TRUTHS[truth]
+    monkeypatch.chdir(FOLDER)
+    monkeypatch.setattr("minivjepa.lesson.show", lambda picture: None)
+    monkeypatch.setattr("minivjepa.widgets.explore", lambda draw, sliders: None)
+    run_until(stem, claim)  # it passes as long as nothing is changed
+    monkeypatch.setattr(where, wrong)
+    with pytest.raises(AssertionError):
+        run_until(stem, claim)
