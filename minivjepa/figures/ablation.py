@@ -83,28 +83,3 @@ def spectra(results: Results) -> Picture:
         f"Two panels of singular values of pooled online features on held-out clips, first seed. Effective ranks: {ranks}.",
         "Effective rank sees the right panel only: a collapsed arm can look rich there while the left panel shows it has no spread at all.",
     )
-
-
-def mask_map(results: Results) -> Picture:
-    """Motion against identity, one point per run, for arms that differ in their masks alone."""
-    figure = Figure(figsize=(6.4, 5), layout="constrained")
-    ax = figure.subplots()
-    said = []
-    groups = {name: [run["final"] for run in runs] for name, runs in results["arms"].items()}
-    for number, (name, runs) in enumerate((groups | {"untrained": results["untrained"]}).items()):
-        x, y = ([run[metric] for run in runs] for metric in ("linear_direction", "attentive_identity"))
-        colour = COLOURS[number % len(COLOURS)] if name in groups else "#999999"
-        ax.plot(x, y, "o", color=colour, ms=4, alpha=0.5)
-        ax.plot(np.mean(x), np.mean(y), "s", color=colour, ms=9, label=name)
-        said.append(f"{name} {np.mean(x):.2f} and {np.mean(y):.2f}")
-    ax.axvline(results["chance"]["direction"], color="black", lw=1, ls=":")
-    ax.axhline(results["chance"]["identity"], color="black", lw=1, ls=":")
-    ax.set(xlabel="direction of motion, linear probe", ylabel="identity of the digit, attentive probe")
-    ax.set(xlim=(0, 1), ylim=(0, 1), title="What you hide decides what is learned")
-    ax.legend(fontsize=8, loc="lower right")
-    ax.grid(alpha=0.25)
-    return Picture(
-        figure,
-        f"Scatter plot of accuracy for direction and for identity, by mask. Means: {'; '.join(said)}.",
-        "The same encoder, trained under different masks. Dots are seeds, squares their means, dotted lines chance.",
-    )
