@@ -172,7 +172,7 @@ PRESETS: dict[str, Config] = {
         steps=60, batch=16, warmup=5, log_every=10, checkpoint_every=20, monitor_clips=240,
     ),
     "cpu": Config(),
-    "cpu-long": Config(steps=8400, heads=4, predictor_heads=4, momentum=0.98, log_every=600),
+    "cpu-long": Config(steps=7000, heads=4, predictor_heads=4, momentum=0.98, log_every=600),
     "cuda": Config(
         grid=Grid(frames=16, height=64, width=64, tubelet=2, patch=8), dim=192, depth=6, heads=6, predictor_dim=96, predictor_depth=4,
         predictor_heads=4, steps=6000, batch=128, lr=1e-3, warmup=300, checkpoint_every=500, log_every=200, monitor_clips=1920,
