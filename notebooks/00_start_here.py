@@ -43,16 +43,17 @@ assert healthy
 # ## What this is about
 #
 # V-JEPA learns from videos without labels. It hides most of a clip and predicts it; not its pixels, but what a second network
-# *thinks* of the hidden part. That second network is a slow copy of the first. Nothing in the loss forbids the two to agree
-# on nonsense: always say the same, and every prediction is right. Two small heuristics keep that from happening. Take them
-# away, and you can watch it happen.
+# *thinks* of the hidden part. That second network is a slow copy of the first. Nothing in the loss stops the two from
+# agreeing on nonsense: if both always say the same, every prediction is right. Two small heuristics keep that from
+# happening: the copy follows *slowly*, as an average over time (EMA), and training may not change it directly
+# (*stop-gradient*). Lesson 05 builds both; here you only switch them off, and watch.
 #
 # You will build every part, measure what it does, break it, and see.
 #
 # ## How lessons work
 #
 # **Predictions.** Before a result you are asked what you expect. Write it in place of `None`, then run the next cell. Nobody
-# counts. A result that you have bet on is one that you remember.
+# keeps score. A result that you have bet on is one that you remember.
 
 # %%
 my_guess_of_two_and_two = None
@@ -70,7 +71,8 @@ compare("two and two", my_guess_of_two_and_two, 2 + 2)
 check("arithmetic", 2 + 2 == 4, "two and two are four")
 
 # %% [markdown]
-# **Break it.** Each lesson ends with one line to change and a question. Those cells prove nothing; they are for you.
+# **Break it.** Each lesson ends with one line to change: guess what will happen, change it, run it. Those cells prove nothing;
+# they are for you.
 #
 # ## The clips
 #
@@ -84,7 +86,9 @@ show(film_strip(PRESETS["cpu"].grid))
 # ## A promise, in half a minute
 #
 # Here is V-JEPA training on a very small version of these clips, twice: once as it should be, and once without its two
-# heuristics. `feature std` says how much the network's answers to *different* clips differ.
+# heuristics. The loss is how far the guesses are from the second network's answers: 0 is full agreement. `feature std` says how
+# much the network's answers to *different* clips differ. You need not read the long cell yet; after lesson 05 you will know
+# every line of it. (A choice of switches is called an *arm*; `neither` is the one that has neither heuristic.)
 #
 # **Predict:** which of the two will have the lower loss after 300 steps? (`"with"` or `"without"`)
 
@@ -121,12 +125,18 @@ print("and the answers to different clips differ by less than a tenth as much:",
 assert loss["without"] < 0.1 * loss["with"] and std["without"] < 0.1 * std["with"]
 
 # %% [markdown]
-# The better loss belongs to the network that has learned nothing. By lesson 07 you will know which of the two heuristics does
-# what, and how to notice in time.
+# The better loss belongs to the network that says nearly the same about every clip. Lesson 06 tests what such answers are
+# worth (nothing); by lesson 07 you will know which of the two heuristics does what, and how to notice in time.
 #
 # ## Break it
 #
 # Replace `"neither"` above by `"no-ema"` or `"no-stopgrad"`: one heuristic taken away instead of both. What do you see?
+#
+# <details><summary>What to expect</summary>
+#
+# Neither loses all its spread in these few steps, so taking one away is not the same as taking both. What each of them does in a
+# longer run, over several seeds, is lesson 07.
+# </details>
 #
 # ## Three questions
 #

@@ -25,7 +25,7 @@ from minivjepa.widgets import explore
 # 16 x 16.
 #
 # **Predict** before you compute: how many tokens is that? Write the number in place of `None`. A wrong guess costs
-# nothing here, and neither does none.
+# nothing, and neither does leaving it out.
 
 # %%
 my_tokens_of_an_image = None
@@ -141,9 +141,9 @@ assert torch.equal(fast, slow) and torch.equal(unpatchify(fast, small), clips)
 # ## From pixels to vectors
 #
 # One matrix turns the pixels of a tubelet into a vector of D numbers. V-JEPA's code calls it a `Conv3d` whose kernel is as
-# large as its stride: a window that never overlaps. That is the same as a linear layer on each tubelet, which is what
-# `TubeletEmbedding` is, and it has an advantage that the next lesson needs: tubelets that are hidden are simply not
-# embedded. They cost nothing, and they cannot leak.
+# large as its stride: a window that never overlaps. That is the same as a linear layer on each tubelet, and a linear layer
+# is what `TubeletEmbedding` is. The linear form has an advantage that the next lesson needs: tubelets that are hidden are
+# simply not embedded. They cost nothing, and they cannot leak.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -153,7 +153,7 @@ conv = torch.nn.Conv3d(3, 64, kernel_size=(2, 8, 8), stride=(2, 8, 8))
 with torch.no_grad():
     conv.weight.copy_(embed.project.weight.reshape(64, 3, 2, 8, 8))
     conv.bias.copy_(embed.project.bias)
-    by_conv = conv(clips).flatten(2).transpose(1, 2) + embed.positions
+    by_conv = conv(clips).flatten(2).transpose(1, 2) + embed.positions  # where it was: next section
     by_linear = embed(clips)
     kept = torch.tensor([[3, 17, 40]]).expand(4, -1)
     some = embed(clips, kept)
@@ -171,8 +171,9 @@ assert torch.allclose(by_conv, by_linear, atol=1e-4) and torch.allclose(some, ga
 # ## Where was it?
 #
 # A transformer treats its list as a set: shuffle the tokens and every output is the same, only shuffled. So each token must
-# carry its place. V-JEPA adds a fixed vector of sines and cosines: some numbers turn quickly with time, others slowly;
-# then the same for height and for width.
+# carry its place. V-JEPA adds a fixed vector to it. For place p on one axis its numbers are sin(p w) and cos(p w), for
+# frequencies w from 1 (they turn quickly from place to place) down to nearly 1/10000 (they hardly turn). The numbers for
+# time, height and width stand side by side.
 #
 # **Predict:** the cosine between the position vector of a token and that of its neighbour to the right, from -1 to 1.
 
@@ -188,19 +189,22 @@ compare("cosine of two neighbouring positions", my_cosine, f"{cosine:.2f}")
 show(position_map(small, 48, token=21))
 
 # %% [markdown]
-# Each of the three axes owns a third of the numbers. A neighbour differs along one axis only, so two thirds of its numbers
-# are the same, and most of the others turn slowly: that is why near is alike. And no two places share a vector:
+# With 48 numbers each of the three axes owns 16. (If 6 does not divide the width, the last axis gets a few less.) A neighbour
+# differs along one axis only, so two thirds of its numbers are the same, and most of the others turn slowly: that is why
+# near is similar. And yet no two places have the same vector:
 
 # %%
 # NBVAL_CHECK_OUTPUT
-apart = torch.cdist(table.double(), table.double()) + 100 * torch.eye(small.tokens)
+apart = torch.cdist(table.double(), table.double()) + 100 * torch.eye(
+    small.tokens
+)  # a place is not compared with itself
 print(
     "tokens:",
     small.tokens,
     "different position vectors:",
     len({tuple(row) for row in table.round(decimals=4).tolist()}),
 )
-print("two places ever alike:", bool(apart.min() < 0.1))
+print("any two places with the same vector:", bool(apart.min() < 0.1))
 assert apart.min() > 0.1
 
 # %% [markdown]
@@ -229,6 +233,12 @@ else:
 #
 # Change one thing in the cell below and say what happens before you run it: swap `(t h w)` for `(h w t)` in the pattern.
 # The shapes stay the same and nothing complains. What would go wrong in training, and where would you notice?
+#
+# <details><summary>What to expect</summary>
+#
+# Each tubelet gets another tubelet's position, and a mask hides other places than it says. No shape changes, so only a comparison
+# with something that nobody can doubt, like the slow loop above, notices.
+# </details>
 
 # %%
 from einops import rearrange

@@ -40,11 +40,10 @@ def loss_and_spread(histories: Mapping[str, Sequence[tuple[int, float, float]]])
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     panels = figure.subplots(1, 2)
     for number, (name, rows) in enumerate(histories.items()):
-        steps = [max(1, row[0]) for row in rows]
+        steps = [row[0] for row in rows]
         for ax, column in zip(panels, (1, 2)):
-            ax.loglog(
-                steps, [row[column] for row in rows], STYLES[number % 4], color=COLOURS[number % 7], label=name, lw=1.8
-            )
+            values = [row[column] for row in rows]
+            ax.semilogy(steps, values, STYLES[number % 4], color=COLOURS[number % 7], label=name, lw=1.8)
     for ax, title in zip(panels, ("Loss: lower is better?", "Feature std across clips: 0 is collapse")):
         ax.set(xlabel="training step", title=title)
         ax.grid(alpha=0.25)
@@ -55,5 +54,6 @@ def loss_and_spread(histories: Mapping[str, Sequence[tuple[int, float, float]]])
     return Picture(
         figure,
         f"Two panels over training steps, loss and feature standard deviation. At the end: {ends}.",
-        f"The run with the lowest loss is the one whose features are the same for every clip. At the end: {ends}.",
+        "Left, what an optimiser sees. Right, what it does not see: how much features of different clips differ. "
+        f"At the end: {ends}.",
     )

@@ -35,7 +35,7 @@ def three_components(shapes: Mapping[str, Sequence[int]]) -> Picture:
     said = {name: str(list(shape)) for name, shape in shapes.items()}
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     ax = figure.subplots()
-    ax.set(xlim=(0, 15), ylim=(0, 5))
+    ax.set(xlim=(0, 15), ylim=(0, 5.2))
     ax.axis("off")
     _box(ax, 1.2, 2.5, "clip", "#dddddd", 1.6)
     _box(ax, 5.0, 4.0, "online encoder", COLOURS[0])
@@ -51,9 +51,13 @@ def three_components(shapes: Mapping[str, Sequence[int]]) -> Picture:
     _arrow(ax, (10.3, 1.1), (12.4, 2.1), said["target"])
     _arrow(ax, (5.0, 3.5), (5.0, 1.5), "", "--")
     ax.text(5.15, 2.5, "EMA: weights follow slowly", fontsize=8, va="center")
-    ax.text(11.0, 0.55, "no gradient flows back here", fontsize=8, color=COLOURS[1])
+    ax.plot([11.05, 11.45], [1.15, 1.75], color=COLOURS[1], lw=4, zorder=3)  # a bar across the teacher's arrow
+    ax.text(10.6, 0.45, "bar: no gradient flows back", fontsize=8, color=COLOURS[1])
     ax.text(1.2, 1.85, said["clip"], fontsize=8, ha="center", family="monospace")
-    ax.text(9.0, 4.75, "+ positions and mask tokens of the hidden tubelets", fontsize=8, ha="center")
+    ax.annotate(
+        "mask tokens + positions of the hidden tubelets", xy=(9.0, 4.45), xytext=(9.0, 4.9), fontsize=8, ha="center",
+        arrowprops={"arrowstyle": "-|>", "color": "#444444"},
+    )  # fmt: skip
     return Picture(
         figure,
         f"Diagram. Above, the student: clip {said['clip']} to online encoder to {said['context']} to predictor to {said['prediction']}. "
@@ -70,8 +74,8 @@ def target_response(momentum: float, steps: int = 1000) -> Picture:
     half = half_life(momentum)
     figure = Figure(figsize=(6.6, 3.4), layout="constrained")
     ax = figure.subplots()
-    ax.plot(step, np.ones_like(follows), STYLES[1], color=COLOURS[0], label="online weight")
-    ax.plot(step, follows, color=COLOURS[1], label="target weight")
+    ax.plot(step, np.ones_like(follows), STYLES[1], color=COLOURS[0], label="student (online encoder)")
+    ax.plot(step, follows, color=COLOURS[1], label="teacher (target encoder)")
     if half <= steps:
         ax.plot([half, half], [0, 0.5], ":", color="black", lw=1)
         ax.text(half, 0.02, f" half-life {half:.0f}", fontsize=8)

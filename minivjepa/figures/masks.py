@@ -15,6 +15,7 @@ from minivjepa.masking import MaskPair, parse_mask
 from minivjepa.tubelets import Grid
 
 DARK = 0.85  # how opaque a cover is
+NEITHER = "#bbbbbb"  # light: visible frames are mostly dark
 
 
 def states(grid: Grid, pair: MaskPair, row: int = 0) -> Tensor:
@@ -31,7 +32,7 @@ def masked_strip(grid: Grid, pair: MaskPair, name: str, row: int = 0) -> Picture
     state = states(grid, pair, row)
     t = grid.shape[0]
     frames = digit_frames(grid, row)[:: grid.tubelet]
-    covers = ListedColormap(["#ffffff", COLOURS[0], "#333333"])
+    covers = ListedColormap(["#ffffff", COLOURS[0], NEITHER])
     figure = Figure(figsize=(1.6 * t, 2.3), layout="constrained")
     for number, ax in enumerate(figure.subplots(1, t, squeeze=False).flat):
         ax.imshow(frames[number], interpolation="nearest")
@@ -39,11 +40,14 @@ def masked_strip(grid: Grid, pair: MaskPair, name: str, row: int = 0) -> Picture
         ax.imshow(cover, cmap=covers, vmin=0, vmax=2, alpha=np.where(cover > 0, DARK, 0), interpolation="nearest")
         ax.set(xticks=[], yticks=[])
         ax.set_title(f"time step {number}", fontsize=8)
-    figure.legend(
-        handles=[Patch(color=COLOURS[0], label="to predict"), Patch(color="#333333", label="neither")],
-        loc="outside lower center", ncols=2, fontsize=8, frameon=False,
-    )  # fmt: skip
-    seen, hidden, lost = ((state == kind).sum().item() for kind in range(3))
+    seen, hidden, lost = (int((state == kind).sum()) for kind in range(3))
+    handles = [
+        Patch(facecolor="white", edgecolor="black", label="picture: seen"),
+        Patch(color=COLOURS[0], label="to predict"),
+    ]
+    handles += [Patch(color=NEITHER, label="neither")] if lost else []
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+    figure.suptitle(name, fontsize=9)
     return Picture(
         figure,
         f"{t} frames of a clip under the mask {name}: {seen} squares show the picture, {hidden} are covered in blue, {lost} in grey.",
