@@ -51,7 +51,7 @@ def three_components(shapes: Mapping[str, Sequence[int]]) -> Picture:
     _arrow(ax, (10.3, 1.1), (12.4, 2.1), said["target"])
     _arrow(ax, (5.0, 3.5), (5.0, 1.5), "", "--")
     ax.text(5.15, 2.5, "EMA: weights follow slowly", fontsize=8, va="center")
-    ax.plot([11.05, 11.45], [1.15, 1.75], color=COLOURS[1], lw=4, zorder=3)  # a bar across the teacher's arrow
+    ax.plot([10.5, 10.75], [1.5, 0.9], color=COLOURS[1], lw=4, zorder=3)  # a bar across the teacher's arrow
     ax.text(10.6, 0.45, "bar: no gradient flows back", fontsize=8, color=COLOURS[1])
     ax.text(1.2, 1.85, said["clip"], fontsize=8, ha="center", family="monospace")
     ax.annotate(
