@@ -22,11 +22,12 @@ matrix: .venv/figures     ## all arms over seeds, then longer runs, then the tab
 lab: .venv/notebooks      ## open JupyterLab on the first lesson
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
 
-# a notebook's own process is not measured, and its kernel needs its file to itself: --dist loadfile
-NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout 300 --dist loadfile
+# lessons run in a pytest of their own: their kernels do not start beside tests that start processes themselves
+NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout 300 -n 2 --dist loadfile
 
-test: .venv/test          ## everything CI runs: the tests, and every lesson from top to bottom
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(NBVAL) --cov --cov-report=term:skip-covered tests notebooks
+test: .venv/test          ## everything CI runs: every lesson from top to bottom, then the tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(NBVAL) notebooks
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered
 
 notebooks: .venv/test     ## run the lessons' text sources and write their notebooks; NAME=02_masks builds one
 	$(BIN)/python notebooks/build.py $(NAME)
