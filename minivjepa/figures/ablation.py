@@ -46,7 +46,9 @@ def collapse_curves(results: Results) -> Picture:
     for number, (arm, scores) in enumerate(values.items()):
         colour = COLOURS[number % len(COLOURS)] if arm in results["arms"] else "#999999"
         bars.bar(number, float(np.mean(scores)), color=colour, alpha=0.85)
-        bars.plot([number] * len(scores), scores, "o", color="black", markeredgecolor="white", markeredgewidth=0.5, ms=4)
+        bars.plot(
+            [number] * len(scores), scores, "o", color="black", markeredgecolor="white", markeredgewidth=0.5, ms=4
+        )
     bars.axhline(results["chance"]["direction"], color="black", lw=1, ls=":", label="chance")
     bars.set_xticks(range(len(values)), list(values), rotation=30, ha="right")
     bars.set(title="Direction of motion, linear probe", ylabel="held-out accuracy", ylim=(0, 1))
