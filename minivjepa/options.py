@@ -70,7 +70,7 @@ def plain_errors() -> Iterator[None]:
     except OSError as error:
         if error.filename is None:
             raise
-        fail(f"{error.filename}: {error.strerror}; choose a path that can be read and written")
+        fail(f"{error.filename}: {error.strerror}; choose a path that can be read and written, on a disk with room")
 
 
 def numbers(text: str) -> list[int]:

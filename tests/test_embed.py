@@ -210,9 +210,9 @@ def test_a_disk_that_takes_nothing_is_said(
 ) -> None:
     """Catches: a traceback for a full disk, and half a file."""
 
-    def full(path: Path, fill: object) -> None:
+    def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("minivjepa.commands.embed.write_atomically", full)
+    monkeypatch.setattr("os.fsync", full)
     words = ["embed", str(video), "--weights", str(weights), "--out", str(tmp_path / "f.npz")]
-    assert "f.npz (No space left on device); free some disk space" in refused(capsys, *words, *RELEASED)
+    assert "f.npz: No space left on device; choose a path" in refused(capsys, *words, *RELEASED)

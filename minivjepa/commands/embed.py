@@ -8,14 +8,14 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 import tyro
 
 from minivjepa.ablation import versions
-from minivjepa.data.video import IMAGENET_MEAN, IMAGENET_STD, read_clip
+from minivjepa.data.video import IMAGENET_MEAN, IMAGENET_STD, Colour, normalise, read_clip
 from minivjepa.devices import pick_device
 from minivjepa.encoder import Encoder
 from minivjepa.figures import require_matplotlib
@@ -23,9 +23,7 @@ from minivjepa.options import parse, plain_errors
 from minivjepa.pretrained import load_pretrained
 from minivjepa.protocol import CLIPS
 from minivjepa.recipe import build_model
-from minivjepa.runs import Run, write_atomically
-
-Colour = tuple[float, ...]  # one number a channel
+from minivjepa.runs import Run, write_bytes
 
 
 @dataclass(frozen=True)
@@ -136,8 +134,7 @@ def embed(argv: list[str]) -> int:
         eye = open_weights(options)
         grid = eye.encoder.grid
         frames, seconds = read_clip(options.clip, grid, options.start, options.stride)
-        mean, std = (torch.tensor(v).reshape(-1, 1, 1) for v in (eye.mean, eye.std))
-        pixels = ((frames / 255 - mean) / std).transpose(0, 1)[None]  # [1, C, T, H, W]
+        pixels = normalise(frames, eye.mean, eye.std)[None]  # [1, C, T, H, W]
         tokens = eye.encoder.to(device)(pixels.to(device))[0].float().cpu()
         if not bool(tokens.isfinite().all()):
             raise ValueError(f"{options.weights} gives features that are not finite; are these weights damaged?")
@@ -152,9 +149,9 @@ def embed(argv: list[str]) -> int:
         }  # fmt: skip
         packed = io.BytesIO()
         np.savez(packed, **arrays)
-        write(options.out, packed.getvalue())
+        write_bytes(options.out, packed.getvalue())
         if options.picture is not None:
-            write(options.picture, drawn)
+            write_bytes(options.picture, drawn)
         t, h, w, d = features.shape
         print(
             f"{options.out}: features [{t}, {h}, {w}, {d}] of {options.clip.name}, {seconds[0]:.2f} to {seconds[-1]:.2f} s"
@@ -174,17 +171,3 @@ def draw(picture: Path | None, frames: torch.Tensor, features: np.ndarray) -> by
         if picture.suffix.lower() == ".png"
         else feature_animation(shown, features).gif()
     )
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all.  Raises ValueError if the disk does not take it."""
-
-    def fill(file: IO[bytes]) -> None:
-        file.write(data)
-
-    try:
-        write_atomically(path, fill)
-    except OSError as error:
-        raise ValueError(
-            f"cannot write {path} ({error.strerror}); free some disk space, or choose another place"
-        ) from None

@@ -19,6 +19,7 @@ from minivjepa import randomness
 from minivjepa.tubelets import Grid
 
 SUFFIXES = (".mp4", ".webm", ".avi", ".mkv", ".gif")
+Colour = tuple[float, ...]  # one number a channel
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 KEPT = 2**30  # bytes of decoded frames, at clip size, that stay in memory
@@ -86,10 +87,10 @@ def resize_and_crop(frames: Tensor, height: int, width: int) -> Tensor:
     return x[:, :, top : top + height, left : left + width].round().clamp(0, 255).to(torch.uint8)
 
 
-def normalise(frames: Tensor) -> Tensor:
-    """uint8 [T, 3, H, W] -> float32 [3, T, H, W] with ImageNet's mean and standard deviation taken out."""
-    mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
-    return ((frames.float() / 255 - mean) / std).transpose(0, 1).contiguous()
+def normalise(frames: Tensor, mean: Colour = IMAGENET_MEAN, std: Colour = IMAGENET_STD) -> Tensor:
+    """uint8 [T, 3, H, W] -> float32 [3, T, H, W] with a mean and standard deviation per colour taken out."""
+    middle, spread = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (mean, std))
+    return ((frames.float() / 255 - middle) / spread).transpose(0, 1).contiguous()
 
 
 class VideoClips:

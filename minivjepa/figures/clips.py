@@ -1,5 +1,6 @@
 """Lessons 1 and 2: what clips and masks look like."""
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 
@@ -11,10 +12,15 @@ from minivjepa.tubelets import Grid
 HEADINGS = ("right", "down right", "down", "down left", "left", "up left", "up", "up right")
 
 
+def displayed(clip: torch.Tensor) -> np.ndarray:
+    """Normalised clips of moving handwriting [B, C, T, H, W] -> colours 0..1 [B, T, H, W, C], ready to be drawn."""
+    return (clip * CLIPS.std + CLIPS.mean).clamp(0, 1).permute(0, 2, 3, 4, 1).numpy()
+
+
 def film_strip(grid: Grid, count: int = 3) -> Picture:
     """The first `count` clips that encoders are tested on, frame by frame, with what is in them written beside."""
     clip, factors = evaluation_clips(grid, "test", torch.device("cpu")).batch(0, torch.arange(count))
-    shown = (clip * CLIPS.std + CLIPS.mean).clamp(0, 1).permute(0, 2, 3, 4, 1).numpy()  # [B, T, H, W, C]
+    shown = displayed(clip)  # [B, T, H, W, C]
     rows = [f"{i} moves\n{HEADINGS[d]}" for i, d in zip(factors.identity.tolist(), factors.direction.tolist())]
     figure = Figure(figsize=(1.2 * grid.frames, 1.35 * count), layout="constrained")
     for number, ax in enumerate(figure.subplots(count, grid.frames, squeeze=False).flat):

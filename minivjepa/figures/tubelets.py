@@ -7,7 +7,7 @@ from matplotlib.patches import Rectangle
 
 from minivjepa.data.digits import DigitClips
 from minivjepa.figures import COLOURS, Picture
-from minivjepa.protocol import CLIPS
+from minivjepa.figures.clips import displayed
 from minivjepa.tubelets import Grid, sincos_positions
 
 MOST = 8  # frames that are drawn
@@ -16,7 +16,7 @@ MOST = 8  # frames that are drawn
 def digit_frames(grid: Grid, index: int = 0) -> np.ndarray:
     """Frames 0..1 [T, H, W, 3] of one clip of moving handwriting, ready to be drawn."""
     clip, _ = DigitClips(grid).batch(0, torch.tensor([index]))
-    return (clip[0] * CLIPS.std + CLIPS.mean).clamp(0, 1).permute(1, 2, 3, 0).numpy()
+    return displayed(clip)[0]
 
 
 def cut_up(grid: Grid, token: int = 0, index: int = 0) -> Picture:
