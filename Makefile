@@ -4,7 +4,7 @@ OUT ?= runs/ablation
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: ablation matrix lab notebooks test check results clean
+.PHONY: ablation matrix lab notebooks timings test check results clean
 
 ablation: .venv/figures   ## train five arms, see which collapse; ARGS=--resume goes on after a stop
 	$(BIN)/minivjepa ablate --out $(OUT) $(ARGS)
@@ -12,11 +12,14 @@ ablation: .venv/figures   ## train five arms, see which collapse; ARGS=--resume 
 # the experiment behind results/: hours on two cores; after a stop or a kill it goes on where it was
 SEEDS := 10,11,12,13,14
 ABLATE = $(BIN)/minivjepa ablate --out runs/$(1) $$(test ! -e runs/$(1)/ablation.json || echo --resume)
-matrix: .venv/figures     ## all arms over seeds, then longer runs, then the tables
+matrix: .venv/figures     ## all arms and variants over seeds, then longer runs, then the tables
 	$(call ABLATE,matrix) --arms main --seeds $(SEEDS)
 	cp runs/matrix/results.json results/matrix.json
+	$(call ABLATE,matrix) --arms variants --seeds $(SEEDS)
+	cp runs/matrix/results.json results/variants.json
 	$(call ABLATE,long) --preset cpu-long --arms vjepa,frozen --seeds $(SEEDS)
 	cp runs/long/results.json results/long.json
+	$(BIN)/python results/keep.py runs/long/runs/vjepa-10
 	$(BIN)/python -m minivjepa.results
 
 lab: .venv/notebooks      ## open JupyterLab on the first lesson
@@ -31,6 +34,9 @@ test: .venv/test          ## everything CI runs: every lesson from top to bottom
 
 notebooks: .venv/test     ## run the lessons' text sources and write their notebooks; NAME=02_masks builds one
 	$(BIN)/python notebooks/build.py $(NAME)
+
+timings: .venv/test       ## run every lesson and print how long it and its longest cell take
+	$(BIN)/python notebooks/build.py --timings $(NAME)
 
 check: .venv/test         ## lint, format, types, fast tests
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""What every lesson uses: show a picture, compare a prediction with what was measured, check a claim.
+"""What every lesson uses: show a picture or a table, compare a prediction with what was measured, check a claim.
 
 Read in lesson 0.  Checks raise, so that a lesson run from top to bottom proves what it says; predictions never do.
 """
@@ -31,7 +31,32 @@ def compare(question: str, predicted: Any, measured: Any) -> None:
 
 def show(picture: Picture) -> None:
     """Display a picture with its alt text, and its caption below in words that everybody can read."""
-    from IPython.display import Image, Markdown, display
+    Live().show(picture)
 
-    display(Image(picture.png()), metadata={"image/png": {"alt": picture.alt}})
-    display(Markdown(f"*{picture.caption}*"))
+
+class Live:
+    """One place in a notebook for a picture that changes while something runs; the last one stays."""
+
+    def __init__(self) -> None:
+        self.places: list[Any] = []  # of the picture and its caption, once they are there
+
+    def show(self, picture: Picture) -> None:
+        """Display the picture, in the place of the one before it if there was one."""
+        from IPython.display import Image, Markdown, display
+
+        parts = (
+            (Image(picture.png()), {"image/png": {"alt": picture.alt}}),
+            (Markdown(f"*{picture.caption}*"), None),
+        )
+        if self.places:
+            for place, (part, metadata) in zip(self.places, parts):
+                place.update(part, metadata=metadata)
+        else:
+            self.places = [display(part, metadata=metadata, display_id=True) for part, metadata in parts]
+
+
+def table(markdown: str) -> None:
+    """Display a Markdown table."""
+    from IPython.display import Markdown, display
+
+    display(Markdown(markdown))

@@ -27,10 +27,10 @@ METRICS = ("feature_std", "linear_direction", "attentive_identity")
 
 
 def published_table(arms: dict[str, list[dict[str, Any]]]) -> str:
-    """One line per question and arm that was run; `arms` as in results.json.  Numbers of the online encoder, and the target's std."""
+    """One line per question and arm; `arms` as in results.json.  Numbers of the online encoder, and the target's std."""
     lines = []
     for question, published, names in PUBLISHED:
-        for name in (name for name in names if name in arms):
+        for name in names:
             runs = [run["final"] for run in arms[name]]
             targets = [run["target"] for run in runs if run["target"] is not None]
             std, *probes = (cell([run[metric] for run in runs]) for metric in METRICS)

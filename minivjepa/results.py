@@ -7,7 +7,7 @@ whatever stands there is made anew.
 from pathlib import Path
 from typing import Any
 
-from minivjepa.figures.ablation import Results, collapse_curves
+from minivjepa.figures.ablation import Results, collapse_curves, mask_map
 from minivjepa.figures.warning import warning_curves
 from minivjepa.published import published_table
 from minivjepa.report import table_rows
@@ -74,16 +74,26 @@ def readme_parts(raw: dict[str, Any]) -> dict[str, str]:
 
 def results_parts(raw: dict[str, Any]) -> dict[str, str]:
     """The tables of results/README.md."""
-    matrix, long, decay = raw["matrix"], raw["long"], raw["decay"]
+    matrix, variants, long, decay = raw["matrix"], raw["variants"], raw["long"], raw["decay"]
+    arms = matrix["arms"] | variants["arms"]
+    masks = [row for row in table_rows({**matrix, "arms": masked(arms)}) if row.kind == "arm"]
+    changed = [row for row in table_rows(variants) if row.kind == "arm" and not row.name.startswith("mask-")]
     return {
         "arms": f"{metric_table(table_rows(matrix), tuple(NAMES))}\n\nSeeds {seeds(matrix)}. {provenance(matrix)}",
+        "variants": f"{metric_table(changed, tuple(NAMES))}\n\nSeeds {seeds(variants)}. {provenance(variants)}",
+        "masks": metric_table(masks, tuple(NAMES)),
         "long": f"{apart_table(long, GOALS)}\n\n{metric_table(table_rows(long), tuple(NAMES))}\n\nSeeds {seeds(long)}. {provenance(long)}",
         "warning": warning_table(matrix),
         "alarm": alarm_table(matrix),
-        "published": published_table(matrix["arms"]),
+        "published": published_table(arms),
         "decay": f"{decay_table(decay['runs'])}\n\n`{decay['command']}`, {decay['date']}, torch {decay['versions']['torch']}.",
         "search": search_table(raw["search"]),
     }
+
+
+def masked(arms: dict[str, Any]) -> dict[str, Any]:
+    """The arms that differ in their masks alone; vjepa's is `future`."""
+    return {name: runs for name, runs in arms.items() if name == "vjepa" or name.startswith("mask-")}
 
 
 def pages(raw: dict[str, Any]) -> dict[Path, dict[str, str]]:
@@ -99,6 +109,7 @@ def main() -> None:
     matrix = raw["matrix"]
     collapse_curves(matrix).save(FOLDER / "matrix.png")
     warning_curves(matrix).save(FOLDER / "warning.png")
+    mask_map({**matrix, "arms": masked(matrix["arms"] | raw["variants"]["arms"])}).save(FOLDER / "masks.png")
 
 
 if __name__ == "__main__":

@@ -6,14 +6,26 @@
 # *10 minutes, less than 1 of them for the computer. Any laptop; nothing is downloaded.*
 # You should know Python, a little PyTorch (a tensor's shape, what a gradient is), and have met attention once.
 
+# %% [markdown]
+# *The next cell does nothing where the course is installed. On Colab and the like it fetches the course first.*
+
 # %%
 import importlib.util
 
 if importlib.util.find_spec("minivjepa") is None:
-    raise ImportError(
-        "minivjepa is not installed here; run `make lab` in its folder, or: pip install -e '.[notebooks]'"
-    )
+    import os
+    import subprocess
+    import sys
 
+    ADDRESS = ""  # of the course's git repository: where you found this notebook
+    if not ADDRESS:
+        raise ImportError("minivjepa is not installed here: run `make lab` in its folder, or fill in ADDRESS above")
+    subprocess.run(["git", "clone", "--depth", "1", ADDRESS, "course"], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "-e", "course[figures]"], check=True)
+    sys.path.insert(0, os.path.abspath("course"))  # what was installed just now is not on the path yet
+    os.chdir("course/notebooks")
+
+# %%
 import torch
 
 from minivjepa.collapse import feature_std

@@ -7,6 +7,25 @@
 # *35 minutes, about half a minute of them for the computer. Any laptop.*
 # You need: lesson 04.
 
+# %% [markdown]
+# *The next cell does nothing where the course is installed. On Colab and the like it fetches the course first.*
+
+# %%
+import importlib.util
+
+if importlib.util.find_spec("minivjepa") is None:
+    import os
+    import subprocess
+    import sys
+
+    ADDRESS = ""  # of the course's git repository: where you found this notebook
+    if not ADDRESS:
+        raise ImportError("minivjepa is not installed here: run `make lab` in its folder, or fill in ADDRESS above")
+    subprocess.run(["git", "clone", "--depth", "1", ADDRESS, "course"], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "-e", "course[figures]"], check=True)
+    sys.path.insert(0, os.path.abspath("course"))  # what was installed just now is not on the path yet
+    os.chdir("course/notebooks")
+
 # %%
 import inspect
 from dataclasses import replace

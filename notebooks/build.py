@@ -1,12 +1,14 @@
-"""Build the notebooks from their text sources: python notebooks/build.py [NAME ...]
+"""Build the notebooks from their text sources: python notebooks/build.py [--timings] [NAME ...]
 
 Every notebooks/*.py with cells in py:percent form becomes an executed .ipynb beside it, with counts and outputs, and
-without timings or the state of widgets.  Kernels run with one thread.
+without timings or the state of widgets.  With --timings they are run, timed and not written.  Kernels run with one thread.
 """
 
+import argparse
 import os
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import jupytext
@@ -16,6 +18,7 @@ from nbformat import NotebookNode
 
 FOLDER = Path(__file__).parent
 CELL_TIMEOUT = 300  # seconds
+SLOWEST_CELL, SLOWEST_LESSON = 90, 240  # seconds that a lesson may take on two cores with one thread
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -39,9 +42,14 @@ def read(source: Path) -> NotebookNode:
 
 
 def execute(notebook: NotebookNode) -> NotebookNode:
-    """Run all cells in a fresh kernel and keep what belongs in a file."""
+    """Run all cells in a fresh kernel; nbclient notes when each began and ended."""
     os.environ["OMP_NUM_THREADS"] = "1"
     NotebookClient(notebook, timeout=CELL_TIMEOUT, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    return notebook
+
+
+def cleaned(notebook: NotebookNode) -> NotebookNode:
+    """Keep what belongs in a file."""
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":  # a widget without its kernel is an empty box: the picture above it stays
@@ -50,19 +58,44 @@ def execute(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
+def seconds(cell: NotebookNode) -> float:
+    """How long a cell ran."""
+    when = [
+        datetime.fromisoformat(cell.metadata.execution[f"iopub.{moment}"])
+        for moment in ("execute_input", "status.idle")
+    ]
+    return (when[1] - when[0]).total_seconds()
+
+
 def is_bar(output: NotebookNode) -> bool:
     """Whether an output is a progress bar, which tqdm writes to stderr."""
     return output.output_type == "stream" and output.name == "stderr"
 
 
-def main(names: list[str]) -> None:
-    """Build the named lessons, or all."""
-    for source in sources():
-        if not names or source.stem in names:
-            start = time.perf_counter()
-            nbformat.write(execute(read(source)), source.with_suffix(".ipynb"))
-            print(f"{source.stem}: {time.perf_counter() - start:.0f} s", flush=True)
+def main() -> int:
+    """Build the named lessons, or all; or time them, and exit with 1 where one is too slow."""
+    parser = argparse.ArgumentParser(description="Build or time the notebooks.")
+    parser.add_argument("names", nargs="*", help="lessons, such as 02_masks; all if none is given")
+    parser.add_argument("--timings", action="store_true", help="run and time them, write nothing")
+    options = parser.parse_args()
+    known = {source.stem: source for source in sources()}
+    for name in options.names:
+        if name not in known:
+            parser.error(f"no lesson {name!r}; choose from {', '.join(known)}")
+    slow = 0
+    for name in options.names or known:
+        start = time.perf_counter()
+        notebook = execute(read(known[name]))
+        took = time.perf_counter() - start
+        cells = {cell.id: seconds(cell) for cell in notebook.cells if "execution" in cell.metadata}
+        longest = max(cells, key=lambda cell: cells[cell])
+        print(f"{name}: {took:.0f} s, longest cell {longest}: {cells[longest]:.0f} s", flush=True)
+        if options.timings:
+            slow += took > SLOWEST_LESSON or cells[longest] > SLOWEST_CELL
+        else:
+            nbformat.write(cleaned(notebook), known[name].with_suffix(".ipynb"))
+    return int(slow > 0)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main())

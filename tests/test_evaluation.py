@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from minivjepa.config import PRESETS, Config
+from minivjepa.config import PRESETS, Config, from_dict
 from minivjepa.evaluation import CONTROLS, METRICS, control, encode_split, judge, judge_untrained, probe_encoder
 from minivjepa.probes import (
     AttentiveProbe,
@@ -22,6 +22,8 @@ from minivjepa.probes import (
 )
 from minivjepa.protocol import BUDGETS, CHANCE, FULL, Budget
 from minivjepa.recipe import build_model
+from minivjepa.results import FOLDER
+from minivjepa.runs import read_json
 from minivjepa.tubelets import Grid
 from minivjepa.vjepa import ARMS
 
@@ -190,3 +192,21 @@ def test_the_tiny_budget_is_small_and_the_full_one_as_documented() -> None:
     assert (FULL.clips("train"), FULL.clips("test")) == (4096, 2048)
     assert BUDGETS["tiny"].clips("validation") < FULL.clips("validation")
     assert set(BUDGETS) == {"tiny"}
+
+
+@pytest.mark.slow
+def test_the_kept_encoder_is_the_one_that_the_stored_results_describe() -> None:
+    """Catches: an encoder on the shelf that is not of the run that lesson 09 says it is."""
+    saved = torch.load(FOLDER / "encoder.pt", weights_only=True)
+    config = from_dict(Config, saved["config"])
+    stored = read_json(FOLDER / "long.json")
+    [run] = [run for run in stored["arms"]["vjepa"] if run["seed"] == config.seed]
+    assert run is stored["arms"]["vjepa"][0], "the first seed, whatever its numbers"
+    encoder = build_model(config).encoder
+    encoder.load_state_dict(saved["encoder"])
+    train, test = (
+        encode_split(encoder.eval(), config.grid, split, FULL, torch.device("cpu")) for split in ("train", "test")
+    )
+    for task in ("direction", "identity"):
+        score = linear_accuracy(train.pooled, getattr(train, task), test.pooled, getattr(test, task))
+        assert score == pytest.approx(run["final"][f"linear_{task}"], abs=0.01)

@@ -1,8 +1,10 @@
 """The notebooks are what their text says, prove their claims, and can be read without a kernel."""
 
+import json
 import re
 import runpy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,8 +12,10 @@ from einops import rearrange
 from torch import Tensor
 
 from minivjepa.collapse import position_std
+from minivjepa.config import Config
 from minivjepa.ema import ema_update
 from minivjepa.encoder import Encoder
+from minivjepa.recipe import schedule
 from minivjepa.tubelets import Grid, gather_tokens
 from minivjepa.vjepa import VJEPA
 
@@ -25,7 +29,7 @@ MARK = "# NBVAL_CHECK_OUTPUT"
 # the lesson that must prove each claim of the course
 CLAIMS = {
     "T1": "01", "T2": "01", "T3": "02", "M1": "02", "M2": "02", "M3": "02", "C1": "03", "C2": "03", "P1": "04", "P2": "04", "P3": "04", "P4": "04",
-    "O1": "05", "O4": "05", "O2": "06", "O6": "06", "O9": "06",
+    "O1": "05", "O4": "05", "O2": "06", "O6": "06", "O9": "06", "O3": "07", "O5a": "07", "O5b": "07", "O7a": "09",
 }  # fmt: skip
 
 
@@ -107,9 +111,21 @@ def test_every_claim_is_checked_in_its_lesson_and_nowhere_else() -> None:
     """Catches: a claim of the course that no cell computes."""
     found: dict[str, set[str]] = {}
     for path in LESSONS:
-        for claim in re.findall(r'check\(\s*"([A-Z]\d)', path.read_text()):
+        for claim in re.findall(r'check\(\s*"([A-Z]\d[ab]?)', path.read_text()):
             found.setdefault(claim, set()).add(path.stem[:2])
     assert found == {claim: {where} for claim, where in CLAIMS.items()}
+
+
+def test_lessons_begin_with_one_and_the_same_cell_that_does_nothing_here() -> None:
+    """Catches: a lesson that cannot fetch the course on Colab, or one that fetches it where it is installed."""
+    cells = {next(cell.source for cell in BUILD["read"](path).cells if cell.cell_type == "code") for path in LESSONS}
+    assert len(cells) == 1
+    [cell] = cells
+    exec(cell, {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("importlib.util.find_spec", lambda name: None)
+        with pytest.raises(ImportError, match="make lab"):
+            exec(cell, {})
 
 
 def test_links_in_lessons_resolve(lesson: Path) -> None:
@@ -147,7 +163,7 @@ def run_until(stem: str, claim: str) -> None:
     for cell in BUILD["read"](FOLDER / f"{stem}.py").cells:
         if cell.cell_type == "code":
             exec(compile(cell.source, stem, "exec"), space)
-            if f'check("{claim}"' in cell.source or claim in cell.source:
+            if f'check("{claim}"' in cell.source or (MARK in cell.source and claim in cell.source):
                 return
     raise AssertionError(f"{stem} has no check of {claim}")
 
@@ -180,11 +196,21 @@ def blind(h: Tensor) -> float:
     return position_std(h)
 
 
+def unmixed(x: Tensor, angles: Tensor) -> Tensor:
+    return torch.cat([x[..., : angles.shape[-1]] * angles.cos()[:, None], x[..., angles.shape[-1] :]], dim=-1)
+
+
+def late(config: Config, step: int) -> tuple[float, float, float]:
+    return schedule(config, step + 1)
+
+
 TRUTHS = {
     "the grid transposed": ("minivjepa.tubelets.patchify", transposed, "01_tubelets", "equal to the loop"),
     "hidden pixels leaked": ("minivjepa.encoder.Encoder.forward", leaking, "04_components", "P1"),
     "the detach dropped": ("minivjepa.vjepa.VJEPA.targets", undetached, "04_components", "P3"),
     "the momentum swapped": ("minivjepa.ema.ema_update", swapped, "05_objective", "O4"),
+    "the trainer a step late": ("minivjepa.training.schedule", late, "08_train", '"the loop"'),
+    "queries and keys not turned": ("minivjepa.rotary.rotate", unmixed, "10_released", '"rotary"'),
     "collapse read within clips": ("minivjepa.collapse.feature_std", blind, "06_collapse", "assert low =="),
 }
 
@@ -201,3 +227,33 @@ def test_a_lesson_notices_when_the_truth_changes(truth: str, monkeypatch: pytest
     monkeypatch.setattr(where, wrong)
     with pytest.raises(AssertionError):
         run_until(stem, claim)
+
+
+def test_the_lesson_on_ablations_notices_results_that_say_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a verdict on the arms that does not depend on the numbers."""
+    monkeypatch.chdir(FOLDER)
+    cells = [cell.source for cell in BUILD["read"](FOLDER / "07_ablations.py").cells if cell.cell_type == "code"]
+    needed = (
+        "import json",
+        "my_fate",
+        "show(collapse_curves(stored))",
+        "def fate(arm)",
+        "beats_frozen = None",
+        "longer = ",
+        'check("O5a"',
+    )
+    chosen = [next(cell for cell in cells if mark in cell) for mark in needed]
+    monkeypatch.setattr("minivjepa.lesson.show", lambda picture: None)
+    monkeypatch.setattr("minivjepa.lesson.table", lambda text: None)
+    exec("\n".join(chosen), {})  # it passes on the stored results
+    read = json.loads
+
+    def untaught(text: str) -> Any:
+        results = read(text)
+        for run, row in zip(results["arms"]["vjepa"], results["untrained"]):
+            run["final"] = {**row, "target": run["final"]["target"]}
+        return results
+
+    monkeypatch.setattr("json.loads", untaught)
+    with pytest.raises(AssertionError, match="O5a does not hold"):
+        exec("\n".join(chosen), {})

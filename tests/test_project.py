@@ -91,6 +91,19 @@ def test_environment_yml_holds_the_seven_packages_and_conda_brings_only_python()
     assert any(line.startswith("--editable .") for line in pip)
 
 
+def test_binder_brings_torch_without_a_gpu_and_then_the_course() -> None:
+    """Catches: a specification that conda cannot read, an extra that was renamed, a script that cannot be run."""
+    rattler = pytest.importorskip("rattler", reason="py-rattler has no build for this Python")
+    lines = yaml.safe_load((ROOT / ".binder" / "environment.yml").read_text())["dependencies"]
+    names = {rattler.MatchSpec(line, strict=True).name.normalized for line in lines}
+    assert names == {"python", "pip", "pytorch-cpu"}
+    script = ROOT / ".binder" / "postBuild"
+    [extras] = re.findall(r'-e "\.\[([\w,]+)\]"', script.read_text())
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(extras.split(",")) <= set(known)
+    assert sys.platform == "win32" or script.stat().st_mode & 0o100
+
+
 def test_constraints_pin_torch_without_a_local_version() -> None:
     """Catches: a pin that only one machine can install."""
     lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]

@@ -16,7 +16,7 @@ def kinds_of_collapse(features: Mapping[str, Tensor]) -> Picture:
     figure = Figure(figsize=(2.9 * len(features), 4.4), layout="constrained")
     said = []
     for ax, (name, h) in zip(figure.subplots(1, len(features), squeeze=False).flat, features.items()):
-        pair = h[:SHOWN, [0, -1]].flatten(1)  # [clips, 2 D]
+        pair = h[:SHOWN, [0, -1]].flatten(1).numpy()  # [clips, 2 D]
         ax.imshow(pair, cmap="cividis", aspect="auto", interpolation="nearest", vmin=-2, vmax=2)
         ax.axvline(h.shape[2] - 0.5, color="white", lw=2)
         numbers = token_metrics(h)

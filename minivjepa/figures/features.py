@@ -1,4 +1,4 @@
-"""Lessons 9 and 10: what tokens look like, their first principal components drawn as colours."""
+"""Lessons 9 and 10: what features are like: which clips they bring together, and their components as colours."""
 
 import io
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
-from minivjepa.figures import Picture
+from minivjepa.figures import COLOURS, Picture
 
 SIDE = 224  # pixels of an animation's panels, about
 
@@ -73,3 +73,35 @@ def feature_animation(frames: np.ndarray, features: np.ndarray) -> Animation:
         tokens = tokens.repeat(height // tokens.shape[0], axis=0).repeat(width // tokens.shape[1], axis=1)
         panels.append(np.concatenate([frame, tokens], axis=1).repeat(zoom, axis=0).repeat(zoom, axis=1))
     return Animation(panels)
+
+
+def neighbours_strip(trails: np.ndarray, labels: list[str], found: np.ndarray, title: str) -> Picture:
+    """Queries and the clips that are nearest to them, one query a row.
+
+    trails [B, H, W, 3]: one picture a clip, 0..1.  labels: one per clip, such as "7 down".  found int [queries, 1 + k]: the
+    clip itself, then its nearest.
+    """
+    rows, columns = found.shape
+    figure = Figure(figsize=(1.35 * columns, 1.6 * rows + 0.3), layout="constrained")
+    said = []
+    for row, (ids, axes) in enumerate(zip(found, figure.subplots(rows, columns, squeeze=False))):
+        own = labels[ids[0]].split(maxsplit=1)
+        for number, (clip, ax) in enumerate(zip(ids, axes)):
+            ax.imshow(trails[clip])
+            digit, way = labels[clip].split(maxsplit=1)
+            same = ["digit"] * (digit == own[0]) + ["way"] * (way == own[1])
+            ax.set_xlabel(
+                labels[clip] + ("" if number == 0 else f"\nsame: {' and '.join(same) or 'nothing'}"), fontsize=7
+            )
+            ax.set(xticks=[], yticks=[])
+            if row == 0:
+                ax.set_title("query" if number == 0 else f"nearest {number}", fontsize=8)
+        axes[0].spines[:].set(color=COLOURS[1], linewidth=2)
+        said.append(f"{labels[ids[0]]}: {', '.join(labels[clip] for clip in ids[1:])}")
+    figure.suptitle(title, fontsize=9)
+    return Picture(
+        figure,
+        f"{rows} rows of clips drawn as trails, a query and its {columns - 1} nearest ({title}). {'; '.join(said)}.",
+        "Each picture is a whole clip, all frames laid over each other. Left the query, then the clips whose features are nearest, "
+        "with what they share with it.",
+    )
