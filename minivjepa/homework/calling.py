@@ -1,0 +1,79 @@
+"""Calling a student's function: on copies of the inputs, with the package's own answer blocked, the result as plain arrays."""
+
+import contextlib
+import copy
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minivjepa.homework.cases import Adapter, Arrays, Inputs, as_arrays
+
+CHANGED = "inputs that were changed"  # the name of an extra array in every result
+
+
+class Blocked(Exception):
+    """A function of the package was called that would answer the exercise."""
+
+
+def refuse(*given: Any, **named: Any) -> Any:
+    """Stands in for what is blocked."""
+    from minivjepa.homework.calling import Blocked
+
+    raise Blocked("this is what you are asked to write: do it without the package's own function")
+
+
+@contextlib.contextmanager
+def blocking(names: Sequence[str]) -> Iterator[None]:
+    """While inside, the functions and classes of these full names refuse to run, under whatever alias they are known."""
+    with contextlib.ExitStack() as undo:
+        for name in names:
+            module, _, attribute = name.rpartition(".")
+            found = getattr(importlib.import_module(module), attribute)
+            place, what, stand_in = (found, "__init__", refuse) if isinstance(found, type) else (found, "__code__", refuse.__code__)
+            undo.callback(setattr, place, what, getattr(place, what))
+            setattr(place, what, stand_in)
+        yield
+
+
+def changed(before: Inputs, after: Inputs) -> np.ndarray:
+    """Names of the tensors that a call has changed in place."""
+    pairs = [(name, value, after.get(name)) for name, value in before.items() if isinstance(value, Tensor)]
+    return np.array([name for name, old, new in pairs if not (isinstance(new, Tensor) and torch.equal(old, new))], dtype="U40")
+
+
+def call(function: Callable[..., Any], inputs: Inputs) -> Arrays:
+    """Call it and take what it returns."""
+    given = copy.deepcopy(inputs)
+    torch.manual_seed(0)
+    value = function(**given)
+    return {**as_arrays(value), CHANGED: changed(inputs, given)}
+
+
+def gradients(function: Callable[..., Any], inputs: Inputs) -> Arrays:
+    """Call it with gradients on, and take its value (a scalar loss) and the gradient of every floating-point input.
+
+    An input that no gradient reaches gives an empty array, which is not the same as zeros.
+    """
+    given = copy.deepcopy(inputs)
+    floating = {name: value for name, value in given.items() if isinstance(value, Tensor) and value.is_floating_point()}
+    for value in floating.values():
+        value.requires_grad_(True)
+    torch.manual_seed(0)
+    loss = function(**given)
+    if not isinstance(loss, Tensor) or loss.ndim:
+        shape = list(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+        raise TypeError(f"expected one number, a tensor of shape [], and got {shape}")
+    if loss.requires_grad:
+        loss.backward()
+    found = as_arrays(loss, "loss")
+    for name, value in floating.items():
+        none = value.grad is None
+        found[f"gradient of {name}"] = np.zeros(0) if none else value.grad.double().numpy()  # type: ignore[union-attr]
+    return {**found, CHANGED: changed(inputs, {name: v.detach() if isinstance(v, Tensor) else v for name, v in given.items()})}
+
+
+ADAPTERS: dict[str, Adapter] = {"call": call, "gradients": gradients}

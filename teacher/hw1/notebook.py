@@ -1,0 +1,286 @@
+# %% [markdown]
+# # Homework 1: tokens and masks
+#
+# After lessons 01 and 02. Eight exercises, 25 points, two to three hours.
+#
+# In each you write one function. The cell below it is its **check**: it stops with a message that says what is probably wrong, or prints that
+# all visible cases are right. Your teacher also runs cases that you do not see, at other sizes and settings, so make it right in general.
+#
+# - Write where it says `raise NotImplementedError()`, and keep the names of functions and arguments.
+# - You may use torch, numpy and einops. The package's own function for a task is *blocked* in its check: writing it is the task. The rules here
+#   also differ from the package's in places, so read them.
+# - Do not change the inputs: make new tensors.
+# - Stuck? Open the hints one after the other.
+
+# %%
+import math
+
+import einops
+import numpy as np
+import torch
+from torch import Tensor
+
+from minivjepa.homework import check
+
+# %% [markdown]
+# ## 1. How many tokens? (2 points, easy, 10 minutes)
+#
+# A clip has `frames` frames of `height` x `width` pixels. A tubelet is `tubelet` frames deep and `patch` pixels wide and high. Where
+# tubelets do not divide the clip, what is left over at the end is dropped.
+#
+# Return two things: the grid `(t, h, w)` of tubelets, and how many there are.
+#
+# <details><summary>Hint 1</summary>How often does a tubelet fit into the frames? Into the height? Into the width?</details>
+# <details><summary>Hint 2</summary>Whole-number division is <code>//</code>.</details>
+
+# %% grade_id="grid_shape" kind="answer"
+def grid_shape(frames: int, height: int, width: int, tubelet: int, patch: int) -> tuple[tuple[int, int, int], int]:
+    """((t, h, w), number of tubelets) of a clip; what is left over is dropped."""
+    ### BEGIN SOLUTION
+    t, h, w = frames // tubelet, height // patch, width // patch
+    return (t, h, w), t * h * w
+    ### END SOLUTION
+
+
+# %% grade_id="check_grid_shape" kind="check" points=2
+check("hw1", "grid_shape", grid_shape)
+### BEGIN HIDDEN TESTS
+from minivjepa.homework.hidden import check_hidden
+
+check_hidden("hw1", "grid_shape", grid_shape)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 2. Cut a clip into tokens (4 points, medium, 30 minutes)
+#
+# `clip` is [B, C, T, H, W], and tubelets divide it. Return its tubelets as tokens, [B, N, values].
+#
+# - `order` says how tokens are listed: three letters, the slowest axis first. `"thw"` is V-JEPA's: time, then rows, then columns. In `"wth"`
+#   the column changes slowest and the row fastest.
+# - The values inside a token are listed frame by frame, row by row, column by column, with the **channels last** (fastest).
+#
+# <details><summary>Hint 1</summary>Split each of the three axes in two: which tubelet, and where inside it. That gives eight axes.</details>
+# <details><summary>Hint 2</summary><code>einops.rearrange</code> can split and reorder in one pattern; the pattern is a string, so you can build it.</details>
+# <details><summary>Hint 3</summary>For order <code>"thw"</code> the right-hand side is <code>B (t h w) (dt dh dw C)</code>.</details>
+
+# %% grade_id="cut" kind="answer"
+def cut(clip: Tensor, tubelet: int, patch: int, order: str) -> Tensor:
+    """[B, C, T, H, W] -> tokens [B, N, tubelet * patch * patch * C]."""
+    ### BEGIN SOLUTION
+    pattern = f"B C (t dt) (h dh) (w dw) -> B ({' '.join(order)}) (dt dh dw C)"
+    return einops.rearrange(clip, pattern, dt=tubelet, dh=patch, dw=patch)
+    ### END SOLUTION
+
+
+# %% grade_id="check_cut" kind="check" points=4
+check("hw1", "cut", cut)
+### BEGIN HIDDEN TESTS
+from minivjepa.homework.hidden import check_hidden
+
+check_hidden("hw1", "cut", cut)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 3. Where is each token? (4 points, hard, 30 minutes)
+#
+# Fixed positions, three axes. The grid has `shape` (t, h, w), tokens are listed in the order t, h, w. Each axis gets as many numbers as `dims` says,
+# for example `(4, 6, 6)`, always even, and the three parts stand behind each other: [time | row | column].
+#
+# For an axis with d numbers and a place p on it, the numbers come in pairs (sine, cosine), i = 0, 1, ... d/2 - 1:
+#
+# > sin(p f₀), cos(p f₀), sin(p f₁), cos(p f₁), ... with fᵢ = base to the power of -(i / (d/2))
+#
+# Return float32 [N, sum of dims]. (V-JEPA puts all sines before all cosines. Here they are **interleaved**.)
+#
+# <details><summary>Hint 1</summary>Write a function for one axis: length and d in, [length, d] out.</details>
+# <details><summary>Hint 2</summary>Places times frequencies is an outer product, [length, d/2].</details>
+# <details><summary>Hint 3</summary>Interleave by stacking sine and cosine on a new last axis and flattening the last two.</details>
+# <details><summary>Hint 4</summary>The row of token n is (n // w) % h.</details>
+
+# %% grade_id="positions" kind="answer"
+def positions(shape: tuple[int, int, int], dims: tuple[int, int, int], base: float) -> Tensor:
+    """Interleaved sine-cosine positions, float32 [t * h * w, sum(dims)]."""
+    ### BEGIN SOLUTION
+    parts = []
+    places = torch.cartesian_prod(*(torch.arange(length) for length in shape)).reshape(-1, 3)  # [N, 3]
+    for axis, d in enumerate(dims):
+        frequency = base ** -(torch.arange(d // 2) / (d / 2))
+        angle = places[:, axis, None] * frequency
+        parts.append(torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1))
+    return torch.cat(parts, dim=1).float()
+    ### END SOLUTION
+
+
+# %% grade_id="check_positions" kind="check" points=4
+check("hw1", "positions", positions)
+### BEGIN HIDDEN TESTS
+from minivjepa.homework.hidden import check_hidden
+
+check_hidden("hw1", "positions", positions)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 4. Hide at random (3 points, medium, 20 minutes)
+#
+# `noise` is [B, N]: one random number for every token of every clip, drawn for you. In each clip, **hide** the tokens with the *largest* noise: as many
+# as `ratio * N`, rounded to the nearest whole number. The others are the context.
+#
+# Return `(context, target)`: ids of the kept and of the hidden tokens, int64 [B, K] and [B, M], each row in rising order.
+#
+# <details><summary>Hint 1</summary><code>noise.argsort(dim=1)</code> lists each clip's tokens from the smallest noise to the largest.</details>
+# <details><summary>Hint 2</summary>Cut that list in two, and sort both parts.</details>
+
+# %% grade_id="random_mask" kind="answer"
+def random_mask(noise: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
+    """noise [B, N] -> (context ids [B, K], target ids [B, M])."""
+    ### BEGIN SOLUTION
+    kept = noise.shape[1] - round(ratio * noise.shape[1])
+    order = noise.argsort(dim=1)
+    return order[:, :kept].sort(dim=1).values, order[:, kept:].sort(dim=1).values
+    ### END SOLUTION
+
+
+# %% grade_id="check_random_mask" kind="check" points=3
+check("hw1", "random_mask", random_mask)
+### BEGIN HIDDEN TESTS
+from minivjepa.homework.hidden import check_hidden
+
+check_hidden("hw1", "random_mask", random_mask)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 5. Hide tubes (3 points, medium, 20 minutes)
+#
+# Now `noise` is [B, S]: one number for every *place* of the frame (S = h w of them), and the `round(ratio * S)` places with the largest noise are hidden
+# **in every one of `steps` time steps**. Ids count all tokens, S of them per step.
+#
+# - If `time_major` is true, token ids go through all places of step 0, then all of step 1, and so on (V-JEPA's order).
+# - If it is false, they go through all steps of place 0, then all of place 1.
+#
+# Return the ids of the **context** alone, int64 [B, K], each row in rising order.
+#
+# <details><summary>Hint 1</summary>First find the kept places of each clip, as in exercise 4.</details>
+# <details><summary>Hint 2</summary>Time-major, the token of place p in step s has the id s S + p. And otherwise?</details>
+
+# %% grade_id="tube_mask" kind="answer"
+def tube_mask(noise: Tensor, ratio: float, steps: int, time_major: bool) -> Tensor:
+    """noise [B, S] -> context ids [B, K] of clips with `steps` time steps."""
+    ### BEGIN SOLUTION
+    count = noise.shape[1]
+    kept = noise.argsort(dim=1)[:, : count - round(ratio * count)]  # [B, places]
+    time = torch.arange(steps)
+    ids = time[None, :, None] * count + kept[:, None] if time_major else kept[:, :, None] * steps + time
+    return ids.flatten(1).sort(dim=1).values
+    ### END SOLUTION
+
+
+# %% grade_id="check_tube_mask" kind="check" points=3
+check("hw1", "tube_mask", tube_mask)
+### BEGIN HIDDEN TESTS
+from minivjepa.homework.hidden import check_hidden
+
+check_hidden("hw1", "tube_mask", tube_mask)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 6. Hide blocks (4 points, medium, 25 minutes)
+#
+# `corners` is a list of (row, column): the upper left corners of blocks of `size` (rows, columns), on a frame of `frame` (h, w) patches. Return a
+# boolean map [h, w]: true where **any** block hides the patch.
+#
+# - If `wrap` is false, the part of a block that reaches beyond the lower or right edge is cut off.
+# - If `wrap` is true, it goes on at the opposite edge.
+#
+# <details><summary>Hint 1</summary>Start with a map of false, and go through the blocks.</details>
+# <details><summary>Hint 2</summary>With <code>wrap</code>, row r of the frame is hit by row (r - top) % h of the block.</details>
+
+# %% grade_id="block_map" kind="answer"
+def block_map(corners: list[tuple[int, int]], size: tuple[int, int], frame: tuple[int, int], wrap: bool) -> Tensor:
+    """Which patches of the frame the blocks hide, bool [h, w]."""
+    ### BEGIN SOLUTION
+    h, w = frame
+    hidden = torch.zeros(h, w, dtype=torch.bool)
+    for top, left in corners:
+        for row in range(top, top + size[0]):
+            for column in range(left, left + size[1]):
+                if wrap:
+                    hidden[row % h, column % w] = True
+                elif row < h and column < w:
+                    hidden[row, column] = True
+    return hidden
+    ### END SOLUTION
+
+
+# %% grade_id="check_block_map" kind="check" points=4
+check("hw1", "block_map", block_map)
+### BEGIN HIDDEN TESTS
+from minivjepa.homework.hidden import check_hidden
+
+check_hidden("hw1", "block_map", block_map)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 7. Make a batch of it (3 points, medium, 20 minutes)
+#
+# `visible` is bool [B, N]: which tokens each clip keeps; the clips keep different numbers. A batch needs equal lengths, so every clip is cut to the
+# smallest number K in the batch.
+#
+# - With `keep="first"` each clip keeps its first K visible ids. That is what V-JEPA's code does, and why late time steps lose (lesson 02).
+# - With `keep="spread"` it keeps K of its visible ids as evenly as possible: of a clip with n visible ids, those at the places 0, n/K, 2n/K, ...
+#   rounded **down**, in the list of its visible ids.
+#
+# Return int64 [B, K], rising in each row.
+#
+# <details><summary>Hint 1</summary><code>row.nonzero().flatten()</code> lists where a row is true.</details>
+# <details><summary>Hint 2</summary>The places are <code>j * n // K</code> for j = 0 ... K - 1.</details>
+
+# %% grade_id="cut_to_smallest" kind="answer"
+def cut_to_smallest(visible: Tensor, keep: str) -> Tensor:
+    """bool [B, N] -> ids [B, K], K the smallest number of visible tokens in the batch."""
+    ### BEGIN SOLUTION
+    lists = [row.nonzero().flatten() for row in visible]
+    K = min(len(ids) for ids in lists)
+    if keep == "first":
+        return torch.stack([ids[:K] for ids in lists])
+    return torch.stack([ids[torch.arange(K) * len(ids) // max(K, 1)] for ids in lists])
+    ### END SOLUTION
+
+
+# %% grade_id="check_cut_to_smallest" kind="check" points=3
+check("hw1", "cut_to_smallest", cut_to_smallest)
+### BEGIN HIDDEN TESTS
+from minivjepa.homework.hidden import check_hidden
+
+check_hidden("hw1", "cut_to_smallest", cut_to_smallest)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 8. Coverage (2 points, easy, 15 minutes)
+#
+# `ids` is int64 [draws, K]: the context of many draws, on a grid of `shape` (t, h, w) in time-major order. How often is each place of the frame
+# context? Return float32 [h, w]: for each place, the share of all draws and time steps in which it is kept.
+#
+# <details><summary>Hint 1</summary>Count how often every id occurs: <code>torch.bincount</code> of all ids, with a <code>minlength</code>.</details>
+# <details><summary>Hint 2</summary>Then give the counts the shape [t, h, w] and average over time.</details>
+
+# %% grade_id="coverage" kind="answer"
+def coverage(ids: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """ids [draws, K] -> share of draws and steps in which each place is context, float32 [h, w]."""
+    ### BEGIN SOLUTION
+    t, h, w = shape
+    counts = torch.bincount(ids.flatten(), minlength=t * h * w).reshape(t, h, w)
+    return counts.float().mean(dim=0) / len(ids)
+    ### END SOLUTION
+
+
+# %% grade_id="check_coverage" kind="check" points=2
+check("hw1", "coverage", coverage)
+### BEGIN HIDDEN TESTS
+from minivjepa.homework.hidden import check_hidden
+
+check_hidden("hw1", "coverage", coverage)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# Done? `minivjepa check hw1.ipynb` runs your answers in a fresh copy of this notebook, as your teacher will, and prints one line an exercise. Then hand
+# in this file.
