@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.error import HTTPError
 
 import pytest
 
@@ -53,6 +54,14 @@ class Lab:
         with DIRECT.open(request, timeout=60) as answer:
             return json.loads(answer.read() or "null")
 
+    def has_idle_kernel(self) -> bool:
+        """Whether a page is connected to a kernel that waits for work."""
+        try:
+            kernels = self.ask("/api/kernels")
+        except HTTPError:  # the server cannot list a kernel at the moment in which it starts
+            return False
+        return any(kernel["execution_state"] == "idle" and kernel["connections"] for kernel in kernels)
+
 
 def absent(what: str) -> NoReturn:
     """Skip where the tests cannot run, but fail in CI: there a skip would look like widgets that work."""
@@ -72,9 +81,7 @@ def chromium() -> "Iterator[Browser]":
     if not found:
         absent(f"no Chromium on PATH (looked for {', '.join(NAMES)}); install your system's package")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found[0], timeout=START * 1000)
-        yield browser
-        browser.close()
+        yield playwright.chromium.launch(executable_path=found[0], timeout=START * 1000)
 
 
 @pytest.fixture(scope="session")
@@ -96,6 +103,7 @@ def lab(chromium: "Browser", tmp_path_factory: pytest.TempPathFactory) -> Iterat
             stdout=file,
             stderr=file,
             stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C ends the tests, and they end the server
         )
     try:
         wait_for_server(server, lab, log)

@@ -44,8 +44,7 @@ def idle(page: "Page") -> bool:
 
 def connected(page: "Page", lab: Lab) -> bool:
     """Whether the page has its kernel: a page that still waits for one also calls itself idle."""
-    named = page.locator(".jp-KernelName", has_text="Python 3").count() > 0
-    return named and any(k["execution_state"] == "idle" and k["connections"] for k in lab.ask("/api/kernels"))
+    return page.locator(".jp-KernelName", has_text="Python 3").count() > 0 and lab.has_idle_kernel()
 
 
 def counts(page: "Page") -> list[str]:
