@@ -4,7 +4,7 @@ OUT ?= runs/ablation
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: ablation matrix lab notebooks timings test check results clean
+.PHONY: ablation matrix lab notebooks timings test browser check results clean
 
 ablation: .venv/figures   ## train five arms, see which collapse; ARGS=--resume goes on after a stop
 	$(BIN)/minivjepa ablate --out $(OUT) $(ARGS)
@@ -28,9 +28,12 @@ lab: .venv/notebooks      ## open JupyterLab on the first lesson
 # lessons run in a pytest of their own: their kernels do not start beside tests that start processes themselves
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout 300 -n 2 --dist loadfile
 
-test: .venv/test          ## everything CI runs: every lesson from top to bottom, then the tests
+test: .venv/test          ## every lesson from top to bottom, then the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(NBVAL) notebooks
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered
+
+browser: .venv/browser    ## move every slider of the lessons, in the Chromium on PATH
+	$(BIN)/python -m pytest tests/browser
 
 notebooks: .venv/test     ## run the lessons' text sources and write their notebooks; NAME=02_masks builds one
 	$(BIN)/python notebooks/build.py $(NAME)

@@ -139,8 +139,9 @@ def test_like_tokens_get_like_colours() -> None:
     animation = feature_animation(frames, kinds[which])
     assert len(animation.frames) == 4
     assert animation.frames[3].shape == (9 * 24, 9 * 40, 3)
-    picture = feature_strip(frames, kinds[which])
+    picture = feature_strip(frames, kinds[which], "by hand")
     assert "6 by 5 tokens" in picture.alt
+    assert "by hand" in picture.caption
     assert picture.caption
 
 

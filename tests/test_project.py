@@ -59,7 +59,7 @@ def test_what_people_look_for_is_at_the_top() -> None:
     ]:
         assert (ROOT / path).exists(), path
     assert "minivjepa doctor" in (ROOT / ".github/ISSUE_TEMPLATE/bug.yml").read_text()
-    assert "make test" in (ROOT / ".ci/run").read_text()
+    assert all(f"make {target}" in (ROOT / ".ci/run").read_text() for target in ("test", "browser"))
 
 
 def test_the_core_needs_little_and_extras_bring_the_rest() -> None:
@@ -76,7 +76,7 @@ def test_the_core_needs_little_and_extras_bring_the_rest() -> None:
     }
     extras = project["optional-dependencies"]
     assert {name(r) for r in extras["notebooks"]} == {"jupyterlab", "ipywidgets", "matplotlib", "nbval", "pytest"}
-    assert {"figures", "notebooks", "video", "test", "parity"} == set(extras)
+    assert {"figures", "notebooks", "video", "test", "browser", "parity"} == set(extras)
 
 
 def test_environment_yml_holds_the_seven_packages_and_conda_brings_only_python() -> None:

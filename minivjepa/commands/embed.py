@@ -167,7 +167,7 @@ def draw(picture: Path | None, frames: torch.Tensor, features: np.ndarray) -> by
 
     shown = frames.permute(0, 2, 3, 1).numpy()
     return (
-        feature_strip(shown, features).png()
+        feature_strip(shown, features, picture.stem).png()
         if picture.suffix.lower() == ".png"
         else feature_animation(shown, features).gif()
     )

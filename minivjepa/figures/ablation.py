@@ -11,24 +11,34 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from minivjepa.collapse import COLLAPSED, WARNING
+from minivjepa.early import collapsed
 from minivjepa.figures import COLOURS, STYLES, Picture
+from minivjepa.protocol import CHANCE
+from minivjepa.vjepa import ARMS
 
 Results = dict[str, Any]
 Row = dict[str, Any]  # of metrics.jsonl
 
 
-def _series(rows: list[Row], name: str) -> tuple[list[int], list[float]]:
-    """Steps and values of one metric in a history; null becomes NaN."""
-    return [r["step"] for r in rows], [math.nan if r[name] is None else r[name] for r in rows]
+def look(arm: str, number: int) -> tuple[str, str]:
+    """Colour and line style of an arm: the same in every picture.  number: its place in this one, for arms of one's own."""
+    place = list(ARMS).index(arm) if arm in ARMS else number
+    return COLOURS[place % len(COLOURS)], STYLES[place % len(STYLES)]
 
 
-def _curves(ax: Axes, results: Results, name: str, title: str) -> None:
+def smaller_std(row: Row) -> float:
+    """The feature std of the online or the target encoder, whichever is smaller."""
+    return min(row["feature_std"], row["target_feature_std"])
+
+
+def _curves(ax: Axes, results: Results, value: Callable[[Row], float | None], title: str) -> None:
     """One line per run, one colour and style per arm, on a logarithmic scale."""
     for number, (arm, runs) in enumerate(results["arms"].items()):
-        style, colour = STYLES[number % len(STYLES)], COLOURS[number % len(COLOURS)]
+        colour, style = look(arm, number)
         for run in runs:
-            label = arm if run is runs[0] else None
-            ax.plot(*_series(run["history"], name), style, color=colour, label=label, lw=1.8, alpha=0.85)
+            steps = [row["step"] for row in run["history"]]
+            values = [math.nan if (v := value(row)) is None else v for row in run["history"]]
+            ax.plot(steps, values, style, color=colour, label=arm if run is runs[0] else None, lw=1.8, alpha=0.85)
     ax.set(xlabel="training step", title=title, yscale="log")
     ax.grid(alpha=0.25)
 
@@ -42,13 +52,13 @@ def collapse_curves(results: Results) -> Picture:
     """Loss, feature std, and what the frozen features know about motion, for every arm."""
     figure = Figure(figsize=(13, 4), layout="constrained")
     loss, std, bars = figure.subplots(1, 3)
-    _curves(loss, results, "loss", "Training loss: is lower better?")
-    _curves(std, results, "feature_std", "Feature std across clips: 0 = collapse")
+    _curves(loss, results, lambda row: row["loss"], "Training loss: is lower better?")
+    _curves(std, results, smaller_std, "Feature std, the smaller of both encoders")
     loss.legend(fontsize=8)
     values = final_values(results, "linear_direction")
     values["untrained"] = [row["linear_direction"] for row in results["untrained"]]
     for number, (arm, scores) in enumerate(values.items()):
-        colour = COLOURS[number % len(COLOURS)] if arm in results["arms"] else "#999999"
+        colour = look(arm, number)[0] if arm in results["arms"] else "#999999"
         bars.bar(number, float(np.mean(scores)), color=colour, alpha=0.85)
         bars.plot(
             [number] * len(scores), scores, "o", color="black", markeredgecolor="white", markeredgewidth=0.5, ms=4
@@ -58,12 +68,12 @@ def collapse_curves(results: Results) -> Picture:
     bars.set(title="Direction of motion, linear probe", ylabel="held-out accuracy", ylim=(0, 1))
     bars.legend(fontsize=8)
     said = ", ".join(f"{arm} {np.mean(scores):.2f}" for arm, scores in values.items())
-    dead = [arm for arm, stds in final_values(results, "feature_std").items() if max(stds) < COLLAPSED]
+    dead = [arm for arm, runs in results["arms"].items() if all(map(collapsed, runs))]
     return Picture(
         figure,
-        f"Three panels. Left: loss over training steps per arm. Middle: feature standard deviation over steps; "
-        f"collapsed to below {COLLAPSED}: {', '.join(dead) or 'none'}. Right: accuracy of a linear probe for direction: {said}.",
-        f"Read the middle panel, not the left one: a low loss can be a collapse. Arms whose features ended constant: {', '.join(dead) or 'none'}. "
+        f"Three panels. Left: loss over training steps per arm. Middle: the smaller feature standard deviation of online and target encoder; "
+        f"collapsed to below {COLLAPSED} on every seed: {', '.join(dead) or 'none'}. Right: accuracy of a linear probe for direction: {said}.",
+        f"Read the middle panel, not the left one: a low loss can be a collapse. Arms with an encoder, online or target, that ended below {COLLAPSED} on every seed: {', '.join(dead) or 'none'}. "
         "Dots are seeds; the dotted line is chance.",
     )
 
@@ -75,8 +85,7 @@ def spectra(results: Results) -> Picture:
     first = {arm: runs[0]["final"] for arm, runs in results["arms"].items()} | {"untrained": results["untrained"][0]}
     for number, (arm, metrics) in enumerate(first.items()):
         sigma = np.array(metrics["spectrum"])
-        style = STYLES[number % len(STYLES)]
-        colour = COLOURS[number % len(COLOURS)] if arm in results["arms"] else "#999999"
+        colour, style = look(arm, number) if arm in results["arms"] else ("#999999", "-")
         label = f"{arm} (effective rank {metrics['effective_rank']:.0f})" if metrics["effective_rank"] else arm
         plain.semilogy(np.arange(1, len(sigma) + 1), sigma, style, color=colour, label=label)
         scaled.semilogy(np.arange(1, len(sigma) + 1), sigma / sigma.sum(), style, color=colour)
@@ -121,7 +130,7 @@ def dashboard(histories: Mapping[str, Sequence[Row]]) -> Picture:
     figure = Figure(figsize=(14, 3.6), layout="constrained")
     std, rank, spectrum, probe = figure.subplots(1, 4)
     for number, (arm, rows) in enumerate(histories.items()):
-        colour, style = COLOURS[number % len(COLOURS)], STYLES[number % len(STYLES)]
+        colour, style = look(arm, number)
         steps = [row["step"] for row in rows]
         std.semilogy(steps, [row["feature_std"] for row in rows], style, color=colour, label=arm)
         std.semilogy(steps, [row["target_feature_std"] for row in rows], "x", color=colour)
@@ -133,8 +142,9 @@ def dashboard(histories: Mapping[str, Sequence[Row]]) -> Picture:
     for ax, title in zip((std, rank, spectrum, probe), titles):
         ax.set(title=title, xlabel="direction of spread" if ax is spectrum else "training step")
         ax.grid(alpha=0.25)
+    probe.axhline(CHANCE["direction"], color="black", lw=1, ls=":")
     probe.set_ylim(0, 1)
-    std.legend(fontsize=8)
+    figure.legend(loc="outside lower center", ncols=len(histories), fontsize=8, frameon=False)
     said = "; ".join(
         f"{arm} at step {rows[-1]['step']}: feature std {rows[-1]['feature_std']:.3f}, of the target encoder "
         f"{rows[-1]['target_feature_std']:.3f}, effective rank {rows[-1]['effective_rank']:.0f}, "
@@ -144,7 +154,7 @@ def dashboard(histories: Mapping[str, Sequence[Row]]) -> Picture:
     return Picture(
         figure,
         f"Four panels over training: feature std, effective rank, singular values, linear probe. {said}.",
-        f"Below the dotted line the package warns. Crosses are the target encoder. {said}.",
+        f"Lines are the online encoder, crosses the target encoder. Dotted: where the package warns (left), and chance (right). {said}.",
     )
 
 
@@ -163,12 +173,14 @@ def update_fields(updates: Mapping[str, Callable[[Tensor], Tensor]], loop: Tenso
             *points.numpy().T, *(arrows / length).T, np.log10(length[:, 0]), cmap="cividis", scale=26, width=0.005
         )
         ax.plot(*loop.numpy().T, color=COLOURS[1], lw=2)
+        ax.annotate("", loop[10].tolist(), loop[0].tolist(), arrowprops={"arrowstyle": "-|>", "color": COLOURS[1]})
         ax.axhline(0, color="black", lw=1, ls=":")
         ax.axvline(1, color="black", lw=1, ls="--")
         ax.set(xlabel="w, the predictor", ylabel="e, the encoder", title=name)
     return Picture(
         figure,
-        f"{len(updates)} panels of arrows over the predictor's weight w and the encoder's weight e, with a circle drawn through them: {', '.join(updates)}.",
-        "Arrows show the way an update goes (yellow: large). The loss is zero on both lines: dashed, where the prediction is right; "
-        "dotted, where the encoder says nothing. Walk the circle, and add up how much you go along with the arrows.",
+        f"{len(updates)} panels of arrows over the predictor's weight w and the encoder's weight e, with a circle drawn through them: {', '.join(updates)}. "
+        "With the gradient through both, arrows near the line e = 0 point at it; with stop-gradient and w between 0 and 1 they point away from it.",
+        "Arrows show the way an update goes; all are drawn equally long, yellow where the step is large. The loss is zero on both lines: dashed, where "
+        "the prediction is right; dotted, where the encoder says nothing. Walk the circle against the clock, and add up how much you go along with the arrows.",
     )

@@ -27,7 +27,7 @@ def component_colours(features: np.ndarray) -> np.ndarray:
     return stretched.reshape(*features.shape[:3], 3)
 
 
-def feature_strip(frames: np.ndarray, features: np.ndarray) -> Picture:
+def feature_strip(frames: np.ndarray, features: np.ndarray, title: str) -> Picture:
     """uint8 [T, H, W, 3] and tokens [t, h, w, D]: the first frame of every tubelet, above its tokens' components."""
     colours, t = component_colours(features), len(features)
     figure = Figure(figsize=(1.6 * t, 3.5), layout="constrained")
@@ -37,11 +37,12 @@ def feature_strip(frames: np.ndarray, features: np.ndarray) -> Picture:
         above.set_title(f"time step {number}", fontsize=8)
         for ax in (above, below):
             ax.set(xticks=[], yticks=[])
+    figure.suptitle(title, fontsize=9)
     _, h, w, d = features.shape
     return Picture(
         figure,
-        f"Two rows of {t} pictures: frames of a clip, and below each its {h} by {w} tokens as coloured squares.",
-        f"Above: one frame per time step. Below: its {h} x {w} tokens; the first three of {d} principal components are red, green and blue, "
+        f"{title}: two rows of {t} pictures, frames of a clip, and below each its {h} by {w} tokens as coloured squares.",
+        f"{title}. Above: one frame per time step. Below: its {h} x {w} tokens; the first three of {d} principal components are red, green and blue, "
         "so tokens of one colour are alike to the encoder.",
     )
 
@@ -75,6 +76,14 @@ def feature_animation(frames: np.ndarray, features: np.ndarray) -> Animation:
     return Animation(panels)
 
 
+def trail(clips: np.ndarray) -> np.ndarray:
+    """Brightness 0..1 [B, T, H, W] -> one picture a clip [B, H, W, 3]: early frames blue, late ones orange."""
+    early, late = (np.array(colour) for colour in ((0.2, 0.5, 1.0), (1.0, 0.55, 0.1)))
+    share = np.linspace(0, 1, clips.shape[1])[:, None]
+    colours = (1 - share) * early + share * late  # [T, 3]
+    return (clips[..., None] * colours[None, :, None, None]).max(axis=1).clip(0, 1)
+
+
 def neighbours_strip(trails: np.ndarray, labels: list[str], found: np.ndarray, title: str) -> Picture:
     """Queries and the clips that are nearest to them, one query a row.
 
@@ -83,25 +92,25 @@ def neighbours_strip(trails: np.ndarray, labels: list[str], found: np.ndarray, t
     """
     rows, columns = found.shape
     figure = Figure(figsize=(1.35 * columns, 1.6 * rows + 0.3), layout="constrained")
-    said = []
-    for row, (ids, axes) in enumerate(zip(found, figure.subplots(rows, columns, squeeze=False))):
+    said, agree = [], {"digit": 0, "way": 0}
+    for ids, axes in zip(found, figure.subplots(rows, columns, squeeze=False)):
         own = labels[ids[0]].split(maxsplit=1)
         for number, (clip, ax) in enumerate(zip(ids, axes)):
+            same = [what for what, mine, its in zip(agree, own, labels[clip].split(maxsplit=1)) if mine == its]
+            for what in same if number else ():
+                agree[what] += 1
             ax.imshow(trails[clip])
-            digit, way = labels[clip].split(maxsplit=1)
-            same = ["digit"] * (digit == own[0]) + ["way"] * (way == own[1])
-            ax.set_xlabel(
-                labels[clip] + ("" if number == 0 else f"\nsame: {' and '.join(same) or 'nothing'}"), fontsize=7
-            )
+            ax.set_xlabel(labels[clip] + (f"\nsame {' and '.join(same) or 'nothing'}" if number else ""), fontsize=7)
+            ax.set_title(f"nearest {number}" if number else "query", fontsize=8)
             ax.set(xticks=[], yticks=[])
-            if row == 0:
-                ax.set_title("query" if number == 0 else f"nearest {number}", fontsize=8)
         axes[0].spines[:].set(color=COLOURS[1], linewidth=2)
         said.append(f"{labels[ids[0]]}: {', '.join(labels[clip] for clip in ids[1:])}")
-    figure.suptitle(title, fontsize=9)
+    figure.suptitle(f"{title} encoder", fontsize=9)
+    total = rows * (columns - 1)
+    result = f"of {total} neighbours, {agree['way']} move the query's way and {agree['digit']} show its digit"
     return Picture(
         figure,
-        f"{rows} rows of clips drawn as trails, a query and its {columns - 1} nearest ({title}). {'; '.join(said)}.",
-        "Each picture is a whole clip, all frames laid over each other. Left the query, then the clips whose features are nearest, "
-        "with what they share with it.",
+        f"{rows} rows of clips drawn as trails, a query and its {columns - 1} nearest by the {title} encoder; {result}. {'; '.join(said)}.",
+        f"{title.capitalize()} encoder: {result}. Each picture is a whole clip, early frames blue and late ones orange; left the query, then the "
+        "clips whose features are nearest.",
     )

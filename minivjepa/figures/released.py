@@ -14,7 +14,7 @@ def scores_over_distance(scores: Mapping[str, Tensor]) -> Picture:
     """Per scheme of positions, products [n, n] of one query and one key at all pairs of places along one axis."""
     figure = Figure(figsize=(4.2 * len(scores), 3.4), layout="constrained")
     said = []
-    for ax, (name, table) in zip(figure.subplots(1, len(scores), squeeze=False).flat, scores.items()):
+    for ax, (name, table) in zip(figure.subplots(1, len(scores), squeeze=False, sharey=True).flat, scores.items()):
         reach = len(table) - max(STARTS)
         curves = [table[start, start : start + reach] for start in STARTS]
         for number, (start, curve) in enumerate(zip(STARTS, curves)):

@@ -3,8 +3,8 @@
 from matplotlib.figure import Figure
 
 from minivjepa.collapse import COLLAPSED, WARNING
-from minivjepa.figures import COLOURS, Picture
-from minivjepa.figures.ablation import Results
+from minivjepa.figures import Picture
+from minivjepa.figures.ablation import Results, look, smaller_std
 
 
 def warning_curves(results: Results) -> Picture:
@@ -16,12 +16,11 @@ def warning_curves(results: Results) -> Picture:
         for run in runs:
             rows = [row for row in run["history"] if row["step"] > 0]
             steps = [row["step"] for row in rows]
-            smaller = [min(row["feature_std"], row["target_feature_std"]) for row in rows]
+            smaller = [smaller_std(row) for row in rows]
             label = name if run is runs[0] else None
-            loss.plot(
-                steps, [row["loss"] for row in rows], color=COLOURS[number % len(COLOURS)], alpha=0.8, label=label
-            )
-            std.plot(steps, smaller, color=COLOURS[number % len(COLOURS)], alpha=0.8)
+            colour, style = look(name, number)
+            loss.plot(steps, [row["loss"] for row in rows], style, color=colour, alpha=0.8, label=label)
+            std.plot(steps, smaller, style, color=colour, alpha=0.8)
             below = [step for step, value in zip(steps, smaller) if value < WARNING]
             if below:
                 first[name] = max(first.get(name, 0), below[0])
