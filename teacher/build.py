@@ -1,8 +1,8 @@
 """Build every product of an assignment's text: python teacher/build.py [NAME ...]
 
-From teacher/NAME/notebook.py and teacher/NAME/exercises.py come the student's notebook (notebooks/homework/NAME.ipynb), the visible
-cases of its checks (minivjepa/homework/NAME.json), the solutions, executed (teacher/solutions/NAME.ipynb), and what every known
-mistake is told (teacher/NAME/mistakes.md).
+From teacher/NAME/notebook.py and teacher/NAME/exercises.py come the student's notebook (notebooks/homework/NAME.ipynb, and a pristine
+copy in the package), the visible cases of its checks (minivjepa/homework/NAME.json) and the solutions, executed
+(teacher/solutions/NAME.ipynb).
 """
 
 import json
@@ -32,7 +32,8 @@ def build(assignment: str) -> None:
     (ROOT / "minivjepa" / "homework" / f"{assignment}.json").write_text(cases_text(assignment), encoding="utf-8")
     source = read_source(TEACHER / assignment / "notebook.py")
     (ROOT / "notebooks" / "homework").mkdir(exist_ok=True)
-    nbformat.write(student_version(source), ROOT / "notebooks" / "homework" / f"{assignment}.ipynb")
+    for folder in (ROOT / "notebooks" / "homework", ROOT / "minivjepa" / "homework"):
+        nbformat.write(student_version(source), folder / f"{assignment}.ipynb")
     solutions = solution_version(source)
     os.environ["OMP_NUM_THREADS"] = "1"
     (TEACHER / "solutions").mkdir(exist_ok=True)

@@ -12,7 +12,11 @@ def side_by_side(expected: np.ndarray, got: np.ndarray) -> Picture:
     different = ~np.isclose(expected, got, equal_nan=True)
     figure = Figure(figsize=(8.4, 3), layout="constrained")
     limits = {"vmin": min(np.nanmin(expected), np.nanmin(got)), "vmax": max(np.nanmax(expected), np.nanmax(got))}
-    panels = (("expected", expected, limits), ("yours", got, limits), ("where they differ", different, {"vmin": 0, "vmax": 1}))
+    panels = (
+        ("expected", expected, limits),
+        ("yours", got, limits),
+        ("where they differ", different, {"vmin": 0, "vmax": 1}),
+    )
     for ax, (title, array, range_) in zip(figure.subplots(1, 3), panels):
         ax.imshow(array, cmap="cividis", interpolation="nearest", **range_)
         ax.set(title=title, xticks=[], yticks=[])

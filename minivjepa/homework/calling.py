@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import importlib
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -10,9 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minivjepa.homework.cases import Adapter, Arrays, Inputs, as_arrays
-
-CHANGED = "inputs that were changed"  # the name of an extra array in every result
+from minivjepa.homework.cases import CHANGED, Adapter, Arrays, Inputs, as_arrays, encode
 
 
 class Blocked(Exception):
@@ -32,17 +31,19 @@ def blocking(names: Sequence[str]) -> Iterator[None]:
     with contextlib.ExitStack() as undo:
         for name in names:
             module, _, attribute = name.rpartition(".")
-            found = getattr(importlib.import_module(module), attribute)
-            place, what, stand_in = (found, "__init__", refuse) if isinstance(found, type) else (found, "__code__", refuse.__code__)
+            found = inspect.unwrap(getattr(importlib.import_module(module), attribute))
+            place, what, stand_in = (
+                (found, "__init__", refuse) if isinstance(found, type) else (found, "__code__", refuse.__code__)
+            )
             undo.callback(setattr, place, what, getattr(place, what))
             setattr(place, what, stand_in)
         yield
 
 
 def changed(before: Inputs, after: Inputs) -> np.ndarray:
-    """Names of the tensors that a call has changed in place."""
-    pairs = [(name, value, after.get(name)) for name, value in before.items() if isinstance(value, Tensor)]
-    return np.array([name for name, old, new in pairs if not (isinstance(new, Tensor) and torch.equal(old, new))], dtype="U40")
+    """Names of the inputs that a call has changed in place, also inside lists and dicts."""
+    names = [name for name, value in before.items() if repr(encode(value)) != repr(encode(after.get(name)))]
+    return np.array(names, dtype="U40")
 
 
 def call(function: Callable[..., Any], inputs: Inputs) -> Arrays:
@@ -73,7 +74,10 @@ def gradients(function: Callable[..., Any], inputs: Inputs) -> Arrays:
     for name, value in floating.items():
         none = value.grad is None
         found[f"gradient of {name}"] = np.zeros(0) if none else value.grad.double().numpy()  # type: ignore[union-attr]
-    return {**found, CHANGED: changed(inputs, {name: v.detach() if isinstance(v, Tensor) else v for name, v in given.items()})}
+    return {
+        **found,
+        CHANGED: changed(inputs, {name: v.detach() if isinstance(v, Tensor) else v for name, v in given.items()}),
+    }
 
 
 ADAPTERS: dict[str, Adapter] = {"call": call, "gradients": gradients}

@@ -14,6 +14,8 @@ from torch import Tensor
 Arrays = dict[str, np.ndarray]  # what a call gave, flattened: name -> numbers, booleans or text
 Inputs = dict[str, Any]  # argument -> number, text, list or tensor
 TOLERANCE = 1e-4  # absolute and relative
+DIGITS = 7  # of expected values that are stored
+CHANGED = "inputs that were changed"  # the name of an extra array in every result: names of arguments
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,9 @@ def as_arrays(value: Any, name: str = "result") -> Arrays:
         return {name: value.detach().to(torch.float64 if value.is_floating_point() else value.dtype).numpy()}
     if isinstance(value, Mapping):
         return {k: v for key in value for k, v in as_arrays(value[key], f"{name}.{key}").items()}
-    if isinstance(value, list | tuple) and not all(isinstance(v, bool | int | float) for v in value):
+    if isinstance(value, list | tuple) and value and all(isinstance(v, Tensor) and not v.ndim for v in value):
+        return as_arrays(torch.stack(list(value)), name)
+    if isinstance(value, list | tuple) and not all(isinstance(v, bool | int | float | np.generic) for v in value):
         return {k: v for number, part in enumerate(value) for k, v in as_arrays(part, f"{name}.{number}").items()}
     array = np.asarray(value)
     if array.dtype.kind not in "biufU":
@@ -74,8 +78,16 @@ def kind(array: np.ndarray) -> str:
 
 def difference(expected: Arrays, got: Arrays) -> str:
     """In one line, the first way in which a result is not what was expected."""
+    if CHANGED in got and got[CHANGED].size:
+        return f"the call changed its inputs ({', '.join(got[CHANGED].tolist())}): make new tensors instead"
     if set(expected) != set(got):
-        return f"returned {', '.join(sorted(got)) or 'nothing'}, expected {', '.join(sorted(expected))}"
+        missing, extra = (
+            ", ".join(sorted(one - other)) for one, other in ((set(expected), set(got)), (set(got), set(expected)))
+        )
+        return "; ".join(
+            [f"{missing} is missing in what is returned"] * bool(missing)
+            + [f"{extra} is returned and was not asked for"] * bool(extra)
+        )
     for name, right in expected.items():
         mine = got[name]
         if mine.shape != right.shape:
@@ -83,25 +95,35 @@ def difference(expected: Arrays, got: Arrays) -> str:
         if kind(mine) != kind(right):
             return f"{name} holds {kind(mine)}, expected {kind(right)}"
         if not alike(mine, right):
-            where = np.argwhere(~np.isclose(mine, right, TOLERANCE, TOLERANCE, True) if kind(mine) == "floats" else mine != right)
+            where = np.argwhere(
+                ~np.isclose(mine, right, TOLERANCE, TOLERANCE, True) if kind(mine) == "floats" else mine != right
+            )
             first = tuple(where[0]) if right.ndim else ()
             place = f" at {[int(i) for i in first]}" if right.ndim else ""
-            return f"{name}{place} is {mine[first]}, expected {right[first]}; {len(where)} of {right.size} values differ"
+            return (
+                f"{name}{place} is {mine[first]}, expected {right[first]}; {len(where)} of {right.size} values differ"
+            )
     return "the result is right"
 
 
 def diagnose(cases: Sequence[Case], results: Sequence[Arrays]) -> tuple[str, int] | None:
     """None if all results are right; else the likely bug, and the number of the first wrong case.
 
-    A known mistake is named only if it explains every result; otherwise the first difference is.
+    A known mistake is named if it explains every result; one that explains all up to the first wrong one is named with a
+    "perhaps"; otherwise the first difference is.
     """
     wrong = [number for number, (case, got) in enumerate(zip(cases, results)) if not same(case.expected, got)]
     if not wrong:
         return None
-    for message in cases[wrong[0]].mistakes:
-        if all(message in case.mistakes and same(case.mistakes[message], got) for case, got in zip(cases, results)):
-            return message, wrong[0]
-    return difference(cases[wrong[0]].expected, results[wrong[0]]), wrong[0]
+    first = wrong[0]
+    for count, how in ((len(cases), ""), (first + 1, "perhaps: ")):
+        for message in cases[first].mistakes:
+            if all(
+                message in case.mistakes and same(case.mistakes[message], got)
+                for case, got in zip(cases[:count], results)
+            ):
+                return how + message, first
+    return difference(cases[first].expected, results[first]), first
 
 
 def encode(value: Any) -> Any:
@@ -124,7 +146,10 @@ def decode(value: Any) -> Any:
 
 def encode_arrays(arrays: Arrays) -> dict[str, Any]:
     """A result as JSON."""
-    return {name: {"values": array.tolist(), "dtype": array.dtype.str, "shape": list(array.shape)} for name, array in arrays.items()}
+    return {
+        name: {"values": array.tolist(), "dtype": array.dtype.str, "shape": list(array.shape)}
+        for name, array in arrays.items()
+    }
 
 
 def decode_arrays(held: dict[str, Any]) -> Arrays:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from minivjepa.homework.calling import ADAPTERS, CHANGED, Blocked, blocking
-from minivjepa.homework.cases import Arrays, Case, Task, as_arrays, diagnose, task_from_json
+from minivjepa.homework.calling import ADAPTERS, Blocked, blocking
+from minivjepa.homework.cases import Arrays, Task, diagnose, task_from_json
 
 FOLDER = Path(__file__).parent
 LONGEST = 24  # values of an array that a message shows
@@ -60,7 +60,7 @@ def verdict(task: Task, function: Callable[..., Any]) -> None:
     if found:
         message, number = found
         draw(task.cases[number].expected, results[number])
-        raise CheckFailed(f"{task.name}: {message}\n{shown(task.cases[number], results[number])}")
+        raise CheckFailed(f"{task.name}: {message}\n{shown(task, number, results[number])}")
 
 
 def in_words(inputs: dict[str, Any]) -> str:
@@ -71,13 +71,15 @@ def in_words(inputs: dict[str, Any]) -> str:
             text = str(value.tolist()) if value.numel() <= LONGEST else ""
             parts.append(f"{name} = tensor {list(value.shape)} {text}".rstrip())
         else:
-            parts.append(f"{name} = {value!r}" if len(repr(value)) < 200 else f"{name} = ...")
+            text = " ".join(repr(value).split())
+            parts.append(f"{name} = {text}" if len(text) < 200 else f"{name} = ...")
     return ", ".join(parts)
 
 
-def shown(case: Case, got: Arrays) -> str:
+def shown(task: Task, number: int, got: Arrays) -> str:
     """A case, what was expected and what came, in a few lines."""
-    lines = [f"  called with {in_words(case.inputs)}"]
+    case = task.cases[number]
+    lines = [f"  case {number + 1} of {len(task.cases)}, called with {in_words(case.inputs)}"]
     for name in case.expected:
         if name not in got or not np.array_equal(case.expected[name], got[name]):
             lines.append(f"  expected {name}: {brief(case.expected[name])}")
@@ -96,7 +98,14 @@ def brief(array: np.ndarray) -> str:
 def draw(expected: Arrays, got: Arrays) -> None:
     """Show a result that is a picture of its own (two axes, both longer than 1) beside the expected one, in a notebook."""
     right, mine = expected.get("result"), got.get("result")
-    if right is None or mine is None or right.ndim != 2 or mine.shape != right.shape or min(right.shape) < 2 or not in_notebook():
+    if (
+        right is None
+        or mine is None
+        or right.ndim != 2
+        or mine.shape != right.shape
+        or min(right.shape) < 2
+        or not in_notebook()
+    ):
         return
     from minivjepa.figures.homework import side_by_side
     from minivjepa.lesson import show
@@ -111,6 +120,3 @@ def in_notebook() -> bool:
     except ImportError:
         return False
     return type(get_ipython()).__name__ == "ZMQInteractiveShell"
-
-
-__all__ = ["CHANGED", "CheckFailed", "as_arrays", "assignments", "check", "load_task", "verdict"]

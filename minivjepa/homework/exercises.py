@@ -42,7 +42,9 @@ class Exercise:
 def require_teacher() -> Path:
     """The teacher's folder.  Raises ValueError where it was removed."""
     if not TEACHER.is_dir():
-        raise ValueError(f"{TEACHER} is not there: answers and hidden checks belong to teachers and were removed from this copy")
+        raise ValueError(
+            f"{TEACHER} is not there: answers and hidden checks belong to teachers and were removed from this copy"
+        )
     return TEACHER
 
 
@@ -95,7 +97,9 @@ def make_task(assignment: str, exercise: Exercise, inputs: list[Inputs]) -> Task
     for values in inputs:
         expected = ADAPTERS[exercise.adapter](right, values)
         mistakes = {message: outcome(exercise, function, values) for message, function in wrong.items()}
-        cases.append(Case(values, expected, {m: arrays for m, arrays in mistakes.items() if "stopped with" not in arrays}))
+        cases.append(
+            Case(values, expected, {m: arrays for m, arrays in mistakes.items() if "stopped with" not in arrays})
+        )
     return Task(exercise.name, exercise.adapter, exercise.blocked, tuple(cases))
 
 

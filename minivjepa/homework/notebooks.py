@@ -25,13 +25,16 @@ def read_source(path: Path) -> NotebookNode:
 
     notebook = jupytext.read(path, fmt="py:percent")
     notebook.metadata = NotebookNode(
-        kernelspec={"display_name": "Python 3", "language": "python", "name": "python3"}, language_info={"name": "python"}
+        kernelspec={"display_name": "Python 3", "language": "python", "name": "python3"},
+        language_info={"name": "python"},
     )
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for number, cell in enumerate(notebook.cells):
         cell.id = f"{path.parent.name}-{number:03d}"
         kind, name, points = (cell.metadata.get(key) for key in ("kind", "grade_id", "points"))
-        cell.metadata = NotebookNode() if kind is None else NotebookNode(nbgrader=metadata(cell, str(kind), str(name), points))
+        cell.metadata = (
+            NotebookNode() if kind is None else NotebookNode(nbgrader=metadata(cell, str(kind), str(name), points))
+        )
     return notebook
 
 
@@ -41,7 +44,14 @@ def metadata(cell: NotebookNode, kind: str, name: str, points: Any) -> dict[str,
     if kind not in flags:
         raise ValueError(f"cell {name!r} is of kind {kind!r}; choose from {', '.join(flags)}")
     grade, solution, locked = flags[kind]
-    found = {"grade": grade, "solution": solution, "locked": locked, "task": False, "grade_id": name, "schema_version": 3}
+    found = {
+        "grade": grade,
+        "solution": solution,
+        "locked": locked,
+        "task": False,
+        "grade_id": name,
+        "schema_version": 3,
+    }
     return found | ({"points": float(points), "cell_type": cell.cell_type} if grade else {"cell_type": cell.cell_type})
 
 
@@ -89,7 +99,9 @@ def solution_version(source: NotebookNode) -> NotebookNode:
 def answer_code(notebook: NotebookNode, given: bool) -> dict[str, str]:
     """grade_id -> code of the answer cells; or, under "", the code of all cells that are given and no checks."""
     if given:
-        cells: Iterable[NotebookNode] = (c for c in notebook.cells if c.cell_type == "code" and "nbgrader" not in c.metadata)
+        cells: Iterable[NotebookNode] = (
+            c for c in notebook.cells if c.cell_type == "code" and "nbgrader" not in c.metadata
+        )
         return {"": "\n\n".join(cell.source for cell in cells)}
     clean = graded(solution_version(notebook))
     return {name: cell.source for name, cell in clean.items() if cell.cell_type == "code" and is_answer(cell)}
@@ -113,5 +125,7 @@ def read_notebook(path: Path) -> NotebookNode:
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path.name} cannot be read ({error})") from None
     except Exception as error:  # nbformat raises many types for a file that is no notebook
-        raise ValueError(f"{path.name} is not a notebook that Jupyter can open ({type(error).__name__}); save it again in Jupyter") from None
+        raise ValueError(
+            f"{path.name} is not a notebook that Jupyter can open ({type(error).__name__}); save it again in Jupyter"
+        ) from None
     return notebook

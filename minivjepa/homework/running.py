@@ -40,7 +40,12 @@ class Child:
         self.place, self.limits = place, limits
         self.messages: queue.Queue[tuple[dict[str, Any], bytes] | None] = queue.Queue()
         # nothing of the teacher's environment but what Python needs
-        environment = {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "Agg", "HOME": self.folder.name}
+        environment = {
+            "OMP_NUM_THREADS": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "MPLBACKEND": "Agg",
+            "HOME": self.folder.name,
+        }
         kept = ("PATH", "PYTHONPATH", "SYSTEMROOT", "LANG")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "minivjepa.homework.child"],
@@ -88,7 +93,9 @@ class Child:
         for folder in Path("/proc").glob("[0-9]*") if sys.platform == "linux" else ():
             with contextlib.suppress(OSError, ValueError, IndexError):
                 session = int((folder / "stat").read_text().rpartition(")")[2].split()[3])
-                status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines() if ":" in line)
+                status = dict(
+                    line.split(":", 1) for line in (folder / "status").read_text().splitlines() if ":" in line
+                )
                 user = int(status["Uid"].split()[0])
                 if session == self.process.pid or (as_root_on_linux() and user == NOBODY + self.place):
                     found.append((int(folder.name), 1024 * int(status.get("VmRSS", "0 kB").split()[0])))
@@ -152,7 +159,9 @@ def run_submission(
     return outcomes
 
 
-def follow(child: Child, tasks: Sequence[Task], outcomes: dict[str, Outcome], deadline: float) -> tuple[str | None, str]:
+def follow(
+    child: Child, tasks: Sequence[Task], outcomes: dict[str, Outcome], deadline: float
+) -> tuple[str | None, str]:
     """Listen to one child and note what is complete; (None, "") at the end, else (exercise that ended it, why)."""
     busy, results, stopped = "", {task.name: [] for task in tasks}, {}
     cases = {task.name: len(task.cases) for task in tasks}

@@ -76,7 +76,11 @@ def cover(libc: ctypes.CDLL, hide: list[Path]) -> None:
 
     A folder above Python that only its owner may enter is covered too, so that an unprivileged user can import.
     """
-    keep = [Path(path).resolve() for path in {sys.prefix, sys.base_prefix, *sys.path, str(Path(__file__).parents[1])} if path]
+    keep = [
+        Path(path).resolve()
+        for path in {sys.prefix, sys.base_prefix, *sys.path, str(Path(__file__).parents[1])}
+        if path
+    ]
     keep = [path for path in keep if path.is_dir()]
     closed = {parent for path in keep for parent in path.parents if not parent.stat().st_mode & 0o001}
     hidden = [*hide, *sorted(closed, key=lambda path: len(path.parts))[:1]]
@@ -122,5 +126,7 @@ def probe(hidden_file: str, port: int) -> dict[str, bool]:
 
     for name, kind in (("CPU time", resource.RLIMIT_CPU), ("file size", resource.RLIMIT_FSIZE)):
         held[name] = resource.getrlimit(kind)[0] != resource.RLIM_INFINITY
-    held["number of processes"] = held["an unprivileged user"] and resource.getrlimit(resource.RLIMIT_NPROC)[0] != resource.RLIM_INFINITY
+    held["number of processes"] = (
+        held["an unprivileged user"] and resource.getrlimit(resource.RLIMIT_NPROC)[0] != resource.RLIM_INFINITY
+    )
     return held

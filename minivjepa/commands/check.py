@@ -1,0 +1,41 @@
+"""`minivjepa check`: is my homework right, as far as its visible checks go?"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from minivjepa.homework.selfcheck import check_file
+from minivjepa.options import parse, plain_errors
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """Run the answers of homework notebooks in fresh copies, and print one line an exercise.
+
+    Exits with 1 if one is not right yet.  Your teacher also runs cases that are not shown here.
+    """
+
+    notebooks: tyro.conf.Positional[tuple[Path, ...]]
+    """Homework notebooks, such as notebooks/homework/hw1.ipynb."""
+
+
+def check(argv: list[str]) -> int:
+    """The check command."""
+    options = parse(CheckOptions, argv, "check")
+    wrong = 0
+    with plain_errors():
+        if not options.notebooks:
+            raise ValueError("no notebook is given; for example: minivjepa check notebooks/homework/hw1.ipynb")
+        for path in options.notebooks:
+            verdicts = check_file(path)
+            right = sum(not verdict.message for verdict in verdicts)
+            print(f"{path.name}: {right} of {len(verdicts)} exercises are right in all visible cases")
+            for verdict in verdicts:
+                print(
+                    f"  {'✗' if verdict.message else '✓'} {verdict.exercise:16} {verdict.message or 'right'}".replace(
+                        "\n", "\n      "
+                    )
+                )
+            wrong += len(verdicts) - right
+    return int(wrong > 0)

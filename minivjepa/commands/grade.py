@@ -1,0 +1,65 @@
+"""`minivjepa grade`: a folder of submissions in, a table and pages of feedback out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+from tqdm import tqdm
+
+from minivjepa.homework.checking import assignments
+from minivjepa.homework.grading import grade_folder, processors, submissions
+from minivjepa.options import parse, plain_errors
+
+
+@dataclass(frozen=True)
+class GradeOptions:
+    """Grade homework.  Leaves the table --out, and beside it a folder with a page of feedback for every student.
+
+    Needs the teacher's folder.  Submissions are other people's programs: they run with as few rights as this machine can
+    take from them, and what it cannot is said before the first one runs.  See teacher/README.md.
+    """
+
+    folder: tyro.conf.Positional[Path]
+    """Folder of submissions: STUDENT.ipynb, or STUDENT/hw1.ipynb."""
+    out: Path
+    """CSV file to write."""
+    seed: int = 0
+    """Of the hidden inputs; choose your own, and keep it to yourself."""
+    jobs: int | None = None
+    """Submissions graded at once; as many as processors by default."""
+    resume: bool = False
+    """Go on with a table that was begun: what is graded and unchanged is not graded again."""
+
+
+def grade(argv: list[str]) -> int:
+    """The grade command."""
+    options = parse(GradeOptions, argv, "grade")
+    with plain_errors():
+        if options.out.suffix != ".csv" or options.out.is_dir():
+            raise ValueError(f"--out {options.out} is no CSV file; give for example grades.csv")
+        beside = options.out.with_suffix("")
+        if not options.resume and (options.out.exists() or beside.exists()):
+            raise ValueError(
+                f"{options.out} or {beside} is there already; choose another --out, or add --resume to go on"
+            )
+        if options.resume and not beside.exists():
+            raise ValueError(f"nothing to resume: {beside} is not there; run the command without --resume")
+        if not options.out.absolute().parent.is_dir():
+            raise ValueError(f"{options.out.parent} is no folder; make it first")
+        if options.jobs is not None and options.jobs < 1:
+            raise ValueError(f"--jobs is {options.jobs}, expected 1 or more")
+        if not 0 <= options.seed < 2**32:
+            raise ValueError(f"--seed is {options.seed}, expected a whole number from 0 to {2**32 - 1}")
+        with tqdm(total=len(submissions(options.folder)), desc="grading", unit="file") as bar:
+            results = grade_folder(
+                options.folder,
+                options.out,
+                assignments(),
+                options.seed,
+                options.jobs or processors(),
+                bar.write,
+                bar.update,
+            )
+    marked = sum(result.status == "graded" for result in results)
+    print(f"{options.out}: {marked} of {len(results)} files graded; feedback pages are in {beside}")
+    return 0
