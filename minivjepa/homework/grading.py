@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Queue
 
-
 from nbformat import NotebookNode
 
 from minivjepa.homework.cases import Task, diagnose
