@@ -4,7 +4,7 @@ OUT ?= runs/ablation
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: ablation matrix lab notebooks timings test browser check results clean
+.PHONY: ablation matrix lab homework notebooks assignments timings test browser check results clean
 
 ablation: .venv/figures   ## train five arms, see which collapse; ARGS=--resume goes on after a stop
 	$(BIN)/minivjepa ablate --out $(OUT) $(ARGS)
@@ -25,11 +25,14 @@ matrix: .venv/figures     ## all arms and variants over seeds, then longer runs,
 lab: .venv/notebooks      ## open JupyterLab on the first lesson
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
 
+homework: .venv/notebooks ## run your answers in fresh copies of the homework: one line an exercise, exit code 1 until all are right
+	$(BIN)/minivjepa check notebooks/homework/*.ipynb
+
 # lessons run in a pytest of their own: their kernels do not start beside tests that start processes themselves
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout 300 -n 2 --dist loadfile
 
-test: .venv/test          ## every lesson from top to bottom, then the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(NBVAL) notebooks
+test: .venv/test          ## every lesson and the homework's solutions from top to bottom, then the tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(NBVAL) --ignore=notebooks/homework notebooks $(wildcard teacher/solutions)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered
 
 browser: .venv/browser    ## move every slider of the lessons, in the Chromium on PATH
@@ -37,6 +40,9 @@ browser: .venv/browser    ## move every slider of the lessons, in the Chromium o
 
 notebooks: .venv/test     ## run the lessons' text sources and write their notebooks; NAME=02_masks builds one
 	$(BIN)/python notebooks/build.py $(NAME)
+
+assignments: .venv/test   ## rebuild students' notebooks, cases and solutions from teacher/; NAME=hw1 builds one
+	$(BIN)/python teacher/build.py $(NAME)
 
 timings: .venv/test       ## run every lesson and print how long it and its longest cell take
 	$(BIN)/python notebooks/build.py --timings $(NAME)

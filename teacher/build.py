@@ -2,7 +2,7 @@
 
 From teacher/NAME/notebook.py and teacher/NAME/exercises.py come the student's notebook (notebooks/homework/NAME.ipynb, and a pristine
 copy in the package), the visible cases of its checks (minivjepa/homework/NAME.json) and the solutions, executed
-(teacher/solutions/NAME.ipynb).
+(teacher/solutions/NAME.ipynb).  Last, from all exercises, the table of mistakes in docs/homework.md.
 """
 
 import json
@@ -13,12 +13,15 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-from minivjepa.homework.cases import task_to_json
-from minivjepa.homework.exercises import load, visible_task
+from minivjepa.homework.cases import Task, same, task_to_json
+from minivjepa.homework.exercises import hidden_task, load, visible_task
 from minivjepa.homework.notebooks import read_source, solution_version, student_version
+from minivjepa.results import fill
 
 TEACHER = Path(__file__).parent
 ROOT = TEACHER.parent
+PAGE = ROOT / "docs" / "homework.md"
+SEEDS = range(3)  # of the hidden inputs that the table of mistakes tries
 
 
 def cases_text(assignment: str) -> str:
@@ -43,11 +46,43 @@ def build(assignment: str) -> None:
     nbformat.write(solutions, TEACHER / "solutions" / f"{assignment}.ipynb")
 
 
+def assignments() -> list[str]:
+    """The names of all assignments that have a text."""
+    return sorted(path.parent.name for path in TEACHER.glob("*/notebook.py"))
+
+
+def catches(task: Task, message: str) -> bool:
+    """Whether a function with this mistake is wrong, or stops, in some case of a task."""
+    return any(message not in case.mistakes or not same(case.expected, case.mistakes[message]) for case in task.cases)
+
+
+def mutation_table() -> str:
+    """Every known mistake of every exercise, and whether the visible and the hidden cases find it, as Markdown; first, in a line, how many."""
+    visible = hidden = exercises = 0
+    rows = ["| | exercise | a function with this mistake | visible | hidden |", "| --- | --- | --- | :---: | :---: |"]
+    for assignment in assignments():
+        for exercise in load(assignment):
+            seen = visible_task(assignment, exercise)
+            unseen = [hidden_task(assignment, exercise, seed) for seed in SEEDS]
+            exercises += 1
+            for message, _ in exercise.mistakes:
+                shown, found = catches(seen, message), sum(catches(task, message) for task in unseen)
+                visible, hidden = visible + shown, hidden + (found == len(SEEDS))
+                marks = "✓" if shown else "-", {0: "-", len(SEEDS): "✓"}.get(found, f"{found} of {len(SEEDS)} seeds")
+                words = message.replace("|", "\\|")
+                rows.append(f"| {assignment} | `{exercise.name}` | {words} | {marks[0]} | {marks[1]} |")
+    count = len(rows) - 2
+    total = f"{count} mistakes in {exercises} exercises; the visible cases find {visible}, the hidden ones of every seed {hidden}."
+    return "\n".join([total, "", *rows])
+
+
 def main(names: list[str]) -> None:
-    """Build the named assignments, or all."""
-    for name in names or sorted(path.parent.name for path in TEACHER.glob("*/notebook.py")):
+    """Build the named assignments, or all, and the table of mistakes."""
+    for name in names or assignments():
         build(name)
         print(f"{name}: student's notebook, cases and solutions are built", flush=True)
+    PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), {"mistakes": mutation_table()}), encoding="utf-8")
+    print(f"{PAGE.relative_to(ROOT)}: the table of mistakes is built", flush=True)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def as_arrays(value: Any, name: str = "result") -> Arrays:
 
     Raises TypeError for anything that is neither numbers, booleans nor text.
     """
-    if isinstance(value, Tensor):
+    if isinstance(value, Tensor) and not value.is_complex():
         return {name: value.detach().to(torch.float64 if value.is_floating_point() else value.dtype).numpy()}
     if isinstance(value, Mapping):
         return {k: v for key in value for k, v in as_arrays(value[key], f"{name}.{key}").items()}

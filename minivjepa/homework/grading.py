@@ -24,6 +24,7 @@ from minivjepa.homework.sandbox import Limits
 from minivjepa.runs import read_json, write_bytes, write_json
 
 LARGEST_FILE = 20 * 2**20  # bytes of a submission
+LONGEST = 4000  # characters that feedback says of an exercise
 SUFFIX = ".ipynb"
 
 
@@ -92,6 +93,8 @@ def grade_one(
     """Grade one file.  Whatever is wrong with it ends up in its row."""
     nothing = Graded(student, "", {}, 0.0, "", {})
     try:
+        if path.is_symlink():  # it could point to the solutions
+            raise ValueError(f"{path.name} is a link to another file: hand in the notebook itself")
         if path.stat().st_size > LARGEST_FILE:
             raise ValueError(
                 f"{path.name} is larger than {LARGEST_FILE // 2**20} MB: clear its outputs and hand it in again"
@@ -123,11 +126,14 @@ def judge(task: Task, outcome: Outcome) -> str:
     """What feedback says of an exercise: "right", or what is probably wrong, and in which case."""
     if isinstance(outcome, str):
         return outcome
-    found = diagnose(task.cases, outcome)
-    if found is None:
-        return "right"
-    message, number = found
-    return f"{message}\n{shown(task, number, outcome[number])}"
+    try:
+        found = diagnose(task.cases, outcome)
+        if found is None:
+            return "right"
+        message, number = found
+        return f"{message}\n{shown(task, number, outcome[number])}"[:LONGEST]
+    except Exception as error:  # arrays that no honest function gives, such as text of impossible letters
+        return f"returned something that cannot be compared ({type(error).__name__})"
 
 
 def submissions(folder: Path) -> list[tuple[Path, str]]:
@@ -146,8 +152,10 @@ def submissions(folder: Path) -> list[tuple[Path, str]]:
 
 def record(folder: Path, path: Path, seed: int) -> Path:
     """Where the result of a submission is kept: under a name that changes with its content and the seed."""
-    key = hashlib.sha256(str(path).encode() + path.read_bytes() + str(seed).encode()).hexdigest()[:24]
-    return folder / f"{key}.json"
+    with path.open("rb") as file:
+        key = hashlib.file_digest(file, "sha256")
+    key.update(os.fsencode(path) + str(seed).encode())
+    return folder / f"{key.hexdigest()[:24]}.json"
 
 
 def grade_folder(
@@ -165,17 +173,17 @@ def grade_folder(
     """
     files = submissions(folder)
     known = [prepare(name, seed) for name in names]
+    records = out.with_suffix("") / "records"
+    records.mkdir(parents=True, exist_ok=True)
     hide = [
         str(path.resolve())
-        for path in (TEACHER, folder, out.parent)
+        for path in (TEACHER, folder, out.parent, out.with_suffix(""))
         if path.is_dir() and not Path(__file__).resolve().is_relative_to(path.resolve())
     ]
     limits = Limits()
     for name, held in limits_in_force(hide, limits).items():
         if not held:
             say(f"not in force on this machine: {name}; grade in a container that you can throw away")
-    records = out.with_suffix("") / "records"
-    records.mkdir(parents=True, exist_ok=True)
     places: Queue[int] = Queue()
     for place in range(jobs):
         places.put(place)
@@ -197,12 +205,19 @@ def grade_folder(
 
     with ThreadPoolExecutor(jobs) as crew:
         results = list(crew.map(one, files))
-    write_bytes(out, table(results, known).encode())
+    write_bytes(out, as_bytes(table(results, known)))
     from minivjepa.homework.feedback import page
 
+    for old in out.with_suffix("").glob("[0-9][0-9][0-9]*-*.html"):  # of an earlier run; numbers may have moved
+        old.unlink()
     for number, result in enumerate(results):
-        write_bytes(out.with_suffix("") / f"{number:03d}-{safe(result.student)}.html", page(result, known).encode())
+        write_bytes(out.with_suffix("") / f"{number:03d}-{safe(result.student)}.html", as_bytes(page(result, known)))
     return results
+
+
+def as_bytes(text: str) -> bytes:
+    """UTF-8; what a stranger's text has in it and UTF-8 has not is written as an escape."""
+    return text.encode(errors="backslashreplace")
 
 
 def table(results: Sequence[Graded], known: Sequence[Assignment]) -> str:
@@ -214,7 +229,7 @@ def table(results: Sequence[Graded], known: Sequence[Assignment]) -> str:
     for row in results:
         cells = [f"{row.points[name]:g}" if name in row.points else "" for name in exercises]
         words = [row.student, row.assignment, *cells, f"{row.total:g}", f"{row.to_mark:g}", row.status, row.message]
-        writer.writerow([f"'{word}" if word[:1] in ("=", "+", "-", "@") else word for word in words])
+        writer.writerow([f"'{word}" if word[:1] in ("=", "+", "-", "@", "\t", "\r") else word for word in words])
     return held.getvalue()
 
 

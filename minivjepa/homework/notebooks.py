@@ -21,7 +21,12 @@ MARKER = re.compile(r"^[ \t]*### (BEGIN|END) (SOLUTION|HIDDEN TESTS)\n?", re.M)
 
 def read_source(path: Path) -> NotebookNode:
     """The teacher's text as a notebook: answers, hidden tests and markers inside, cells with nbgrader's metadata."""
-    import jupytext  # teachers have it, students do not need it
+    try:
+        import jupytext  # teachers have it, students do not need it
+    except ImportError:
+        raise ValueError(
+            "reading a teacher's text needs jupytext, which is not installed; run: pip install 'minivjepa[test]'"
+        ) from None
 
     notebook = jupytext.read(path, fmt="py:percent")
     notebook.metadata = NotebookNode(

@@ -29,6 +29,7 @@ LARGEST = 16 * 2**20  # bytes of a message
 STARTING = 60.0  # seconds that a child may take to load torch
 LOOKING = 0.1  # seconds between looks at its memory
 TOTAL = 90.0  # seconds for a whole submission
+PLACES = 5000  # users that children may run as: others for every grading that is at work, or one would end another's
 Outcome = list[Arrays] | str  # of an exercise: the results of its cases, or why there are none
 
 
@@ -37,7 +38,7 @@ class Child:
 
     def __init__(self, job: dict[str, Any], hide: Sequence[str], place: int, limits: Limits):
         self.folder = tempfile.TemporaryDirectory(prefix="minivjepa-", ignore_cleanup_errors=True)
-        self.place, self.limits = place, limits
+        self.place, self.limits = (os.getpid() * 64 + place) % PLACES, limits
         self.messages: queue.Queue[tuple[dict[str, Any], bytes] | None] = queue.Queue()
         # nothing of the teacher's environment but what Python needs
         environment = {
@@ -56,7 +57,7 @@ class Child:
         threading.Thread(target=self.listen, daemon=True).start()
         assert self.process.stdin is not None
         with contextlib.suppress(OSError), self.process.stdin as pipe:
-            pipe.write(json.dumps({**job, "hide": list(hide), "place": place, "limits": asdict(limits)}).encode())
+            pipe.write(json.dumps({**job, "hide": list(hide), "place": self.place, "limits": asdict(limits)}).encode())
 
     def listen(self) -> None:
         """Pass on messages until there are no more, or one that is none."""
@@ -163,19 +164,25 @@ def follow(
     child: Child, tasks: Sequence[Task], outcomes: dict[str, Outcome], deadline: float
 ) -> tuple[str | None, str]:
     """Listen to one child and note what is complete; (None, "") at the end, else (exercise that ended it, why)."""
-    busy, results, stopped = "", {task.name: [] for task in tasks}, {}
+    busy = ""
+    results: dict[str, list[Arrays]] = {task.name: [] for task in tasks}
+    stopped: dict[str, str] = {}
     cases = {task.name: len(task.cases) for task in tasks}
     started = False
     while True:
-        wait = child.limits.seconds if started else STARTING
-        message = child.next(min(wait, max(0.1, deadline - time.monotonic())))
+        left = max(0.1, deadline - time.monotonic())
+        message = child.next(min(child.limits.seconds, left) if started else STARTING)
         if isinstance(message, str):
             if not started:
-                raise RuntimeError(f"the process that calls submissions did not start: {message}")
+                raise ValueError(
+                    f"the process that calls submissions did not start: {message}. Is Python in a folder that other users may not enter?"
+                )
             return busy or tasks[0].name, message
         about, data = message
         event, name = about.get("event"), str(about.get("exercise"))
         started = True
+        if event != "end" and time.monotonic() > deadline:  # messages may come without an end
+            return busy or tasks[0].name, f"used up the submission's {TOTAL:.0f} s"
         if event == "end":
             for task in tasks:  # whatever was not reported to the end is not right
                 outcomes.setdefault(task.name, stopped.get(task.name, "did not answer"))
@@ -208,5 +215,7 @@ def limits_in_force(hide: Sequence[str], limits: Limits) -> dict[str, bool]:
         finally:
             child.end()
     if isinstance(message, str):
-        raise RuntimeError(f"the process that calls submissions did not start: {message}")
+        raise ValueError(
+            f"the process that calls submissions did not start: {message}. Is Python in a folder that other users may not enter?"
+        )
     return {**message[0]["held"], "memory": sys.platform == "linux"}

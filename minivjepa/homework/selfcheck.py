@@ -48,7 +48,7 @@ def check_file(path: Path) -> list[Verdict]:
     name, pristine, submitted = assignment_of(path)
     notebook = with_answers(pristine, submitted)
     for cell in notebook.cells:
-        if cell.cell_type == "code":  # nbval leaves out a cell that never ran
+        if cell.cell_type == "code":  # as in a notebook that ran
             cell.execution_count, cell.outputs = 1, []
     with tempfile.TemporaryDirectory() as folder:
         file, report = Path(folder) / f"{name}.ipynb", Path(folder) / "report.xml"

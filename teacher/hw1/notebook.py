@@ -33,6 +33,7 @@ from minivjepa.homework import check
 # <details><summary>Hint 1</summary>How often does a tubelet fit into the frames? Into the height? Into the width?</details>
 # <details><summary>Hint 2</summary>Whole-number division is <code>//</code>.</details>
 
+
 # %% grade_id="grid_shape" kind="answer"
 def grid_shape(frames: int, height: int, width: int, tubelet: int, patch: int) -> tuple[tuple[int, int, int], int]:
     """((t, h, w), number of tubelets) of a clip; what is left over is dropped."""
@@ -62,6 +63,7 @@ check_hidden("hw1", "grid_shape", grid_shape)
 # <details><summary>Hint 1</summary>Split each of the three axes in two: which tubelet, and where inside it. That gives eight axes.</details>
 # <details><summary>Hint 2</summary><code>einops.rearrange</code> can split and reorder in one pattern; the pattern is a string, so you can build it.</details>
 # <details><summary>Hint 3</summary>For order <code>"thw"</code> the right-hand side is <code>B (t h w) (dt dh dw C)</code>.</details>
+
 
 # %% grade_id="cut" kind="answer"
 def cut(clip: Tensor, tubelet: int, patch: int, order: str) -> Tensor:
@@ -97,6 +99,7 @@ check_hidden("hw1", "cut", cut)
 # <details><summary>Hint 3</summary>Interleave by stacking sine and cosine on a new last axis and flattening the last two.</details>
 # <details><summary>Hint 4</summary>The row of token n is (n // w) % h.</details>
 
+
 # %% grade_id="positions" kind="answer"
 def positions(shape: tuple[int, int, int], dims: tuple[int, int, int], base: float) -> Tensor:
     """Interleaved sine-cosine positions, float32 [t * h * w, sum(dims)]."""
@@ -130,6 +133,7 @@ check_hidden("hw1", "positions", positions)
 # <details><summary>Hint 1</summary><code>noise.argsort(dim=1)</code> lists each clip's tokens from the smallest noise to the largest.</details>
 # <details><summary>Hint 2</summary>Cut that list in two, and sort both parts.</details>
 
+
 # %% grade_id="random_mask" kind="answer"
 def random_mask(noise: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
     """noise [B, N] -> (context ids [B, K], target ids [B, M])."""
@@ -162,6 +166,7 @@ check_hidden("hw1", "random_mask", random_mask)
 # <details><summary>Hint 1</summary>First find the kept places of each clip, as in exercise 4.</details>
 # <details><summary>Hint 2</summary>Time-major, the token of place p in step s has the id s S + p. And otherwise?</details>
 
+
 # %% grade_id="tube_mask" kind="answer"
 def tube_mask(noise: Tensor, ratio: float, steps: int, time_major: bool) -> Tensor:
     """noise [B, S] -> context ids [B, K] of clips with `steps` time steps."""
@@ -193,6 +198,7 @@ check_hidden("hw1", "tube_mask", tube_mask)
 #
 # <details><summary>Hint 1</summary>Start with a map of false, and go through the blocks.</details>
 # <details><summary>Hint 2</summary>With <code>wrap</code>, row r of the frame is hit by row (r - top) % h of the block.</details>
+
 
 # %% grade_id="block_map" kind="answer"
 def block_map(corners: list[tuple[int, int]], size: tuple[int, int], frame: tuple[int, int], wrap: bool) -> Tensor:
@@ -234,6 +240,7 @@ check_hidden("hw1", "block_map", block_map)
 # <details><summary>Hint 1</summary><code>row.nonzero().flatten()</code> lists where a row is true.</details>
 # <details><summary>Hint 2</summary>The places are <code>j * n // K</code> for j = 0 ... K - 1.</details>
 
+
 # %% grade_id="cut_to_smallest" kind="answer"
 def cut_to_smallest(visible: Tensor, keep: str) -> Tensor:
     """bool [B, N] -> ids [B, K], K the smallest number of visible tokens in the batch."""
@@ -262,6 +269,7 @@ check_hidden("hw1", "cut_to_smallest", cut_to_smallest)
 #
 # <details><summary>Hint 1</summary>Count how often every id occurs: <code>torch.bincount</code> of all ids, with a <code>minlength</code>.</details>
 # <details><summary>Hint 2</summary>Then give the counts the shape [t, h, w] and average over time.</details>
+
 
 # %% grade_id="coverage" kind="answer"
 def coverage(ids: Tensor, shape: tuple[int, int, int]) -> Tensor:

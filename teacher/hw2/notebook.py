@@ -43,6 +43,7 @@ from minivjepa.homework import check
 # <details><summary>Hint 2</summary>Without a loop: <code>tubelets[clip, ids]</code>, where <code>clip</code> is a column of clip numbers, [B, 1].</details>
 # <details><summary>Hint 3</summary><code>mean</code> takes several axes at once, and <code>keepdim=True</code> leaves them with length 1.</details>
 
+
 # %% grade_id="embed_kept" kind="answer"
 def embed_kept(tubelets: Tensor, ids: Tensor, weight: Tensor, bias: Tensor, positions: Tensor) -> Tensor:
     """tubelets [B, N, values], ids [B, K] -> vectors of the kept tubelets with positions, [B, K, D]."""
@@ -83,6 +84,7 @@ check_hidden("hw2", "embed_kept", embed_kept)
 # <details><summary>Hint 4</summary><code>real[:, None, None]</code> is [B, 1, 1, n] and speaks of those who are looked at;
 # <code>real[:, None, :, None]</code> of those who look.</details>
 
+
 # %% grade_id="attend" kind="answer"
 def attend(
     x: Tensor, weights: dict[str, Tensor], heads: int, temperature: float, real: Tensor
@@ -112,6 +114,7 @@ check_hidden("hw2", "attend", attend)
 #
 # This function stands in for the predictor's blocks:
 
+
 # %%
 def body(x: Tensor) -> Tensor:
     """[B, n, P] -> [B, n, P]: every row sees the mean of all rows of its clip."""
@@ -133,6 +136,7 @@ def body(x: Tensor) -> Tensor:
 # <details><summary>Hint 2</summary><code>torch.cat</code> along axis 1. Which rows are the hidden ones then?</details>
 # <details><summary>Hint 3</summary>For the order of ids, put both lists of ids together in the same way. Where in that list does id 0 stand? Where id 1?
 # <code>argsort</code> says it.</details>
+
 
 # %% grade_id="predict" kind="answer"
 def predict(
@@ -174,6 +178,7 @@ check_hidden("hw2", "predict", predict)
 # <details><summary>Hint 2</summary><code>std</code> and <code>var</code> have an argument <code>correction</code>, and with 0 they divide by D.</details>
 # <details><summary>Hint 3</summary>A weighted mean of a and b is (u a + v b) / (u + v).</details>
 
+
 # %% grade_id="latent_loss" kind="answer"
 def latent_loss(guesses: list[Tensor], features: Tensor, ids: list[Tensor], weights: list[float], eps: float) -> Tensor:
     """Guesses [B, M, D] and ids [B, M] of every group, features [B, N, D] -> one number."""
@@ -212,6 +217,7 @@ check_hidden("hw2", "latent_loss", latent_loss)
 # <details><summary>Hint 1</summary>Guess and target are both [B, D].</details>
 # <details><summary>Hint 2</summary>Lesson 05 cuts with <code>torch.no_grad()</code>; <code>detach()</code> gives a tensor with the same numbers and no past.</details>
 # <details><summary>Hint 3</summary>Cut the finished target. If you only cut a matrix, gradient still goes back through the tokens.</details>
+
 
 # %% grade_id="student_loss" kind="answer"
 def student_loss(
@@ -258,6 +264,7 @@ check_hidden("hw2", "student_loss", student_loss)
 # <details><summary>Hint 2</summary>Each step begins with what the step before has given.</details>
 # <details><summary>Hint 3</summary><code>mul_</code>, <code>lerp_</code> and <code>+=</code> change a tensor in place; <code>a * b + c</code> makes a new one.</details>
 
+
 # %% grade_id="follow" kind="answer"
 def follow(
     target: dict[str, Tensor], students: list[dict[str, Tensor]], momenta: list[float], buffers: list[str]
@@ -303,6 +310,7 @@ check_hidden("hw2", "follow", follow)
 # <details><summary>Hint 1</summary>Write a function for one step, then a loop or list over the steps.</details>
 # <details><summary>Hint 2</summary>You can simply try n = 1, 2, 3, ... Or use logarithms, with care at momentum 0.</details>
 
+
 # %% grade_id="plan" kind="answer"
 def plan(
     steps: int, start: float, end: float, stretch: float, shape: str, left: float
@@ -337,6 +345,7 @@ check_hidden("hw2", "plan", plan)
 #
 # This is a V-JEPA of a few numbers. It takes the tensors that it needs out of a dict:
 
+
 # %%
 def toy_loss(weights: dict[str, Tensor], tokens: Tensor, kept: Tensor, hidden: Tensor, stop: bool) -> Tensor:
     """tokens [N, F], ids [K] and [M] -> the loss; stop: gradient stops at the target."""
@@ -364,6 +373,7 @@ def toy_loss(weights: dict[str, Tensor], tokens: Tensor, kept: Tensor, hidden: T
 # <code>toy_loss</code>.</details>
 # <details><summary>Hint 2</summary>After <code>backward()</code>, <code>grad</code> of a copy is a tensor or <code>None</code>.</details>
 # <details><summary>Hint 3</summary>Positive and negative numbers cancel in a sum.</details>
+
 
 # %% grade_id="audit" kind="answer"
 def audit(

@@ -55,6 +55,7 @@ from minivjepa.variants import with_arm
 # <details><summary>Hint 2</summary><code>h.std(dim=..., correction=0)</code> divides by n. <code>np.median</code> meets in the middle, <code>torch.median</code> does not.</details>
 # <details><summary>Hint 3</summary><code>torch.linalg.svdvals</code> gives the singular values of a matrix; <code>torch.special.entr(p)</code> is - p log p, and 0 where p is 0.</details>
 
+
 # %% grade_id="spread_and_rank" kind="answer"
 def spread_and_rank(h: Tensor, power: float) -> dict[str, float]:
     """The median std across clips, and the effective rank of the pooled features, of h [B, N, D]."""
@@ -91,6 +92,7 @@ check_hidden("hw3", "spread_and_rank", spread_and_rank)
 # <details><summary>Hint 1</summary>Both numbers of rule 1 come from the same <code>h</code>, and differ in one <code>dim</code>.</details>
 # <details><summary>Hint 2</summary>Do not ask for directions before you know that there is something to ask about: keep the order of the rules.</details>
 # <details><summary>Hint 3</summary><code>torch.linalg.svdvals</code> lists the largest first.</details>
+
 
 # %% grade_id="kind_of_collapse" kind="answer"
 def kind_of_collapse(h: Tensor, limit: float, directions: int, share: float) -> str:
@@ -191,6 +193,7 @@ RUNS = {name: [dict(zip(LOGGED, row)) for row in rows] for name, rows in NUMBERS
 # <details><summary>Hint 2</summary>"Below in each" means that the largest is below.</details>
 # <details><summary>Hint 3</summary>Not every logged number has a rule. Which of them has none, and what would it have told you of run B?</details>
 
+
 # %% grade_id="diagnose" kind="answer"
 def diagnose(rows: list[dict[str, float]], last: int, gone: float, alive: float, margin: float) -> str:
     """healthy, collapsed, target collapsed or not yet clear: what the last rows of a log say."""
@@ -232,6 +235,7 @@ check_hidden("hw3", "diagnose", diagnose)
 # <details><summary>Hint 1</summary>Go through the rows with a counter.</details>
 # <details><summary>Hint 2</summary>What must happen to the counter at a row that is not below the limit?</details>
 
+
 # %% grade_id="first_warning" kind="answer"
 def first_warning(rows: list[dict[str, float]], limit: float, patience: int, after: int) -> int:
     """The step at which a warning is given, -1 if never."""
@@ -267,6 +271,7 @@ check_hidden("hw3", "first_warning", first_warning)
 # <details><summary>Hint 1</summary>Start every arm from a fresh copy of the base. <code>copy.deepcopy</code> also copies the dicts inside; <code>dict(base)</code> does not.</details>
 # <details><summary>Hint 2</summary><code>*path, option = name.split("/")</code>: go down the path, then set the option.</details>
 # <details><summary>Hint 3</summary>Dicts can be compared: <code>arm in arms</code>.</details>
+
 
 # %% grade_id="design" kind="answer"
 def design(base: dict, switches: list[tuple[str, list]]) -> list[dict]:
@@ -312,6 +317,7 @@ check_hidden("hw3", "design", design)
 # <details><summary>Hint 1</summary>Write a helper for one list, inside your function, and call it twice.</details>
 # <details><summary>Hint 2</summary><code>stats.t.ppf(q, n - 1)</code> is the number below which a share q of Student's t lies. Which q leaves 2.5 % above?</details>
 # <details><summary>Hint 3</summary>For "higher", compare the lower end of a with the upper end of b.</details>
+
 
 # %% grade_id="verdict" kind="answer"
 def verdict(a: list[float], b: list[float], level: float) -> dict[str, float | str]:
@@ -360,6 +366,7 @@ check_hidden("hw3", "verdict", verdict)
 # <details><summary>Hint 2</summary>To shrink is to keep the sign, take <code>shrink</code> off the absolute value, and never go below 0 with that.</details>
 # <details><summary>Hint 3</summary>With axes [m, 1, D] and [1, classes, D] a difference has all pairs.</details>
 # <details><summary>Hint 4</summary>The place of the smallest distance is not yet a class: it is a place in the list of classes.</details>
+
 
 # %% grade_id="probe" kind="answer"
 def probe(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, shrink: float) -> dict[str, Tensor | float]:

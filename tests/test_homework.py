@@ -1,0 +1,582 @@
+"""Homework: answers, mistakes and hints agree; its files say what their source says; cases can be trusted; `minivjepa check`."""
+
+import copy
+import functools
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import hypothesis.extra.numpy as arrays_of
+import nbformat
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minivjepa.homework import check
+from minivjepa.homework.calling import ADAPTERS, Blocked, blocking, call
+from minivjepa.homework.cases import (
+    CHANGED,
+    Arrays,
+    Case,
+    Task,
+    alike,
+    as_arrays,
+    decode,
+    decode_arrays,
+    diagnose,
+    encode,
+    encode_arrays,
+    same,
+    task_from_json,
+)
+from minivjepa.homework.checking import FOLDER, CheckFailed, assignments, load_task, verdict
+from minivjepa.homework.exercises import (
+    TEACHER,
+    Exercise,
+    function_of,
+    given_code,
+    hidden_task,
+    load,
+    reference_code,
+    visible_task,
+)
+from minivjepa.homework.notebooks import (
+    HIDDEN,
+    SOLUTION,
+    graded,
+    is_answer,
+    is_check,
+    read_notebook,
+    read_source,
+    solution_version,
+    student_version,
+    with_answers,
+)
+from minivjepa.homework.selfcheck import lesson_of
+from tests.test_cli import call as command
+from tests.test_cli import refused
+
+pytest.importorskip("jupytext")
+
+ROOT = Path(__file__).parents[1]
+NAMES = [(name, exercise) for name in assignments() for exercise in json.loads((FOLDER / f"{name}.json").read_text())]
+POINTS = {"hw1": 25, "hw2": 27, "hw3": 30}
+SEEDS = (1, 2)
+TWINS = {  # a mistake, and another that gives the same results where no clip has twice as many visible tokens as the smallest
+    "the step is rounded before it is multiplied, so that the end of the list is never reached: j * n // K, not j * (n // K)":
+    "keep is ignored: the first ids are kept even for spread"
+}  # fmt: skip
+needs_teacher = pytest.mark.skipif(not TEACHER.is_dir(), reason="the teacher's folder was removed from this copy")
+each_exercise = pytest.mark.parametrize(("assignment", "name"), NAMES)
+each_assignment = pytest.mark.parametrize("assignment", assignments())
+
+
+@functools.cache
+def exercises(assignment: str) -> dict[str, Exercise]:
+    return {exercise.name: exercise for exercise in load(assignment)}
+
+
+@functools.cache
+def source(assignment: str) -> nbformat.NotebookNode:
+    return read_source(TEACHER / assignment / "notebook.py")
+
+
+@functools.cache
+def visible(assignment: str, name: str) -> Task:
+    return visible_task(assignment, exercises(assignment)[name])
+
+
+@functools.cache
+def hidden(assignment: str, name: str, seed: int) -> Task:
+    return hidden_task(assignment, exercises(assignment)[name], seed)
+
+
+def tasks(assignment: str, name: str) -> list[Task]:
+    """The visible cases, and the hidden ones of every seed."""
+    return [visible(assignment, name), *(hidden(assignment, name, seed) for seed in SEEDS)]
+
+
+def said(task: Task, function: Callable[..., Any]) -> str:
+    """What a check says of a function, nothing if it is right."""
+    try:
+        verdict(task, function)
+    except CheckFailed as error:
+        return str(error)
+    return ""
+
+
+def function(assignment: str, name: str, code: str) -> Callable[..., Any]:
+    return function_of(given_code(assignment), code, name)
+
+
+# --- exercises ---
+
+
+@needs_teacher
+@each_exercise
+def test_right_answers_in_every_style_pass(assignment: str, name: str) -> None:
+    """Catches: a check that insists on one way to write it; a hidden case that the reference fails."""
+    styles = exercises(assignment)[name].styles
+    assert len(styles) >= 2
+    for code in (reference_code(assignment)[name], *styles):
+        for task in tasks(assignment, name):
+            assert said(task, function(assignment, name, code)) == "", code
+
+
+@needs_teacher
+@each_exercise
+def test_every_mistake_is_rejected_and_called_by_its_own_name(assignment: str, name: str) -> None:
+    """Catches: points for a known mistake; a student who is told of another bug than his own."""
+    mistakes = dict(exercises(assignment)[name].mistakes)
+    assert len(mistakes) == len(exercises(assignment)[name].mistakes) >= 6
+    for message, code in mistakes.items():
+        wrong = function(assignment, name, code)
+        for task in tasks(assignment, name)[1:]:
+            assert said(task, wrong), f"hidden cases do not see: {message}"
+        for task in tasks(assignment, name):
+            first = said(task, wrong).split("\n")[0].removeprefix(f"{name}: ").removeprefix("perhaps: ")
+            assert first in (message, TWINS.get(message)) or first not in mistakes, message
+
+
+@needs_teacher
+@each_exercise
+def test_every_mistake_is_named_somewhere(assignment: str, name: str) -> None:
+    """Catches: a hint that no student will ever read."""
+    for message, code in exercises(assignment)[name].mistakes:
+        wrong = function(assignment, name, code)
+        assert any(message in said(task, wrong) for task in tasks(assignment, name)), message
+
+
+@each_exercise
+def test_an_unwritten_answer_is_called_unwritten(assignment: str, name: str) -> None:
+    """Catches: a stub that passes, or fails with a traceback."""
+    notebook = read_notebook(FOLDER / f"{assignment}.ipynb")
+    stub = function(assignment, name, graded(notebook)[name].source) if TEACHER.is_dir() else unwritten
+    with pytest.raises(CheckFailed, match=f"^{name} is not written yet$"):
+        check(assignment, name, stub)
+
+
+def unwritten(*given: Any, **named: Any) -> Any:
+    raise NotImplementedError
+
+
+@each_exercise
+def test_what_would_answer_is_blocked_under_any_alias_and_only_inside(assignment: str, name: str) -> None:
+    """Catches: a blocked name that was renamed; an import under another name as a way around; a block that stays."""
+    for full in load_task(assignment, name).blocked:
+        module, _, attribute = full.rpartition(".")
+        alias = getattr(importlib.import_module(module), attribute)
+        with blocking([full]):
+            assert refuses(alias), full
+        assert not refuses(alias)
+
+
+def refuses(function: Callable[..., Any]) -> bool:
+    """Whether it is blocked; an error for missing arguments is none."""
+    try:
+        function()
+    except Exception as error:
+        return isinstance(error, Blocked)
+    return False
+
+
+def test_a_call_of_the_blocked_function_is_said_in_the_check() -> None:
+    """Catches: a student who hands in the package's own function."""
+    from minivjepa.masking import coverage as theirs
+
+    with pytest.raises(CheckFailed, match="do it without the package's own function"):
+        check("hw1", "coverage", lambda ids, shape: theirs(ids, shape))
+
+
+# --- files ---
+
+
+@needs_teacher
+@each_assignment
+def test_student_notebooks_are_those_of_the_source(assignment: str) -> None:
+    """Catches: a text that was edited without `make assignments`; two copies that differ."""
+    files = [ROOT / "notebooks" / "homework" / f"{assignment}.ipynb", FOLDER / f"{assignment}.ipynb"]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    wanted = student_version(source(assignment))
+    assert nbformat.read(files[0], as_version=4) == wanted
+
+
+def secret_lines(assignment: str) -> set[str]:
+    """Lines of answers and hidden tests that are long enough to give something away, and that no hint gives away on purpose."""
+    text = "\n".join(cell.source for cell in source(assignment).cells if cell.cell_type == "code")
+    hints = "\n".join(cell.source for cell in source(assignment).cells if cell.cell_type == "markdown")
+    regions = [found[0] for pattern in (SOLUTION, HIDDEN) for found in pattern.finditer(text)]
+    lines = {line.strip() for region in regions for line in region.splitlines()}
+    return {line for line in lines if len(line) > 25 and not line.startswith("###") and line not in hints}
+
+
+@needs_teacher
+@each_assignment
+def test_no_line_of_an_answer_is_in_what_students_get(assignment: str) -> None:
+    """Catches: a solution or a hidden test in a notebook or among the cases."""
+    secrets = secret_lines(assignment)
+    assert len(secrets) > 20
+    for file in (FOLDER / f"{assignment}.ipynb", FOLDER / f"{assignment}.json"):
+        text = file.read_text(encoding="utf-8")
+        for line in secrets:
+            assert json.dumps(line)[1:-1] not in text, f"{file.name}: {line}"
+            assert line not in text, f"{file.name}: {line}"
+
+
+@needs_teacher
+@each_assignment
+def test_a_model_of_a_written_answer_is_not_in_what_students_get(assignment: str) -> None:
+    """Catches: a sample of the argument handed out with the question."""
+    text = (FOLDER / f"{assignment}.ipynb").read_text(encoding="utf-8")
+    for cell in source(assignment).cells:
+        if cell.cell_type == "markdown" and is_answer(cell):
+            assert all(json.dumps(line)[1:-1] not in text for line in cell.source.splitlines() if len(line) > 25)
+
+
+def close(a: Arrays, b: Arrays) -> bool:
+    """Whether stored and computed results agree up to rounding."""
+    return set(a) == set(b) and all(
+        a[key].dtype.kind == b[key].dtype.kind
+        and a[key].shape == b[key].shape
+        and (
+            np.allclose(a[key], b[key], 1e-5, 1e-5, True)
+            if a[key].dtype.kind == "f"
+            else np.array_equal(a[key], b[key])
+        )
+        for key in a
+    )
+
+
+@needs_teacher
+@each_exercise
+def test_stored_cases_are_those_of_the_source(assignment: str, name: str) -> None:
+    """Catches: expected values, or known mistakes, of an older version of an exercise."""
+    stored, fresh = load_task(assignment, name), visible(assignment, name)
+    assert (stored.adapter, stored.blocked, len(stored.cases)) == (fresh.adapter, fresh.blocked, len(fresh.cases))
+    for old, new in zip(stored.cases, fresh.cases):
+        assert json.dumps(encode(old.inputs)) == json.dumps(encode(new.inputs))
+        assert close(old.expected, new.expected)
+        assert set(old.mistakes) == set(new.mistakes)
+        assert all(close(old.mistakes[message], new.mistakes[message]) for message in new.mistakes)
+
+
+@needs_teacher
+@each_assignment
+def test_solutions_are_those_of_the_source_and_ran_without_an_error(assignment: str) -> None:
+    """Catches: solutions of an older text, or that were never run."""
+    held = read_notebook(TEACHER / "solutions" / f"{assignment}.ipynb")
+    wanted = solution_version(source(assignment))
+    assert [(cell.cell_type, cell.source, cell.metadata) for cell in held.cells] == [
+        (cell.cell_type, cell.source, cell.metadata) for cell in wanted.cells
+    ]
+    for cell in held.cells:
+        if cell.cell_type == "code":
+            assert cell.execution_count
+            assert all(output.output_type != "error" for output in cell.outputs)
+    said_in = {name: "".join(out.get("text", "") for out in cell.outputs) for name, cell in checks(held).items()}
+    assert all("right in all" in text for text in said_in.values()), said_in
+
+
+def checks(notebook: nbformat.NotebookNode) -> dict[str, nbformat.NotebookNode]:
+    """Exercise -> the cell that checks it."""
+    return {name.removeprefix("check_"): cell for name, cell in graded(notebook).items() if is_check(cell)}
+
+
+@each_assignment
+def test_cells_are_unique_and_every_answer_has_a_check_with_points(assignment: str) -> None:
+    """Catches: two cells of one name; an exercise without points, or without a check of its own."""
+    notebook = read_notebook(FOLDER / f"{assignment}.ipynb")
+    ids = [cell.metadata.nbgrader.grade_id for cell in notebook.cells if "nbgrader" in cell.metadata]
+    assert len(ids) == len(set(ids))
+    code = [name for name, cell in graded(notebook).items() if is_answer(cell) and cell.cell_type == "code"]
+    assert code == list(checks(notebook)) == [name for own, name in NAMES if own == assignment]
+    for name, cell in checks(notebook).items():
+        assert cell.source == f'check("{assignment}", "{name}", {name})'
+        assert cell.metadata.nbgrader.points > 0
+    worth = sum(cell.metadata.nbgrader.get("points", 0) for cell in graded(notebook).values())
+    assert worth == POINTS[assignment]
+    assert f"{POINTS[assignment]} points" in notebook.cells[0].source
+
+
+def test_no_two_exercises_share_a_name() -> None:
+    """Catches: a table of grades with one column for two exercises."""
+    assert len({name for _, name in NAMES}) == len(NAMES)
+
+
+# --- cases ---
+
+TENSORS = arrays_of.arrays(
+    st.sampled_from([np.float32, np.float64, np.int64, np.bool_]), arrays_of.array_shapes(min_dims=0, min_side=0)
+).map(torch.as_tensor)
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+INPUTS = st.recursive(PLAIN | TENSORS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=6)
+RESULTS = st.dictionaries(
+    st.text(),
+    arrays_of.arrays(
+        st.sampled_from([np.float32, np.float64, np.int32, np.int64, np.uint8, np.bool_, np.dtype("U5")]),
+        arrays_of.array_shapes(min_dims=0, min_side=0),
+    ),
+    max_size=3,
+)
+
+
+@given(INPUTS)
+def test_inputs_survive_json(value: Any) -> None:
+    """Catches: a type, a shape or an infinite number that is lost on the way to a child process."""
+    there_and_back = decode(json.loads(json.dumps(encode(value))))
+    assert repr(encode(there_and_back)) == repr(encode(value))
+    if isinstance(value, torch.Tensor):
+        assert (there_and_back.dtype, there_and_back.shape) == (value.dtype, value.shape)
+        assert torch.equal(there_and_back.nan_to_num(7), value.nan_to_num(7))
+
+
+@given(RESULTS)
+def test_results_survive_json(value: Arrays) -> None:
+    """Catches: an expected value that is stored as another."""
+    there_and_back = decode_arrays(json.loads(json.dumps(encode_arrays(value))))
+    assert list(there_and_back) == list(value)
+    for name, array in value.items():
+        assert (there_and_back[name].dtype, there_and_back[name].shape) == (array.dtype, array.shape)
+        np.testing.assert_array_equal(there_and_back[name], array)
+
+
+@given(RESULTS)
+def test_a_result_is_the_same_as_itself_and_not_as_one_with_more(value: Arrays) -> None:
+    """Catches: NaN that differs from itself; a missing or additional output that nobody notices."""
+    assert same(value, copy.deepcopy(value))
+    assert not same(value, {**value, "one that nobody asked for" * 2: np.zeros(1)})
+
+
+@pytest.mark.parametrize(
+    ("mine", "right", "equal"),
+    [
+        (np.array([1, 2]), np.array([1.0, 2.0]), False),
+        (np.array([1, 0]), np.array([True, False]), False),
+        (np.array([1, 2], np.uint8), np.array([1, 2]), True),
+        (np.array([1.0], np.float32), np.array([1.0 + 1e-6]), True),
+        (np.array([1.0]), np.array([1.001]), False),
+        (np.zeros((2, 1)), np.zeros(2), False),
+        (np.zeros((0, 3)), np.zeros((0, 2)), False),
+        (np.array([np.nan]), np.array([0.0]), False),
+        (np.array(["ab"]), np.array(["abc"]), False),
+    ],
+)
+def test_kind_shape_and_values_all_count(mine: np.ndarray, right: np.ndarray, equal: bool) -> None:
+    """Catches: broadcasting, or ids as floats, taken for right."""
+    assert alike(mine, right) is alike(right, mine) is equal
+
+
+def result(value: Any) -> Arrays:
+    return as_arrays(value)
+
+
+CASES = [Case({}, result(2), {"plus": result(2), "twice": result(4)}), Case({}, result(3), {"plus": result(7)})]
+
+
+@pytest.mark.parametrize(
+    ("results", "found"),
+    [
+        ((2, 3), None),
+        ((2, 7), ("plus", 1)),
+        ((4, 3), ("perhaps: twice", 0)),
+        ((4, 9), ("perhaps: twice", 0)),
+        ((4, 7), ("perhaps: twice", 0)),
+        ((2, 5), ("result is 5, expected 3; 1 of 1 values differ", 1)),
+        ((2, 3.0), ("result holds floats, expected whole numbers", 1)),
+        ((2, [3]), ("result has the shape [1], expected []", 1)),
+        ((2, (3, "a")), ("result is missing in what is returned; result.0, result.1 is returned and was not asked for", 1)),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_only_as_far_as_it_explains_the_results(results: tuple, found: tuple | None) -> None:
+    """Catches: a certain word for a guess; a difference that is described as another."""
+    assert diagnose(CASES, [result(value) for value in results]) == found
+
+
+def test_a_mistake_that_stops_in_a_case_is_no_more_than_perhaps() -> None:
+    """Catches: a hint that is called certain though one of its cases has no result."""
+    cases = [CASES[1], Case({}, result(1))]
+    assert diagnose(cases, [result(7), result(2)]) == ("perhaps: plus", 0)
+
+
+def spoil_list(values: list) -> int:
+    values[0]["rows"][1] = 5
+    return 0
+
+
+def spoil_tensor(values: list) -> int:
+    values[0]["tensor"][0, 1] += 1
+    return 0
+
+
+def spoil_keys(values: list) -> int:
+    del values[0]["rows"]
+    return 0
+
+
+@pytest.mark.parametrize("spoil", [spoil_list, spoil_tensor, spoil_keys])
+def test_changes_inside_nested_inputs_are_seen_and_stay_outside(spoil: Callable[..., Any]) -> None:
+    """Catches: an answer that changes its inputs; a change that reaches the next case."""
+    inputs = {"values": [{"rows": [1, 2, 3], "tensor": torch.zeros(1, 2)}]}
+    before = repr(inputs)
+    assert call(spoil, inputs)[CHANGED].tolist() == ["values"]
+    assert repr(inputs) == before
+    assert call(lambda values: len(values), inputs)[CHANGED].size == 0
+
+
+def test_a_changed_input_is_wrong_even_where_the_result_is_right() -> None:
+    """Catches: points for an operation in place that spoils the caller's tensor."""
+    inputs = {"x": torch.ones(2)}
+    right = call(lambda x: x + 1, inputs)
+    assert diagnose([Case(inputs, right)], [call(lambda x: x.add_(1), inputs)]) == (
+        "the call changed its inputs (x): make new tensors instead",
+        0,
+    )
+
+
+def test_no_gradient_and_a_gradient_of_zeros_are_told_apart() -> None:
+    """Catches: a stop-gradient that is taken for a weight of zero."""
+    inputs = {"x": torch.ones(2), "y": torch.ones(2)}
+    stopped = ADAPTERS["gradients"](lambda x, y: (x * y.detach()).sum(), inputs)
+    zeros = ADAPTERS["gradients"](lambda x, y: (x + 0 * y).sum(), inputs)
+    assert stopped["gradient of y"].shape == (0,)
+    assert zeros["gradient of y"].tolist() == [0, 0]
+    with pytest.raises(TypeError, match=r"expected one number, a tensor of shape \[\], and got \[2\]"):
+        ADAPTERS["gradients"](lambda x, y: x, inputs)
+
+
+@pytest.mark.parametrize(
+    "value", [object(), lambda: 0, {1, 2}, b"bytes", None, [object()], {"a": [None]}, torch.ones(2) * 1j, 2**70]
+)
+def test_what_is_no_number_and_no_text_is_refused_in_words(value: Any) -> None:
+    """Catches: a crash of the check itself, for something that nobody expected."""
+    task = Task("f", "call", (), (Case({}, result(1)),))
+    with pytest.raises(CheckFailed, match="expected numbers"):
+        verdict(task, lambda: value)
+
+
+def test_unknown_names_are_refused_with_what_there_is() -> None:
+    """Catches: a KeyError for a check cell that was edited."""
+    with pytest.raises(ValueError, match="unknown assignment 'hw9'; choose from hw1, hw2, hw3"):
+        check("hw9", "cut", abs)
+    with pytest.raises(ValueError, match="hw1 has no exercise 'cutt'; choose from grid_shape, cut"):
+        check("hw1", "cutt", abs)
+
+
+# --- minivjepa check ---
+
+
+def hand_in(path: Path, assignment: str, answers: dict[str, str]) -> Path:
+    """The student's notebook with some answers written."""
+    notebook = read_notebook(FOLDER / f"{assignment}.ipynb")
+    for name, code in answers.items():
+        graded(notebook)[name].source = code
+    nbformat.write(notebook, path)
+    return path
+
+
+def test_only_answers_are_taken_from_what_is_handed_in(tmp_path: Path) -> None:
+    """Catches: a check that was edited until it passes."""
+    path = hand_in(tmp_path / "mine.ipynb", "hw1", {"cut": "mine = 1", "check_cut": "pass", "check_positions": "1"})
+    pristine = read_notebook(FOLDER / "hw1.ipynb")
+    merged = with_answers(pristine, read_notebook(path))
+    different = [a.source for a, b in zip(merged.cells, pristine.cells) if a.source != b.source]
+    assert different == ["mine = 1"]
+
+
+@pytest.fixture
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment in which a pytest can be started from a test."""
+    for name in [name for name in os.environ if name.startswith(("PYTEST_", "COV_"))]:
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("clean")
+@needs_teacher
+def test_check_says_what_is_right_and_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches: a command that passes a known mistake, or hides it in a traceback."""
+    message, wrong = exercises("hw1")["cut"].mistakes[0]
+    answers = {"grid_shape": reference_code("hw1")["grid_shape"], "cut": wrong, "positions": "def positions(:"}
+    assert command("check", str(hand_in(tmp_path / "mine.ipynb", "hw1", answers))) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "mine.ipynb: 1 of 8 exercises are right in all visible cases"
+    assert lines[1].split() == ["✓", "grid_shape", "right"]
+    assert re.fullmatch(rf"  ✗ cut +{re.escape(message)}", lines[2])
+    assert any(re.match(r"  ✗ positions +NameError", line) for line in lines)
+    assert sum(line.endswith("is not written yet") for line in lines) == 5
+    assert "Traceback" not in "".join(lines)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("clean")
+@needs_teacher
+def test_check_passes_the_solutions(capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches: an answer key that the course's own command rejects."""
+    assert command("check", str(TEACHER / "solutions" / "hw1.ipynb")) == 0
+    assert "hw1.ipynb: 8 of 8 exercises are right in all visible cases" in capsys.readouterr().out
+
+
+def test_check_refuses_what_is_no_homework(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches: a traceback, or no advice, for a wrong file."""
+    (tmp_path / "text.ipynb").write_text("my answers", encoding="utf-8")
+    nbformat.write(nbformat.v4.new_notebook(), tmp_path / "empty.ipynb")
+    assert "is not a notebook that Jupyter can open" in refused(capsys, "check", str(tmp_path / "text.ipynb"))
+    assert "is no homework of this course" in refused(capsys, "check", str(tmp_path / "empty.ipynb"))
+    assert "missing.ipynb cannot be read" in refused(capsys, "check", str(tmp_path / "missing.ipynb"))
+    assert "no notebook is given" in refused(capsys, "check")
+
+
+def test_check_without_nbval_says_how_to_get_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: a traceback where the notebooks extra is not installed."""
+    monkeypatch.setattr("minivjepa.homework.selfcheck.importlib.util.find_spec", lambda name: None)
+    assert "pip install 'minivjepa[notebooks]'" in refused(capsys, "check", str(FOLDER / "hw1.ipynb"))
+
+
+@pytest.mark.parametrize(
+    ("traceback", "message"),
+    [
+        ("\x1b[31mCheckFailed\x1b[0m: cut: the order\n  case 1\n\nmore", "cut: the order\n  case 1"),
+        ("x\nNameError: name 'cut' is not defined\n\n", "NameError: name 'cut' is not defined"),
+        ("", "failed"),
+    ],
+)
+def test_the_message_is_found_in_a_traceback(traceback: str, message: str) -> None:
+    """Catches: colours, or a traceback, in what a student reads."""
+    assert lesson_of(traceback) == message
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("clean")
+def test_nbval_fails_an_empty_homework_at_its_checks_alone(tmp_path: Path) -> None:
+    """Catches: a given cell that stops; a check that passes before anything is written."""
+    pytest.importorskip("nbval")
+    file, report = ROOT / "notebooks" / "homework" / "hw1.ipynb", tmp_path / "report.xml"
+    words = ["--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider", f"--rootdir={tmp_path}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *words, f"--junitxml={report}", str(file)],
+        cwd=tmp_path, capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout[-2000:]
+    code = [cell for cell in read_notebook(file).cells if cell.cell_type == "code"]
+    cases = list(ElementTree.parse(report).getroot().iter("testcase"))
+    assert [case.find("failure") is not None for case in cases] == [is_check(cell) for cell in code]
+
+
+def test_stored_tasks_are_read_as_they_were_written() -> None:
+    """Catches: an adapter that does not exist, or a case without an expected value."""
+    for assignment in assignments():
+        for name, held in json.loads((FOLDER / f"{assignment}.json").read_text(encoding="utf-8")).items():
+            task = task_from_json(name, held)
+            assert task.adapter in ADAPTERS
+            assert all(case.expected and CHANGED in case.expected for case in task.cases)
