@@ -23,7 +23,7 @@ READING_PATH = (
 )  # fmt: skip
 ORDER = [
     *READING_PATH, "protocol", "probes", "data", "config", "recipe", "monitor", "progress", "runs", "devices", "training", "evaluation",
-    "variants", "jobs", "ablation", "figures", "report", "early", "tables", "published", "results", "layouts", "weights", "pretrained", "action", "doctor", "options",
+    "variants", "early", "jobs", "ablation", "figures", "report", "tables", "published", "results", "layouts", "weights", "pretrained", "action", "doctor", "options",
     "commands", "cli", "lesson", "widgets",
 ]  # fmt: skip
 SEVEN = {"torch", "jupyterlab", "matplotlib", "ipywidgets", "einops", "numpy", "nbval"}
