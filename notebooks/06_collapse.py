@@ -158,15 +158,16 @@ show(loss_and_spread(histories))
 # values.) And look at the left panel as somebody would who does not know the right one: losses that fall and fall, smoothly.
 # They look like the best runs.
 #
-# The same in the large: the runs of the ablation in `results/`, 2,600 steps each, several seeds. Loaded, not run here. Names
-# that you do not know are lesson 07's.
+# The same in the large: two arms of the ablation in `results/`, 2,600 steps each, several seeds. Loaded, not run here. The other arms are
+# lesson 07's; the check below counts them in.
 
 # %%
 stored = json.loads((Path("..") / "results" / "matrix.json").read_text())
 print(stored["command"], "|", stored["date"], "|", stored["device"], "| torch", stored["versions"]["torch"])
 finals = {arm: [run["final"]["loss"] for run in each] for arm, each in stored["arms"].items()}
 print("  means over seeds at the end     loss   feature std: online, target")
-for arm, values in finals.items():
+for arm in ("vjepa", "neither"):
+    values = finals[arm]
     ends = [run["final"] for run in stored["arms"][arm]]
     stds = [[end["feature_std"] for end in ends], [(end["target"] or end)["feature_std"] for end in ends]]
     print(f"  {arm:24} {sum(values) / len(values):11.4f}   {'  '.join(f'{sum(std) / len(std):11.4f}' for std in stds)}")

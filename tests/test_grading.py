@@ -320,7 +320,7 @@ def test_messages_without_an_end_are_cut_off() -> None:
 def test_a_child_has_its_time_to_start_even_late() -> None:
     """Catches: a whole class that is not graded because one submission used up its time."""
     talker: Any = Talker(None)
-    with pytest.raises(RuntimeError, match="did not start"):
+    with pytest.raises(ValueError, match="did not start"):
         running.follow(talker, [TASK], {}, time.monotonic() - 1)
     assert talker.waited == [running.STARTING]
 

@@ -128,6 +128,18 @@ def test_lessons_begin_with_one_and_the_same_cell_that_does_nothing_here() -> No
             exec(cell, {})
 
 
+def test_the_syllabus_says_what_the_lessons_say() -> None:
+    """Catches: a lesson that became longer, or a list that forgot one."""
+    page = (FOLDER / "README.md").read_text(encoding="utf-8")
+    minutes = {
+        path.stem: int(re.findall(r"^# \*(\d+) minutes", path.read_text(encoding="utf-8"), re.M)[0]) for path in LESSONS
+    }
+    listed = {stem: int(number) for stem, number in re.findall(r"\((\d\d_\w+)\.ipynb\) \|[^|]*\| (\d+),", page)}
+    assert listed == minutes
+    assert "Six hours and a quarter" in page
+    assert sum(minutes.values()) == 6.25 * 60
+
+
 def test_links_in_lessons_resolve(lesson: Path) -> None:
     """Catches: a module or a lesson that was renamed."""
     root = FOLDER.parent

@@ -15,6 +15,7 @@ import yaml
 from minivjepa import results
 from minivjepa.early import SIGNALS, alarm, collapsed, told
 from minivjepa.tables import apart
+from minivjepa.variants import VARIANTS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -296,6 +297,33 @@ def test_what_is_said_of_the_long_recipe_is_so(raw: dict[str, results.Results]) 
     ceiling = long["controls"]["supervised"]
     assert all(ceiling[metric] > mean(own[metric]) for metric in results.GOALS)
     assert all(run["seconds"] <= 150 for run in raw["matrix"]["arms"]["vjepa"])
+
+
+def test_what_is_said_of_variants_and_masks_is_so(raw: dict[str, results.Results]) -> None:
+    """Catches: a sentence on one changed thing that its seeds do not bear out."""
+    matrix, variants = raw["matrix"], raw["variants"]
+    untrained = {metric: [row[metric] for row in matrix["untrained"]] for metric in results.GOALS}
+
+    def values(arm: str, metric: str) -> list[float]:
+        return list(finals(matrix if arm in matrix["arms"] else variants, arm, metric).values())
+
+    def side(arm: str, metric: str) -> int:
+        own, base = values(arm, metric), values("vjepa", metric)
+        return int(apart(own, base)) - int(apart(base, own))
+
+    assert all(set(finals(variants, arm, "loss")) == set(range(10, 14)) for arm in VARIANTS)
+    for arm in ("momentum-.9", "momentum-.99", "momentum-.996", "momentum-.999", "raw-targets", "squared-error"):
+        assert side(arm, "linear_direction") == side(arm, "attentive_identity") == 0
+    for arm in ("no-ema-fast-predictor", "official-init", "mask-random", "mask-tube", "mask-blocks", "mask-official"):
+        assert side(arm, "linear_direction") == -1
+        assert not apart(values(arm, "linear_direction"), untrained["linear_direction"])
+    decay = values("no-ema-more-decay", "linear_direction")
+    assert min(decay) < 0.25 < 0.6 < max(decay)
+    assert (side("linear-predictor", "linear_direction"), side("linear-predictor", "attentive_identity")) == (1, -1)
+    for arm in VARIANTS:
+        if arm.startswith("mask-"):
+            assert side(arm, "linear_identity") >= 0
+            assert side(arm, "attentive_identity") >= 0
 
 
 def test_what_is_said_of_the_warnings_is_so(raw: dict[str, results.Results]) -> None:
