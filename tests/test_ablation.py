@@ -166,7 +166,7 @@ def test_a_leak_would_be_said_loudly(results: dict[str, Any]) -> None:
 def test_figures_say_in_words_what_they_show(results: dict[str, Any]) -> None:
     """Catches: alt text that is fixed while the numbers change."""
     assert "none" in collapse_curves(faked(results, 0.5, 0.7)).alt
-    assert "vjepa" in collapse_curves(faked(results, 0.001, 0.7)).alt.split("below 0.01: ")[1].split(".")[0]
+    assert "vjepa" in collapse_curves(faked(results, 0.001, 0.7)).alt.split("on every seed: ")[1].split(".")[0]
     assert "0.70" in collapse_curves(faked(results, 0.5, 0.7)).alt
     assert "untrained" in spectra(results).alt
 

@@ -198,9 +198,11 @@ SMALLEST = "def cut_to_smallest(visible, keep):\n    lists = [row.nonzero().flat
 
 
 def masks(rng: np.random.Generator, clips: int, tokens: int, share: float) -> torch.Tensor:
-    """Which tokens are visible, at least two in every clip."""
+    """Which tokens are visible: three in the first clip, and more in the others."""
     visible = rng.random((clips, tokens)) < share
-    visible[:, 1] = visible[:, tokens // 2] = True
+    visible[:, [0, 1, tokens // 2, tokens - 2]] = True
+    visible[0] = False
+    visible[0, [1, tokens // 4, tokens // 2]] = True
     return torch.from_numpy(visible)
 
 
