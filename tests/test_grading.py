@@ -311,6 +311,14 @@ class Talker:
         return "took too long" if self.message is None else (self.message, b"")
 
 
+def test_a_submission_cannot_say_that_it_is_right() -> None:
+    """Catches: a child's own words, written to its pipe, taken for the verdict; fewer results than cases."""
+    assert grading.judge(TASK, "right") != grading.RIGHT
+    assert grading.judge(TASK, []) != grading.RIGHT
+    assert grading.judge(TASK, [RIGHT, RIGHT]) != grading.RIGHT
+    assert grading.judge(TASK, [RIGHT]) == grading.RIGHT
+
+
 def test_messages_without_an_end_are_cut_off() -> None:
     """Catches: a grader that listens to one submission for ever."""
     talker: Any = Talker({"event": "call", "exercise": "f"})

@@ -112,7 +112,9 @@ def diagnose(cases: Sequence[Case], results: Sequence[Arrays]) -> tuple[str, int
     A known mistake is named if it explains every result; one that explains all up to the first wrong one is named with a
     "perhaps"; otherwise the first difference is.
     """
-    wrong = [number for number, (case, got) in enumerate(zip(cases, results)) if not same(case.expected, got)]
+    wrong = [
+        number for number, (case, got) in enumerate(zip(cases, results, strict=True)) if not same(case.expected, got)
+    ]
     if not wrong:
         return None
     first = wrong[0]

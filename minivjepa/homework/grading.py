@@ -26,6 +26,7 @@ from minivjepa.runs import read_json, write_bytes, write_json
 LARGEST_FILE = 20 * 2**20  # bytes of a submission
 LONGEST = 4000  # characters that feedback says of an exercise
 SUFFIX = ".ipynb"
+RIGHT = "right"  # what is said of an exercise that has all its points; only this process says it
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Graded:
     @property
     def message(self) -> str:
         """The first helpful one, on one line."""
-        return next((f"{name}: {text}".split("\n")[0] for name, text in self.messages.items() if text != "right"), "")
+        return next((f"{name}: {text}".split("\n")[0] for name, text in self.messages.items() if text != RIGHT), "")
 
 
 def prepare(name: str, seed: int) -> Assignment:
@@ -116,7 +117,7 @@ def grade_one(
     outcomes = run_submission(assignment.given, cells, asked, hide, place, limits) if asked else {}
     missing = "its answer cell is not in the notebook"
     messages = {task.name: judge(task, outcomes.get(task.name, missing)) for task in assignment.tasks}
-    points = {name: assignment.points[name] if text == "right" else 0.0 for name, text in messages.items()}
+    points = {name: assignment.points[name] if text == RIGHT else 0.0 for name, text in messages.items()}
     done = [key for key in assignment.written if key in theirs and theirs[key].source.strip() not in ("", WRITTEN)]
     to_mark = sum(assignment.written[key] for key in done)
     return Graded(student, assignment.name, points, to_mark, "graded", messages)
@@ -124,12 +125,12 @@ def grade_one(
 
 def judge(task: Task, outcome: Outcome) -> str:
     """What feedback says of an exercise: "right", or what is probably wrong, and in which case."""
-    if isinstance(outcome, str):
-        return outcome
+    if isinstance(outcome, str):  # the words may be the submission's own
+        return outcome if outcome != RIGHT else "claims to be right, and gave no result"
     try:
         found = diagnose(task.cases, outcome)
         if found is None:
-            return "right"
+            return RIGHT
         message, number = found
         return f"{message}\n{shown(task, number, outcome[number])}"[:LONGEST]
     except Exception as error:  # arrays that no honest function gives, such as text of impossible letters

@@ -25,7 +25,8 @@ from minivjepa.homework.child import HEADER
 from minivjepa.homework.exercises import TEACHER
 from minivjepa.homework.sandbox import NOBODY, Limits, as_root_on_linux
 
-LARGEST = 16 * 2**20  # bytes of a message
+LARGEST = 2**21  # bytes of a message
+WAITING = 64  # messages that wait to be read: a child that sends more has to wait itself
 STARTING = 60.0  # seconds that a child may take to load torch
 LOOKING = 0.1  # seconds between looks at its memory
 TOTAL = 90.0  # seconds for a whole submission
@@ -39,7 +40,7 @@ class Child:
     def __init__(self, job: dict[str, Any], hide: Sequence[str], place: int, limits: Limits):
         self.folder = tempfile.TemporaryDirectory(prefix="minivjepa-", ignore_cleanup_errors=True)
         self.place, self.limits = (os.getpid() * 64 + place) % PLACES, limits
-        self.messages: queue.Queue[tuple[dict[str, Any], bytes] | None] = queue.Queue()
+        self.messages: queue.Queue[tuple[dict[str, Any], bytes] | None] = queue.Queue(WAITING)
         # nothing of the teacher's environment but what Python needs
         environment = {
             "OMP_NUM_THREADS": "1",
@@ -114,6 +115,9 @@ class Child:
                 break
             time.sleep(0.02)
         self.process.wait()
+        with contextlib.suppress(queue.Empty):  # so that the listener, which may wait for a place, comes to its end
+            while True:
+                self.messages.get_nowait()
         self.folder.cleanup()
 
 
