@@ -12,8 +12,15 @@ from typing import Any
 from minivjepa.collapse import COLLAPSED, early_warning
 
 Row = dict[str, Any]  # a line of metrics.jsonl
+
+
+def smaller_std(row: Row) -> float:
+    """The feature std of the online or the target encoder, whichever is smaller."""
+    return min(row["feature_std"], row["target_feature_std"])
+
+
 SIGNALS: dict[str, Callable[[Row], float]] = {
-    "feature std, the smaller of both encoders": lambda row: min(row["feature_std"], row["target_feature_std"]),
+    "feature std, the smaller of both encoders": smaller_std,
     "feature std, online": lambda row: row["feature_std"],
     "feature std, target": lambda row: row["target_feature_std"],
     "within-clip std, online": lambda row: row["position_std"],

@@ -11,24 +11,18 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from minivjepa.collapse import COLLAPSED, WARNING
-from minivjepa.early import collapsed
+from minivjepa.early import Row, collapsed, smaller_std
 from minivjepa.figures import COLOURS, STYLES, Picture
 from minivjepa.protocol import CHANCE
 from minivjepa.vjepa import ARMS
 
 Results = dict[str, Any]
-Row = dict[str, Any]  # of metrics.jsonl
 
 
 def look(arm: str, number: int) -> tuple[str, str]:
     """Colour and line style of an arm: the same in every picture.  number: its place in this one, for arms of one's own."""
     place = list(ARMS).index(arm) if arm in ARMS else number
     return COLOURS[place % len(COLOURS)], STYLES[place % len(STYLES)]
-
-
-def smaller_std(row: Row) -> float:
-    """The feature std of the online or the target encoder, whichever is smaller."""
-    return min(row["feature_std"], row["target_feature_std"])
 
 
 def _curves(ax: Axes, results: Results, value: Callable[[Row], float | None], title: str) -> None:

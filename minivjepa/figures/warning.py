@@ -3,8 +3,9 @@
 from matplotlib.figure import Figure
 
 from minivjepa.collapse import COLLAPSED, WARNING
+from minivjepa.early import smaller_std
 from minivjepa.figures import Picture
-from minivjepa.figures.ablation import Results, look, smaller_std
+from minivjepa.figures.ablation import Results, look
 
 
 def warning_curves(results: Results) -> Picture:
