@@ -5,6 +5,7 @@ import contextlib
 import io
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import tyro
@@ -71,6 +72,12 @@ def plain_errors() -> Iterator[None]:
         if error.filename is None:
             raise
         fail(f"{error.filename}: {error.strerror}; choose a path that can be read and written, on a disk with room")
+
+
+def check_json(path: Path | None) -> None:
+    """Raise ValueError unless --json, if it was given, names a file in a folder that exists."""
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise ValueError(f"--json {path} is no file in a folder that exists; give for example numbers.json")
 
 
 def numbers(text: str) -> list[int]:

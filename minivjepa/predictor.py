@@ -3,11 +3,14 @@
 Built in lesson 4.  V-JEPA's P_phi: a narrow transformer that never sees a pixel (section 3.1 of the paper).
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
+from minivjepa.masking import MaskPair
 from minivjepa.rotary import check_scheme, rotary_angles
-from minivjepa.transformer import EPS, Block, block_flops, linear_flops
+from minivjepa.transformer import EPS, Block, Blocks, block_flops, linear_flops
 from minivjepa.tubelets import Grid, added_positions, gather_tokens
 
 
@@ -31,25 +34,42 @@ class Predictor(nn.Module):
         self.head, self.positions, self.hidden = inner // heads, positions, hidden
         self.enter = nn.Linear(dim, inner)
         self.mask_tokens = nn.Parameter(torch.zeros(groups, inner))
-        self.blocks = nn.ModuleList(Block(inner, heads, hidden) for _ in range(depth))
+        self.blocks = Blocks(Block(inner, heads, hidden) for _ in range(depth))
         self.norm = nn.LayerNorm(inner, eps=EPS)
         self.leave = nn.Linear(inner, dim)
         self.register_buffer("table", added_positions(grid, inner, positions), persistent=False)
 
-    def forward(self, context: Tensor, context_ids: Tensor, target_ids: Tensor, group: int = 0) -> Tensor:
-        """context [B, K, D], its ids [B, K], ids to predict [B, M] -> predictions [B, M, D].
+    def tokens(self, context: Tensor, context_ids: Tensor, target_ids: Tensor, group: int) -> Tensor:
+        """What the blocks see of one mask group, [B, K + M, P]: the context, then what is asked for.
 
         The hidden tubelets enter as one learned mask token plus their position: where to look, not what is there.
         """
         table = self.table.expand(len(context), -1, -1)  # [B, N, P]
         seen = self.enter(context) + gather_tokens(table, context_ids)  # [B, K, P]
         asked = self.mask_tokens[group] + gather_tokens(table, target_ids)  # [B, M, P]
-        x = torch.cat([seen, asked], dim=1)  # [B, K + M, P]; full attention, so the order does not matter
-        where = torch.cat([context_ids, target_ids], dim=1)
-        angles = rotary_angles(self.grid, where, self.head, self.positions, x.dtype)
-        for block in self.blocks:
-            x = block(x, angles)
-        return self.leave(self.norm(x[:, context.shape[1] :]))  # [B, M, D]
+        return torch.cat([seen, asked], dim=1)  # full attention, so the order does not matter
+
+    def angles(self, ids: Sequence[Tensor], dtype: torch.dtype) -> Tensor | None:
+        """Rotary positions of tokens that stand side by side, as Attention takes them."""
+        return rotary_angles(self.grid, torch.cat(list(ids), dim=1), self.head, self.positions, dtype)
+
+    def forward(self, context: Tensor, context_ids: Tensor, target_ids: Tensor, group: int = 0) -> Tensor:
+        """context [B, K, D], its ids [B, K], ids to predict [B, M] -> predictions [B, M, D]."""
+        x = self.tokens(context, context_ids, target_ids, group)
+        x = self.blocks(x, self.angles([context_ids, target_ids], x.dtype))
+        return self.leave(self.norm(x[:, context.shape[1] :]))
+
+    def all_groups(self, contexts: Sequence[Tensor], masks: Sequence[MaskPair]) -> Sequence[Tensor]:
+        """The same for all mask groups in one pass: one context [B, K, D] and one prediction [B, M, D] a group.
+
+        Their tokens stand side by side, so that every linear layer is one large product; attention stays within a group.
+        """
+        parts = [self.tokens(z, *pair, group) for group, (z, pair) in enumerate(zip(contexts, masks, strict=True))]
+        sizes = [part.shape[1] for part in parts]
+        x = torch.cat(parts, dim=1)  # [B, sum of all K + M, P]
+        x = self.blocks(x, self.angles([ids for pair in masks for ids in pair], x.dtype), sizes)
+        asked = [part[:, z.shape[1] :] for part, z in zip(x.split(sizes, dim=1), contexts)]
+        return self.leave(self.norm(torch.cat(asked, dim=1))).split([part.shape[1] for part in asked], dim=1)
 
     def flops(self, k: int, m: int) -> int:
         """FLOPs of one clip's forward pass with k context and m target tokens, projections included."""
@@ -75,6 +95,10 @@ class LinearPredictor(nn.Module):
         """context [B, K, D], its ids [B, K], ids to predict [B, M] -> predictions [B, M, D]; all groups share one table."""
         share = self.mixing[target_ids[:, :, None], context_ids[:, None, :]]  # [B, M, K]
         return share @ self.features(context) + self.offset[target_ids]
+
+    def all_groups(self, contexts: Sequence[Tensor], masks: Sequence[MaskPair]) -> Sequence[Tensor]:
+        """One context and one prediction a group."""
+        return [self(z, context_ids, target_ids) for z, (context_ids, target_ids) in zip(contexts, masks, strict=True)]
 
     def flops(self, k: int, m: int) -> int:
         """FLOPs of one clip's forward pass with k context and m target tokens."""

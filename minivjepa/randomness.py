@@ -51,12 +51,12 @@ def uniform(key: Tensor, n: int) -> Tensor:
 
 
 @cache
-def _quantiles() -> Tensor:
+def _quantiles(device: torch.device) -> Tensor:
     """float32[65536]: the standard normal cut into 65,536 equally likely slices, the middle of each."""
-    return torch.special.ndtri((torch.arange(65536, dtype=torch.float64) + 0.5) / 65536).float()
+    return torch.special.ndtri((torch.arange(65536, dtype=torch.float64) + 0.5) / 65536).float().to(device)
 
 
 def normal(key: Tensor, n: int) -> Tensor:
     """int64[B] keys -> float32[B, n], standard normal up to 4.3 deviations: each 16 random bits pick a slice."""
     slices = random_bits(key, (n + 3) // 4).view(torch.int16)[:, :n].int() + 32768
-    return _quantiles().to(key.device).index_select(0, slices.flatten()).view(slices.shape)
+    return _quantiles(key.device).index_select(0, slices.flatten()).view(slices.shape)

@@ -7,6 +7,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,10 +16,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from minivjepa.config import Config, to_dict
-from minivjepa.devices import deferred_interrupt
+from minivjepa.devices import deferred_interrupt, send
+from minivjepa.masking import MaskPair, OfficialBlocks, parse_mask
 from minivjepa.monitor import ClipSource, Monitor
 from minivjepa.recipe import build_model, parameter_groups, random_directions, sample_masks, schedule
 from minivjepa.runs import Run, RunStopped
+from minivjepa.transformer import Blocks
 from minivjepa.vjepa import VJEPA
 
 AGREE = 10  # steps between questions whether any process heard Ctrl-C
@@ -26,17 +29,51 @@ EARLY = (1, 2, 5, 10, 20, 50)  # collapse is quick: steps that are logged whatev
 Progress = Callable[[int, dict[str, Any] | None], None]  # called with (steps done, a row of metrics or None)
 
 
+@dataclass(frozen=True)
+class Tuning:
+    """How a run computes: faster or in less memory, the same numbers up to rounding."""
+
+    compile: bool = False
+    """Let torch.compile fuse operations: seconds to minutes once, then faster steps on a GPU; masks need a constant size."""
+    recompute: bool = False
+    """Keep less for the backward pass and compute it again: about a third more work, a fraction of the memory."""
+
+    def apply(self, model: nn.Module, config: Config) -> nn.Module:
+        """The model, set up like this.  Raises ValueError for masks whose size changes from step to step."""
+        for part in model.modules():
+            if isinstance(part, Blocks):
+                part.recompute = self.recompute
+        if not self.compile:
+            return model
+        if any(isinstance(parse_mask(text), OfficialBlocks) for text in config.masks):
+            raise ValueError(
+                f"--compile needs masks of a constant size, and those of {', '.join(config.masks)} change with every batch; "
+                "use --masks short long, or leave --compile out"
+            )
+        return torch.compile(model, dynamic=False)  # type: ignore[return-value]
+
+
 class Trainer:
     """One run in one folder, in one process or in each process of torchrun.
+
+    tuning: how it computes.  model: one to train in place of the config's own.
 
     Raises RunStopped for a loss that is not finite or a disk that is full; KeyboardInterrupt after Ctrl-C,
     with everything saved.
     """
 
-    def __init__(self, config: Config, source: ClipSource, run: Run, device: torch.device):
+    def __init__(
+        self,
+        config: Config,
+        source: ClipSource,
+        run: Run,
+        device: torch.device,
+        tuning: Tuning | None = None,
+        model: VJEPA | None = None,
+    ):
         self.config, self.source, self.run, self.device = config, source, run, device
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-        self.model = build_model(config).to(device)
+        self.model = (model or build_model(config)).to(device)
         self.step, self.loss_sum, self.loss_count = 0, 0.0, 0  # of the losses since the last row
         state = run.restore(self.model, config)
         # one fused kernel updates all parameters; its arithmetic does not depend on how they were loaded
@@ -48,6 +85,8 @@ class Trainer:
             self.step = state["step"]
             self.loss_sum, self.loss_count = state["loss_sum"], state["loss_count"]
         self.parallel: nn.Module = DistributedDataParallel(self.model) if self.world > 1 else self.model
+        if tuning is not None:
+            self.parallel = tuning.apply(self.parallel, config)
         self.pending: list[Tensor] = []  # losses still on the device
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
@@ -58,15 +97,19 @@ class Trainer:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled, cache_enabled=False)
 
     def train_step(self) -> None:
-        """One optimiser step and one EMA update."""
+        """Draw this step's clips and masks, and learn from them."""
         clips = self.config.batch // self.world  # of this process
-        index = torch.arange(self.rank * clips, (self.rank + 1) * clips, device=self.device)
+        index = torch.arange(self.rank * clips, (self.rank + 1) * clips)  # drawn by their global number
+        clip, _ = self.source.batch(self.step, send(index, self.device))
+        masks = sample_masks(self.config, self.step, index)  # on the CPU: the sizes of masks have to be known here
+        self.update(clip, [(send(context, self.device), send(target, self.device)) for context, target in masks])
+
+    def update(self, clip: Tensor, masks: list[MaskPair]) -> None:
+        """One optimiser step and one EMA update.  Nothing in here waits for the device."""
         lr, decay, momentum = schedule(self.config, self.step)
         for group in self.optimiser.param_groups:
             group["lr"], group["weight_decay"] = lr * group["scale"], decay if group["decays"] else 0.0
-        clip, _ = self.source.batch(self.step, index)
         with self.autocast():
-            masks = sample_masks(self.config, self.step, index)
             distance, regulariser = self.parallel(clip, masks, random_directions(self.config, self.step, self.device))
         self.optimiser.zero_grad()
         (distance + regulariser).backward()

@@ -142,11 +142,11 @@ class TubeletEmbedding(nn.Module):
         self.register_buffer("positions", added_positions(grid, dim, positions), persistent=False)
 
     def forward(self, clip: Tensor, ids: Tensor | None = None) -> Tensor:
-        """[B, C, T, H, W] -> [B, N, D], or [B, K, D] with ids [B, K].
+        """[B, C, T, H, W] -> [B, N, D], or [B, K, D] with ids [B, K]; a clip may be given as its tubelets [B, N, values] too.
 
         Pixels are gathered before they are embedded: a hidden tubelet costs nothing and cannot leak.
         """
-        tubelets = patchify(clip, self.grid)  # [B, N, values]
+        tubelets = clip if clip.ndim == 3 else patchify(clip, self.grid)  # [B, N, values]
         if ids is None:
             return self.project(tubelets) + self.positions
         return self.project(gather_tokens(tubelets, ids)) + self.positions[ids]

@@ -15,7 +15,7 @@ from minivjepa.encoder import Encoder
 from minivjepa.masking import MaskPair
 from minivjepa.objective import latent_distance, normalise_targets, sigreg, vicreg_terms
 from minivjepa.predictor import LinearPredictor, Predictor
-from minivjepa.tubelets import gather_tokens
+from minivjepa.tubelets import gather_tokens, patchify
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,14 @@ class VJEPA(nn.Module):
                 return encoder(clip)
         return encoder(clip)
 
-    def predict(self, clip: Tensor, masks: Sequence[MaskPair]) -> list[Tensor]:
-        """One prediction [B, M, D] for every (context, target) pair; the encoder sees the context only."""
-        return [
-            self.predictor(self.encoder(clip, context), context, target, group)
-            for group, (context, target) in enumerate(masks)
-        ]
+    def predict(self, clip: Tensor, masks: Sequence[MaskPair]) -> Sequence[Tensor]:
+        """One prediction [B, M, D] for every (context, target) pair; the encoder sees the context only.
+
+        Equal to predictor(encoder(clip, context), context, target, group) for each pair, in one pass for all of them.
+        """
+        sizes = [context.shape[1] for context, _ in masks]
+        contexts = self.encoder(clip, torch.cat([context for context, _ in masks], dim=1), sizes)
+        return self.predictor.all_groups(contexts.split(sizes, dim=1), masks)
 
     def normalised(self, h: Tensor) -> Tensor:
         """Targets as the loss sees them, [B, N, D] -> [B, N, D]."""
@@ -102,6 +104,7 @@ class VJEPA(nn.Module):
         clip [B, C, T, H, W]; masks: one (context ids [B, K], target ids [B, M]) pair per group;
         directions [D, A]: this step's random unit columns, for sigreg only.
         """
+        clip = patchify(clip, self.encoder.grid)  # once for both encoders
         h = self.targets(clip)  # one pass a clip, whatever the number of mask groups
         wanted = self.normalised(h)
         distance = latent_distance(

@@ -1,18 +1,25 @@
 """Plain DistributedDataParallel under torchrun, on the CPU with gloo."""
 
+import contextlib
 import dataclasses
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from minivjepa.config import PRESETS
+from minivjepa.data.digits import DigitClips
 from minivjepa.recipe import build_model
+from minivjepa.runs import Run
+from minivjepa.training import Trainer
 from minivjepa.vjepa import ARMS
 
 pytestmark = [
@@ -36,18 +43,66 @@ OPTIONS = [
 OPTIONS += ["--monitor-clips", "16"]
 
 
-def torchrun(*words: str) -> subprocess.CompletedProcess[str]:
+def launcher(*program: str) -> list[str]:
+    """The words that start a program in two processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    launcher = ["torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1", f"--master-port={port}"]
-    return subprocess.run(
-        [sys.executable, "-m", *launcher, "-m", "minivjepa", *words],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
+    words = ["torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1", f"--master-port={port}"]
+    return [sys.executable, "-m", *words, *program]
+
+
+def torchrun(*words: str, program: tuple[str, ...] = ("-m", "minivjepa")) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(launcher(*program, *words), env=ENVIRONMENT, capture_output=True, text=True, timeout=180)
+
+
+def alone(*words: str) -> None:
+    subprocess.run([sys.executable, "-m", "minivjepa", *words], env=ENVIRONMENT, check=True, capture_output=True)
+
+
+def logged(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(row) for row in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+IN_FLOAT64 = """
+import sys
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from minivjepa import training
+from minivjepa.config import PRESETS
+from minivjepa.data.digits import DigitClips
+from minivjepa.runs import Run
+from minivjepa.variants import with_arm
+
+config = with_arm(PRESETS["tiny"], sys.argv[2])
+built = training.build_model
+training.build_model = lambda config: built(config).double()
+if "RANK" in __import__("os").environ:
+    dist.init_process_group("gloo")
+
+
+class Double(DigitClips):
+    def batch(self, step, index):
+        clip, known = super().batch(step, index)
+        return clip.double(), known
+
+
+trainer = training.Trainer(config, Double(config.grid, seed=config.seed), Run(Path("unused")), torch.device("cpu"))
+for _ in range(20):
+    trainer.train_step()
+losses = torch.stack(trainer.pending)
+if dist.is_initialized():
+    dist.all_reduce(losses)
+    losses /= 2
+if trainer.rank == 0:
+    torch.save({"losses": losses, "model": trainer.model.state_dict()}, sys.argv[1])
+if dist.is_initialized():
+    dist.barrier()
+    dist.destroy_process_group()
+"""
 
 
 @pytest.mark.parametrize("arm", ["vjepa", "no-stopgrad", "neither"])
@@ -55,7 +110,7 @@ def test_two_processes_train_the_same_model_as_one(tmp_path: Path, arm: str) -> 
     """Catches: ranks that see the same clips, gradients that are summed, files that two ranks write."""
     one, two = tmp_path / "one", tmp_path / "two"
     options = [*OPTIONS, "--arm", arm, "--lr", "1e-4"]
-    subprocess.run([sys.executable, "-m", "minivjepa", *options, "--out", str(one)], env=ENVIRONMENT, check=True)
+    alone(*options, "--out", str(one))
     ended = torchrun(*options, "--out", str(two))
     assert ended.returncode == 0, ended.stderr[-2000:]
     first, second = (torch.load(p / "checkpoint.pt", weights_only=True)["model"] for p in (one, two))
@@ -65,9 +120,81 @@ def test_two_processes_train_the_same_model_as_one(tmp_path: Path, arm: str) -> 
         for a, b in ((first, begin), (first, second))
     )
     assert apart < 0.01 * moved  # Adam turns rounding into steps where a gradient is exactly 0, as for key biases
-    losses = [[json.loads(row)["loss"] for row in (p / "metrics.jsonl").read_text().splitlines()] for p in (one, two)]
+    losses = [[row["loss"] for row in logged(out)] for out in (one, two)]
     assert len(losses[0]) == len(losses[1]) == 6  # steps 0, 1, 2, 4, 5, 8
     assert losses[0][1:] == pytest.approx(losses[1][1:], rel=1e-4)
+
+
+@pytest.mark.parametrize("arm", ["vjepa", "no-stopgrad", "neither", "mask-mixed"])
+def test_in_float64_two_processes_take_the_steps_of_one(tmp_path: Path, arm: str) -> None:
+    """Catches: gradients summed or averaged twice, clips or masks drawn by their number within a process."""
+    script, one, two = tmp_path / "train.py", tmp_path / "one.pt", tmp_path / "two.pt"
+    script.write_text(IN_FLOAT64)
+    subprocess.run([sys.executable, str(script), str(one), arm], env=ENVIRONMENT, check=True)
+    ended = torchrun(str(two), arm, program=(str(script),))
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    first, second = (torch.load(path, weights_only=True) for path in (one, two))
+    assert first["losses"].dtype == torch.float64
+    assert float(first["losses"][-1]) != float(first["losses"][0])
+    torch.testing.assert_close(second["losses"], first["losses"], rtol=1e-9, atol=0)
+    for name, value in first["model"].items():
+        if not name.endswith(
+            "qkv.bias"
+        ):  # a key's bias changes no loss: its gradient is rounding, and Adam enlarges it
+            torch.testing.assert_close(second["model"][name], value, rtol=1e-5, atol=1e-7, msg=name)
+
+
+def workers(parent: int) -> list[int]:
+    """The processes that torchrun has started, by rank."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, StopIteration):
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                words = (folder / "environ").read_text().split("\0")
+                found[next(word for word in words if word.startswith("RANK="))] = int(folder.name)
+    return [found[name] for name in sorted(found)]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_run_survives_the_kill_of_a_process_and_goes_on_alone(tmp_path: Path, rank: int) -> None:
+    """Catches: processes that wait for a dead one for ever; a checkpoint that needs as many processes as wrote it."""
+    out, whole = tmp_path / "run", tmp_path / "whole"
+    options = [*OPTIONS, "--steps", "400", "--lr", "1e-4"]
+    running = subprocess.Popen(
+        launcher("-m", "minivjepa", *options, "--out", str(out)), env=ENVIRONMENT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )  # fmt: skip
+    while not (out / "checkpoint.pt").exists():
+        assert running.poll() is None
+        time.sleep(0.05)
+    os.kill(workers(running.pid)[rank], signal.SIGKILL)
+    assert running.wait(60) != 0
+    kept = torch.load(out / "checkpoint.pt", weights_only=True)["step"]
+    assert 0 < kept < 400
+    alone(*options, "--out", str(out), "--resume")
+    alone(*options, "--out", str(whole))
+    rows, wanted = logged(out), logged(whole)
+    assert [row["step"] for row in rows] == [row["step"] for row in wanted]
+    assert [row["loss"] for row in rows[1:]] == pytest.approx([row["loss"] for row in wanted[1:]], rel=1e-2)
+
+
+def test_a_run_of_one_process_goes_on_in_two(tmp_path: Path) -> None:
+    """Catches: optimiser states or steps that are lost when the number of processes changes."""
+    out, whole = tmp_path / "run", tmp_path / "whole"
+    alone(*OPTIONS, "--lr", "1e-4", "--out", str(whole))
+    config = dataclasses.replace(PRESETS["tiny"], steps=8, log_every=4, checkpoint_every=4, monitor_clips=16, lr=1e-4)
+    run = Run(out)
+    run.create(config, "digits")
+
+    def stop(step: int, row: dict[str, Any] | None) -> None:
+        if step == 4:  # its checkpoint is there
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        Trainer(config, DigitClips(config.grid, seed=config.seed), run, torch.device("cpu")).fit(stop)
+    ended = torchrun(*OPTIONS, "--lr", "1e-4", "--out", str(out), "--resume")
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    assert [row["step"] for row in logged(out)] == [row["step"] for row in logged(whole)]
+    assert logged(out)[-1]["loss"] == pytest.approx(logged(whole)[-1]["loss"], rel=1e-4)
 
 
 def test_bad_input_under_torchrun_leaves_nothing(tmp_path: Path) -> None:

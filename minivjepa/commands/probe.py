@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from minivjepa.devices import pick_device
 from minivjepa.evaluation import METRICS, check_memory, judge, judge_untrained
-from minivjepa.options import parse, plain_errors
+from minivjepa.options import check_json, parse, plain_errors
 from minivjepa.protocol import CHANCE, FULL
 from minivjepa.recipe import build_model
 from minivjepa.runs import Run, write_json
@@ -42,8 +42,7 @@ def probe(argv: list[str]) -> int:
             raise ValueError(f"{options.run} holds no checkpoint.pt yet; train further with --resume, then probe")
         model.to(device)
         check_memory(config, FULL)
-        if options.json is not None and (options.json.is_dir() or not options.json.absolute().parent.is_dir()):
-            raise ValueError(f"--json {options.json} is no file in a folder that exists; give for example probe.json")
+        check_json(options.json)
         steps = tqdm(total=3 if model.target_encoder is None else 4, desc="probing", unit="part")
         with steps:
             untrained = judge_untrained(build_model(config).to(device), config, FULL, device)

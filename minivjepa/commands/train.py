@@ -10,11 +10,14 @@ import tyro
 
 from minivjepa.config import Config
 from minivjepa.data import open_data
+from minivjepa.data.ahead import Ahead
+from minivjepa.data.video import VideoClips
 from minivjepa.devices import check_processes, meet, pick_device, process_group
+from minivjepa.monitor import ClipSource
 from minivjepa.options import plain_errors, with_preset
 from minivjepa.progress import RunBar
 from minivjepa.runs import Run, check_new
-from minivjepa.training import Trainer
+from minivjepa.training import Trainer, Tuning
 from minivjepa.variants import ARM_NAMES
 
 
@@ -39,7 +42,22 @@ class TrainOptions:
     """Go on with the run in --out, from its last checkpoint to the same final weights."""
     deterministic: bool = False
     """Only deterministic GPU kernels: slower, and resuming gives the same bits on a GPU too."""
+    tuning: Annotated[Tuning, tyro.conf.arg(name="")] = field(default_factory=Tuning)
+    workers: int = 0
+    """Processes that read video ahead of training; 0: it is read between steps.  Digits need none."""
     config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
+
+
+def open_clips(options: TrainOptions, device: torch.device) -> ClipSource:
+    """The clips to train on.  Raises ValueError for data or a number of workers that cannot be used."""
+    config, workers = options.config, options.workers
+    if workers < 0 or (workers and options.data == "digits"):
+        raise ValueError(
+            f"--workers is {workers}; expected 0 or more for video, and 0 for digits, which are rendered on the training device"
+        )
+    if not workers:
+        return open_data(options.data, config.grid, config.seed, device)
+    return Ahead(VideoClips(Path(options.data), config.grid, config.seed), config.steps, workers, device)
 
 
 def train(argv: list[str]) -> int:
@@ -54,14 +72,14 @@ def train(argv: list[str]) -> int:
     with plain_errors():
         check_processes(config.batch)
         with process_group(pick_device(options.device)) as device:
-            source = open_data(options.data, config.grid, config.seed, device)
+            source = open_clips(options, device)
             run.check_same(config, options.data) if options.resume else check_new(options.out)
             first = int(os.environ.get("RANK", "0")) == 0
             meet()  # all have checked the folder before one of them fills it
             if first and not options.resume:
                 run.create(config, options.data)
             meet()
-            trainer = Trainer(config, source, run, device)
+            trainer = Trainer(config, source, run, device, options.tuning)
             bar = RunBar(options.arm, config.steps, trainer.step, hidden=not first)
             with bar.bar:
                 trainer.fit(bar.show)

@@ -50,6 +50,7 @@ class DigitClips:
         images, labels = digit_split()[split]
         self.images = torch.from_numpy(images).to(self.device)  # [n, 8, 8]
         self.labels = torch.from_numpy(labels).to(self.device)  # [n]
+        self.sides = torch.tensor([grid.height, grid.width], device=self.device)
 
     def batch(self, step: int, index: Tensor) -> tuple[Tensor, Factors]:
         """Clips [B, C, T, H, W] and their factors, of the global sample indices int64 [B] at this step."""
@@ -76,8 +77,7 @@ class DigitClips:
         frames = torch.arange(self.grid.frames, device=self.device)
         scale = self.grid.height / 32
         travelled = factors.speed[:, None] * scale * frames  # [B, T]
-        sides = torch.tensor([self.grid.height, self.grid.width], device=self.device)
-        corner = (factors.position * sides)[:, :, None] + heading[:, :, None] * travelled[:, None]  # [B, 2, T]
+        corner = (factors.position * self.sides)[:, :, None] + heading[:, :, None] * travelled[:, None]  # [B, 2, T]
         cell = self.rules.digit * scale / 8
         rows = self._spread(corner[:, 0], self.grid.height, cell)  # [B, T, H, 8]
         columns = self._spread(corner[:, 1], self.grid.width, cell)  # [B, T, W, 8]

@@ -1,0 +1,139 @@
+"""`minivjepa bench`: how fast is a training step here?"""
+
+import shlex
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+import tyro
+from tqdm import tqdm
+
+from minivjepa.ablation import versions
+from minivjepa.account import account
+from minivjepa.bench import (
+    NAMES,
+    WARM_UP,
+    Geometry,
+    MatrixRate,
+    find_geometry,
+    peak_memory,
+    prepare,
+    report,
+    time_data,
+    time_step,
+    wait,
+)
+from minivjepa.devices import pick_device
+from minivjepa.options import check_json, parse, plain_errors
+from minivjepa.peers import installed, their_vjepa
+from minivjepa.runs import write_json
+from minivjepa.training import Tuning
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """Time one training step: target forward, context and predictor forward and backward, optimiser, EMA.
+
+    share = useful FLOPs / seconds / rate of one large matrix product of the same type, measured between the steps.
+    Set OMP_NUM_THREADS=1 to measure one thread.
+    """
+
+    geometry: Annotated[str, tyro.conf.arg(help=f"What is trained: {', '.join(NAMES)}.")] = "mini"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the matrix products; bfloat16 by autocast, with weights in float32."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto is cuda if there is one, else cpu."""
+    batch: int | None = None
+    """Clips a step; None: the geometry's own."""
+    steps: int = 10
+    """Timed steps; the median counts."""
+    tuning: Annotated[Tuning, tyro.conf.arg(name="")] = field(default_factory=Tuning)
+    account: bool = False
+    """Also time every operator of the step alone, at its shapes, and say what each kind takes."""
+    peer: bool = False
+    """Also time VJEPA2Model of transformers as the encoder, on the same clips and masks with our predictor and loss."""
+    json: Path | None = None
+    """Also write everything to this file."""
+
+
+def bench(argv: list[str]) -> int:
+    """The bench command."""
+    options = parse(BenchOptions, argv, "bench")
+    with plain_errors():
+        geometry, device = find_geometry(options.geometry, options.batch), pick_device(options.device)
+        if options.steps < 1:
+            raise ValueError(f"--steps is {options.steps}, expected 1 or more")
+        if options.peer and not installed():
+            raise ValueError("--peer needs the library transformers; run: pip install 'minivjepa[parity]'")
+        check_json(options.json)
+        try:
+            found = measure(options, geometry, device)
+        except torch.OutOfMemoryError:
+            raise ValueError(
+                f"{options.geometry} with {geometry.config.batch} clips does not fit into the memory of {device}; "
+                "give a smaller --batch, or --recompute"
+            ) from None
+        command = shlex.join(["minivjepa", "bench", *argv])
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+        about = {
+            "geometry": options.geometry, "dtype": options.dtype, "device": name, "threads": torch.get_num_threads(), "compiled": options.tuning.compile,
+            "recompute": options.tuning.recompute, "command": command, "date": time.strftime("%Y-%m-%d"), "versions": versions(),
+        }  # fmt: skip
+        print("\n".join(table(about, found)))
+        if options.json is not None:
+            write_json(options.json, {**about, **found})
+    return 0
+
+
+def measure(options: BenchOptions, geometry: Geometry, device: torch.device) -> dict[str, Any]:
+    """All numbers of the report."""
+    rate = MatrixRate(device, getattr(torch, options.dtype))
+    rounds = 2 if options.peer else 1
+    with tqdm(total=rounds * (options.steps + WARM_UP), desc=options.geometry, unit="step") as bar:
+        step = prepare(geometry, options.dtype, device, options.tuning)
+        timing = time_step(step, rate, options.steps, bar.update)
+        found = report(geometry, step, timing) | {"peak_memory_mib": peak_memory(device)}
+        if options.peer:
+            theirs = prepare(geometry, options.dtype, device, model=their_vjepa(geometry.config))
+            again = time_step(theirs, rate, options.steps, bar.update)
+            batch = geometry.config.batch
+            found["peer"] = {"name": "transformers", "step_s": again["step_s"], "clips_per_s": batch / again["step_s"]}
+    found["data"] = time_data(geometry.config, device)
+    if options.account:
+        # compiled steps are taken apart as they are written
+        plain = prepare(geometry, options.dtype, device) if options.tuning.compile else step
+        found["operators"] = account(plain, lambda: wait(device))
+        for name in ("warm_s", "cold_s"):
+            found[f"operators_{name}"] = sum(row[name] for row in found["operators"])
+    return found
+
+
+def table(about: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """What people read."""
+    flops, memory = found["gflop"], found["peak_memory_mib"]
+    parts = ", ".join(f"{part} {100 * count / found['gflop_per_step']:.0f} %" for part, count in flops.items())
+    lines = [
+        f"{about['geometry']}, {about['dtype']} on {about['device']}, {about['threads']} CPU threads, batch {found['batch']}",
+        f"  step              {1000 * found['step_s']:10.1f} ms",
+        f"  share             {found['share']:10.3f}   of {found['matmul_flops_per_s'] / 1e9:.0f} GFLOP/s, the rate of one matrix product",
+        f"  clips             {found['clips_per_s']:10.1f} /s  ({found['tokens_per_s']:.0f} tokens/s)",
+        f"  useful work       {found['gflop_per_step']:10.1f} GFLOP a step: {parts}",
+        f"  peak memory       {'unknown' if memory is None else f'{memory:10.0f} MiB'}",
+        f"  data              {found['data']['clips_per_s']:10.1f} clips/s, {found['data']['masks_per_s']:.0f} masks/s",
+    ]
+    if "peer" in found:
+        peer = found["peer"]
+        lines.append(
+            f"  {peer['name']:17} {1000 * peer['step_s']:10.1f} ms, {peer['step_s'] / found['step_s']:.2f} times ours"
+        )
+    for row in found.get("operators", []):
+        lines.append(
+            f"    {row['kind']:28} {row['calls']:5} calls, {1000 * row['warm_s']:8.1f} ms alone (cold {1000 * row['cold_s']:.1f}), {row['bytes'] / 1e6:.0f} MB"
+        )
+    if "operators" in found:
+        lines.append(
+            f"    together {1000 * found['operators_warm_s']:.1f} ms alone (cold {1000 * found['operators_cold_s']:.1f})"
+        )
+    return lines
