@@ -4,7 +4,7 @@ OUT ?= runs/ablation
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: ablation matrix lab homework notebooks assignments timings test browser check results clean
+.PHONY: ablation matrix lab homework notebooks assignments timings test browser check results speed clean
 
 ablation: .venv/figures   ## train five arms, see which collapse; ARGS=--resume goes on after a stop
 	$(BIN)/minivjepa ablate --out $(OUT) $(ARGS)
@@ -55,6 +55,10 @@ check: .venv/test         ## lint, format, types, fast tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
 
 results: .venv/figures    ## rebuild the tables and figures from results/*.json
+	$(BIN)/python -m minivjepa.results
+
+speed: .venv/test         ## measure this machine: steps, tricks, data, many runs; then the tables of docs/speed.md; ARGS="--device cuda"
+	$(BIN)/python results/speed.py $(ARGS)
 	$(BIN)/python -m minivjepa.results
 
 .venv/%: pyproject.toml constraints.txt

@@ -29,6 +29,7 @@ from minivjepa.vjepa import VJEPA
 PRECISIONS = {"float32": "fp32", "bfloat16": "bf16"}
 SIDES = {"cpu": 1536, "cuda": 8192}  # of the square matrices whose product gives the rate
 WARM_UP = 2  # steps before the clock starts
+PRODUCTS = 3  # large products timed before every step
 Sizes = tuple[tuple[int, int], ...]  # (K, M) of every mask group
 
 
@@ -48,7 +49,7 @@ PAPER = replace(MINI, grid=Grid(), depth=12, predictor_dim=192, predictor_depth=
 GEOMETRIES = {
     "mini": Geometry(MINI, ((80, 304), (32, 336))),
     "paper": Geometry(PAPER, ((552, 1016), (96, 1392))),  # ViT-tiny on the paper's clips
-    "vitl": Geometry(replace(PRESETS["vitl"], batch=16), ((344, 848), (48, 1144))),
+    "vitl": Geometry(replace(PRESETS["vitl"], masks=("short", "long"), batch=16), ((344, 848), (48, 1144))),
 }
 NAMES = (*GEOMETRIES, *(name for name in PRESETS if name not in GEOMETRIES))
 
@@ -136,14 +137,14 @@ def prepare(
 
 
 def time_step(step: Step, rate: MatrixRate, steps: int, progress: Callable[[], None]) -> dict[str, Any]:
-    """Medians over `steps` steps, with a matrix product timed before each."""
+    """Medians over `steps` steps, with matrix products timed before each."""
     device = step.trainer.device
-    for _ in range(WARM_UP):
+    for _ in range(min(WARM_UP, steps)):
         step()
         progress()
     spent, rates = [], []
     for _ in range(steps):
-        rates.append(rate.measure())
+        rates += [rate.measure() for _ in range(PRODUCTS)]
         spent.append(seconds(step, device))
         progress()
     return {

@@ -1,6 +1,6 @@
 """Rebuild every committed table and figure from the raw results files: `python -m minivjepa.results`.
 
-The raw files are what `minivjepa ablate` and results/search.py wrote.  A page holds its tables between two marks, and
+The raw files are what `minivjepa ablate`, results/search.py and results/speed.py wrote.  A page holds its tables between two marks, and
 whatever stands there is made anew.
 """
 
@@ -12,6 +12,7 @@ from minivjepa.figures.warning import warning_curves
 from minivjepa.published import published_table
 from minivjepa.report import table_rows
 from minivjepa.runs import read_json
+from minivjepa.speed import speed_parts
 from minivjepa.tables import (
     NAMES,
     alarm_table,
@@ -98,7 +99,11 @@ def masked(arms: dict[str, Any]) -> dict[str, Any]:
 
 def pages(raw: dict[str, Any]) -> dict[Path, dict[str, str]]:
     """Every page that holds tables, and the tables."""
-    return {ROOT / "README.md": readme_parts(raw), FOLDER / "README.md": results_parts(raw)}
+    return {
+        ROOT / "README.md": readme_parts(raw),
+        FOLDER / "README.md": results_parts(raw),
+        ROOT / "docs" / "speed.md": speed_parts(raw),
+    }
 
 
 def main() -> None:

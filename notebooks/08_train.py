@@ -104,12 +104,13 @@ def train_by_hand(config, steps):
 by_hand = train_by_hand(config, config.steps)
 
 # %% [markdown]
-# The package's `Trainer` does this for long runs: with a log, with checkpoints, in several processes. Read its step. `rank` and `world` are the
-# number of this process and how many there are (one, so far); `autocast` comes below; `random_directions` is for SIGReg, in a later lesson;
-# large gradients may be clipped to a greatest length; and `pending` keeps the loss on the device until somebody wants to see it.
+# The package's `Trainer` does this for long runs: with a log, with checkpoints, in several processes. Read its step, in two parts. `rank` and `world` are the
+# number of this process and how many there are (one, so far); `send` copies to the device; `autocast` comes below; `random_directions` is for SIGReg, in a later
+# lesson; large gradients may be clipped to a greatest length; and `pending` keeps the loss on the device until somebody wants to see it.
 
 # %%
 print(inspect.getsource(Trainer.train_step))
+print(inspect.getsource(Trainer.update))
 
 # %% [markdown]
 # **Predict:** after the same 60 steps, how many numbers in the two models differ?
@@ -348,7 +349,8 @@ print(
 
 # %% [markdown]
 # Where is the rest? The products of so small a model are small themselves, and between them the time goes to drawing clips, softmax, norms, the
-# optimiser, and to starting one operation after the other. We have not taken it apart here.
+# optimiser, and to starting one operation after the other. `minivjepa bench --geometry cpu --account` takes a step apart, operator by operator;
+# `docs/speed.md` has what it found, and what each trick in the loop buys.
 #
 # ## Two processes, one model
 #

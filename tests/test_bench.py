@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from minivjepa import bench, peers
+from minivjepa import bench, peers, results, speed
 from minivjepa.account import FLUSH, Recorder, account, alone
 from minivjepa.config import PRESETS
 from minivjepa.encoder import Encoder
@@ -228,3 +228,74 @@ def test_the_peer_takes_the_same_step(tmp_path: Path) -> None:
         == 0
     )
     assert json.loads((tmp_path / "b").read_text())["peer"]["step_s"] > 0
+
+
+# --- docs/speed.md and what results/speed.py measured ---
+
+MEASURED = results.load()["speed-cpu"]
+
+
+def test_shares_and_what_is_missing_add_up() -> None:
+    """Catches: time that no row of an account stands for."""
+    rows = [row for row in MEASURED["rows"] if "operators" in row]
+    assert {(row["geometry"], row["dtype"]) for row in rows} >= {
+        (name, dtype) for name in ("mini", "paper") for dtype in bench.PRECISIONS
+    }
+    for row in rows:
+        table = speed.account_table(row)
+        missing = [float(line.split("|")[-2]) for line in table.splitlines() if line.startswith("| ")][2:]
+        assert 100 * row["share"] + sum(missing) == pytest.approx(100, abs=0.5), row["command"]
+
+
+def test_attention_and_linear_layers_are_the_whole_useful_work() -> None:
+    """Catches: a formula for attention that forgets a pass or a group."""
+    geometry = bench.find_geometry("mini", 2)
+    without = sum(2 * passes * n * weights for passes, n, weights in dense_layers(geometry))
+    step = bench.prepare(geometry, "float32", CPU)
+    total = 2 * sum(step.trainer.model.step_flops(geometry.sizes).values())
+    assert speed.attention_flops(geometry) == total - 2 * without
+
+
+def dense_layers(geometry: bench.Geometry) -> list[tuple[int, int, int]]:
+    """(passes, tokens, weights) of every linear layer of one clip's step."""
+    c = geometry.config
+    tokens = [(1, c.grid.tokens), *((3, k) for k, _ in geometry.sizes)]
+    found = [(passes, n, 12 * c.dim**2 * c.depth + c.grid.values * c.dim) for passes, n in tokens]
+    for k, m in geometry.sizes:
+        found += [(3, k + m, 12 * c.predictor_dim**2 * c.predictor_depth), (3, k + m, c.dim * c.predictor_dim)]
+    return found
+
+
+def test_every_trick_names_a_test_that_exists_and_was_measured() -> None:
+    """Catches: a trick without a proof, or a row that outlived its code."""
+    written = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    assert {row["trick"] for row in MEASURED["tricks"]} == set(speed.TRICKS)
+    for _, test in speed.TRICKS.values():
+        assert f"def {test}(" in written
+
+
+def test_what_the_page_on_speed_says_is_so() -> None:
+    """Catches: a sentence that outlives its numbers."""
+    rows = MEASURED["rows"]
+    for row in rows:
+        if "operators" in row:
+            assert row["operators_warm_s"] < row["step_s"] < row["operators_cold_s"], row["command"]
+        assert row["data"]["clips_per_s"] > row["clips_per_s"], row["command"]
+        if row["geometry"] in ("tiny", "cpu", "cpu-long"):
+            assert row["peak_memory_mib"] < 2048
+    assert {row["geometry"] for row in rows} >= set(PRESETS)
+    [compiled] = [row for row in rows if row["compiled"]]
+    plain_one = next(row for row in rows if row["geometry"] == compiled["geometry"] and not speed.how(row))
+    assert compiled["step_s"] == pytest.approx(plain_one["step_s"], rel=0.05)
+    for name in ("mini", "paper"):
+        plain = {row["dtype"]: row["share"] for row in rows if row["geometry"] == name and not speed.how(row)}
+        slower = {row["dtype"]: row["share"] for row in rows if row["geometry"] == name and row["environment"]}
+        assert plain["bfloat16"] < plain["float32"] < slower["float32"] < slower["bfloat16"]
+    assert all(row["losses"] == MEASURED["matrix"][0]["losses"] for row in MEASURED["matrix"])
+
+
+def test_a_gpu_that_was_not_measured_is_said_to_be_open() -> None:
+    """Catches: an empty place where people expect a number."""
+    raw = results.load()
+    open_ = "GPU: not yet measured" in speed.speed_parts(raw)["steps"]
+    assert open_ is ("speed-cuda" not in raw)

@@ -24,7 +24,7 @@ READING_PATH = (
 )  # fmt: skip
 ORDER = [
     *READING_PATH, "protocol", "probes", "data", "config", "recipe", "monitor", "progress", "runs", "devices", "training", "evaluation",
-    "variants", "early", "jobs", "ablation", "figures", "report", "tables", "published", "results", "layouts", "weights", "pretrained", "action", "lesson", "widgets",
+    "variants", "early", "jobs", "ablation", "figures", "report", "tables", "published", "account", "bench", "peers", "speed", "results", "layouts", "weights", "pretrained", "action", "lesson", "widgets",
     "doctor", "options", "homework", "commands", "cli",
 ]  # fmt: skip
 SEVEN = {"torch", "jupyterlab", "matplotlib", "ipywidgets", "einops", "numpy", "nbval"}

@@ -91,7 +91,7 @@ def measure(options: BenchOptions, geometry: Geometry, device: torch.device) -> 
     """All numbers of the report."""
     rate = MatrixRate(device, getattr(torch, options.dtype))
     rounds = 2 if options.peer else 1
-    with tqdm(total=rounds * (options.steps + WARM_UP), desc=options.geometry, unit="step") as bar:
+    with tqdm(total=rounds * (options.steps + min(WARM_UP, options.steps)), desc=options.geometry, unit="step") as bar:
         step = prepare(geometry, options.dtype, device, options.tuning)
         timing = time_step(step, rate, options.steps, bar.update)
         found = report(geometry, step, timing) | {"peak_memory_mib": peak_memory(device)}
