@@ -1,8 +1,10 @@
 """Real video: decode exactly, sample as asked, refuse what cannot be used."""
 
 import itertools
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,6 +121,66 @@ def test_files_too_large_to_keep_give_the_same_clips(tmp_path: Path, monkeypatch
     assert [file.pixels is not None for file in mixed.files] == [True, False]
     for step in range(4):
         assert torch.equal(kept.batch(step, torch.arange(6))[0], mixed.batch(step, torch.arange(6))[0])
+
+
+def long_film(path: Path, codec: str, pixels: str) -> Path:
+    """Forty frames, most of which are stored as differences to others, before and after them where the codec can."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=10)
+        stream.height, stream.width, stream.pix_fmt, stream.gop_size = 32, 48, pixels, 7
+        for image in np.random.default_rng(1).integers(0, 256, (40, 4, 6, 3), dtype=np.uint8):
+            frame = av.VideoFrame.from_ndarray(np.kron(image, np.ones((8, 8, 1), np.uint8)), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+FILMS = {
+    "a.mp4": ("libx264", "yuv420p"), "a.mkv": ("libx264", "yuv420p"), "b.mp4": ("mpeg4", "yuv420p"), "a.webm": ("libvpx", "yuv420p"),
+    "a.avi": ("mpeg4", "yuv420p"), "a.gif": ("gif", "rgb8"), "b.mkv": ("ffv1", "bgr0"), "c.mkv": ("mpeg2video", "yuv420p"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILMS)
+def test_frames_from_the_middle_of_a_file_are_those_that_one_comes_to_from_its_start(tmp_path: Path, name: str) -> None:
+    """Catches: a key frame too late, a number off by one, pictures without the ones that they build on."""
+    path = long_film(tmp_path / name, *FILMS[name])
+    file = VideoClips(path, GRID).files[0]
+    every = [frame for _, frame in decode(path)]
+    assert len(every) == file.frames == 40
+    for first in (*range(34), 39):
+        numbers = range(first, min(first + 6, 40), 2)
+        found = video.read_frames(file, numbers)
+        np.testing.assert_array_equal(np.stack(found), np.stack([every[n] for n in numbers]))
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "b.mp4", "a.webm", "a.avi"])
+def test_the_end_of_a_file_is_read_without_its_start(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: a whole film decoded for every clip."""
+    path = long_film(tmp_path / name, *FILMS[name])
+    file = VideoClips(path, GRID).files[0]
+    decoded, whole = [], video.film
+
+    def counted(path: Path, since: int | None = None) -> Iterator[tuple[float, Any]]:
+        for pair in whole(path, since):
+            decoded.append(since)
+            yield pair
+
+    monkeypatch.setattr(video, "film", counted)
+    assert len(video.read_frames(file, range(30, 34))) == 4
+    assert None not in decoded
+    assert len(decoded) < 20
+
+
+def test_a_file_without_times_is_read_from_its_start(tmp_path: Path) -> None:
+    """Catches: frames that are looked for at no time."""
+    path = long_film(tmp_path / "a.mp4", *FILMS["a.mp4"])
+    file = VideoClips(path, GRID).files[0]
+    timeless = video.VideoFile(path, [None] * 40, None)
+    for ours, theirs in zip(video.read_frames(timeless, range(9, 13)), video.read_frames(file, range(9, 13))):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def silent_sound(path: Path) -> None:

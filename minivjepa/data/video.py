@@ -4,10 +4,12 @@ Built in lesson 8.  Sampling and preprocessing follow V-JEPA: every `stride`-th 
 shortest side scaled to crop * 256 / 224, a crop from the middle, ImageNet statistics.
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,13 +31,18 @@ KEPT = 2**30  # bytes of decoded frames, at clip size, that stay in memory
 class VideoFile:
     """A file that was decoded once and found good.
 
-    frames: how many it holds.  pixels: all of them at clip size, uint8 [frames, 3, H, W], or None if that is too much
-    to keep.
+    times: when each frame is shown, in the file's own units, None where the file does not say.  pixels: all frames at clip size, uint8
+    [frames, 3, H, W], or None if that is too much to keep.
     """
 
     path: Path
-    frames: int
+    times: list[int | None]
     pixels: Tensor | None
+
+    @property
+    def frames(self) -> int:
+        """How many it holds."""
+        return len(self.times)
 
 
 def _av():  # type: ignore[no-untyped-def]
@@ -49,10 +56,11 @@ def _av():  # type: ignore[no-untyped-def]
     return av
 
 
-def decode(path: Path) -> Iterator[tuple[float, np.ndarray]]:
-    """All frames of a file in order: (seconds from its start, uint8 [H, W, 3]).
+def film(path: Path, since: int | None = None) -> Iterator[tuple[float, Any]]:
+    """All frames of a file in order, as PyAV has them, each with the file's frames a second.
 
-    Raises ValueError if it is empty, corrupt or has no video stream.
+    since: begin at the last key frame that is shown no later than this, in the file's own units.  Raises ValueError if the file is
+    empty, corrupt or has no video stream.
     """
     av = _av()
     try:
@@ -61,19 +69,53 @@ def decode(path: Path) -> Iterator[tuple[float, np.ndarray]]:
         with av.open(str(path.resolve())) as container:  # a whole path: a name such as a:b.mkv looks like a protocol
             if not container.streams.video:
                 raise ValueError(f"{path} has no video stream; give one of {', '.join(SUFFIXES)} with pictures in it")
-            rate = float(container.streams.video[0].average_rate or 25)  # some files do not say when a frame is shown
-            first = None
-            for number, frame in enumerate(container.decode(video=0)):
-                seconds = number / rate if frame.time is None else frame.time
-                first = seconds if first is None else first
-                pixels = frame.to_ndarray(format="rgb24")
-                yield (
-                    seconds - first,
-                    np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90))),
-                )  # as it is shown
+            stream = container.streams.video[0]
+            if since is not None:
+                container.seek(since, stream=stream)
+            for frame in container.decode(video=0):
+                yield float(stream.average_rate or 25), frame  # some files do not say when a frame is shown
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or error
         raise ValueError(f"video {path} cannot be decoded ({reason}); is it a complete video file?") from None
+
+
+def upright(frame: Any) -> np.ndarray:
+    """PyAV's frame as it is shown, uint8 [H, W, 3]."""
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
+
+
+def decode(path: Path) -> Iterator[tuple[float, np.ndarray]]:
+    """All frames of a file in order: (seconds from its start, uint8 [H, W, 3]).  Raises ValueError as film does."""
+    first = None
+    for number, (rate, frame) in enumerate(film(path)):
+        seconds = number / rate if frame.time is None else frame.time
+        first = seconds if first is None else first
+        yield seconds - first, upright(frame)
+
+
+def read_frames(file: VideoFile, numbers: range) -> list[np.ndarray]:
+    """Some frames of a file, uint8 [H, W, 3] each: decoded from a key frame before the first of them, if that one can be found."""
+    found = frames_at(file.path, [file.times[number] for number in numbers])
+    if len(found) == len(numbers):
+        return found
+    return [upright(frame) for _, frame in islice(film(file.path), numbers.start, numbers.stop, numbers.step)]
+
+
+def frames_at(path: Path, times: list[int | None]) -> list[np.ndarray]:
+    """The frames shown at these times; fewer of them, or none, where the file's index does not lead there."""
+    wanted = [time for time in times if time is not None]
+    found: list[np.ndarray] = []
+    if len(set(wanted)) < len(times) or wanted != sorted(wanted):
+        return found
+    with contextlib.suppress(ValueError):  # not every file that can be read can be read from its middle
+        for number, (_, frame) in enumerate(film(path, since=wanted[0])):
+            if frame.pts is None or (number == 0 and (frame.pts > wanted[0] or not frame.key_frame)):
+                break
+            if frame.pts in wanted:
+                found.append(upright(frame))
+            if frame.pts >= wanted[-1]:
+                break
+    return found
 
 
 def resize_and_crop(frames: Tensor, height: int, width: int) -> Tensor:
@@ -117,17 +159,17 @@ class VideoClips:
     def open(self, path: Path) -> VideoFile:
         """Decode a file once; keep its frames at clip size as long as all files together stay below KEPT bytes."""
         room = KEPT - sum(file.pixels.numel() for file in self.files if file.pixels is not None)
-        count, small = 0, []
-        for _, frame in decode(path):
-            count += 1
-            if 3 * self.grid.height * self.grid.width * count <= room:
-                small.append(self.shrink(frame))
-        if count < self.grid.frames:
+        times, small = [], []
+        for _, frame in film(path):
+            times.append(frame.pts)
+            if 3 * self.grid.height * self.grid.width * len(times) <= room:
+                small.append(self.shrink(upright(frame)))
+        if len(times) < self.grid.frames:
             raise ValueError(
-                f"video {path} has {count} frames, a clip needs {self.grid.frames}; "
+                f"video {path} has {len(times)} frames, a clip needs {self.grid.frames}; "
                 "give a longer video or choose fewer --grid.frames"
             )
-        return VideoFile(path, count, torch.cat(small) if len(small) == count else None)
+        return VideoFile(path, times, torch.cat(small) if len(small) == len(times) else None)
 
     def shrink(self, frame: np.ndarray) -> Tensor:
         """One decoded frame at clip size, uint8 [1, 3, H, W]."""
@@ -146,8 +188,8 @@ class VideoClips:
         first = int(start * (file.frames - span + 1))
         if file.pixels is not None:
             return normalise(file.pixels[first : first + span : stride])
-        wanted = islice(decode(file.path), first, first + span, stride)  # decoding in order keeps frame numbers exact
-        return normalise(torch.cat([self.shrink(frame) for _, frame in wanted]))
+        wanted = read_frames(file, range(first, first + span, stride))
+        return normalise(torch.cat([self.shrink(frame) for frame in wanted]))
 
 
 def read_clip(path: Path, grid: Grid, start: float, stride: int) -> tuple[Tensor, list[float]]:
