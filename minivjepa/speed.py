@@ -39,6 +39,11 @@ def lines(head: Sequence[str], body: Sequence[Sequence[str]], words: int = 1) ->
     return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *body))
 
 
+def number(value: float) -> str:
+    """One digit after the point, or two that count."""
+    return f"{value:,.1f}" if value >= 1 else f"{value:.2g}"
+
+
 def how(row: Row) -> str:
     """What was set for a row beside geometry and type."""
     marks = [name for name, on in (("compiled", row["compiled"]), ("recomputed", row["recompute"])) if on]
@@ -54,7 +59,7 @@ def step_table(row_lists: Sequence[Sequence[Row]]) -> str:
         memory = row["peak_memory_mib"]
         body.append(
             [row["geometry"], row["dtype"], row["device"], how(row), str(row["batch"]), f"{1000 * row['step_s']:,.1f}",
-             f"{row['clips_per_s']:,.1f}", f"{row['matmul_flops_per_s'] / 1e9:,.0f}", f"{row['share']:.3f}",
+             number(row["clips_per_s"]), f"{row['matmul_flops_per_s'] / 1e9:,.0f}", f"{row['share']:.3f}",
              "" if memory is None else f"{memory:,.0f}", f"{row['data']['clips_per_s']:,.0f}", peer]
         )  # fmt: skip
     head = [
@@ -119,10 +124,10 @@ def tricks_table(found: dict[str, Any]) -> str:
     body = []
     for name, (what, test) in TRICKS.items():
         both = {row["dtype"]: row for row in found["tricks"] if row["trick"] == name}
-        gains = [
-            f"{100 * (1 - both[dtype]['ours_s'] / both[dtype]['obvious_s']):+.0f} %"
-            for dtype in ("float32", "bfloat16")
+        saved = [
+            round(100 * (1 - both[dtype]["ours_s"] / both[dtype]["obvious_s"])) for dtype in ("float32", "bfloat16")
         ]
+        gains = [f"{percent:+d} %" if percent else "0 %" for percent in saved]
         calls = f"{both['float32']['obvious_operators']} to {both['float32']['ours_operators']}"
         body.append([name, what, f"`{test}`", *gains, calls])
     return lines(["trick", "what it is", "equal to the obvious version by", "step shorter by, float32", "bfloat16", "operators a step"], body, words=3)  # fmt: skip
@@ -135,7 +140,7 @@ def data_lines(found: dict[str, Any]) -> str:
     body = [
         ["decoding a film, frames/s", f"{d['frames_per_s']:,.0f}"],
         ["clips/s of a film that fits into memory", f"{d['in_memory_clips_per_s']:,.0f}"],
-        ["clips/s of one that does not, decoded anew for every clip", f"{d['from_file_clips_per_s']:,.1f}"],
+        ["clips/s of one that does not, decoded when they are needed", f"{d['from_file_clips_per_s']:,.1f}"],
         ["clips/s that a step at mini takes", f"{d['step_clips_per_s']:,.1f}"],
         ["training from a film that does not fit, clips/s", f"{d['training_clips_per_s_workers_0']:,.1f}"],
         ["the same with `--workers 1`", f"{d['training_clips_per_s_workers_1']:,.1f}"],
