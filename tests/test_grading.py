@@ -6,7 +6,9 @@ import functools
 import importlib.util
 import io
 import json
+import os
 import re
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minivjepa.homework import grading, running
+from minivjepa.homework import grading, running, sandbox
 from minivjepa.homework.cases import CHANGED, Arrays, Case, Task
 from minivjepa.homework.checking import assignments
 from minivjepa.homework.exercises import TEACHER
@@ -28,10 +30,10 @@ from minivjepa.homework.grading import (
     grade_one,
     judge,
     prepare,
-    record,
     submissions,
     table,
 )
+from minivjepa.homework.records import edition, record
 from minivjepa.homework.sandbox import Limits, as_root_on_linux
 from tests.test_cli import call, refused
 
@@ -161,11 +163,24 @@ def check_resume(folder: Path, out: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_every_limit_is_in_force_on_linux_as_root() -> None:
     """Catches: a submission that can read the answers, reach the network, or run as root."""
     held = running.limits_in_force([str(TEACHER)], Limits())
-    assert len(held) == 7
+    assert len(held) == 8
     assert all(held.values()), held
 
 
 # --- what follows starts no process ---
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="users have no numbers on Windows")
+@pytest.mark.parametrize("user", [1000, 65534, 1_234_567])
+def test_an_ordinary_user_is_not_told_that_submissions_run_as_another(
+    user: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: nobody, or a user of a large network, taken for the one that submissions get on Linux as root."""
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    asked_by_them, asked_by_root = (sandbox.probe(str(tmp_path / "none"), 1, parent) for parent in (user, 0))
+    assert not asked_by_them["an unprivileged user"]
+    assert not asked_by_them["number of processes"]
+    assert asked_by_root["an unprivileged user"]
 
 
 def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: dict[str, bool]) -> list[str]:
@@ -245,15 +260,72 @@ def test_students_are_named_by_their_file_or_folder(tmp_path: Path) -> None:
     assert [student for _, student in submissions(tmp_path)] == ["anna", "ben", "ben", "clara"]
 
 
-def test_a_record_belongs_to_one_content_one_seed_and_one_path(tmp_path: Path) -> None:
-    """Catches: an old grade for a submission that was handed in again."""
+def test_a_record_belongs_to_one_content_one_seed_one_path_and_one_edition(tmp_path: Path) -> None:
+    """Catches: an old grade for a submission that was handed in again, or by exercises that have changed since."""
     (tmp_path / "a").write_bytes(b"1")
     (tmp_path / "b").write_bytes(b"1")
-    names = [record(tmp_path, tmp_path / name, seed) for name, seed in (("a", 0), ("a", 1), ("b", 0))]
+    asked = (("a", 0, "x"), ("a", 1, "x"), ("b", 0, "x"), ("a", 0, "y"))
+    names = [record(tmp_path, tmp_path / name, seed, graded_by) for name, seed, graded_by in asked]
     (tmp_path / "a").write_bytes(b"2")
-    assert len({*names, record(tmp_path, tmp_path / "a", 0)}) == 4
+    assert len({*names, record(tmp_path, tmp_path / "a", 0, "x")}) == 5
     (tmp_path / "a").write_bytes(b"1")
-    assert record(tmp_path, tmp_path / "a", 0) == names[0]
+    assert record(tmp_path, tmp_path / "a", 0, "x") == names[0]
+
+
+@pytest.fixture
+def own_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the teacher's folder that a test may change, used in place of the real one."""
+    copy = tmp_path / "course" / "teacher"
+    shutil.copytree(TEACHER, copy, ignore=shutil.ignore_patterns("solutions", "__pycache__"))
+    (copy.parent / "results").mkdir()
+    (copy.parent / "results" / "matrix.json").write_text("{}", encoding="utf-8")
+    monkeypatch.setattr(grading, "TEACHER", copy)
+    monkeypatch.setattr("minivjepa.homework.exercises.TEACHER", copy)
+    return copy
+
+
+def test_a_change_of_an_exercise_or_of_the_package_is_another_edition(
+    own_teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: new cases, points, recorded runs or another version of the course that --resume does not notice."""
+    seen = [edition(own_teacher)]
+    for name in ("teacher/hw1/exercises.py", "teacher/hw3/notebook.py", "results/matrix.json"):
+        with (own_teacher.parent / name).open("a", encoding="utf-8") as file:
+            file.write("\n")
+        seen.append(edition(own_teacher))
+    monkeypatch.setattr("minivjepa.homework.records.PACKAGE", tmp_path)
+    seen.append(edition(own_teacher))
+    assert len(set(seen)) == 5
+    assert edition(own_teacher) == seen[-1]
+    (own_teacher / "hw3" / "rubric.md").write_text("marked by hand", encoding="utf-8")
+    assert edition(own_teacher) == seen[-1]
+
+
+def test_resume_takes_what_is_unchanged_and_grades_anew_once_an_exercise_has_changed(
+    own_teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: points by rules that the teacher has changed since; a class that is graded again for nothing."""
+    graded: list[str] = []
+
+    def note(path: Path, student: str, known: list[Assignment], *others: Any) -> Graded:
+        graded.append(student)
+        return Graded(student, "hw1", {"cut": known[0].points["cut"]}, 0.0, "graded", {})
+
+    monkeypatch.setattr(grading, "limits_in_force", lambda hide, limits: {})
+    monkeypatch.setattr(grading, "grade_one", note)
+    folder, out = folder_of(tmp_path), tmp_path / "grades.csv"
+
+    def cut() -> str:
+        grade_folder(folder, out, ["hw1"], 0, 1, lambda text: None, lambda: None)
+        return CLASSROOM.read_table(out)[0]["cut"]
+
+    assert (cut(), cut(), graded) == ("4", "4", ["anna"])
+    text = own_teacher / "hw1" / "notebook.py"
+    old = text.read_text(encoding="utf-8")
+    text.write_text(
+        old.replace('"check_cut" kind="check" points=4', '"check_cut" kind="check" points=7'), encoding="utf-8"
+    )
+    assert (cut(), cut(), graded) == ("7", "7", ["anna", "anna"])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights of their own on Windows")

@@ -28,7 +28,7 @@ class GradeOptions:
     jobs: int | None = None
     """Submissions graded at once; as many as processors by default."""
     resume: bool = False
-    """Go on with a table that was begun: what is graded and unchanged is not graded again."""
+    """Go on with a table that was begun: what is graded is not graded again, unless it or the exercises have changed."""
 
 
 def grade(argv: list[str]) -> int:

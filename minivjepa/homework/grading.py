@@ -4,7 +4,6 @@ This process never runs a student's code.  Points are all or nothing per exercis
 """
 
 import csv
-import hashlib
 import io
 import os
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from minivjepa.homework.cases import Task, diagnose
 from minivjepa.homework.checking import shown
 from minivjepa.homework.exercises import TEACHER, given_code, hidden_task, load, require_teacher, visible_task
 from minivjepa.homework.notebooks import WRITTEN, graded, is_answer, is_check, read_notebook, read_source
+from minivjepa.homework.records import edition, record
 from minivjepa.homework.running import Outcome, limits_in_force, run_submission
 from minivjepa.homework.sandbox import Limits
 from minivjepa.runs import read_json, write_bytes, write_json
@@ -151,14 +151,6 @@ def submissions(folder: Path) -> list[tuple[Path, str]]:
     return [(path, path.relative_to(folder).parts[0].removesuffix(SUFFIX)) for path in files]
 
 
-def record(folder: Path, path: Path, seed: int) -> Path:
-    """Where the result of a submission is kept: under a name that changes with its content and the seed."""
-    with path.open("rb") as file:
-        key = hashlib.file_digest(file, "sha256")
-    key.update(os.fsencode(path) + str(seed).encode())
-    return folder / f"{key.hexdigest()[:24]}.json"
-
-
 def grade_folder(
     folder: Path,
     out: Path,
@@ -172,7 +164,7 @@ def grade_folder(
 
     say: hears of limits that are not in force, before the first submission.  done: called after every submission.
     """
-    files = submissions(folder)
+    files, graded_by = submissions(folder), edition(TEACHER)
     known = [prepare(name, seed) for name in names]
     records = out.with_suffix("") / "records"
     records.mkdir(parents=True, exist_ok=True)
@@ -191,7 +183,7 @@ def grade_folder(
 
     def one(item: tuple[Path, str]) -> Graded:
         path, student = item
-        file = record(records, path, seed)
+        file = record(records, path, seed, graded_by)
         if file.exists():
             result = Graded(**read_json(file))
         else:

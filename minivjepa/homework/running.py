@@ -31,6 +31,10 @@ STARTING = 60.0  # seconds that a child may take to load torch
 LOOKING = 0.1  # seconds between looks at its memory
 TOTAL = 90.0  # seconds for a whole submission
 PLACES = 5000  # users that children may run as: others for every grading that is at work, or one would end another's
+NOT_STARTED = (
+    "the process that calls submissions did not start: {}. Is Python in a folder that other users may not enter, or is the machine "
+    "busy with something else? What is graded is kept: when that is mended, run the command again with --resume"
+)
 Outcome = list[Arrays] | str  # of an exercise: the results of its cases, or why there are none
 
 
@@ -178,9 +182,7 @@ def follow(
         message = child.next(min(child.limits.seconds, left) if started else STARTING)
         if isinstance(message, str):
             if not started:
-                raise ValueError(
-                    f"the process that calls submissions did not start: {message}. Is Python in a folder that other users may not enter?"
-                )
+                raise ValueError(NOT_STARTED.format(message))
             return busy or tasks[0].name, message
         about, data = message
         event, name = about.get("event"), str(about.get("exercise"))
@@ -212,14 +214,13 @@ def limits_in_force(hide: Sequence[str], limits: Limits) -> dict[str, bool]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        job = {"probe": [str(secret), listener.getsockname()[1]]}
+        user = -1 if sys.platform == "win32" else os.geteuid()
+        job = {"probe": [str(secret), listener.getsockname()[1], user]}
         child = Child(job, hide, 0, limits)
         try:
             message = child.next(STARTING)
         finally:
             child.end()
     if isinstance(message, str):
-        raise ValueError(
-            f"the process that calls submissions did not start: {message}. Is Python in a folder that other users may not enter?"
-        )
+        raise ValueError(NOT_STARTED.format(message))
     return {**message[0]["held"], "memory": sys.platform == "linux"}
