@@ -1,6 +1,6 @@
 """The command line: `minivjepa COMMAND`.
 
-Exit codes: 0 done, 1 doctor found a failure, 2 bad input (one clear message), 130 Ctrl-C.
+Exit codes: 0 done, 1 doctor found a failure, homework is not right or could not be graded, 2 bad input (one clear message), 130 Ctrl-C.
 """
 
 import importlib

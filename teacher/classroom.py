@@ -215,6 +215,33 @@ FORGES = (
     return -1"""
 )
 
+NO_ARRAYS = (
+    "import io, json, os, struct, zipfile\n"
+    + FUNCTION
+    + """    held = io.BytesIO()
+    with zipfile.ZipFile(held, 'w') as file:
+        file.writestr('result.npy', b'no array at all')
+    about = [{'event': 'stopped', 'exercise': ['NAME'], 'case': 0}, {'event': 'result', 'exercise': 'NAME', 'case': 0}]
+    texts = [json.dumps(one).encode() for one in about]
+    data = b''.join(struct.pack('<II', len(text), held.tell()) + text + held.getvalue() for text in texts)
+    for number in range(3, 256):
+        try:
+            os.write(number, data)
+        except OSError:
+            pass
+    return -1"""
+)
+
+# removing such a tree must not depend on how deep it is
+DEEP = (
+    "import os\n"
+    + FUNCTION
+    + """    for _ in range(1200):
+        os.mkdir('d')
+        os.chdir('d')
+    return -1"""
+)
+
 MEMORY = "import numpy as np\n" + FUNCTION + "    held = [np.ones(2**24) for _ in range(64)]\n    return len(held)"
 
 # it begins only where a limit will end it
@@ -248,17 +275,57 @@ DELETES = (
     return -1"""
 )
 
+# it looks for the answers where the checkout keeps all that it ever held
+HISTORY = (
+    "import pathlib, subprocess, minivjepa\n"
+    + FUNCTION
+    + """    root = pathlib.Path(minivjepa.__file__).parents[1]
+    git = ['git', '-c', 'safe.directory=*', '-C', str(root)]
+    found = subprocess.run([*git, 'show', 'HEAD:teacher/ASSIGNMENT/notebook.py'], capture_output=True, text=True).stdout
+    space = {}
+    for part in found.split('# %% '):
+        code = part.partition('\\n')[2]
+        if 'kind="check"' not in part and '[markdown]' not in part:
+            exec(code, space)
+    return space['NAME'](*given, **named)"""
+)
+
+# it ends whatever it may end, and leaves a process behind that does so again and again
+KILLS = (
+    "import os, signal, time\n"
+    + FUNCTION
+    + """    if os.fork() == 0:
+        os.setsid()
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            if os.fork():
+                os._exit(0)
+            time.sleep(0.001)
+            if time.monotonic() > until - 18:
+                os.kill(-1, signal.SIGKILL)
+    return -1"""
+)
+
 NUISANCES = {
     "loops": LOOP, "loops-outside": TOP_LOOP, "exits": EXIT, "exits-outside": TOP_EXIT, "sys-exits": SYS_EXIT,
     "sys-exits-outside": TOP_SYS_EXIT, "odd-error": ODD_ERROR, "patches": PATCHES, "peeks": PEEKS, "garbage": GARBAGE, "forges": FORGES,
+    "no-arrays": NO_ARRAYS, "deep": DEEP,
 }  # fmt: skip
-DANGERS = {"fills-memory": MEMORY, "forks": FORKS, "deletes": DELETES}  # where nothing confines them
+DANGERS = {
+    "fills-memory": MEMORY,
+    "forks": FORKS,
+    "deletes": DELETES,
+    "history": HISTORY,
+    "kills": KILLS,
+}  # where nothing confines them
 
 
 def attack(student: str, assignment: str, code: str, exercise: str, submissions: Path) -> Submission:
     """All right but for one exercise, whose cell is hostile."""
     right = {name: text for name, text in references(assignment).items() if name != exercise}
-    code = code.replace("NAME", exercise).replace("SUBMISSIONS", repr(str(submissions)))
+    code = (
+        code.replace("NAME", exercise).replace("ASSIGNMENT", assignment).replace("SUBMISSIONS", repr(str(submissions)))
+    )
     return labelled(student, assignment, right, {exercise: code})
 
 

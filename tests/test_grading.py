@@ -6,9 +6,13 @@ import functools
 import importlib.util
 import io
 import json
+import os
 import re
+import shutil
 import sys
+import tempfile
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -17,22 +21,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minivjepa.homework import grading, running
+from minivjepa.homework import children, grading, messages, running, sandbox
 from minivjepa.homework.cases import CHANGED, Arrays, Case, Task
 from minivjepa.homework.checking import assignments
 from minivjepa.homework.exercises import TEACHER
-from minivjepa.homework.grading import (
-    Assignment,
-    Graded,
-    grade_folder,
-    grade_one,
-    judge,
-    prepare,
-    record,
-    submissions,
-    table,
-)
+from minivjepa.homework.feedback import page
+from minivjepa.homework.grading import SURPRISE, Assignment, Desk, Graded, grade_folder, judge, prepare, settle
+from minivjepa.homework.messages import HEADER, Message
+from minivjepa.homework.records import edition, record
 from minivjepa.homework.sandbox import Limits, as_root_on_linux
+from minivjepa.homework.sheet import table
+from minivjepa.homework.submitted import MOST_FILES, HandedIn, read_cells, read_file, submissions
+from minivjepa.homework.view import with_answers
 from tests.test_cli import call, refused
 
 pytest.importorskip("jupytext")
@@ -52,7 +52,7 @@ def load_classroom() -> ModuleType:
 
 CLASSROOM = load_classroom()
 WRITTEN = "**Claim.** Without stop-gradient the target of both my runs ends below 0.1."
-SECONDS = 5.0  # of one call, so that endless loops do not take long here
+SECONDS = 3.0  # of one call, so that endless loops do not take long here
 SEED = 3
 
 
@@ -160,12 +160,25 @@ def check_resume(folder: Path, out: Path, capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.skipif(not as_root_on_linux(), reason="the strongest limits need Linux and root")
 def test_every_limit_is_in_force_on_linux_as_root() -> None:
     """Catches: a submission that can read the answers, reach the network, or run as root."""
-    held = running.limits_in_force([str(TEACHER)], Limits())
-    assert len(held) == 7
+    held = running.limits_in_force([str(path) for path in with_answers(TEACHER.parent)], Limits())
+    assert len(held) == 9
     assert all(held.values()), held
 
 
 # --- what follows starts no process ---
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="users have no numbers on Windows")
+@pytest.mark.parametrize("user", [1000, 65534, 1_234_567])
+def test_an_ordinary_user_is_not_told_that_submissions_run_as_another(
+    user: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: nobody, or a user of a large network, taken for the one that submissions get on Linux as root."""
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    asked_by_them, asked_by_root = (sandbox.probe([str(tmp_path / "none")], 1, parent) for parent in (user, 0))
+    assert not asked_by_them["an unprivileged user"]
+    assert not asked_by_them["number of processes"]
+    assert asked_by_root["an unprivileged user"]
 
 
 def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: dict[str, bool]) -> list[str]:
@@ -245,36 +258,107 @@ def test_students_are_named_by_their_file_or_folder(tmp_path: Path) -> None:
     assert [student for _, student in submissions(tmp_path)] == ["anna", "ben", "ben", "clara"]
 
 
-def test_a_record_belongs_to_one_content_one_seed_and_one_path(tmp_path: Path) -> None:
-    """Catches: an old grade for a submission that was handed in again."""
-    (tmp_path / "a").write_bytes(b"1")
-    (tmp_path / "b").write_bytes(b"1")
-    names = [record(tmp_path, tmp_path / name, seed) for name, seed in (("a", 0), ("a", 1), ("b", 0))]
-    (tmp_path / "a").write_bytes(b"2")
-    assert len({*names, record(tmp_path, tmp_path / "a", 0)}) == 4
-    (tmp_path / "a").write_bytes(b"1")
-    assert record(tmp_path, tmp_path / "a", 0) == names[0]
+def test_a_record_belongs_to_one_content_one_seed_one_path_and_one_edition(tmp_path: Path) -> None:
+    """Catches: an old grade for a submission that was handed in again, or by exercises that have changed since."""
+    asked = (("a", 0, "x"), ("a", 1, "x"), ("b", 0, "x"), ("a", 0, "y"))
+    names = [record(tmp_path, tmp_path / name, b"1", seed, graded_by) for name, seed, graded_by in asked]
+    assert len({*names, record(tmp_path, tmp_path / "a", b"2", 0, "x")}) == 5
+    assert record(tmp_path, tmp_path / "a", b"1", 0, "x") == names[0]
+
+
+@pytest.fixture
+def own_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the teacher's folder that a test may change, used in place of the real one."""
+    copy = tmp_path / "course" / "teacher"
+    shutil.copytree(TEACHER, copy, ignore=shutil.ignore_patterns("solutions", "__pycache__"))
+    (copy.parent / "results").mkdir()
+    (copy.parent / "results" / "matrix.json").write_text("{}", encoding="utf-8")
+    monkeypatch.setattr(grading, "TEACHER", copy)
+    monkeypatch.setattr("minivjepa.homework.exercises.TEACHER", copy)
+    return copy
+
+
+def test_a_change_of_an_exercise_or_of_the_package_is_another_edition(
+    own_teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: new cases, points, recorded runs or another version of the course that --resume does not notice."""
+    seen = [edition(own_teacher)]
+    for name in ("teacher/hw1/exercises.py", "teacher/hw3/notebook.py", "results/matrix.json"):
+        with (own_teacher.parent / name).open("a", encoding="utf-8") as file:
+            file.write("\n")
+        seen.append(edition(own_teacher))
+    monkeypatch.setattr("minivjepa.homework.records.PACKAGE", tmp_path)
+    seen.append(edition(own_teacher))
+    assert len(set(seen)) == 5
+    assert edition(own_teacher) == seen[-1]
+    (own_teacher / "hw3" / "rubric.md").write_text("marked by hand", encoding="utf-8")
+    assert edition(own_teacher) == seen[-1]
+
+
+def test_resume_takes_what_is_unchanged_and_grades_anew_once_an_exercise_has_changed(
+    own_teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: points by rules that the teacher has changed since; a class that is graded again for nothing."""
+    graded: list[str] = []
+
+    def note(content: bytes, item: HandedIn, desk: Desk) -> Graded:
+        graded.append(item.student)
+        return Graded(item.student, "hw1", {"cut": desk.known[0].points["cut"]}, 0.0, "graded", {})
+
+    monkeypatch.setattr(grading, "limits_in_force", lambda hide, limits: {})
+    monkeypatch.setattr(grading, "grade_one", note)
+    folder, out = folder_of(tmp_path), tmp_path / "grades.csv"
+
+    def cut() -> str:
+        grade_folder(folder, out, ["hw1"], 0, 1, lambda text: None, lambda: None)
+        return CLASSROOM.read_table(out)[0]["cut"]
+
+    assert (cut(), cut(), graded) == ("4", "4", ["anna"])
+    text = own_teacher / "hw1" / "notebook.py"
+    old = text.read_text(encoding="utf-8")
+    text.write_text(
+        old.replace('"check_cut" kind="check" points=4', '"check_cut" kind="check" points=7'), encoding="utf-8"
+    )
+    assert (cut(), cut(), graded) == ("7", "7", ["anna", "anna"])
+
+
+def desk_in(folder: Path) -> Desk:
+    """A desk that knows no assignment."""
+    return Desk([], [], iter(()), Limits(), folder, 0, "")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights of their own on Windows")
 def test_a_link_to_the_solutions_is_no_submission(tmp_path: Path) -> None:
     """Catches: full points for whoever hands in a link and guesses where the solutions are."""
     (tmp_path / "anna.ipynb").symlink_to(TEACHER / "solutions" / "hw1.ipynb")
-    found = grade_one(tmp_path / "anna.ipynb", "anna", [], [], 0, Limits())
+    found = settle(HandedIn(tmp_path / "anna.ipynb", "anna"), desk_in(tmp_path), last=True)
     assert (found.status, found.total) == ("not a notebook", 0)
     assert "is a link to another file" in found.message
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@a", "\t=1"])
-def test_what_a_spreadsheet_would_compute_is_quoted(name: str) -> None:
-    """Catches: a formula that runs when the teacher opens the table."""
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        *((name, f"'{name}") for name in ("=1+1", "+1", "-1", "@a", " =1", "＝1")),  # noqa: RUF001
+        ("\t=1", "�=1"),
+        ("\x1b]0;mine\x07", "�]0;mine�"),
+        ("a\rben,hw1,4\n", "a�ben,hw1,4�"),
+        ("a\u2028b\x85", "a�b�"),
+        ("\u202eannA\u2066", "�annA�"),
+        ('Zoë "学生" 👩‍🎓', 'Zoë "学生" 👩‍🎓'),
+    ],
+)
+def test_what_a_spreadsheet_would_compute_or_a_terminal_obey_is_not_in_the_table(name: str, shown: str) -> None:
+    """Catches: a formula that runs when the teacher opens the table; a row that a student wrote; a name that turns others around."""
     row = Graded(name, "hw1", {"cut": 4.0}, 0.0, "graded", {"cut": "right"})
     known = Assignment("hw1", "", (), {"cut": 4.0, "other": 2.0}, {})
-    header, cells = csv.reader(table([row], [known]).splitlines())
+    header, cells = csv.reader(io.StringIO(table([row], [known]), newline=""))
     assert dict(zip(header, cells)) == {
-        "student": f"'{name}", "assignment": "hw1", "cut": "4", "other": "", "automatic_total": "4", "to_mark": "0",
+        "student": shown, "assignment": "hw1", "cut": "4", "other": "", "automatic_total": "4", "to_mark": "0",
         "status": "graded", "message": "",
     }  # fmt: skip
+    assert len(table([row], [known]).splitlines()) == 2
+    assert "\x1b" not in page(row, [known])
 
 
 RIGHT = {"result": np.ones(2), CHANGED: np.zeros(0, "U40")}
@@ -298,17 +382,25 @@ def test_forged_results_are_wrong_and_stop_nobody(case: str) -> None:
 
 
 class Talker:
-    """A child that says the same for ever, or nothing."""
+    """A child that says these things, one after the other, and the last for ever."""
 
     limits = Limits(seconds=0.1)
 
-    def __init__(self, message: dict[str, Any] | None):
-        self.message = message
+    def __init__(self, *said: dict[str, Any] | children.Stop):
+        self.said = list(said)
         self.waited: list[float] = []
 
-    def next(self, seconds: float) -> tuple[dict[str, Any], bytes] | str:
+    def next(self, seconds: float) -> Message | children.Stop:
         self.waited.append(seconds)
-        return "took too long" if self.message is None else (self.message, b"")
+        found = self.said.pop(0) if len(self.said) > 1 else self.said[0]
+        return found if isinstance(found, children.Stop) else Message(found, b"")
+
+
+def follow(*said: Any, seconds: float = 0.05) -> tuple[running.End | None, dict[str, running.Outcome]]:
+    """What comes of listening to somebody who says this."""
+    talker: Any = Talker(*said)
+    outcomes: dict[str, running.Outcome] = {}
+    return running.follow(talker, ["f", "g"], [TASK], outcomes, time.monotonic() + seconds), outcomes
 
 
 def test_a_submission_cannot_say_that_it_is_right() -> None:
@@ -321,16 +413,38 @@ def test_a_submission_cannot_say_that_it_is_right() -> None:
 
 def test_messages_without_an_end_are_cut_off() -> None:
     """Catches: a grader that listens to one submission for ever."""
-    talker: Any = Talker({"event": "call", "exercise": "f"})
-    assert running.follow(talker, [TASK], {}, time.monotonic() + 0.05)[0] == "f"
+    end, _ = follow({"event": "call", "exercise": "f"})
+    assert end is not None
+    assert end.culprit == "f"
 
 
-def test_a_child_has_its_time_to_start_even_late() -> None:
-    """Catches: a whole class that is not graded because one submission used up its time."""
-    talker: Any = Talker(None)
-    with pytest.raises(ValueError, match="did not start"):
-        running.follow(talker, [TASK], {}, time.monotonic() - 1)
-    assert talker.waited == [running.STARTING]
+@pytest.mark.parametrize("name", ["nobody asked", ["f"], {"f": 1}, None, 3])
+def test_what_is_said_of_exercises_that_nobody_asked_for_is_not_kept(name: Any) -> None:
+    """Catches: memory that fills up with invented names; one that becomes the culprit, so that children start again and again."""
+    said = [
+        {"event": event, "exercise": name, "case": 0, "why": "w"} for event in ("cell", "call", "stopped", "result")
+    ]
+    end, outcomes = follow(*said, children.Stop("took longer", True), seconds=60)
+    assert end == ("f", "took longer", True)
+    assert outcomes == {}
+
+
+def test_the_time_of_start_and_given_cells_is_not_the_submissions() -> None:
+    """Catches: points lost because the machine was slow to load torch, or because the teacher's own cells take long."""
+    talker: Any = Talker({"event": "ready"}, {"event": "begins"})
+    running.begin(talker)
+    assert talker.waited == [running.STARTING, running.GIVEN]
+    for said, why in (
+        ([children.Stop("took longer", True)], "did not start: took longer"),
+        ([{"event": "not confined", "why": "is still root"}], "did not start: is still root"),
+        (
+            [{"event": "ready"}, children.Stop("ended", False)],
+            "given cells of the assignment did not come to their end: ended",
+        ),
+    ):
+        late: Any = Talker(*said)
+        with pytest.raises(ValueError, match=why):
+            running.begin(late)
 
 
 def packed(**arrays: np.ndarray) -> bytes:
@@ -339,11 +453,279 @@ def packed(**arrays: np.ndarray) -> bytes:
     return held.getvalue()
 
 
-@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", packed(a=np.zeros(10**6)), b"\x93NUMPY" * 9])
-def test_arrays_of_strangers_are_read_with_care(data: bytes) -> None:
-    """Catches: a compressed bomb, or a traceback for bytes that are no arrays."""
+def npz(*entries: bytes, shared: int = 0) -> bytes:
+    """Entries that are not compressed; the list of them names the first so many times more."""
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as file:
+        for number, entry in enumerate(entries):
+            file.writestr(f"{number}.npy", entry)
+        file.filelist += file.filelist[:1] * shared
+    return held.getvalue()
+
+
+def npy(kind: str, shape: tuple[int, ...], body: bytes = b"") -> bytes:
+    """The bytes of an array that claims to be of this shape."""
+    held = io.BytesIO()
+    np.lib.format.write_array_header_1_0(held, {"descr": kind, "fortran_order": False, "shape": shape})
+    return held.getvalue() + body
+
+
+STRANGE = {
+    "nothing": b"",
+    "half a file": b"PK\x03\x04",
+    "a compressed bomb": packed(a=np.zeros(10**6)),
+    "no zip": b"\x93NUMPY" * 9,
+    "an entry that is no array": npz(b"hello"),
+    "letters of no width": npz(npy("<U0", (150_000_000,))),
+    "rows of no length": npz(npy("<f8", (150_000_000, 0))),
+    "more than there is": npz(npy("<f8", (10**9,))),
+    "too many": npz(*[npy("<f8", (1,), bytes(8))] * (messages.MOST_ARRAYS + 1)),
+    "parts that share their bytes": npz(npy("<f8", (10**5,), bytes(8 * 10**5)), shared=500),
+}
+
+
+@pytest.mark.parametrize("case", STRANGE)
+def test_arrays_of_strangers_are_read_with_care(case: str) -> None:
+    """Catches: a compressed bomb, a traceback for bytes that are no arrays, gigabytes that take 300 bytes to write down."""
     with pytest.raises(ValueError, match="cannot be read"):
-        running.read_arrays(data)
+        messages.read_arrays(STRANGE[case])
+
+
+def test_messages_are_small() -> None:
+    """Catches: a megabyte of brackets, which takes a hundred once it is read, and 64 of them that wait."""
+    fine, large = (json.dumps({"event": "x" * n}).encode() for n in (100, messages.LARGEST_WORDS))
+    assert messages.receive(io.BytesIO(HEADER.pack(len(fine), 0) + fine)) == (json.loads(fine), b"")
+    assert messages.receive(io.BytesIO(b"")) is None
+    for size, arrays in ((len(large), 0), (len(fine), messages.LARGEST + 1)):
+        with pytest.raises(ValueError, match="larger than"):
+            messages.receive(io.BytesIO(HEADER.pack(size, arrays) + large))
+
+
+def test_results_are_few() -> None:
+    """Catches: hundreds of megabytes of results, each of them small enough."""
+    results: list[Arrays] = []
+    outcomes: dict[str, running.Outcome] = {}
+    running.note(Message({}, npz(npy("<f8", (1,), bytes(8)))), results, "f", outcomes, 0)
+    assert (len(results), outcomes) == (1, {})
+    running.note(Message({}, npz(npy("<f8", (1,), bytes(8)))), results, "f", outcomes, -1)
+    assert (len(results), outcomes) == (1, {"f": "returned more than 16 MiB in all"})
+
+
+def test_memory_is_looked_at_also_while_messages_come() -> None:
+    """Catches: a submission that keeps gigabytes and talks without a pause."""
+    child = object.__new__(children.Child)
+    child.limits, child.looked, child.messages = Limits(), time.monotonic() - 1, children.queue.Queue()
+    child.messages.put(Message({}, b""))
+    child.processes = lambda: [(1, Limits().memory_bytes), (2, 1)]  # type: ignore[method-assign]
+    assert child.next(1.0) == ("used more than 2 GiB of memory", False)
+
+
+@pytest.mark.skipif(not as_root_on_linux(), reason="only root can give up being root")
+def test_nothing_runs_where_root_cannot_be_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a submission that runs as root because one call was not allowed, and nobody looked."""
+    monkeypatch.setattr(
+        sandbox.ctypes, "CDLL", lambda *given, **named: type("No", (), {"unshare": lambda *flags: -1})()
+    )
+    monkeypatch.setattr(sandbox, "set_limits", lambda limits: None)
+    monkeypatch.setattr(sandbox, "FIRST_TO_GO", "0")
+    for name in ("chown", "setgroups", "setgid", "setuid"):
+        monkeypatch.setattr(os, name, lambda *given: None)
+    with pytest.raises(OSError, match="is still root, expected to be user 60000"):
+        sandbox.confine([], 60_000, Limits())
+
+
+def test_a_tree_of_any_depth_is_removed(tmp_path: Path) -> None:
+    """Catches: a class that is not graded because somebody made a folder in a folder, thousands of times."""
+    folder = tempfile.TemporaryDirectory(dir=tmp_path)
+    deep_tree(Path(folder.name), 1500)
+    children.remove(folder)
+    assert list(tmp_path.iterdir()) == []
+
+
+def deep_tree(folder: Path, levels: int) -> None:
+    """Make folders inside each other; their path is too long to be written in one piece."""
+    before = Path.cwd()
+    os.chdir(folder)
+    for _ in range(levels):
+        os.mkdir("d")
+        os.chdir("d")
+    os.chdir(before)
+
+
+# --- files and folders ---
+
+
+def some_folder(tmp_path: Path) -> Path:
+    """Everything that may lie among submissions and is none."""
+    folder = tmp_path / "in"
+    (folder / "deep" / "a").mkdir(parents=True)
+    deep_tree(folder / "deep" / "a", 1200)
+    (folder / "empty").mkdir()
+    (folder / "many").mkdir()
+    for number in range(MOST_FILES + 1):
+        (folder / "many" / f"{number}.ipynb").touch()
+    os.mkfifo(folder / "pipe.ipynb")
+    (folder / "link").symlink_to(tmp_path)
+    (folder / "nowhere.ipynb").symlink_to(tmp_path / "nowhere")
+    if as_root_on_linux():
+        os.mknod(folder / "device.ipynb", 0o020600, os.makedev(1, 5))  # /dev/zero, which has no end
+    return folder
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes and links need rights of their own on Windows")
+def test_what_is_no_plain_file_is_not_opened_and_gives_a_row(tmp_path: Path) -> None:
+    """Catches: a pipe or a device that the grader reads for ever; a tree whose depth stops it; a link to the solutions, or into /proc."""
+    folder, desk = some_folder(tmp_path), desk_in(tmp_path)
+    found = {item.student: settle(item, desk, last=True) for item in submissions(folder)}
+    words = {"deep": "inside a student's", "many": "more than 20 files", "pipe": "no plain file", "link": "is a link", "nowhere": "is a link"}  # fmt: skip
+    words |= {"device": "no plain file"} if as_root_on_linux() else {}
+    assert set(found) == set(words)
+    for student, word in words.items():
+        assert (found[student].status, word in found[student].message) == ("not a notebook", True), found[student]
+
+
+def test_no_more_of_a_file_is_read_than_a_notebook_may_have(tmp_path: Path) -> None:
+    """Catches: a file of a terabyte, which takes no room on the disk."""
+    with (tmp_path / "anna.ipynb").open("wb") as file:
+        file.truncate(2**40 if sys.platform == "linux" else 2**25)
+    with pytest.raises(ValueError, match="is larger than 20 MB"):
+        read_file(tmp_path / "anna.ipynb")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"cells": [' + b"{}," * 10**6 + b"{}]}",
+        b"[" * 10**6,
+        b'{"cells": 1}',
+        b"9" * 10**6,
+        b"\xff",
+        b"null",
+        b'"cells"',
+    ],
+)
+def test_a_notebook_that_is_none_is_refused_at_once(content: bytes) -> None:
+    """Catches: minutes and gigabytes for a file of a few megabytes; a traceback."""
+    started = time.monotonic()
+    with pytest.raises(ValueError, match=r"is not a notebook that Jupyter can open|holds more than 1,000,000 values"):
+        read_cells(content, "anna.ipynb")
+    assert time.monotonic() - started < 5
+
+
+def test_cells_are_found_whatever_stands_around_them() -> None:
+    """Catches: a minute of validation for thousands of outputs that are none; a cell without metadata that stops the rest."""
+    answer = {"cell_type": "code", "metadata": {"nbgrader": {"grade_id": "f"}}, "source": ["a = 1\n", "b = 2", 3]}
+    odd = [
+        1,
+        None,
+        {},
+        {"metadata": 3},
+        {"metadata": {"nbgrader": []}},
+        {"metadata": {"nbgrader": {"grade_id": ["f"]}}},
+    ]
+    outputs = {"cell_type": "code", "outputs": [{"output_type": "x"}] * 16_000}
+    started = time.monotonic()
+    found = read_cells(json.dumps({"cells": [*odd, outputs, answer]}).encode(), "anna.ipynb")
+    assert found == {"f": ("code", "a = 1\nb = 2")}
+    assert time.monotonic() - started < 5
+
+
+def test_answers_are_looked_for_wherever_git_keeps_them(tmp_path: Path) -> None:
+    """Catches: the answers in a history that submissions can read: of a worktree, of a clone that borrows, of a larger repository."""
+    main, tree, lender = (tmp_path / name for name in ("main", "tree", "lender"))
+    own = main / ".git" / "worktrees" / "tree"
+    for folder in (own, tree / "course", main / ".git" / "objects" / "info", lender / "objects"):
+        folder.mkdir(parents=True)
+    (tree / ".git").write_text(f"gitdir: {own}\n", encoding="utf-8")
+    (own / "commondir").write_text("../..\n", encoding="utf-8")
+    (main / ".git" / "objects" / "info" / "alternates").write_text(f"{lender / 'objects'}\n", encoding="utf-8")
+    found = with_answers(tree / "course")
+    assert {tree / "course", own, main / ".git", main, lender / "objects"} <= set(found)
+    assert set(with_answers(main)) >= {main, main / ".git", lender / "objects"}
+
+
+# --- nobody costs others anything ---
+
+
+def class_of(tmp_path: Path, *students: str) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for student in students:
+        (folder / f"{student}.ipynb").write_text("{}", encoding="utf-8")
+    return folder
+
+
+def test_a_surprise_costs_one_row_and_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches: a whole class without a table because of one submission; a row that --resume takes for done; an exit code that hides it."""
+    asked: list[str] = []
+
+    def grade(content: bytes, item: HandedIn, desk: Desk) -> Graded:
+        asked.append(item.student)
+        if item.student == "eve":
+            raise RecursionError("nobody thought of this")
+        return Graded(item.student, "hw1", {"cut": 4.0}, 0.0, "graded", {})
+
+    monkeypatch.setattr(grading, "limits_in_force", lambda hide, limits: {})
+    monkeypatch.setattr(grading, "grade_one", grade)
+    words = (
+        "grade",
+        str(class_of(tmp_path, "anna", "eve", "zoe")),
+        "--out",
+        str(tmp_path / "grades.csv"),
+        "--jobs",
+        "1",
+    )
+    assert call(*words) == 1
+    assert "1 could not be graded" in capsys.readouterr().out
+    rows = {row["student"]: row for row in CLASSROOM.read_table(tmp_path / "grades.csv")}
+    assert [rows[name]["status"] for name in ("anna", "eve", "zoe")] == ["graded", SURPRISE, "graded"]
+    assert "RecursionError: nobody thought of this" in rows["eve"]["message"]
+    assert rows["eve"]["cut"] == ""
+    assert call(*words, "--resume") == 1
+    assert asked == ["anna", "eve", "zoe", "eve"]
+
+
+def test_what_ran_out_of_time_is_graded_again_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: points lost because somebody else's submission kept the machine busy."""
+    at_work: list[str] = []
+    tried: list[tuple[str, int]] = []
+
+    def grade(content: bytes, item: HandedIn, desk: Desk) -> Graded:
+        at_work.append(item.student)
+        time.sleep(0.2)
+        busy = len(at_work)
+        tried.append((item.student, busy))
+        at_work.remove(item.student)
+        points = 4.0 if len(tried) > 4 or item.student != "anna" else 0.0
+        return Graded(item.student, "hw1", {"cut": points}, 0.0, "graded", {}, again=not points)
+
+    monkeypatch.setattr(grading, "limits_in_force", lambda hide, limits: {})
+    monkeypatch.setattr(grading, "grade_one", grade)
+    done: list[int] = []
+    folder, out = class_of(tmp_path, "anna", "ben", "clara", "dora"), tmp_path / "grades.csv"
+    results = grade_folder(folder, out, ["hw1"], 0, 2, lambda text: None, lambda: done.append(1))
+    assert [result.total for result in results] == [4, 4, 4, 4]
+    assert tried[-1] == ("anna", 1)
+    assert (len(tried), len(done), len(list((tmp_path / "grades" / "records").iterdir()))) == (5, 4, 4)
+
+
+def test_a_record_that_cannot_be_read_is_none(tmp_path: Path) -> None:
+    """Catches: a class that --resume cannot grade because a record was cut off."""
+    (tmp_path / "a.json").write_text('{"student": "an', encoding="utf-8")
+    (tmp_path / "b.json").write_text('{"name": "anna"}', encoding="utf-8")
+    assert [grading.kept(tmp_path / f"{name}.json") for name in "abc"] == [None, None, None]
+
+
+def test_the_checkout_and_its_history_are_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: answers that submissions read in the checkout's other folders, or get from git."""
+    hidden: list[str] = []
+    monkeypatch.setattr(grading, "limits_in_force", lambda hide, limits: dict.fromkeys(map(hidden.append, hide), True))
+    grade_folder(class_of(tmp_path, "anna"), tmp_path / "grades.csv", ["hw1"], 0, 1, lambda text: None, lambda: None)
+    checkout = TEACHER.parent.resolve()
+    wanted = {TEACHER, checkout, tmp_path / "in", tmp_path, tmp_path / "grades", *with_answers(checkout)}
+    assert {str(path.resolve()) for path in wanted} <= set(hidden)
 
 
 # --- the class itself ---

@@ -7,7 +7,8 @@ import tyro
 from tqdm import tqdm
 
 from minivjepa.homework.checking import assignments
-from minivjepa.homework.grading import grade_folder, processors, submissions
+from minivjepa.homework.grading import SURPRISE, grade_folder, processors
+from minivjepa.homework.submitted import submissions
 from minivjepa.options import parse, plain_errors
 
 
@@ -28,7 +29,7 @@ class GradeOptions:
     jobs: int | None = None
     """Submissions graded at once; as many as processors by default."""
     resume: bool = False
-    """Go on with a table that was begun: what is graded and unchanged is not graded again."""
+    """Go on with a table that was begun: what is graded is not graded again, unless it or the exercises have changed."""
 
 
 def grade(argv: list[str]) -> int:
@@ -62,4 +63,9 @@ def grade(argv: list[str]) -> int:
             )
     marked = sum(result.status == "graded" for result in results)
     print(f"{options.out}: {marked} of {len(results)} files graded; feedback pages are in {beside}")
-    return 0
+    surprises = sum(result.status == SURPRISE for result in results)
+    if surprises:
+        print(
+            f"{surprises} could not be graded, which is no fault of the others: the table says why; --resume tries those again"
+        )
+    return int(surprises > 0)

@@ -4,32 +4,20 @@ It reads one job (JSON) from its input and writes messages to its output, which 
 expected output, so nothing that a submission does to this process can make a wrong answer right.
 """
 
-import io
 import json
 import os
-import struct
 import sys
 from typing import Any, BinaryIO
 
-import numpy as np
 import torch
 
 from minivjepa.homework.calling import ADAPTERS, Blocked, blocking
-from minivjepa.homework.cases import Arrays, decode
+from minivjepa.homework.cases import decode
+from minivjepa.homework.messages import send
+from minivjepa.homework.processes import alone
 from minivjepa.homework.sandbox import Limits, confine, probe
 
-HEADER = struct.Struct("<II")  # lengths of a message's JSON and of its arrays
 WORDS = 300  # characters of an error that are passed on
-
-
-def send(pipe: BinaryIO, about: dict[str, Any], arrays: Arrays | None = None) -> None:
-    """One message: a JSON object, and arrays as npz."""
-    held = io.BytesIO()
-    if arrays is not None:
-        np.savez(held, **arrays)  # type: ignore[arg-type]
-    text = json.dumps(about).encode()
-    pipe.write(HEADER.pack(len(text), held.tell()) + text + held.getvalue())
-    pipe.flush()
 
 
 def warm_up() -> None:
@@ -45,6 +33,7 @@ def run_cells(pipe: BinaryIO, given: str, cells: list[tuple[str, str]]) -> dict[
     """Run the given cells, then every answer cell; an answer that stops is reported, and the others go on."""
     space: dict[str, Any] = {"__name__": "__main__"}
     exec(compile(given, "given cells", "exec"), space)
+    send(pipe, {"event": "begins"})
     for name, code in cells:
         send(pipe, {"event": "cell", "exercise": name})
         try:
@@ -59,7 +48,7 @@ def in_words(error: BaseException) -> str:
     if isinstance(error, NotImplementedError):
         return "not written yet"
     if isinstance(error, Blocked):
-        return str(error)
+        return str(error)[:WORDS]
     return f"stopped with {type(error).__name__}: {error}"[:WORDS]
 
 
@@ -81,6 +70,7 @@ def run_task(pipe: BinaryIO, space: dict[str, Any], task: dict[str, Any]) -> Non
 
 def main() -> None:
     """Read the job, limit this process, run."""
+    alone()
     job = json.loads(sys.stdin.buffer.read())
     torch.set_num_threads(1)
     warm_up()
@@ -88,7 +78,11 @@ def main() -> None:
     with os.fdopen(os.dup(1), "wb") as pipe:
         for stream in (0, 1, 2):  # what a submission reads and prints
             os.dup2(nowhere, stream)
-        confine(job["hide"], job["place"], Limits(**job["limits"]))
+        try:
+            confine(job["hide"], job["user"], Limits(**job["limits"]))
+        except OSError as error:
+            send(pipe, {"event": "not confined", "why": str(error)[:WORDS]})
+            return
         if "probe" in job:
             send(pipe, {"event": "probed", "held": probe(*job["probe"])})
             return

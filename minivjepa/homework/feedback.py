@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from minivjepa.homework.sheet import plain
+
 if TYPE_CHECKING:
     from minivjepa.homework.grading import Assignment, Graded
 
@@ -21,13 +23,13 @@ def page(result: "Graded", known: "Sequence[Assignment]") -> str:
         most = next((one.points[name] for one in known if name in one.points), 0.0)
         right = text == "right"
         got = f"{result.points.get(name, 0.0):g} of {most:g} points" if most else ""
-        words = "Right in all visible and hidden cases." if right else text
+        words = "Right in all visible and hidden cases." if right else "\n".join(map(plain, text.split("\n")))
         parts.append(
             f'<h2 class="{"right" if right else "wrong"}">{"✓" if right else "✗"} {escape(name)} {got}</h2><pre>{escape(words)}</pre>'
         )
     most = next((sum(one.points.values()) for one in known if one.name == result.assignment), 0.0)
     hand = f" Up to {result.to_mark:g} more points are marked by hand." if result.to_mark else ""
-    title = f"{result.assignment or 'Submission'} of {result.student}"
+    title = plain(f"{result.assignment or 'Submission'} of {result.student}")
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style></head>'
         f"<body><h1>{escape(title)}</h1><p>{escape(result.status)}: {result.total:g} of {most:g} points.{hand}</p>{''.join(parts)}</body></html>\n"

@@ -3,30 +3,29 @@
 This process never runs a student's code.  Points are all or nothing per exercise: visible and hidden cases must be right.
 """
 
-import csv
-import hashlib
-import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from queue import Queue
-
-from nbformat import NotebookNode
 
 from minivjepa.homework.cases import Task, diagnose
 from minivjepa.homework.checking import shown
 from minivjepa.homework.exercises import TEACHER, given_code, hidden_task, load, require_teacher, visible_task
-from minivjepa.homework.notebooks import WRITTEN, graded, is_answer, is_check, read_notebook, read_source
-from minivjepa.homework.running import Outcome, limits_in_force, run_submission
+from minivjepa.homework.feedback import page
+from minivjepa.homework.notebooks import WRITTEN, graded, is_answer, is_check, read_source
+from minivjepa.homework.processes import users
+from minivjepa.homework.records import edition, record
+from minivjepa.homework.running import Outcome, Ran, limits_in_force, run_submission
 from minivjepa.homework.sandbox import Limits
+from minivjepa.homework.sheet import as_bytes, safe, table
+from minivjepa.homework.submitted import Cell, HandedIn, read_cells, read_file, submissions
+from minivjepa.homework.view import with_answers
 from minivjepa.runs import read_json, write_bytes, write_json
 
-LARGEST_FILE = 20 * 2**20  # bytes of a submission
 LONGEST = 4000  # characters that feedback says of an exercise
-SUFFIX = ".ipynb"
 RIGHT = "right"  # what is said of an exercise that has all its points; only this process says it
+SURPRISE = "could not be graded"  # the status of what grading did not expect
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,11 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Graded:
-    """What one submission got.  status: graded, or why not; messages: exercise -> what its feedback says."""
+    """What one submission got.
+
+    status: graded, or why not; messages: exercise -> what its feedback says; again: something else may have been at fault for what it did not
+    get, such as a busy machine.
+    """
 
     student: str
     assignment: str
@@ -50,6 +53,7 @@ class Graded:
     to_mark: float
     status: str
     messages: dict[str, str]
+    again: bool = False
 
     @property
     def total(self) -> float:
@@ -81,46 +85,91 @@ def prepare(name: str, seed: int) -> Assignment:
     return Assignment(name, given_code(name), tuple(tasks), points, written)
 
 
-def which(notebook: NotebookNode, known: Sequence[Assignment]) -> Assignment | None:
+@dataclass(frozen=True)
+class Desk:
+    """All that grading needs beside a submission.
+
+    known: assignments; hide: folders that submissions must not see; users: a number for each process of theirs; records: the folder of
+    results that are kept; graded_by: the edition.
+    """
+
+    known: Sequence[Assignment]
+    hide: Sequence[str]
+    users: Iterator[int]
+    limits: Limits
+    records: Path
+    seed: int
+    graded_by: str
+
+
+def which(ids: Mapping[str, Cell], known: Sequence[Assignment]) -> Assignment | None:
     """The assignment whose answer cells a notebook has, None if it has none of any."""
-    ids = set(graded(notebook))
-    best = max(known, key=lambda one: len(ids & set(one.points)))
-    return best if ids & set(best.points) else None
+    best = max(known, key=lambda one: len(set(ids) & set(one.points)))
+    return best if set(ids) & set(best.points) else None
 
 
-def grade_one(
-    path: Path, student: str, known: Sequence[Assignment], hide: Sequence[str], place: int, limits: Limits
-) -> Graded:
-    """Grade one file.  Whatever is wrong with it ends up in its row."""
-    nothing = Graded(student, "", {}, 0.0, "", {})
+def settle(item: HandedIn, desk: Desk, last: bool) -> Graded:
+    """The row of one file: from its record, or graded now.  Whatever is wrong with it ends up in its row, and costs nobody else's.
+
+    last: it will not be tried again, so the result is kept whatever it is.
+    """
+    path, student = item
     try:
-        if path.is_symlink():  # it could point to the solutions
-            raise ValueError(f"{path.name} is a link to another file: hand in the notebook itself")
-        if path.stat().st_size > LARGEST_FILE:
-            raise ValueError(
-                f"{path.name} is larger than {LARGEST_FILE // 2**20} MB: clear its outputs and hand it in again"
-            )
-        notebook = read_notebook(path)
+        content = read_file(path)
+    except (ValueError, OSError) as error:
+        return refused(student, "not a notebook", str(error))
+    file = record(desk.records, path, content, desk.seed, desk.graded_by)
+    result = kept(file)
+    if result is None:
+        try:
+            result = grade_one(content, item, desk)
+        except Exception as error:  # of any kind: a submission may cause one that nobody thought of
+            return replace(refused(student, SURPRISE, f"{type(error).__name__}: {error}"[:LONGEST]), again=True)
+        if last or not result.again:
+            write_json(file, asdict(result))
+    return result
+
+
+def refused(student: str, status: str, why: str) -> Graded:
+    """The row of a file that has no points, and why it has none."""
+    return Graded(student, "", {}, 0.0, status, {"file": why})
+
+
+def kept(file: Path) -> Graded | None:
+    """A result that was recorded, None where there is none that can be read."""
+    try:
+        return Graded(**read_json(file))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def grade_one(content: bytes, item: HandedIn, desk: Desk) -> Graded:
+    """Grade the content of one file.  Raises ValueError if its functions could not be called."""
+    path, student = item
+    try:
+        theirs = read_cells(content, path.name)
     except ValueError as error:
-        return Graded(**{**asdict(nothing), "status": "not a notebook", "messages": {"file": str(error)}})
-    assignment = which(notebook, known)
+        return refused(student, "not a notebook", str(error))
+    assignment = which(theirs, desk.known)
     if assignment is None:
-        why = f"{path.name} has no answer cell of {', '.join(one.name for one in known)}: their grade_ids are gone; start again from the original"
-        return Graded(**{**asdict(nothing), "status": "no known assignment", "messages": {"file": why}})
-    theirs = graded(notebook)
+        names = ", ".join(one.name for one in desk.known)
+        why = f"{path.name} has no answer cell of {names}: their grade_ids are gone; start again from the original"
+        return refused(student, "no known assignment", why)
     cells = [
-        (task.name, str(theirs[task.name].source))
+        (task.name, theirs[task.name].source)
         for task in assignment.tasks
-        if task.name in theirs and theirs[task.name].cell_type == "code"
+        if task.name in theirs and theirs[task.name].kind == "code"
     ]
     asked = [task for task in assignment.tasks if task.name in dict(cells)]
-    outcomes = run_submission(assignment.given, cells, asked, hide, place, limits) if asked else {}
+    ran = Ran({}, False)
+    if asked:
+        ran = run_submission(assignment.given, cells, asked, desk.hide, desk.users, desk.limits)
     missing = "its answer cell is not in the notebook"
-    messages = {task.name: judge(task, outcomes.get(task.name, missing)) for task in assignment.tasks}
+    messages = {task.name: judge(task, ran.outcomes.get(task.name, missing)) for task in assignment.tasks}
     points = {name: assignment.points[name] if text == RIGHT else 0.0 for name, text in messages.items()}
     done = [key for key in assignment.written if key in theirs and theirs[key].source.strip() not in ("", WRITTEN)]
     to_mark = sum(assignment.written[key] for key in done)
-    return Graded(student, assignment.name, points, to_mark, "graded", messages)
+    return Graded(student, assignment.name, points, to_mark, "graded", messages, ran.again)
 
 
 def judge(task: Task, outcome: Outcome) -> str:
@@ -137,28 +186,6 @@ def judge(task: Task, outcome: Outcome) -> str:
         return f"returned something that cannot be compared ({type(error).__name__})"
 
 
-def submissions(folder: Path) -> list[tuple[Path, str]]:
-    """(file, student) of everything handed in: FOLDER/STUDENT/file, or FOLDER/STUDENT.ipynb.  Raises ValueError if there is nothing."""
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is not a folder; give the one that holds the submissions")
-    files = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
-    if not files:
-        raise ValueError(f"{folder} holds no files; expected STUDENT{SUFFIX} or STUDENT/hw1{SUFFIX}")
-    return [(path, path.relative_to(folder).parts[0].removesuffix(SUFFIX)) for path in files]
-
-
-def record(folder: Path, path: Path, seed: int) -> Path:
-    """Where the result of a submission is kept: under a name that changes with its content and the seed."""
-    with path.open("rb") as file:
-        key = hashlib.file_digest(file, "sha256")
-    key.update(os.fsencode(path) + str(seed).encode())
-    return folder / f"{key.hexdigest()[:24]}.json"
-
-
 def grade_folder(
     folder: Path,
     out: Path,
@@ -170,73 +197,39 @@ def grade_folder(
 ) -> list[Graded]:
     """Grade all submissions, several at once, and write the table, the feedback pages and a record of each beside it.
 
+    What ran out of time, or was ended from outside, is graded again at the end, with nothing beside it.
     say: hears of limits that are not in force, before the first submission.  done: called after every submission.
     """
-    files = submissions(folder)
+    files, graded_by = submissions(folder), edition(TEACHER)
     known = [prepare(name, seed) for name in names]
     records = out.with_suffix("") / "records"
     records.mkdir(parents=True, exist_ok=True)
     hide = [
-        str(path.resolve())
-        for path in (TEACHER, folder, out.parent, out.with_suffix(""))
-        if path.is_dir() and not Path(__file__).resolve().is_relative_to(path.resolve())
+        str(path.resolve()) for path in (TEACHER, *with_answers(TEACHER.parent), folder, out.parent, records.parent)
     ]
-    limits = Limits()
-    for name, held in limits_in_force(hide, limits).items():
+    desk = Desk(known, hide, users(), Limits(), records, seed, graded_by)
+    for name, held in limits_in_force(hide, desk.limits).items():
         if not held:
             say(f"not in force on this machine: {name}; grade in a container that you can throw away")
-    places: Queue[int] = Queue()
-    for place in range(jobs):
-        places.put(place)
 
-    def one(item: tuple[Path, str]) -> Graded:
-        path, student = item
-        file = record(records, path, seed)
-        if file.exists():
-            result = Graded(**read_json(file))
-        else:
-            place = places.get()
-            try:
-                result = grade_one(path, student, known, hide, place, limits)
-            finally:
-                places.put(place)
-            write_json(file, asdict(result))
-        done()
+    def one(item: HandedIn) -> Graded:
+        result = settle(item, desk, last=jobs == 1)
+        if jobs == 1 or not result.again:
+            done()
         return result
 
     with ThreadPoolExecutor(jobs) as crew:
         results = list(crew.map(one, files))
+    for number, item in enumerate(files):
+        if results[number].again and jobs > 1:
+            results[number] = settle(item, desk, last=True)
+            done()
     write_bytes(out, as_bytes(table(results, known)))
-    from minivjepa.homework.feedback import page
-
     for old in out.with_suffix("").glob("[0-9][0-9][0-9]*-*.html"):  # of an earlier run; numbers may have moved
         old.unlink()
     for number, result in enumerate(results):
         write_bytes(out.with_suffix("") / f"{number:03d}-{safe(result.student)}.html", as_bytes(page(result, known)))
     return results
-
-
-def as_bytes(text: str) -> bytes:
-    """UTF-8; what a stranger's text has in it and UTF-8 has not is written as an escape."""
-    return text.encode(errors="backslashreplace")
-
-
-def table(results: Sequence[Graded], known: Sequence[Assignment]) -> str:
-    """The grades as CSV.  A cell that a spreadsheet would take for a formula gets a quote before it."""
-    exercises = [name for one in known for name in one.points]
-    held = io.StringIO()
-    writer = csv.writer(held, lineterminator="\n")
-    writer.writerow(["student", "assignment", *exercises, "automatic_total", "to_mark", "status", "message"])
-    for row in results:
-        cells = [f"{row.points[name]:g}" if name in row.points else "" for name in exercises]
-        words = [row.student, row.assignment, *cells, f"{row.total:g}", f"{row.to_mark:g}", row.status, row.message]
-        writer.writerow([f"'{word}" if word[:1] in ("=", "+", "-", "@", "\t", "\r") else word for word in words])
-    return held.getvalue()
-
-
-def safe(name: str) -> str:
-    """A student's name as part of a file's name."""
-    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)[:60]
 
 
 def processors() -> int:

@@ -1,225 +1,160 @@
-"""The parent's side: start a child, listen to it, end it when it goes too far, and go on with what is left."""
+"""A submission's functions are called in a child; one that goes too far is ended, and another goes on with what is left."""
 
-import contextlib
-import io
-import json
 import os
-import queue
-import signal
 import socket
-import subprocess
 import sys
-import tempfile
-import threading
 import time
-import zipfile
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import NamedTuple
 
 from minivjepa.homework.cases import Arrays, Task, encode
-from minivjepa.homework.child import HEADER
-from minivjepa.homework.exercises import TEACHER
-from minivjepa.homework.sandbox import NOBODY, Limits, as_root_on_linux
+from minivjepa.homework.children import Child, Stop
+from minivjepa.homework.messages import Message, read_arrays
+from minivjepa.homework.processes import users
+from minivjepa.homework.sandbox import Limits
 
-LARGEST = 2**21  # bytes of a message
-WAITING = 64  # messages that wait to be read: a child that sends more has to wait itself
 STARTING = 60.0  # seconds that a child may take to load torch
-LOOKING = 0.1  # seconds between looks at its memory
-TOTAL = 90.0  # seconds for a whole submission
-PLACES = 5000  # users that children may run as: others for every grading that is at work, or one would end another's
+GIVEN = 60.0  # seconds for the given cells, which are the teacher's
+TOTAL = 90.0  # seconds for all cells and calls of a submission
+ROOM = 2**24  # bytes of all results of a submission
+NOT_STARTED = (
+    "the process that calls submissions did not start: {}. Is Python in a folder that other users may not enter, or is the machine "
+    "busy with something else? What is graded is kept: when that is mended, run the command again with --resume"
+)
+NOT_GIVEN = "the given cells of the assignment did not come to their end: {}; run them in your text of it"
 Outcome = list[Arrays] | str  # of an exercise: the results of its cases, or why there are none
 
 
-class Child:
-    """One child process in an empty folder of its own, which is removed with it."""
+class Ran(NamedTuple):
+    """Every exercise's outcome.  again: something else may have been at fault for one of them, such as a busy machine."""
 
-    def __init__(self, job: dict[str, Any], hide: Sequence[str], place: int, limits: Limits):
-        self.folder = tempfile.TemporaryDirectory(prefix="minivjepa-", ignore_cleanup_errors=True)
-        self.place, self.limits = (os.getpid() * 64 + place) % PLACES, limits
-        self.messages: queue.Queue[tuple[dict[str, Any], bytes] | None] = queue.Queue(WAITING)
-        # nothing of the teacher's environment but what Python needs
-        environment = {
-            "OMP_NUM_THREADS": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "MPLBACKEND": "Agg",
-            "HOME": self.folder.name,
-        }
-        kept = ("PATH", "PYTHONPATH", "SYSTEMROOT", "LANG")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "minivjepa.homework.child"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=self.folder.name,
-            env={**environment, **{name: os.environ[name] for name in kept if name in os.environ}},
-            start_new_session=sys.platform != "win32",
-        )  # fmt: skip
-        threading.Thread(target=self.listen, daemon=True).start()
-        assert self.process.stdin is not None
-        with contextlib.suppress(OSError), self.process.stdin as pipe:
-            pipe.write(json.dumps({**job, "hide": list(hide), "place": self.place, "limits": asdict(limits)}).encode())
-
-    def listen(self) -> None:
-        """Pass on messages until there are no more, or one that is none."""
-        pipe = self.process.stdout
-        assert pipe is not None
-        with contextlib.suppress(Exception):
-            while len(head := pipe.read(HEADER.size)) == HEADER.size:
-                text, arrays = HEADER.unpack(head)
-                if text + arrays > LARGEST:
-                    break
-                about = json.loads(pipe.read(text))
-                if not isinstance(about, dict):
-                    break
-                self.messages.put((about, pipe.read(arrays)))
-        self.messages.put(None)
-
-    def next(self, seconds: float) -> tuple[dict[str, Any], bytes] | str:
-        """The next message; or in words why there is none."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            try:
-                message = self.messages.get(timeout=LOOKING)
-            except queue.Empty:
-                used = sum(memory for _, memory in self.processes())
-                if used > self.limits.memory_bytes:
-                    return f"used more than {self.limits.memory_bytes / 2**30:.0f} GiB of memory"
-                continue
-            return message or "ended the process that was to call it, or used up its time"
-        return f"took longer than {seconds:.0f} s"
-
-    def processes(self) -> list[tuple[int, int]]:
-        """(id, bytes of memory) of all processes of this child; on Linux only."""
-        found = []
-        for folder in Path("/proc").glob("[0-9]*") if sys.platform == "linux" else ():
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                session = int((folder / "stat").read_text().rpartition(")")[2].split()[3])
-                status = dict(
-                    line.split(":", 1) for line in (folder / "status").read_text().splitlines() if ":" in line
-                )
-                user = int(status["Uid"].split()[0])
-                if session == self.process.pid or (as_root_on_linux() and user == NOBODY + self.place):
-                    found.append((int(folder.name), 1024 * int(status.get("VmRSS", "0 kB").split()[0])))
-        return found
-
-    def end(self) -> None:
-        """Kill whatever is left, and remove the folder."""
-        self.process.kill()
-        for _ in range(50):  # a fork bomb makes new ones while old ones are being killed
-            left = [number for number, _ in self.processes() if number != self.process.pid]
-            for number in left:
-                with contextlib.suppress(OSError):
-                    os.kill(number, signal.SIGKILL)
-            if not left:
-                break
-            time.sleep(0.02)
-        self.process.wait()
-        with contextlib.suppress(queue.Empty):  # so that the listener, which may wait for a place, comes to its end
-            while True:
-                self.messages.get_nowait()
-        self.folder.cleanup()
+    outcomes: dict[str, Outcome]
+    again: bool
 
 
-def read_arrays(data: bytes) -> Arrays:
-    """Arrays of an npz file from a stranger: not compressed, not pickled, not too large.  Raises ValueError otherwise."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as held:
-            if any(part.compress_type != zipfile.ZIP_STORED or part.file_size > LARGEST for part in held.infolist()):
-                raise ValueError("compressed or too large")
-        with np.load(io.BytesIO(data), allow_pickle=False) as held:
-            arrays = {name: held[name] for name in held.files}
-    except Exception as error:
-        raise ValueError(f"returned something that cannot be read ({type(error).__name__})") from None
-    if any(array.dtype.kind not in "biufU" for array in arrays.values()):
-        raise ValueError("returned something that is neither numbers nor text")
-    return arrays
+class End(NamedTuple):
+    """What ended a child: the exercise, or the cell, that it was busy with, and why."""
+
+    culprit: str
+    why: str
+    again: bool
 
 
 def run_submission(
-    given: str, cells: Sequence[tuple[str, str]], tasks: Sequence[Task], hide: Sequence[str], place: int, limits: Limits
-) -> dict[str, Outcome]:
-    """Every exercise's outcome.  What ends a child costs only the exercise, or the cell, that it was busy with."""
+    given: str,
+    cells: Sequence[tuple[str, str]],
+    tasks: Sequence[Task],
+    hide: Sequence[str],
+    user: Iterator[int],
+    limits: Limits,
+) -> Ran:
+    """Call what was asked for.  What ends a child costs only the exercise, or the cell, that it was busy with.
+
+    hide: folders that children must not see; user: numbers of users, one for each child.  Raises ValueError if a child does not come to
+    the first answer.
+    """
     outcomes: dict[str, Outcome] = {}
-    deadline = time.monotonic() + TOTAL
+    seconds, again = TOTAL, False
     cells, left = list(cells), list(tasks)
-    while left and time.monotonic() < deadline:
+    while left and seconds > 0:
         inputs = [
             {"name": task.name, "adapter": task.adapter, "blocked": list(task.blocked),
              "inputs": [{name: encode(value) for name, value in case.inputs.items()} for case in task.cases]}
             for task in left
         ]  # fmt: skip
-        child = Child({"given": given, "cells": cells, "tasks": inputs}, hide, place, limits)
+        child = Child({"given": given, "cells": cells, "tasks": inputs}, hide, next(user), limits)
         try:
-            culprit, why = follow(child, left, outcomes, deadline)
+            begin(child)
+            begun = time.monotonic()
+            end = follow(child, [name for name, _ in cells], left, outcomes, begun + seconds)
+            seconds -= time.monotonic() - begun
         finally:
             child.end()
-        if culprit is None:
+        if end is None:
             break
-        outcomes[culprit] = why
-        cells = [cell for cell in cells if cell[0] != culprit]
+        outcomes[end.culprit], again = end.why, again or end.again
+        cells = [cell for cell in cells if cell[0] != end.culprit]
         left = [task for task in left if task.name not in outcomes]
     for task in tasks:
         outcomes.setdefault(task.name, f"was not called: the submission used up its {TOTAL:.0f} s")
-    return outcomes
+    return Ran(outcomes, again)
+
+
+def begin(child: Child) -> None:
+    """Wait until the child is confined and has run the given cells.  Raises ValueError if it does not come that far."""
+    for event, seconds, words in (("ready", STARTING, NOT_STARTED), ("begins", GIVEN, NOT_GIVEN)):
+        message = child.next(seconds)
+        if isinstance(message, Stop):
+            raise ValueError(words.format(message.why))
+        if message.about.get("event") != event:
+            raise ValueError(words.format(message.about.get("why", "it says something else")))
 
 
 def follow(
-    child: Child, tasks: Sequence[Task], outcomes: dict[str, Outcome], deadline: float
-) -> tuple[str | None, str]:
-    """Listen to one child and note what is complete; (None, "") at the end, else (exercise that ended it, why)."""
-    busy = ""
+    child: Child, cells: Sequence[str], tasks: Sequence[Task], outcomes: dict[str, Outcome], deadline: float
+) -> End | None:
+    """Listen to one child and note what is complete; None at its end, else what ended it."""
+    cases = {task.name: len(task.cases) for task in tasks}
     results: dict[str, list[Arrays]] = {task.name: [] for task in tasks}
     stopped: dict[str, str] = {}
-    cases = {task.name: len(task.cases) for task in tasks}
-    started = False
+    busy, room = tasks[0].name, ROOM
     while True:
-        left = max(0.1, deadline - time.monotonic())
-        message = child.next(min(child.limits.seconds, left) if started else STARTING)
-        if isinstance(message, str):
-            if not started:
-                raise ValueError(
-                    f"the process that calls submissions did not start: {message}. Is Python in a folder that other users may not enter?"
-                )
-            return busy or tasks[0].name, message
-        about, data = message
-        event, name = about.get("event"), str(about.get("exercise"))
-        started = True
-        if event != "end" and time.monotonic() > deadline:  # messages may come without an end
-            return busy or tasks[0].name, f"used up the submission's {TOTAL:.0f} s"
+        left = deadline - time.monotonic()
+        if left <= 0:  # messages may come without an end
+            return End(busy, f"used up the submission's {TOTAL:.0f} s", True)
+        message = child.next(min(child.limits.seconds, left))
+        if isinstance(message, Stop):
+            return End(busy, *message)
+        event, name = message.about.get("event"), message.about.get("exercise")
         if event == "end":
             for task in tasks:  # whatever was not reported to the end is not right
                 outcomes.setdefault(task.name, stopped.get(task.name, "did not answer"))
-            return None, ""
+            return None
+        if not isinstance(name, str) or (name not in cases and name not in cells):
+            continue  # nobody asked for it
         if event in ("cell", "call"):
             busy = name
         elif event == "stopped":
-            stopped.setdefault(name, str(about.get("why"))[:400])
-            if name in cases and about.get("case") is not None:
+            stopped.setdefault(name, str(message.about.get("why"))[:400])
+            if name in cases and message.about.get("case") is not None:
                 outcomes.setdefault(name, stopped[name])
-        elif event == "result" and name in results and name not in outcomes:
-            try:
-                results[name].append(read_arrays(data))
-            except ValueError as error:
-                outcomes[name] = str(error)
+        elif event == "result" and name in cases and name not in outcomes:
+            room -= len(message.arrays)
+            note(message, results[name], name, outcomes, room)
             if len(results[name]) == cases[name]:
                 outcomes.setdefault(name, results[name])
 
 
+def note(message: Message, results: list[Arrays], name: str, outcomes: dict[str, Outcome], room: int) -> None:
+    """Keep one result, or say why not.  room: bytes that are left for results after this one."""
+    try:
+        if room < 0:
+            raise ValueError(f"returned more than {ROOM // 2**20} MiB in all")
+        results.append(read_arrays(message.arrays))
+    except ValueError as error:
+        outcomes[name] = str(error)
+
+
 def limits_in_force(hide: Sequence[str], limits: Limits) -> dict[str, bool]:
-    """What `confine` really achieves on this machine, tried in a child."""
-    secret = next(iter(sorted(TEACHER.rglob("*.py"))))
+    """What `confine` really achieves on this machine, tried in a child: with a file of each folder that is to be hidden."""
+    secrets = [str(file) for folder in hide for file in a_file(Path(folder))]
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        job = {"probe": [str(secret), listener.getsockname()[1]]}
-        child = Child(job, hide, 0, limits)
+        parent = -1 if sys.platform == "win32" else os.geteuid()
+        job = {"probe": [secrets, listener.getsockname()[1], parent]}
+        child = Child(job, hide, next(users()), limits)
         try:
             message = child.next(STARTING)
         finally:
             child.end()
-    if isinstance(message, str):
-        raise ValueError(
-            f"the process that calls submissions did not start: {message}. Is Python in a folder that other users may not enter?"
-        )
-    return {**message[0]["held"], "memory": sys.platform == "linux"}
+    if isinstance(message, Stop) or "held" not in message.about:
+        why = message.why if isinstance(message, Stop) else message.about.get("why")
+        raise ValueError(NOT_STARTED.format(why))
+    return {**message.about["held"], "memory": sys.platform == "linux"}
+
+
+def a_file(folder: Path) -> list[Path]:
+    """One file of a folder, or of a folder in it."""
+    return [path for pattern in ("*", "*/*") for path in sorted(folder.glob(pattern)) if path.is_file()][:1]

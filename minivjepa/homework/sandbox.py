@@ -1,7 +1,8 @@
 """Limits for code that nobody trusts: set by a child process on itself before that code runs.
 
-On Linux as root: an unprivileged user, an own network without a way out, own mounts in which the teacher's folder is empty,
-and limits on processes, CPU time, file sizes and memory.  Otherwise as much of that as the system allows; `probe` tells which.
+On Linux as root: an unprivileged user, an own network without a way out, a view of files in which there is little but Python and
+nothing stays that is written, and limits on processes, CPU time, file sizes and memory.  Otherwise as much of that as the
+system allows; `probe` tells which.
 """
 
 import contextlib
@@ -9,15 +10,15 @@ import ctypes
 import os
 import socket
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-NEW_MOUNTS, NEW_IPC, NEW_NETWORK = 0x00020000, 0x08000000, 0x40000000  # flags of unshare(2)
-BIND, RECURSIVE, PRIVATE = 0x1000, 0x4000, 0x40000  # flags of mount(2)
-NOBODY = 60_000  # the first of the users that children run as; each place at work has its own
+from minivjepa.homework.view import NEW_MOUNTS, SCRATCH, own_view
+
+NEW_IPC, NEW_NETWORK = 0x08000000, 0x40000000  # flags of unshare(2)
 NO_NEW_PRIVILEGES = 38  # option of prctl(2)
+FIRST_TO_GO = "1000"  # of oom_score_adj: where memory runs out, the system ends a submission and not the grading
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Limits:
     seconds: float = 10.0  # of one call or cell, by the clock
     cpu_seconds: int = 60
     file_bytes: int = 2**20
+    folder_bytes: int = 2**24  # of all files in its folder, and as much again in each folder for temporary files
+    files: int = 1000  # in each of them
     processes: int = 64
     memory_bytes: int = 2 * 2**30  # watched by the parent, over all processes of the child
 
@@ -36,21 +39,31 @@ def as_root_on_linux() -> bool:
     return sys.platform == "linux" and os.geteuid() == 0
 
 
-def confine(hide: Sequence[str], place: int, limits: Limits) -> None:
-    """Limit this process for good.  hide: folders to be empty; place: number of this child among those at work."""
+def confine(hide: Sequence[str], user: int, limits: Limits) -> None:
+    """Limit this process for good.  hide: folders to be empty; user: the number to run as, where this is root.
+
+    Raises OSError where root cannot be given up: nothing of a submission may run then.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text(FIRST_TO_GO)
     if as_root_on_linux():
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.unshare(NEW_MOUNTS | NEW_NETWORK | NEW_IPC) == 0:
-            cover(libc, [Path(path) for path in hide])
+            pages = limits.folder_bytes // os.sysconf("SC_PAGE_SIZE")
+            with contextlib.suppress(OSError):  # of shared memory that is no file; for this IPC namespace alone
+                Path("/proc/sys/kernel/shmall").write_text(str(pages))
+            own_view(libc, {Path(path) for path in hide}, limits.folder_bytes, limits.files)
     set_limits(limits)
     if as_root_on_linux():
-        with contextlib.suppress(OSError):
-            os.chown(".", NOBODY + place, NOBODY + place)
-            os.setgroups([])
-            os.setgid(NOBODY + place)
-            os.setuid(NOBODY + place)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+        os.chown(".", user, user)
+        os.setgroups([])
+        os.setgid(user)
+        os.setuid(user)
+        if os.getresuid() != (user, user, user):
+            raise OSError(f"is still root, expected to be user {user}")
+    if sys.platform == "linux" and ctypes.CDLL(None).prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0) != 0:
+        raise OSError("cannot promise to gain no privileges")
 
 
 def set_limits(limits: Limits) -> None:
@@ -71,55 +84,20 @@ def set_limits(limits: Limits) -> None:
             resource.setrlimit(kind, (value, value))
 
 
-def cover(libc: ctypes.CDLL, hide: list[Path]) -> None:
-    """In this process's own mounts: make folders empty, but keep what Python needs where it lies inside one of them.
+def probe(secrets: Sequence[str], port: int, parent: int) -> dict[str, bool]:
+    """Inside a confined child: which limits are in force.
 
-    A folder above Python that only its owner may enter is covered too, so that an unprivileged user can import.
+    secrets: files that must not be readable; port: one that listens here; parent: the user who grades.
     """
-    keep = [
-        Path(path).resolve()
-        for path in {sys.prefix, sys.base_prefix, *sys.path, str(Path(__file__).parents[1])}
-        if path
-    ]
-    keep = [path for path in keep if path.is_dir()]
-    closed = {parent for path in keep for parent in path.parents if not parent.stat().st_mode & 0o001}
-    hidden = [*hide, *sorted(closed, key=lambda path: len(path.parts))[:1]]
-    stage = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
-    mount(libc, "none", "/", None, PRIVATE | RECURSIVE)
-    mount(libc, "stage", str(stage), "tmpfs", 0)
-    lost = [path for path in keep if any(folder == path or folder in path.parents for folder in hidden)]
-    for number, path in enumerate(lost):
-        (stage / str(number)).mkdir()
-        mount(libc, str(path), str(stage / str(number)), None, BIND)
-    for folder in hidden:
-        if folder.is_dir():
-            mount(libc, "hidden", str(folder), "tmpfs", 0, b"mode=755")
-    for number, path in enumerate(lost):
-        path.mkdir(parents=True, exist_ok=True)
-        mount(libc, str(stage / str(number)), str(path), None, BIND)
-
-
-def mount(libc: ctypes.CDLL, source: str, target: str, kind: str | None, flags: int, data: bytes | None = None) -> None:
-    """mount(2).  Raises OSError if it fails: half a view is worse than none."""
-    if libc.mount(source.encode(), target.encode(), kind.encode() if kind else None, flags, data) != 0:
-        error = ctypes.get_errno()
-        raise OSError(error, f"cannot mount {target}: {os.strerror(error)}")
-
-
-def probe(hidden_file: str, port: int) -> dict[str, bool]:
-    """Inside a confined child: which limits are in force.  hidden_file: one that must not be readable; port: one that listens here."""
-    held: dict[str, bool] = {}
-    try:
-        Path(hidden_file).read_bytes()
-        held["hidden checks cannot be read"] = False
-    except OSError:
-        held["hidden checks cannot be read"] = True
+    held = {"answers, their history and submissions cannot be read": not any(map(readable, secrets))}
     try:
         socket.create_connection(("127.0.0.1", port), timeout=2).close()
         held["no network"] = False
     except OSError:
         held["no network"] = True
-    held["an unprivileged user"] = sys.platform != "win32" and os.geteuid() >= NOBODY
+    held["files that it writes are few and do not stay"] = sys.platform == "linux" and nothing_stays()
+    held["processes that it leaves end with it, and it sees no others"] = sys.platform == "linux" and unseen()
+    held["an unprivileged user"] = sys.platform != "win32" and os.geteuid() not in (0, parent)
     if sys.platform == "win32":
         return held | {"CPU time": False, "file size": False, "number of processes": False}
     import resource
@@ -130,3 +108,25 @@ def probe(hidden_file: str, port: int) -> dict[str, bool]:
         held["an unprivileged user"] and resource.getrlimit(resource.RLIMIT_NPROC)[0] != resource.RLIM_INFINITY
     )
     return held
+
+
+def readable(file: str) -> bool:
+    """Whether a file can be opened here."""
+    try:
+        Path(file).open("rb").close()
+    except OSError:
+        return False
+    return True
+
+
+def nothing_stays() -> bool:
+    """Whether this process can write into small folders of its own alone."""
+    most, own = Limits().folder_bytes, [Path.cwd(), *(Path(path) for path in SCRATCH if Path(path).is_dir())]
+    small = all(0 < (about := os.statvfs(path)).f_blocks * about.f_frsize <= most for path in own)
+    return small and bool(os.statvfs("/").f_flag & os.ST_RDONLY)
+
+
+def unseen() -> bool:
+    """Whether this is the second process of a namespace of its own, see `alone`, and cannot see those outside."""
+    seen = {path.name for path in Path("/proc").glob("[0-9]*")}
+    return os.getpid() == 2 and seen <= {"1", "2"}

@@ -269,7 +269,7 @@ check_hidden("hw3", "first_warning", first_warning)
 # arm that differs from the base in **this one option**. Leave out what is in the list already: a value that the base has, or that was tried before.
 #
 # <details><summary>Hint 1</summary>Start every arm from a fresh copy of the base. <code>copy.deepcopy</code> also copies the dicts inside; <code>dict(base)</code> does not.</details>
-# <details><summary>Hint 2</summary><code>*path, option = name.split("/")</code>: go down the path, then set the option.</details>
+# <details><summary>Hint 2</summary>Take the name apart at its slashes. Every part but the last leads into a dict; the last is the option to set in the dict where you arrive. Without a slash that is the arm itself.</details>
 # <details><summary>Hint 3</summary>Dicts can be compared: <code>arm in arms</code>.</details>
 
 

@@ -1,0 +1,75 @@
+"""Messages from a child process to the one that grades: a JSON object each, and arrays as npz.  Both sides are here.
+
+Whoever reads them trusts nothing: a submission can write to the same pipe.
+"""
+
+import io
+import json
+import math
+import struct
+import zipfile
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+from minivjepa.homework.cases import Arrays
+
+HEADER = struct.Struct("<II")  # lengths of a message's JSON and of its arrays
+LARGEST_WORDS = 2**14  # bytes of its JSON: what is made of them takes up to a hundred times as much
+LARGEST = 2**21  # bytes of its arrays
+MOST_ARRAYS = 1000
+
+
+class Message(NamedTuple):
+    """about: what it says; arrays: an npz file, not yet looked at."""
+
+    about: dict[str, Any]
+    arrays: bytes
+
+
+def send(pipe: IO[bytes], about: dict[str, Any], arrays: Arrays | None = None) -> None:
+    """Write one message."""
+    held = io.BytesIO()
+    if arrays is not None:
+        np.savez(held, **arrays)  # type: ignore[arg-type]
+    text = json.dumps(about).encode()
+    pipe.write(HEADER.pack(len(text), held.tell()) + text + held.getvalue())
+    pipe.flush()
+
+
+def receive(pipe: IO[bytes]) -> Message | None:
+    """Read one message; None at the end.  Raises ValueError or RecursionError for one that is too large, or none."""
+    head = pipe.read(HEADER.size)
+    if len(head) < HEADER.size:
+        return None
+    words, arrays = HEADER.unpack(head)
+    if words > LARGEST_WORDS or arrays > LARGEST:
+        raise ValueError(f"it is larger than {LARGEST // 2**20} MiB")
+    about = json.loads(pipe.read(words))
+    if not isinstance(about, dict):
+        raise ValueError("it says nothing")
+    return Message(about, pipe.read(arrays))
+
+
+def read_arrays(data: bytes) -> Arrays:
+    """Arrays of an npz file from a stranger: not compressed, not pickled, not too large.  Raises ValueError otherwise."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as held:
+            parts = held.infolist()
+            if any(part.compress_type != zipfile.ZIP_STORED for part in parts) or len(parts) > MOST_ARRAYS:
+                raise ValueError("compressed, or too many")
+            if sum(part.file_size for part in parts) > LARGEST:  # parts may share their bytes
+                raise ValueError("too large")
+        with np.load(io.BytesIO(data), allow_pickle=False) as held:
+            found = {name: held[name] for name in held.files}
+        if any(not isinstance(array, np.ndarray) for array in found.values()):
+            raise ValueError("no array")
+        # letters of no width, or rows of no length, take no bytes, however many they are
+        if any(math.prod(max(1, n) for n in array.shape) > LARGEST for array in found.values()):
+            raise ValueError("too many values")
+        plain = all(array.dtype.kind in "biufU" for array in found.values())
+    except Exception as error:
+        raise ValueError(f"returned something that cannot be read ({type(error).__name__})") from None
+    if not plain:
+        raise ValueError("returned something that is neither numbers nor text")
+    return found
