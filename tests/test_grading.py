@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -555,9 +555,11 @@ def deep_tree(folder: Path, levels: int) -> None:
 # --- files and folders ---
 
 
-def some_folder(tmp_path: Path) -> Path:
+@pytest.fixture
+def odd_folder(tmp_path: Path) -> Iterator[Path]:
     """Everything that may lie among submissions and is none."""
-    folder = tmp_path / "in"
+    held = tempfile.TemporaryDirectory(dir=tmp_path)
+    folder = Path(held.name)
     (folder / "deep" / "a").mkdir(parents=True)
     deep_tree(folder / "deep" / "a", 1200)
     (folder / "empty").mkdir()
@@ -569,14 +571,15 @@ def some_folder(tmp_path: Path) -> Path:
     (folder / "nowhere.ipynb").symlink_to(tmp_path / "nowhere")
     if as_root_on_linux():
         os.mknod(folder / "device.ipynb", 0o020600, os.makedev(1, 5))  # /dev/zero, which has no end
-    return folder
+    yield folder
+    children.remove(held)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes and links need rights of their own on Windows")
-def test_what_is_no_plain_file_is_not_opened_and_gives_a_row(tmp_path: Path) -> None:
+def test_what_is_no_plain_file_is_not_opened_and_gives_a_row(odd_folder: Path, tmp_path: Path) -> None:
     """Catches: a pipe or a device that the grader reads for ever; a tree whose depth stops it; a link to the solutions, or into /proc."""
-    folder, desk = some_folder(tmp_path), desk_in(tmp_path)
-    found = {item.student: settle(item, desk, last=True) for item in submissions(folder)}
+    desk = desk_in(tmp_path)
+    found = {item.student: settle(item, desk, last=True) for item in submissions(odd_folder)}
     words = {"deep": "inside a student's", "many": "more than 20 files", "pipe": "no plain file", "link": "is a link", "nowhere": "is a link"}  # fmt: skip
     words |= {"device": "no plain file"} if as_root_on_linux() else {}
     assert set(found) == set(words)

@@ -1,15 +1,19 @@
-"""What a submission writes: little, for itself alone, and gone afterwards."""
+"""What a submission writes and starts: little, for itself alone, and gone afterwards.  What it sees: Python, and itself."""
 
+import os
 import subprocess
 import sys
+import tempfile
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
 
-from minivjepa.homework import running
+from minivjepa.homework import children, processes, running
 from minivjepa.homework.cases import Case, Task
 from minivjepa.homework.sandbox import Limits, as_root_on_linux
+from minivjepa.homework.view import PACKAGE, with_answers
 
 pytestmark = [
     pytest.mark.slow,
@@ -49,7 +53,7 @@ def f():
 
 def answer(code: str, hide: tuple[str, ...] = ()) -> list[str]:
     """What the function f of a submission returns; it has to return texts."""
-    found = running.run_submission("", [("f", code)], [TASK], hide, 0, Limits())["f"]
+    found = running.run_submission("", [("f", code)], [TASK], hide, processes.users(), Limits()).outcomes["f"]
     assert not isinstance(found, str), found
     return [str(found[0][key]) for key in found[0] if key.startswith("result")]
 
@@ -107,7 +111,7 @@ def test_a_folder_that_is_hidden_stays_hidden_inside_one_that_python_needs(tmp_p
     (checkout / "seen").touch()
     code = f"""
     import sys
-    from minivjepa.homework import running
+    from minivjepa.homework import children, processes, running
     sys.path.insert(0, {str(Path(__file__).parents[1])!r})
     from tests.test_sandbox import answer
     hide = ({str(checkout / "teacher")!r}, {str(tmp_path / "handed in")!r})
@@ -125,3 +129,86 @@ from pathlib import Path
 def f():
     return [*sorted(path.name for path in Path("FOLDER").rglob("*")), "end"]
 """
+
+
+AROUND = """
+import os
+from pathlib import Path
+
+def f():
+    try:
+        os.kill(-1, 9)  # whatever it may end
+    except ProcessLookupError:
+        pass
+    seen = sorted(path.read_text().replace(chr(0), " ").split("-m ")[-1].strip() for path in Path("/proc").glob("[0-9]*/cmdline"))
+    return [Path("/proc/self/oom_score_adj").read_text().strip(), *seen, *sorted(path.name for path in Path("PACKAGE").parent.iterdir())]
+"""
+
+
+def test_a_submission_sees_itself_and_of_the_checkout_the_package_alone() -> None:
+    """Catches: the seed, in the arguments of the command that grades; answers in git's history, and in whatever else lies beside the package."""
+    checkout = PACKAGE.parent
+    goes, *seen = answer(AROUND.replace("PACKAGE", str(PACKAGE)), tuple(map(str, with_answers(checkout))))
+    assert goes == "1000"  # the first to end where memory runs out
+    assert seen[:2] == ["minivjepa.homework.child"] * 2  # itself, and what ends with it
+    assert set(seen[2:]) - {Path(sys.prefix).name} == {"minivjepa"}
+
+
+# it has a session of its own, each of its processes lives for a moment, and the time of a file tells that there are any
+RUNS_AWAY = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        try:
+            if os.fork():
+                os._exit(0)
+        except OSError:
+            pass
+        time.sleep(REST)
+        if os.path.exists("FILE"):
+            os.utime("FILE")
+"""
+
+
+def test_what_runs_away_is_ended_with_its_submission(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: processes that stay, burn time, and end those of the next student, where nobody comes after them."""
+    monkeypatch.setattr(children, "end_all", lambda user, session: None)
+    user = processes.USERS[7]
+    code = RUNS_AWAY.replace("REST", "0.01") + "\ndef f():\n    time.sleep(0.2)\n    return ['started']"
+    ran = running.run_submission("", [("f", code)], [TASK], (), iter([user] * 2), Limits())
+    assert not isinstance(ran.outcomes["f"], str), ran.outcomes["f"]
+    time.sleep(0.5)
+    left = [found for _ in range(50) for found in processes.belonging(user, -1)]
+    processes.end_all(user, -1)
+    assert left == []
+
+
+def test_what_runs_away_is_ended_where_there_are_no_process_namespaces() -> None:
+    """Catches: a container that forbids them, in which a process that is quick enough cannot be caught."""
+    user = processes.USERS[8]
+    with tempfile.NamedTemporaryFile() as file:
+        os.chown(file.name, user, user)
+        Path(file.name).chmod(0o666)
+        code = RUNS_AWAY.replace("REST", "0").replace("FILE", file.name)
+        words = [sys.executable, "-I", "-S", "-c", f"import os\nos.setgid({user})\nos.setuid({user})\n{code}"]
+        subprocess.run(words, check=True)
+        assert changes(Path(file.name))
+        processes.end_all(user, -1)
+        assert not changes(Path(file.name))
+
+
+def changes(file: Path) -> bool:
+    """Whether somebody touches a file."""
+    before = file.stat().st_mtime_ns
+    time.sleep(0.5)
+    return file.stat().st_mtime_ns != before
+
+
+def test_each_child_has_a_user_of_its_own() -> None:
+    """Catches: a process of one student that may end those of another; one that ends a stranger's, being the sweeper of another place."""
+    numbers = processes.users()
+    found = [next(numbers) for _ in range(1000)]
+    assert len({*found, *(number + 1 for number in found)}) == 2000
+    assert all(number >= 60_000 and number + 1 < 65_534 for number in found)
