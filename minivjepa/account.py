@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 KINDS = {
     "attention": ("scaled_dot_product", "bmm", "softmax"),
     "linear layers": ("mm", "addmm"),
-    "casts, copies, gathers": ("copy", "clone", "cat", "stack", "gather", "scatter", "index", "fill", "zero", "split", "unbind", "_to_copy"),
+    "casts, copies, gathers": ("copy", "clone", "cat", "stack", "gather", "scatter", "index", "fill", "zero", "split", "unbind"),
     "GELU": ("gelu",),
     "LayerNorm": ("layer_norm",),
     "optimiser and EMA": ("adam", "foreach", "lerp"),
@@ -93,7 +93,7 @@ class Recorder(TorchDispatchMode):
 
 
 def describe(leaf: Any) -> Any:
-    """A tensor as a Like; lists as they are flattened; everything else as it is."""
+    """A tensor as a Like, anything else as it is."""
     return Like(tuple(leaf.shape), leaf.stride(), leaf.dtype, leaf.device) if isinstance(leaf, Tensor) else leaf
 
 

@@ -19,10 +19,10 @@ from torch import Tensor
 from minivjepa import randomness
 from minivjepa.config import PRESETS, Config
 from minivjepa.data.digits import DigitClips
-from minivjepa.masking import MaskPair, split_by_score
+from minivjepa.masking import MaskPair
 from minivjepa.recipe import sample_masks
 from minivjepa.runs import Run
-from minivjepa.training import Trainer, Tuning
+from minivjepa.training import PLAIN, Trainer, Tuning
 from minivjepa.tubelets import Grid
 from minivjepa.vjepa import VJEPA
 
@@ -55,7 +55,7 @@ NAMES = (*GEOMETRIES, *(name for name in PRESETS if name not in GEOMETRIES))
 
 
 def find_geometry(name: str, batch: int | None) -> Geometry:
-    """A geometry, or a preset with the masks of its first step.  Raises ValueError for an unknown name or a batch below 1."""
+    """A geometry, or a preset with the masks of its first two clips.  Raises ValueError for an unknown name or a batch below 1."""
     if name not in NAMES:
         raise ValueError(f"unknown geometry {name!r}; choose from {', '.join(NAMES)}")
     if batch is not None and batch < 1:
@@ -76,9 +76,8 @@ def fixed_masks(geometry: Geometry) -> list[MaskPair]:
         score = randomness.uniform(
             randomness.keys("bench", geometry.config.seed, group, torch.arange(geometry.config.batch)), tokens
         )
-        context, others = split_by_score(score, k)
-        wanted, _ = split_by_score(randomness.uniform(others[:, 0], others.shape[1]), m)
-        masks.append((context, others.gather(1, wanted)))
+        order = score.argsort(dim=1)
+        masks.append((order[:, :k].sort(dim=1).values, order[:, k : k + m].sort(dim=1).values))
     return masks
 
 
@@ -124,7 +123,7 @@ class Step:
 
 
 def prepare(
-    geometry: Geometry, dtype: str, device: torch.device, tuning: Tuning | None = None, model: VJEPA | None = None
+    geometry: Geometry, dtype: str, device: torch.device, tuning: Tuning = PLAIN, model: VJEPA | None = None
 ) -> Step:
     """A step of the trainer at this geometry; model: one to train in place of the config's own."""
     config = replace(geometry.config, precision=PRECISIONS[dtype])

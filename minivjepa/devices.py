@@ -34,7 +34,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the CPU on the device; to a GPU without waiting for what that is busy with."""
+    """A CPU tensor on the device; a GPU is not waited for."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 

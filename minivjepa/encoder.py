@@ -3,8 +3,6 @@
 Built in lesson 4.  V-JEPA's E_theta: a ViT that runs on visible tokens only (section 3.1 of the paper).
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -32,15 +30,15 @@ class Encoder(nn.Module):
         self.blocks = Blocks(Block(dim, heads, hidden) for _ in range(depth))
         self.norm = nn.LayerNorm(dim, eps=EPS)
 
-    def forward(self, clip: Tensor, ids: Tensor | None = None, groups: Sequence[int] | None = None) -> Tensor:
+    def forward(self, clip: Tensor, ids: Tensor | None = None, sizes: list[int] | None = None) -> Tensor:
         """clip [B, C, T, H, W], or its tubelets [B, N, values] -> [B, N, D]; with ids [B, K] of the tubelets to see -> [B, K, D].
 
-        groups: where ids holds those of several mask groups side by side, K of each; no group sees another.
+        sizes: where ids holds those of several mask groups side by side, K of each: no group sees another.
         """
         x = self.embed(clip, ids)
         where = torch.arange(self.grid.tokens, device=x.device)[None] if ids is None else ids
         angles = rotary_angles(self.grid, where, self.head, self.positions, x.dtype)
-        return self.norm(self.blocks(x, angles, groups))
+        return self.norm(self.blocks(x, angles, sizes))
 
     def flops(self, n: int) -> int:
         """FLOPs of one clip's forward pass on n of its tubelets."""

@@ -53,7 +53,7 @@ def sigreg(z: Tensor, directions: Tensor, points: int = 17, reach: float = 3.0) 
     """
     t = torch.linspace(0.0, reach, points, device=z.device, dtype=z.dtype)  # half the range: the integrand is even,
     trapezoid = torch.full_like(t, 2 * reach / (points - 1))  # so every weight counts twice
-    trapezoid[[0, -1]] /= 2
+    trapezoid[:: points - 1] /= 2  # both ends
     normal = torch.exp(-t.square() / 2)  # the characteristic function of N(0, 1), and w(t) too
     angle = (z @ directions)[..., None] * t  # [..., n, A, points]
     gap = (angle.cos().mean(dim=-3) - normal).square() + angle.sin().mean(dim=-3).square()  # [..., A, points]

@@ -4,7 +4,6 @@ It encodes the whole clip and then picks the context, so a context of it costs a
 """
 
 import importlib.util
-from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -36,7 +35,7 @@ class TheirEncoder(nn.Module):
         self.grid = config.grid
         self.encoder = VJEPA2Model(theirs).encoder
 
-    def forward(self, tubelets: Tensor, ids: Tensor | None = None, groups: Sequence[int] | None = None) -> Tensor:
+    def forward(self, tubelets: Tensor, ids: Tensor | None = None, sizes: list[int] | None = None) -> Tensor:
         """tubelets [B, N, values] -> [B, N, D]; with ids [B, K] -> [B, K, D], of tokens that have seen the whole clip."""
         clip = unpatchify(tubelets, self.grid)
         tokens = self.encoder(clip.transpose(1, 2)).last_hidden_state

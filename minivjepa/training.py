@@ -36,21 +36,25 @@ class Tuning:
     compile: bool = False
     """Let torch.compile fuse operations: seconds to minutes once, then faster steps on a GPU; masks need a constant size."""
     recompute: bool = False
-    """Keep less for the backward pass and compute it again: about a third more work, a fraction of the memory."""
+    """Keep less for the backward pass and compute it again: one forward pass more, less memory."""
 
-    def apply(self, model: nn.Module, config: Config) -> nn.Module:
-        """The model, set up like this.  Raises ValueError for masks whose size changes from step to step."""
-        for part in model.modules():
-            if isinstance(part, Blocks):
-                part.recompute = self.recompute
-        if not self.compile:
-            return model
-        if any(isinstance(parse_mask(text), OfficialBlocks) for text in config.masks):
+    def check(self, config: Config) -> None:
+        """Raise ValueError for --compile with masks whose size changes from step to step."""
+        if self.compile and any(isinstance(parse_mask(text), OfficialBlocks) for text in config.masks):
             raise ValueError(
                 f"--compile needs masks of a constant size, and those of {', '.join(config.masks)} change with every batch; "
                 "use --masks short long, or leave --compile out"
             )
-        return torch.compile(model, dynamic=False)  # type: ignore[return-value]
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """The model, set up like this."""
+        for part in model.modules():
+            if isinstance(part, Blocks):
+                part.recompute = self.recompute
+        return torch.compile(model, dynamic=False) if self.compile else model  # type: ignore[return-value]
+
+
+PLAIN = Tuning()
 
 
 class Trainer:
@@ -68,7 +72,7 @@ class Trainer:
         source: ClipSource,
         run: Run,
         device: torch.device,
-        tuning: Tuning | None = None,
+        tuning: Tuning = PLAIN,
         model: VJEPA | None = None,
     ):
         self.config, self.source, self.run, self.device = config, source, run, device
@@ -85,8 +89,8 @@ class Trainer:
             self.step = state["step"]
             self.loss_sum, self.loss_count = state["loss_sum"], state["loss_count"]
         self.parallel: nn.Module = DistributedDataParallel(self.model) if self.world > 1 else self.model
-        if tuning is not None:
-            self.parallel = tuning.apply(self.parallel, config)
+        tuning.check(config)
+        self.parallel = tuning.apply(self.parallel)
         self.pending: list[Tensor] = []  # losses still on the device
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
@@ -105,7 +109,7 @@ class Trainer:
         self.update(clip, [(send(context, self.device), send(target, self.device)) for context, target in masks])
 
     def update(self, clip: Tensor, masks: list[MaskPair]) -> None:
-        """One optimiser step and one EMA update.  Nothing in here waits for the device."""
+        """One optimiser step and one EMA update, without waiting for the device."""
         lr, decay, momentum = schedule(self.config, self.step)
         for group in self.optimiser.param_groups:
             group["lr"], group["weight_decay"] = lr * group["scale"], decay if group["decays"] else 0.0

@@ -4,8 +4,6 @@ Built in lesson 3.  A pre-norm ViT block as in V-JEPA's code: LayerNorm eps 1e-6
 exact GELU, an MLP four times as wide.
 """
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -20,7 +18,7 @@ EPS = 1e-6  # of every LayerNorm, as in the released code
 def attend(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None = None) -> Tensor:
     """softmax(q k^T / sqrt d) v, head by head: q, k, v [B, head, n, d] -> [B, head, n, d]; allowed as for Attention."""
     if q.device.type == "cpu" and q.dtype == torch.bfloat16 and q.requires_grad and allowed is None:
-        # written out, this is several times faster: torch's fused attention has a slow backward pass in bfloat16 on CPUs
+        # torch's fused attention has a slow backward pass in bfloat16 on CPUs; this keeps [B, head, n, n] instead
         share = (q * q.shape[-1] ** -0.5 @ k.transpose(-1, -2)).softmax(dim=-1)  # [B, head, n, n]
         return share @ v
     return F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
@@ -42,19 +40,22 @@ class Attention(nn.Module):
         x: Tensor,
         angles: Tensor | None = None,
         allowed: Tensor | None = None,
-        groups: Sequence[int] | None = None,
+        sizes: list[int] | None = None,
     ) -> Tensor:
         """[B, n, D] -> [B, n, D]; angles [B, n, r]: rotary positions; allowed bool [n, n]: which row may look at which.
 
-        groups: where the tokens of several mask groups stand side by side, how many each has; none looks at another.
+        sizes: where the tokens of several mask groups stand side by side, how many each has: none looks at another.  Raises ValueError
+        if both are given.
         """
         q, k, v = rearrange(self.qkv(x), "B n (qkv head d) -> qkv B head n d", qkv=3, head=self.heads)
         if angles is not None:
             q, k = rotate(q, angles), rotate(k, angles)
-        if groups is None:
+        if sizes is not None and allowed is not None:
+            raise ValueError("allowed and sizes both say who may look at whom; give one of them")
+        if sizes is None:
             mixed = attend(q, k, v, allowed)
         else:
-            parts = zip(*(tensor.split(list(groups), dim=2) for tensor in (q, k, v)))
+            parts = zip(*(tensor.split(sizes, dim=2) for tensor in (q, k, v)))
             mixed = torch.cat([attend(*part) for part in parts], dim=2)
         return self.proj(rearrange(mixed, "B head n d -> B n (head d)"))
 
@@ -87,10 +88,10 @@ class Block(nn.Module):
         x: Tensor,
         angles: Tensor | None = None,
         allowed: Tensor | None = None,
-        groups: Sequence[int] | None = None,
+        sizes: list[int] | None = None,
     ) -> Tensor:
-        """[B, n, D] -> [B, n, D]; angles, allowed and groups as for Attention."""
-        x = x + self.attention(self.norm1(x), angles, allowed, groups)
+        """[B, n, D] -> [B, n, D]; angles, allowed and sizes as for Attention."""
+        x = x + self.attention(self.norm1(x), angles, allowed, sizes)
         return x + self.mlp(self.norm2(x))
 
 
@@ -98,18 +99,18 @@ class Blocks(nn.ModuleList):
     """Blocks one after the other.
 
     recompute: keep only what stands between blocks, and run each of them a second time when its gradient is wanted
-    (activation checkpointing): a third more work, a fraction of the memory, the same numbers.
+    (activation checkpointing): one forward pass more, less memory, the same numbers.
     """
 
     recompute = False
 
-    def forward(self, x: Tensor, angles: Tensor | None = None, groups: Sequence[int] | None = None) -> Tensor:
-        """[B, n, D] -> [B, n, D]; angles and groups as for Attention."""
+    def forward(self, x: Tensor, angles: Tensor | None = None, sizes: list[int] | None = None) -> Tensor:
+        """[B, n, D] -> [B, n, D]; angles and sizes as for Attention."""
         for block in self:
             if self.recompute and torch.is_grad_enabled():
-                x = checkpoint(block, x, angles, None, groups, use_reentrant=False)
+                x = checkpoint(block, x, angles, None, sizes, use_reentrant=False)
             else:
-                x = block(x, angles, groups=groups)
+                x = block(x, angles, sizes=sizes)
         return x
 
 

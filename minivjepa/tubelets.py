@@ -146,7 +146,8 @@ class TubeletEmbedding(nn.Module):
 
         Pixels are gathered before they are embedded: a hidden tubelet costs nothing and cannot leak.
         """
-        tubelets = clip if clip.ndim == 3 else patchify(clip, self.grid)  # [B, N, values]
+        cut = clip.shape[1:] == (self.grid.tokens, self.grid.values)
+        tubelets = clip if cut else patchify(clip, self.grid)  # [B, N, values]
         if ids is None:
             return self.project(tubelets) + self.positions
         return self.project(gather_tokens(tubelets, ids)) + self.positions[ids]

@@ -104,11 +104,11 @@ class VJEPA(nn.Module):
         clip [B, C, T, H, W]; masks: one (context ids [B, K], target ids [B, M]) pair per group;
         directions [D, A]: this step's random unit columns, for sigreg only.
         """
-        clip = patchify(clip, self.encoder.grid)  # once for both encoders
-        h = self.targets(clip)  # one pass a clip, whatever the number of mask groups
+        tubelets = patchify(clip, self.encoder.grid)  # cut once for both encoders, which take them like a clip
+        h = self.targets(tubelets)  # one pass a clip, whatever the number of mask groups
         wanted = self.normalised(h)
         distance = latent_distance(
-            self.predict(clip, masks), [gather_tokens(wanted, target) for _, target in masks], self.loss
+            self.predict(tubelets, masks), [gather_tokens(wanted, target) for _, target in masks], self.loss
         )
         with torch.autocast(h.device.type, enabled=False):  # statistics over a batch need float32
             return distance, self.regulariser(h, directions)

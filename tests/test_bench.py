@@ -1,5 +1,6 @@
 """The benchmark counts the work that is done, and says where the time goes."""
 
+import itertools
 import json
 import time
 from pathlib import Path
@@ -130,9 +131,11 @@ def test_the_clock_measures_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches: a share computed from warm-up steps, from the fastest, or from the wrong rate."""
     spent = iter([0.0, 0.0, 0.5, 1.0, 4.0])
 
+    rates = itertools.cycle([0.5e9, 1e9, 9e9])
+
     class Rate:
         def measure(self) -> float:
-            return 1e9
+            return next(rates)
 
     step = bench.prepare(bench.find_geometry("tiny", None), "float32", CPU)
     monkeypatch.setattr(bench.Step, "__call__", lambda self: next(spent))
@@ -178,8 +181,9 @@ BAD = {
     "no clips": (("--batch", "0"), "batch is 0, expected 1 or more"),
     "no steps": (("--steps", "0"), "--steps is 0, expected 1 or more"),
     "a file in no folder": (("--json", "no/such/b.json"), "is no file in a folder that exists"),
-    "another type": (("--dtype", "float16"), "float32"),
-    "another device": (("--device", "tpu"), "cpu"),
+    "another type": (("--dtype", "float16"), "float16"),
+    "another device": (("--device", "tpu"), "tpu"),
+    "an account of what is fused": (("--account", "--compile"), "give one of them"),
 }
 
 
@@ -246,6 +250,11 @@ def test_shares_and_what_is_missing_add_up() -> None:
         body = [line for line in table.splitlines() if line.startswith("| ")][2:]
         missing = [float(line.split("|")[-2]) for line in body]
         assert 100 * row["share"] + sum(missing) == pytest.approx(100, abs=0.5), row["command"]
+        assert missing[-1] > 0, row["command"]  # what lies between operators takes time
+        dear = {part["kind"]: part["warm_s"] * row["matmul_flops_per_s"] for part in row["operators"]}
+        work = speed.attention_flops(bench.find_geometry(row["geometry"], row["batch"]))
+        assert dear["attention"] > work
+        assert dear["linear layers"] > 0.95 * (row["gflop_per_step"] * 1e9 - work)
 
 
 def test_attention_and_linear_layers_are_the_whole_useful_work() -> None:
@@ -292,6 +301,8 @@ def test_what_the_page_on_speed_says_is_so() -> None:
         plain = {row["dtype"]: row["share"] for row in rows if row["geometry"] == name and not speed.how(row)}
         slower = {row["dtype"]: row["share"] for row in rows if row["geometry"] == name and row["environment"]}
         assert plain["bfloat16"] < plain["float32"] < slower["float32"] < slower["bfloat16"]
+    d = MEASURED["data"]
+    assert d["training_clips_per_s_workers_0"] < d["training_clips_per_s_workers_1"] < 1.1 * d["step_clips_per_s"]
     assert all(row["losses"] == MEASURED["matrix"][0]["losses"] for row in MEASURED["matrix"])
 
 

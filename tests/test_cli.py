@@ -175,6 +175,14 @@ def test_help_explains_every_option_with_its_default(command: str, capsys: pytes
         assert len(option.split("(default")[0].split()) > 3, option
 
 
+def test_a_refused_compilation_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches: a run folder that is made before the options are known to be good."""
+    out = tmp_path / "run"
+    said = refused(capsys, "train", *TINY, "--masks", "official-short", "--compile", "--out", str(out))
+    assert "--compile needs masks of a constant size" in said
+    assert not out.exists()
+
+
 def test_presets_change_the_defaults_that_help_shows(capsys: pytest.CaptureFixture[str]) -> None:
     """Catches: help that shows another preset's numbers."""
     assert call("train", "--help", "--preset", "vitl") == 0

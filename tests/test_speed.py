@@ -26,7 +26,7 @@ from minivjepa.predictor import LinearPredictor, Predictor
 from minivjepa.recipe import build_model
 from minivjepa.training import Tuning
 from minivjepa.transformer import Attention, attend
-from minivjepa.tubelets import gather_tokens, patchify
+from minivjepa.tubelets import patchify
 from minivjepa.vjepa import ARMS, VJEPA
 from tests.conftest import GRID
 from tests.test_video import counting, write_video
@@ -97,11 +97,15 @@ def test_no_group_sees_another() -> None:
     attention = Attention(24, 2)
     x = torch.randn(2, 9, 24)
     changed = torch.cat([x[:, :4], torch.randn(2, 5, 24)], dim=1)
-    for groups in ([4, 5], [4, 2, 3]):
-        before, after = attention(x, groups=groups), attention(changed, groups=groups)
+    for sizes in ([4, 5], [4, 2, 3]):
+        before, after = attention(x, sizes=sizes), attention(changed, sizes=sizes)
         assert torch.equal(before[:, :4], after[:, :4])
         assert not torch.allclose(before[:, 4:], after[:, 4:])
     assert not torch.allclose(attention(x)[:, :4], attention(changed)[:, :4])
+    blocks = torch.block_diag(*(torch.ones(n, n) for n in (4, 2, 3))).bool()
+    torch.testing.assert_close(attention(x, sizes=[4, 2, 3]), attention(x, allowed=blocks))
+    with pytest.raises(ValueError, match="both say who may look at whom"):
+        attention(x, allowed=blocks, sizes=[4, 2, 3])
 
 
 def test_tubelets_that_are_cut_once_equal_a_clip(tiny: Config) -> None:
@@ -220,7 +224,7 @@ def test_a_step_never_waits_for_the_gpu(tmp_path: Path) -> None:  # pragma: no c
 
 @pytest.fixture
 def video(tmp_path: Path) -> VideoClips:
-    """Thirty frames that say their number."""
+    """Frames that say their number."""
     return VideoClips(write_video(tmp_path / "clip.mkv", counting(24)), PRESETS["tiny"].grid, seed=3)
 
 
@@ -253,11 +257,3 @@ def test_workers_are_asked_for_steps_in_order(video: VideoClips, monkeypatch: py
     for step in (2, 3, MONITOR_STEP, 4, 5):
         ahead.batch(step, torch.arange(2))
     assert started == [2]
-
-
-def test_embedding_the_kept_equals_keeping_the_embedded(tiny: Config) -> None:
-    """Catches: positions of other tubelets where several groups stand side by side."""
-    model = build_model(tiny)
-    clip, _ = DigitClips(tiny.grid).batch(0, torch.arange(2))
-    ids = torch.tensor([[0, 3, 5, 0, 7], [1, 2, 6, 4, 5]])
-    torch.testing.assert_close(model.encoder.embed(clip, ids), gather_tokens(model.encoder.embed(clip), ids))

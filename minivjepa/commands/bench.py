@@ -63,6 +63,10 @@ def bench(argv: list[str]) -> int:
     options = parse(BenchOptions, argv, "bench")
     with plain_errors():
         geometry, device = find_geometry(options.geometry, options.batch), pick_device(options.device)
+        if options.account and options.tuning.compile:
+            raise ValueError(
+                "--account takes a step apart into the operators that are written, and --compile fuses those; give one of them"
+            )
         if options.steps < 1:
             raise ValueError(f"--steps is {options.steps}, expected 1 or more")
         if options.peer and not installed():
@@ -102,9 +106,7 @@ def measure(options: BenchOptions, geometry: Geometry, device: torch.device) -> 
             found["peer"] = {"name": "transformers", "step_s": again["step_s"], "clips_per_s": batch / again["step_s"]}
     found["data"] = time_data(geometry.config, device)
     if options.account:
-        # compiled steps are taken apart as they are written
-        plain = prepare(geometry, options.dtype, device) if options.tuning.compile else step
-        found["operators"] = account(plain, lambda: wait(device))
+        found["operators"] = account(step, lambda: wait(device))
         for name in ("warm_s", "cold_s"):
             found[f"operators_{name}"] = sum(row[name] for row in found["operators"])
     return found

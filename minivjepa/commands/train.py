@@ -71,6 +71,7 @@ def train(argv: list[str]) -> int:
         torch.use_deterministic_algorithms(True)
     with plain_errors():
         check_processes(config.batch)
+        options.tuning.check(config)
         with process_group(pick_device(options.device)) as device:
             source = open_clips(options, device)
             run.check_same(config, options.data) if options.resume else check_new(options.out)

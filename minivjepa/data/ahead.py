@@ -38,8 +38,8 @@ def deaf(worker: int) -> None:
 class Ahead:
     """The same clips as `source`, made by `workers` processes (at least 1) before they are asked for.
 
-    steps: where training ends.  device: where clips go; from pinned memory if that is a GPU.  Steps that are not the next one, such as
-    the monitor's, are taken from the source itself.
+    steps: where training ends.  device: where clips go; from pinned memory if that is a GPU.  Steps outside training, such as the
+    monitor's, come from the source itself; another step than the next starts the workers anew.  The index stays the same.
     """
 
     def __init__(self, source: Clips, steps: int, workers: int, device: torch.device):
