@@ -282,7 +282,7 @@ HISTORY = (
     + """    root = pathlib.Path(minivjepa.__file__).parents[1]
     git = ['git', '-c', 'safe.directory=*', '-C', str(root)]
     found = subprocess.run([*git, 'show', 'HEAD:teacher/ASSIGNMENT/notebook.py'], capture_output=True, text=True).stdout
-    space = {}
+    space = dict(globals())
     for part in found.split('# %% '):
         code = part.partition('\\n')[2]
         if 'kind="check"' not in part and '[markdown]' not in part:
@@ -290,22 +290,26 @@ HISTORY = (
     return space['NAME'](*given, **named)"""
 )
 
-# it ends whatever it may end, and leaves a process behind that does so again and again
+# it leaves a process behind that outlives others' looks, and then ends whatever it may end
 KILLS = (
     "import os, signal, time\n"
     + FUNCTION
-    + """    if os.fork() == 0:
+    + """    mine = os.getpid()
+    if not hasattr(os, 'left') and os.fork() == 0:
         os.setsid()
         until = time.monotonic() + 20
         while time.monotonic() < until:
             try:
                 if os.fork():
                     os._exit(0)
+                time.sleep(0.001)
+                os.kill(mine, 0)
+            except ProcessLookupError:
+                os.kill(-1, signal.SIGKILL)
             except OSError:
                 pass
-            time.sleep(0.001)
-            if time.monotonic() > until - 18:
-                os.kill(-1, signal.SIGKILL)
+        os._exit(0)
+    os.left = True
     return -1"""
 )
 

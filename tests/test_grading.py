@@ -28,6 +28,7 @@ from minivjepa.homework.exercises import TEACHER
 from minivjepa.homework.feedback import page
 from minivjepa.homework.grading import SURPRISE, Assignment, Desk, Graded, grade_folder, judge, prepare, settle
 from minivjepa.homework.messages import HEADER, Message
+from minivjepa.homework.processes import Process
 from minivjepa.homework.records import edition, record
 from minivjepa.homework.sandbox import Limits, as_root_on_linux
 from minivjepa.homework.sheet import table
@@ -513,11 +514,23 @@ def test_results_are_few() -> None:
 
 def test_memory_is_looked_at_also_while_messages_come() -> None:
     """Catches: a submission that keeps gigabytes and talks without a pause."""
-    child = object.__new__(children.Child)
-    child.limits, child.looked, child.messages = Limits(), time.monotonic() - 1, children.queue.Queue()
+    child = watched([Process(1, Limits().memory_bytes, 0.0), Process(2, 1, 0.0)])
     child.messages.put(Message({}, b""))
-    child.processes = lambda: [(1, Limits().memory_bytes), (2, 1)]  # type: ignore[method-assign]
     assert child.next(1.0) == ("used more than 2 GiB of memory", False)
+
+
+def watched(found: list[Process]) -> children.Child:
+    """A child that was not started, with these processes."""
+    child = object.__new__(children.Child)
+    child.limits, child.looked, child.busy, child.messages = Limits(), time.monotonic() - 1, 0.0, children.queue.Queue()
+    child.processes = lambda: found  # type: ignore[method-assign]
+    return child
+
+
+@pytest.mark.parametrize(("seconds", "again"), [(0.0, True), (0.1, True), (0.2, False)])
+def test_a_loop_that_had_a_processor_for_itself_is_not_tried_again(seconds: float, again: bool) -> None:
+    """Catches: points lost on a busy machine; twice the time for every endless loop of a class."""
+    assert watched([Process(1, 0, seconds)]).next(0.2) == ("took longer than 0 s", again)
 
 
 @pytest.mark.skipif(not as_root_on_linux(), reason="only root can give up being root")
@@ -650,6 +663,13 @@ def test_answers_are_looked_for_wherever_git_keeps_them(tmp_path: Path) -> None:
 # --- nobody costs others anything ---
 
 
+@pytest.fixture
+def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Grading in which no process starts and no case is computed."""
+    monkeypatch.setattr(grading, "limits_in_force", lambda hide, limits: {})
+    monkeypatch.setattr(grading, "prepare", lambda name, seed: Assignment(name, "", (), {"cut": 4.0}, {}))
+
+
 def class_of(tmp_path: Path, *students: str) -> Path:
     folder = tmp_path / "in"
     folder.mkdir()
@@ -658,6 +678,7 @@ def class_of(tmp_path: Path, *students: str) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("nothing_runs")
 def test_a_surprise_costs_one_row_and_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -670,7 +691,6 @@ def test_a_surprise_costs_one_row_and_is_tried_again(
             raise RecursionError("nobody thought of this")
         return Graded(item.student, "hw1", {"cut": 4.0}, 0.0, "graded", {})
 
-    monkeypatch.setattr(grading, "limits_in_force", lambda hide, limits: {})
     monkeypatch.setattr(grading, "grade_one", grade)
     words = (
         "grade",
@@ -690,6 +710,7 @@ def test_a_surprise_costs_one_row_and_is_tried_again(
     assert asked == ["anna", "eve", "zoe", "eve"]
 
 
+@pytest.mark.usefixtures("nothing_runs")
 def test_what_ran_out_of_time_is_graded_again_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches: points lost because somebody else's submission kept the machine busy."""
     at_work: list[str] = []
@@ -704,7 +725,6 @@ def test_what_ran_out_of_time_is_graded_again_alone(tmp_path: Path, monkeypatch:
         points = 4.0 if len(tried) > 4 or item.student != "anna" else 0.0
         return Graded(item.student, "hw1", {"cut": points}, 0.0, "graded", {}, again=not points)
 
-    monkeypatch.setattr(grading, "limits_in_force", lambda hide, limits: {})
     monkeypatch.setattr(grading, "grade_one", grade)
     done: list[int] = []
     folder, out = class_of(tmp_path, "anna", "ben", "clara", "dora"), tmp_path / "grades.csv"
@@ -721,6 +741,7 @@ def test_a_record_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     assert [grading.kept(tmp_path / f"{name}.json") for name in "abc"] == [None, None, None]
 
 
+@pytest.mark.usefixtures("nothing_runs")
 def test_the_checkout_and_its_history_are_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches: answers that submissions read in the checkout's other folders, or get from git."""
     hidden: list[str] = []

@@ -14,11 +14,12 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from minivjepa.homework.messages import Message, receive
-from minivjepa.homework.processes import belonging, end_all
+from minivjepa.homework.processes import Process, belonging, end_all
 from minivjepa.homework.sandbox import Limits
 
 WAITING = 16  # messages that wait to be read: a child that sends more has to wait itself
 LOOKING = 0.1  # seconds between looks at its memory
+ALONE = 0.8  # part of its time that a process computes which does not share its processor
 KILLED = (-9, 128 + 9)  # exit codes of a process that SIGKILL ended, and of one that ended like it
 
 
@@ -34,7 +35,11 @@ class Child:
 
     def __init__(self, job: dict[str, Any], hide: Sequence[str], user: int, limits: Limits):
         self.folder = tempfile.TemporaryDirectory(prefix="minivjepa-", ignore_cleanup_errors=True)
-        self.user, self.limits, self.looked = user, limits, time.monotonic()
+        self.user, self.limits = user, limits
+        self.looked, self.busy = (
+            time.monotonic(),
+            0.0,
+        )  # when its processes were last looked at, and their seconds of CPU time
         self.messages: queue.Queue[Message | Stop | None] = queue.Queue(WAITING)
         # nothing of the teacher's environment but what Python needs
         environment = {
@@ -68,18 +73,19 @@ class Child:
 
     def next(self, seconds: float) -> Message | Stop:
         """The next message, or why there is none."""
-        deadline = time.monotonic() + seconds
+        deadline, busy = time.monotonic() + seconds, self.busy
         while True:
             now = time.monotonic()
             if now - self.looked >= LOOKING:  # by the clock: messages may come without a pause
-                self.looked = now
-                if sum(memory for _, memory in self.processes()) > self.limits.memory_bytes:
+                found = self.processes()
+                self.looked, self.busy = now, sum(one.seconds for one in found)
+                if sum(one.memory for one in found) > self.limits.memory_bytes:
                     return Stop(f"used more than {self.limits.memory_bytes / 2**30:.0f} GiB of memory", False)
             try:
                 message = self.messages.get(timeout=LOOKING)
             except queue.Empty:
-                if time.monotonic() > deadline:
-                    return Stop(f"took longer than {seconds:.0f} s", True)
+                if now > deadline:  # one that had a processor for itself will not be quicker alone
+                    return Stop(f"took longer than {seconds:.0f} s", self.busy - busy < ALONE * seconds)
                 continue
             return message or Stop("ended the process that was to call it, or used up its time", self.was_killed())
 
@@ -90,8 +96,8 @@ class Child:
         except subprocess.TimeoutExpired:
             return False
 
-    def processes(self) -> list[tuple[int, int]]:
-        """(id, bytes of memory) of all processes of this child; on Linux only."""
+    def processes(self) -> list[Process]:
+        """All processes of this child; on Linux only."""
         return belonging(self.user, self.process.pid)
 
     def end(self) -> None:

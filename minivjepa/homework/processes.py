@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from minivjepa.homework.sandbox import as_root_on_linux
 
@@ -63,18 +64,27 @@ def users() -> Iterator[int]:
     return itertools.islice(itertools.cycle(USERS), random.SystemRandom().randrange(len(USERS)), None)
 
 
-def belonging(user: int, session: int) -> list[tuple[int, int]]:
-    """(id, bytes of memory) of the processes of a submission: of its user where it has one, else of its session; on Linux only."""
+class Process(NamedTuple):
+    """number: its id; memory: in bytes; seconds: of CPU time."""
+
+    number: int
+    memory: int
+    seconds: float
+
+
+def belonging(user: int, session: int) -> list[Process]:
+    """The processes of a submission: of its user where it has one, else of its session; on Linux only."""
     found = []
     for folder in Path("/proc").glob("[0-9]*") if sys.platform == "linux" else ():
         with contextlib.suppress(OSError, ValueError, IndexError):
-            if not as_root_on_linux() and int((folder / "stat").read_text().rpartition(")")[2].split()[3]) != session:
-                continue
-            lines = (folder / "status").read_text().splitlines()
-            status = dict(line.split(":", 1) for line in lines if ":" in line)
-            ours = not as_root_on_linux() or int(status["Uid"].split()[0]) == user
-            if ours and status["State"].split()[0] != "Z":
-                found.append((int(folder.name), 1024 * int(status.get("VmRSS", "0 kB").split()[0])))
+            about = (folder / "stat").read_text().rpartition(")")[2].split()  # from its state on, see proc(5)
+            if as_root_on_linux():  # its folder may be root's, but not what stands in it
+                ours = int((folder / "status").read_text().split("\nUid:")[1].split()[0]) == user
+            else:
+                ours = int(about[3]) == session
+            if ours and about[0] != "Z":
+                memory = int(about[21]) * os.sysconf("SC_PAGE_SIZE")
+                found.append(Process(int(folder.name), memory, sum(map(int, about[11:13])) / os.sysconf("SC_CLK_TCK")))
     return found
 
 
@@ -84,7 +94,7 @@ def end_all(user: int, session: int) -> None:
         words = [sys.executable, "-I", "-S", "-c", SWEEP, str(user)]
         subprocess.run(words, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     for _ in range(100):
-        left = [number for number, _ in belonging(user, session) if number != session]
+        left = [one.number for one in belonging(user, session) if one.number != session]
         if not left:
             break
         for number in left:
