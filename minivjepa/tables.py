@@ -125,6 +125,57 @@ def decay_table(runs: Sequence[dict[str, Any]]) -> str:
     return markdown([*heads, NAMES["attentive_identity"]], lines)
 
 
+def rate(row: dict[str, Any]) -> str:
+    """A success rate as text with its Wilson interval, such as "96.0 % (92.3 to 98.0)"."""
+    return f"{100 * row['success']:.1f} % ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
+
+
+def world_table(results: dict[str, Any]) -> str:
+    """Who reaches how many goals, and what its latents know of the robot's position."""
+    rows = [("random actions", results["random"]), ("oracle on the true state", results["oracle"])]
+    rows += [(f"{row['model']}, seed {row['seed']}", row) for row in results["models"]]
+    lines = [
+        [
+            name,
+            *(rate(row[part]) for part in ("all", "door", "room")),
+            f"{row['position_r2']:.3f}" if "position_r2" in row else "",
+            f"{row['training_seconds']:.0f}" if "training_seconds" in row else "",
+            f"{row['seconds']:.0f}",
+        ]
+        for name, row in rows
+    ]
+    heads = ["", "all pairs", "through the door", "within a room", "position R²", "training (s)", "planning (s)"]
+    return markdown(heads, lines)
+
+
+def variant_table(results: dict[str, Any]) -> str:
+    """LeWorldModel with one option changed: collapse metrics, probe and goals reached, means over seeds."""
+    columns = {"loss": "loss", "feature_std": NAMES["feature_std"], "effective_rank": NAMES["effective_rank"]}
+    columns |= {"position_r2": NAMES["linear_position"], "success": "goals reached"}
+    names = dict.fromkeys(row["name"] for row in results["variants"])
+    lines = [
+        [name, *(cell([row[column] for row in results["variants"] if row["name"] == name]) for column in columns)]
+        for name in names
+    ]
+    return markdown(["", *columns.values()], lines)
+
+
+def heuristics_table(results: dict[str, Any]) -> str:
+    """V-JEPA's heuristics removed one by one, with and without SIGReg: both encoders' std and probe, means over seeds."""
+    columns = {
+        "feature_std": "std, online",
+        "target_feature_std": "std, target",
+        "effective_rank": "effective rank, online",
+    }
+    columns |= {"position_r2": "position R², online", "target_position_r2": "position R², target"}
+    keys = dict.fromkeys((row["name"], row["weight"]) for row in results["heuristics"])
+    lines = []
+    for name, weight in keys:
+        own = [row for row in results["heuristics"] if (row["name"], row["weight"]) == (name, weight)]
+        lines.append([name, f"{weight:g}", *(cell([row.get(column) for row in own]) for column in columns)])
+    return markdown(["heuristics of V-JEPA", "lambda", *columns.values()], lines)
+
+
 def search_table(trials: Sequence[dict[str, Any]]) -> str:
     """The trials of the recipe search, in the order in which they were made, means over seeds."""
     columns = ("cpu_seconds", *SHORT[1:], "feature_std")

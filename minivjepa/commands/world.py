@@ -19,8 +19,10 @@ from minivjepa.world.recipe import PRESETS, WorldConfig, pretraining
 from minivjepa.world.report import compare, summary
 from minivjepa.world.training import WorldTrainer, build_world, encoder_run, open_clips
 
-USAGE = """usage: minivjepa world train [options]    train a world model of two rooms
-       minivjepa world plan [options] RUN...    let trained ones reach goals, beside an oracle and random actions
+USAGE = """usage: minivjepa world train --model lewm|vjepa|untrained --out FOLDER [options]
+           train a world model of two rooms
+       minivjepa world plan RUN... --out FOLDER [options]
+           let trained ones reach goals, beside an oracle and random actions
 
 `minivjepa world train --help` and `minivjepa world plan --help` show the options, with units and defaults."""
 

@@ -15,7 +15,7 @@ from minivjepa import randomness
 from minivjepa.tubelets import Grid
 from minivjepa.world.clips import Journey
 from minivjepa.world.pursuit import Task
-from minivjepa.world.rooms import MEAN, STD, Rooms
+from minivjepa.world.rooms import MEAN, STD, Rooms, displayable
 
 
 class RoomsEnv(gymnasium.Env[np.ndarray, np.ndarray]):
@@ -64,12 +64,13 @@ class RoomsEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     def info(self) -> dict[str, Any]:
         """What a planner may not know, and the goal as a picture, which it may."""
-        return {"position": self.position.numpy(), "goal": self.goal.numpy(), "goal_picture": self.picture(self.goal)}
+        position, goal = self.position.clone().numpy(), self.goal.clone().numpy()
+        return {"position": position, "goal": goal, "goal_picture": self.picture(self.goal)}
 
     def picture(self, position: Tensor) -> np.ndarray:
         """Position [2] -> uint8 [size, size, 3]."""
-        frame = self.rooms.render(position, self.size, self.size) * STD + MEAN
-        return (frame.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+        frame = displayable(self.rooms.render(position, self.size, self.size))
+        return (frame * 255).round().byte().permute(1, 2, 0).numpy()
 
 
 class EnvironmentClips:

@@ -1,6 +1,6 @@
 """LeWorldModel: a world model without target encoder, stop-gradient or mask.
 
-Built in lesson 11.  LeWorldModel rests on LeJEPA's SIGReg (arXiv 2511.08544): encode every frame alone, predict the next
+Built in lesson 11.  LeWorldModel (arXiv 2603.19312) rests on LeJEPA's SIGReg (arXiv 2511.08544): encode every frame alone, predict the next
 frame's latent from those so far and the actions, and keep all latents normally distributed.  Nothing else prevents collapse.
 Axes: T frames, A numbers of an action, Z latent width, P predictor width.
 """

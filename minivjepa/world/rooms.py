@@ -16,6 +16,11 @@ ROBOT = (1.0, 0.45, 0.1)
 MEAN, STD = 0.2, 0.25  # pixels are normalised as (x - MEAN) / STD
 
 
+def displayable(frames: Tensor) -> Tensor:
+    """Normalised frames -> the same as colours from 0 to 1."""
+    return (frames * STD + MEAN).clamp(0, 1)
+
+
 @dataclass(frozen=True)
 class Rooms:
     """The world.  Frozen: derive another with dataclasses.replace.  Raises ValueError for one that cannot be lived in."""
