@@ -8,6 +8,7 @@ from typing import Any
 from scipy.stats import t as student
 
 from minivjepa.early import SIGNALS, alarm, collapsed, told
+from minivjepa.evaluation import rate_in_words
 from minivjepa.figures.ablation import Results
 from minivjepa.report import Row
 
@@ -125,11 +126,6 @@ def decay_table(runs: Sequence[dict[str, Any]]) -> str:
     return markdown([*heads, NAMES["attentive_identity"]], lines)
 
 
-def rate(row: dict[str, Any]) -> str:
-    """A success rate as text with its Wilson interval, such as "96.0 % (92.3 to 98.0)"."""
-    return f"{100 * row['success']:.1f} % ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
-
-
 def world_table(results: dict[str, Any]) -> str:
     """Who reaches how many goals, and what its latents know of the robot's position."""
     rows = [("random actions", results["random"]), ("oracle on the true state", results["oracle"])]
@@ -137,7 +133,7 @@ def world_table(results: dict[str, Any]) -> str:
     lines = [
         [
             name,
-            *(rate(row[part]) for part in ("all", "door", "room")),
+            *(rate_in_words(row[part]) for part in ("all", "door", "room")),
             f"{row['position_r2']:.3f}" if "position_r2" in row else "",
             f"{row['training_seconds']:.0f}" if "training_seconds" in row else "",
             f"{row['seconds']:.0f}",

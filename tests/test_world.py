@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from minivjepa.evaluation import rate_in_words, wilson
 from minivjepa.objective import sigreg
 from minivjepa.runs import Run
 from minivjepa.tubelets import Grid
 from minivjepa.world.clips import RoomClips
 from minivjepa.world.model import ActionBlock, LatentPredictor
 from minivjepa.world.planner import CEM, latent_cost
-from minivjepa.world.pursuit import Task, oracle_costs, picture_costs, pursue, wilson
+from minivjepa.world.pursuit import Task, oracle_costs, picture_costs, pursue
 from minivjepa.world.recipe import WorldConfig, build_frozen, build_lewm, learning_rate, step_directions
 from minivjepa.world.rooms import BACKGROUND, MEAN, ROBOT, STD, WALL, Rooms
 from minivjepa.world.training import WorldTrainer, open_clips, position_r2
@@ -333,6 +334,7 @@ def test_wilson_intervals_are_those_of_the_book() -> None:
     assert abs(low - 0.98116) < 1e-4  # n / (n + z^2)
     low, high = wilson(81, 263)  # Newcombe 1998, table I
     assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
+    assert rate_in_words({"success": 81 / 263, "low": low, "high": high}) == "30.8 % (25.5 to 36.6)"
 
 
 def train(config: WorldConfig, out: Path) -> WorldTrainer:

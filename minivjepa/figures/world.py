@@ -7,6 +7,7 @@ from einops import rearrange
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from minivjepa.evaluation import rate_in_words
 from minivjepa.figures import COLOURS, Picture
 
 NAMES = {
@@ -16,12 +17,6 @@ NAMES = {
     "lewm": "LeWorldModel",
     "oracle": "oracle",
 }
-
-
-def share(row: dict[str, Any], part: str) -> str:
-    """A success rate with its interval as text."""
-    found = row[part]
-    return f"{100 * found['success']:.1f} % ({100 * found['low']:.1f} to {100 * found['high']:.1f})"
 
 
 def success_rates(results: dict[str, Any]) -> Picture:
@@ -44,7 +39,7 @@ def success_rates(results: dict[str, Any]) -> Picture:
     ax.set(xlim=(0, 102), xlabel="goals reached (%), with 95 % intervals")
     ax.grid(alpha=0.25, axis="x")
     ax.legend(fontsize=8, loc="lower center")
-    said = "; ".join(f"{label}: {share(row, 'all')}" for label, (_, row) in zip(labels, rows))
+    said = "; ".join(f"{label}: {rate_in_words(row['all'])}" for label, (_, row) in zip(labels, rows))
     task = results["task"]
     return Picture(
         figure,

@@ -135,11 +135,3 @@ def replan(cem: CEM, cost: Cost, mean: Tensor, seed: int, step: int, index: Tens
         return randomness.normal(key, cem.samples * H * A).view(len(index), cem.samples, H, A)
 
     return cem.plan(cost, mean, noise)
-
-
-def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
-    """The 95 % interval of a share of successes (Wilson 1927): stays within 0 .. 1 and is honest near both ends."""
-    share, extra = successes / trials, z * z / trials
-    middle = (share + extra / 2) / (1 + extra)
-    half = z / (1 + extra) * (share * (1 - share) / trials + extra / (4 * trials)) ** 0.5
-    return max(0.0, middle - half), min(1.0, middle + half)

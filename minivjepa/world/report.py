@@ -15,10 +15,10 @@ from tqdm import tqdm
 
 from minivjepa.ablation import versions
 from minivjepa.config import to_dict
-from minivjepa.evaluation import Metrics
+from minivjepa.evaluation import Metrics, rate_in_words, wilson
 from minivjepa.runs import Run, check_new, read_json, write_json
 from minivjepa.world.planner import CEM
-from minivjepa.world.pursuit import Costs, Outcome, Task, oracle_costs, picture_costs, pursue, wilson
+from minivjepa.world.pursuit import Costs, Outcome, Task, oracle_costs, picture_costs, pursue
 from minivjepa.world.recipe import WorldConfig
 from minivjepa.world.rooms import Rooms
 from minivjepa.world.training import encoder_run, load_world, position_r2
@@ -131,11 +131,6 @@ def summary(results: dict[str, Any]) -> list[str]:
     """One line for each: how often it reached the goal."""
     rows = [(FLOOR, results[FLOOR]), (CEILING, results[CEILING])]
     rows += [(f"{row['model']}, seed {row['seed']}", row) for row in results["models"]]
-    return [f"{name:20} {in_words(row['all'])}; through the door {in_words(row['door'])}" for name, row in rows]
-
-
-def in_words(share: Metrics) -> str:
-    """A share of successes as text, such as "96.0 % (92.3 to 98.0)"."""
-    if share["success"] is None:
-        return "no such pair"
-    return f"{100 * share['success']:.1f} % ({100 * share['low']:.1f} to {100 * share['high']:.1f})"
+    return [
+        f"{name:20} {rate_in_words(row['all'])}; through the door {rate_in_words(row['door'])}" for name, row in rows
+    ]
