@@ -78,15 +78,14 @@ def test_no_robot_passes_through_a_wall(seed: int, speed: float) -> None:
     )  # cut to -1 .. 1 by the rooms
     path = rooms.walk(places(40, seed), actions)
     assert inside(path).all()
-    # between two rooms in one step only through the doorway: every substep is small enough to be checked by itself
+    # a quarter of a step is shorter than the doorway is deep, so whoever changes rooms is seen in the doorway
+    assert speed / 4 < 2 * rooms.strip
     slow = replace(rooms, speed=speed / 4)
     steps = path[:, :1]
     for action in actions.unbind(1):
         for _ in range(4):
             steps = torch.cat([steps, slow.move(steps[:, -1], action)[:, None]], dim=1)
     assert inside(steps).all()
-    crossed = ((path[:, 1:, 1] < 0.5) != (path[:, :-1, 1] < 0.5)).any()
-    assert not crossed or speed > 0.01
 
 
 def test_a_wall_stops_a_robot_and_it_slides_along() -> None:

@@ -26,7 +26,7 @@ class Task:
     """Start-goal pairs; every other one leads through the door."""
     radius: float = 0.08
     """How near the goal the robot must come, in sides of the world."""
-    steps: int = 20
+    steps: int = 25
     """Steps that it may take."""
     apart: float = 0.3
     """Least straight-line distance of start and goal, in sides of the world."""

@@ -129,7 +129,7 @@ class WorldConfig:
 
 PRESETS: dict[str, WorldConfig] = {
     "lewm": WorldConfig(),
-    "vjepa": WorldConfig(model="vjepa", latent=64, predictor_dim=96, frames=5, batch=64, steps=1000, lr=3e-3),
+    "vjepa": WorldConfig(model="vjepa", predictor_dim=96, batch=64, steps=1200, lr=3e-3),
 }
 PRESETS["untrained"] = replace(PRESETS["vjepa"], model="untrained")
 

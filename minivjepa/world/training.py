@@ -61,15 +61,16 @@ class WorldTrainer:
         clip, journey = self.source.batch(self.step, torch.arange(self.config.batch, device=self.device))
         self.model.train()
         first, second = self.model.losses(clip, journey.actions, step_directions(self.config, self.step, self.device))
-        if not math.isfinite(float(first + second)):
+        values = [float(part.detach()) for part in (first, second)]
+        if not math.isfinite(sum(values)):
             raise RunStopped(
-                f"the loss is {float(first + second)} at step {self.step + 1}; the checkpoint before it, if there is one, was kept in "
+                f"the loss is {sum(values)} at step {self.step + 1}; the checkpoint before it, if there is one, was kept in "
                 f"{self.run.out}. Try a lower --lr, in a new folder"
             )
         self.optimiser.zero_grad()
         (first + second).backward()
         self.optimiser.step()
-        self.sums, self.count = [self.sums[0] + float(first), self.sums[1] + float(second)], self.count + 1
+        self.sums, self.count = [total + value for total, value in zip(self.sums, values)], self.count + 1
         self.step += 1
 
     def log(self, frames: Tensor, seconds: float) -> dict[str, Any]:
