@@ -37,7 +37,7 @@ def places(count: int, seed: int = 0) -> Tensor:
 def inside(position: Tensor) -> Tensor:
     """Whether a robot's centre is where it may be, said another way than Rooms says it: no wall within its radius' box."""
     y, x = position.unbind(-1)
-    slack = 1e-5
+    slack = 2e-5
     world = (torch.minimum(y, x) >= ROOMS.robot - slack) & (torch.maximum(y, x) <= 1 - ROOMS.robot + slack)
     room = (x <= 0.5 - ROOMS.wall / 2 - ROOMS.robot + slack) | (x >= 0.5 + ROOMS.wall / 2 + ROOMS.robot - slack)
     top, bottom = ROOMS.door_at - ROOMS.door / 2, ROOMS.door_at + ROOMS.door / 2
@@ -71,13 +71,14 @@ def test_many_frames_in_one_pass_are_the_same_as_one_by_one() -> None:
 
 @given(seed=st.integers(0, 2**31), speed=st.floats(0.01, 0.49))
 def test_no_robot_passes_through_a_wall(seed: int, speed: float) -> None:
-    """Catches: a fast robot that jumps the wall, a corner of the doorway that can be cut."""
+    """Catches: a fast robot that jumps the wall, a corner of the doorway that can be cut, one that a wall throws to the door."""
     rooms = replace(ROOMS, speed=speed)
     actions = (
         6 * torch.rand(40, 12, 2, generator=torch.Generator().manual_seed(seed)) - 3
     )  # cut to -1 .. 1 by the rooms
     path = rooms.walk(places(40, seed), actions)
     assert inside(path).all()
+    assert (path[:, 1:] - path[:, :-1]).abs().max() <= speed + 1e-4  # and nobody is thrown through the air
     # a quarter of a step is shorter than the doorway is deep, so whoever changes rooms is seen in the doorway
     assert speed / 4 < 2 * rooms.strip
     slow = replace(rooms, speed=speed / 4)
@@ -329,7 +330,7 @@ def test_the_oracle_reaches_all_goals_and_random_actions_few() -> None:
 def test_wilson_intervals_are_those_of_the_book() -> None:
     """Catches: the normal approximation, which is empty at 100 %."""
     low, high = wilson(200, 200)
-    assert high == 1.0
+    assert high == pytest.approx(1.0)
     assert abs(low - 0.98116) < 1e-4  # n / (n + z^2)
     low, high = wilson(81, 263)  # Newcombe 1998, table I
     assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)

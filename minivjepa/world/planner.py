@@ -45,7 +45,7 @@ class CEM:
     spread: float = 0.8
     """Standard deviation of the first round's actions, which are cut to -1 .. 1."""
     persistence: float = 0.7
-    """Correlation of what is drawn for one step and for the next: 0 trembles on the spot, 1 goes straight on."""
+    """Correlation of what the first round draws for one step and for the next: 0 trembles on the spot, 1 goes straight on."""
 
     def __post_init__(self) -> None:
         for name in ("horizon", "rounds", "spread"):
@@ -67,7 +67,9 @@ class CEM:
         """mean [B, H, A], where the search starts -> plans [B, H, A] with every action within -1 .. 1."""
         spread = torch.full_like(mean, self.spread)
         for number in range(self.rounds):
-            drawn = einsum(self.memory(mean), noise(number), "step past, B S past A -> B S step A")
+            drawn = noise(number)
+            if number == 0:  # look far first; later rounds refine, which takes steps that are free of each other
+                drawn = einsum(self.memory(mean), drawn, "step past, B S past A -> B S step A")
             plans = (mean[:, None] + spread[:, None] * drawn).clamp(-1, 1)  # [B, S, H, A]
             plans[:, 0] = mean  # the best guess so far takes part
             best = cost(plans).topk(self.elites, dim=1, largest=False).indices  # [B, elites]

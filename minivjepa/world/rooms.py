@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+EDGE = 1e-5  # who stands this near a wall touches it: coordinates are rounded
 SUBSTEPS = 4  # pieces of a move, so that a diagonal one slides along a wall instead of turning a corner
 BACKGROUND = (0.1, 0.1, 0.15)  # red, green, blue
 WALL = (0.35, 0.6, 0.85)
@@ -61,11 +62,11 @@ class Rooms:
 
     def in_strip(self, x: Tensor) -> Tensor:
         """Whether a centre at x is between the rooms; bool, the shape of x."""
-        return (x - 0.5).abs() < self.strip
+        return (x - 0.5).abs() < self.strip - EDGE
 
     def in_doorway(self, y: Tensor) -> Tensor:
         """Whether a centre at height y can pass the door; bool, the shape of y."""
-        return (y - self.door_at).abs() <= self.gap
+        return (y - self.door_at).abs() <= self.gap + EDGE
 
     def place(self, u: Tensor) -> Tensor:
         """Uniform numbers [..., 2] -> positions [..., 2] everywhere that a robot can be, the doorway included."""
@@ -82,10 +83,9 @@ class Rooms:
         dy, dx = (action.clamp(-1, 1) * (self.speed / SUBSTEPS)).unbind(-1)
         low, high, left, right = self.robot, 1 - self.robot, 0.5 - self.strip, 0.5 + self.strip
         for _ in range(SUBSTEPS):
-            outside = ~self.in_doorway(y)
             to = (x + dx).clamp(low, high)
-            to = torch.where(outside & (x <= left), to.clamp_max(left), to)
-            x = torch.where(outside & (x >= right), to.clamp_min(right), to)
+            blocked = ~self.in_doorway(y) & ~self.in_strip(x)
+            x = torch.where(blocked, torch.where(x < 0.5, to.clamp_max(left), to.clamp_min(right)), to)
             to = (y + dy).clamp(low, high)
             y = torch.where(self.in_strip(x), to.clamp(self.door_at - self.gap, self.door_at + self.gap), to)
         return torch.stack([y, x], dim=-1)
