@@ -2,7 +2,7 @@
 
 Built in lesson 12.  Draw action sequences around a mean, keep those whose imagined outcome costs least, move mean and spread to
 theirs, repeat (Rubinstein and Kroese 2004; used so in PlaNet, V-JEPA 2-AC and LeWorldModel).  The goal is a picture: a plan
-costs the squared distance between the latents that it imagines and the goal's.
+costs the squared distance of the goal's latent to the nearest of those that it imagines.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class WorldModel(Protocol):
 class CEM:
     """The planner and its budget.  Raises ValueError for one that cannot plan."""
 
-    horizon: int = 8
+    horizon: int = 10
     """Steps that a plan looks ahead."""
     samples: int = 64
     """Action sequences imagined a round."""
@@ -79,9 +79,10 @@ class CEM:
 
 
 def latent_cost(model: WorldModel, now: Tensor, goal: Tensor) -> Cost:
-    """now and goal: latents [B, Z] -> the cost of plans: squared distance to the goal's latent, mean over the steps imagined.
+    """now and goal: latents [B, Z] -> the cost of plans: squared distance to the goal's latent where they come nearest to it.
 
-    All steps count, not only the last, so that an early arrival is better than a late one.
+    The nearest step counts, and not the last or the mean: the way through a door leads away from the goal at first, and a
+    plan that arrives early has nothing to do afterwards.
     """
 
     @torch.no_grad()
@@ -89,7 +90,10 @@ def latent_cost(model: WorldModel, now: Tensor, goal: Tensor) -> Cost:
         B, S, H, A = plans.shape
         starts, goals = (z.repeat_interleave(S, dim=0) for z in (now, goal))  # [B * S, Z]
         parts = zip(starts.split(CHUNK), goals.split(CHUNK), plans.reshape(B * S, H, A).split(CHUNK))
-        far = [(model.imagine(z, actions) - wanted[:, None]).square().mean(dim=(1, 2)) for z, wanted, actions in parts]
+        far = [
+            (model.imagine(z, actions) - wanted[:, None]).square().mean(dim=2).amin(dim=1)
+            for z, wanted, actions in parts
+        ]
         return torch.cat(far).view(B, S)
 
     return cost

@@ -55,12 +55,12 @@ Costs = Callable[[Tensor, Tensor], Cost]  # positions and goals [B, 2] of the pa
 
 
 def oracle_costs(rooms: Rooms) -> Costs:
-    """The ceiling: knows positions and walls; a plan costs the walking distance to the goal, mean over its steps."""
+    """The ceiling: knows positions and walls; a plan costs the walking distance to the goal where it comes nearest."""
 
     def costs(position: Tensor, goal: Tensor) -> Cost:
         def cost(plans: Tensor) -> Tensor:
             path = rooms.walk(position[:, None].expand(*plans.shape[:2], 2), plans)[:, :, 1:]  # [B, S, H, 2]
-            return rooms.walking_distance(path, goal[:, None, None].expand_as(path)).mean(dim=-1)
+            return rooms.walking_distance(path, goal[:, None, None].expand_as(path)).amin(dim=-1)
 
         return cost
 
