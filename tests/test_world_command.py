@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -172,7 +173,7 @@ def test_a_run_of_the_other_kind_or_unfinished_is_refused(
 def test_help_shows_units_and_defaults(part: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Catches: an option that nobody explained."""
     assert call("world", part, "--help") == 0
-    said = capsys.readouterr().out
+    said = re.sub(r"[│\s]+", " ", capsys.readouterr().out)  # as it was before it was wrapped into a box
     words = {
         "train": ("--weight", "Lambda", "in sides of the world", "(default: 0.1)"),
         "plan": ("--task.radius", "in sides of the world", "(default: 200)", "95 % intervals"),

@@ -29,8 +29,8 @@ def success_rates(results: dict[str, Any]) -> Picture:
     for shift, part, colour, marker in ((-0.12, "door", COLOURS[0], "o"), (0.12, "room", COLOURS[1], "s")):
         values = [100 * row[part]["success"] for _, row in rows]
         errors = [
-            [value - 100 * row[part]["low"] for value, (_, row) in zip(values, rows)],
-            [100 * row[part]["high"] - value for value, (_, row) in zip(values, rows)],
+            [max(0.0, value - 100 * row[part]["low"]) for value, (_, row) in zip(values, rows)],
+            [max(0.0, 100 * row[part]["high"] - value) for value, (_, row) in zip(values, rows)],
         ]
         places = [number + shift for number in range(len(rows))]
         title = {"door": "through the door", "room": "within a room"}[part]
