@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from minivjepa.figures.ablation import Results, collapse_curves, mask_map
-from minivjepa.figures.latents import loss_against_probe
 from minivjepa.figures.warning import warning_curves
 from minivjepa.figures.world import success_rates
 from minivjepa.published import published_table
@@ -19,12 +18,10 @@ from minivjepa.tables import (
     alarm_table,
     apart_table,
     decay_table,
-    heuristics_table,
-    markdown,
     metric_table,
     search_table,
-    variant_table,
     warning_table,
+    world_search_table,
     world_table,
 )
 
@@ -94,25 +91,14 @@ def results_parts(raw: dict[str, Any]) -> dict[str, str]:
         "published": published_table(arms),
         "decay": f"{decay_table(decay['runs'])}\n\n`{decay['command']}`, {decay['date']}, torch {decay['versions']['torch']}.",
         "search": search_table(raw["search"]),
-        **world_parts(raw["world"], raw["world_ablation"]),
+        "world": f"{world_table(raw['world'])}\n\n{world_note(raw['world'])}",
+        "world-search": f"{world_search_table(raw['world_search'])}\n\n{raw['world_search']['note']}",
     }
 
 
-def world_parts(world: dict[str, Any], ablation: dict[str, Any]) -> dict[str, str]:
-    """The tables on world models."""
-    torch = ablation["versions"]["torch"]
-    note = (
-        f"Seeds {', '.join(map(str, ablation['seeds']))}. `{ablation['command']}`, {ablation['date']}, torch {torch}."
-    )
-    rows = [
-        [f"lambda {weight}", *(f"{value:.2f}" for value in found)] for weight, found in ablation["spearman"].items()
-    ]
-    return {
-        "world": f"{world_table(world)}\n\n`{world['command']}`, {world['date']}, {world['device']}, torch {world['versions']['torch']}.",
-        "world-variants": f"{variant_table(ablation)}\n\n{note}",
-        "world-heuristics": f"{heuristics_table(ablation)}\n\n{note}",
-        "world-ranking": markdown(["", "rank correlation", "from", "to"], rows),
-    }
+def world_note(world: dict[str, Any]) -> str:
+    """How the comparison of world models was made."""
+    return f"`{world['command']}`, {world['date']}, {world['device']}, torch {world['versions']['torch']}."
 
 
 def masked(arms: dict[str, Any]) -> dict[str, Any]:
@@ -134,7 +120,6 @@ def main() -> None:
     collapse_curves(matrix).save(FOLDER / "matrix.png")
     warning_curves(matrix).save(FOLDER / "warning.png")
     success_rates(raw["world"]).save(FOLDER / "world.png")
-    loss_against_probe(raw["world_ablation"]).save(FOLDER / "world_ranking.png")
     mask_map({**matrix, "arms": masked(matrix["arms"] | raw["variants"]["arms"])}).save(FOLDER / "masks.png")
 
 

@@ -144,6 +144,26 @@ def world_table(results: dict[str, Any]) -> str:
     return markdown(heads, lines)
 
 
+def world_search_table(search: dict[str, Any]) -> str:
+    """The planner's trials, in order: of 50 pairs through the door and 50 within a room, how many were reached."""
+    lines = []
+    for trial in search["trials"]:
+        reached = [trial["models"].get(model) for model in ("lewm", "vjepa")]
+        counts = [f"{row[part]}" if row else "" for row in reached for part in ("door", "room")]
+        lines.append([trial["cost"], *(str(trial[name]) for name in ("horizon", "persistence", "rounds")), *counts])
+    heads = [
+        "a plan's cost: distance to the goal, as",
+        "horizon",
+        "persistence",
+        "rounds",
+        "LeWorldModel, door",
+        "room",
+        "frozen V-JEPA, door",
+        "room",
+    ]
+    return markdown(heads, lines)
+
+
 def variant_table(results: dict[str, Any]) -> str:
     """LeWorldModel with one option changed: collapse metrics, probe and goals reached, means over seeds."""
     columns = {"loss": "loss", "feature_std": NAMES["feature_std"], "effective_rank": NAMES["effective_rank"]}

@@ -33,10 +33,13 @@ from minivjepa.world.recipe import PRETRAINING, WorldConfig, build_lewm
 from minivjepa.world.training import PROBE_SEED, PROBED, WorldTrainer, open_clips, position_r2
 
 CPU = torch.device("cpu")
-BASE = WorldConfig(steps=300, batch=48, log_every=300, checkpoint_every=300)  # a small budget: there are many runs
+BASE = WorldConfig(
+    steps=300, batch=48, lr=2e-3, log_every=300, checkpoint_every=300
+)  # a small budget: there are many runs
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "lambda 0": {"weight": 0.0},
+    "lambda 0, four times the steps": {"weight": 0.0, "steps": 1200},
     "lambda .001": {"weight": 0.001},
     "lambda .01": {"weight": 0.01},
     "lambda 1": {"weight": 1.0},
