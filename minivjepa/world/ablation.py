@@ -47,7 +47,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "32 directions": {"directions": 32},
     "no BatchNorm": {"batchnorm": False},
 }
-PAIRS = Task(pairs=60)  # of the ablation; the comparison itself uses more
+PAIRS = Task(pairs=40)  # of the ablation; the comparison itself uses more
 
 HEURISTICS: dict[str, tuple[CollapsePrevention, bool]] = {  # (switches, whether there is a mask)
     "all three": (ARMS["vjepa"], True),
