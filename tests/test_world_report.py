@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from minivjepa import results
 from minivjepa.figures.latents import loss_against_probe, spectra
 from minivjepa.figures.world import film, success_rates, walk
 from minivjepa.tables import heuristics_table, variant_table, world_table
@@ -125,3 +126,23 @@ def test_a_run_of_each_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
             stds[name, weight] = found["feature_std"]
     assert all(stds[name, 0.0] != stds[name, 0.1] for name, _ in stds)
     assert ablation.run_random(2, 0.1, 10)["options"] == ablation.random_options(2)
+
+
+def test_what_is_said_of_reaching_goals_is_so() -> None:
+    """Catches: a goal of the project that the recorded run does not reach, a sentence that outlives its numbers."""
+    world = results.load()["world"]
+    rates = {row["model"]: row for row in world["models"]}
+    task = world["task"]
+    assert (task["pairs"], task["radius"], task["steps"]) == (200, 0.08, 25)
+    assert world["oracle"]["door"]["trials"] == 100
+    assert world["oracle"]["all"]["success"] >= 0.98
+    assert min(rates[name]["all"]["success"] for name in ("lewm", "vjepa")) >= 0.90
+    assert rates["untrained"]["all"]["success"] >= 0.85  # enough to plan with
+    assert world["random"]["all"]["high"] < min(row["all"]["low"] for row in rates.values())
+    for row in rates.values():  # it is the door that costs goals
+        assert row["room"]["hits"] >= row["door"]["hits"]
+    trials = results.load()["world_search"]["trials"]
+    assert world["task"]["seed"] != 30_000_000  # pairs of the search
+    best = max(trials, key=lambda trial: trial["models"]["lewm"]["door"])
+    assert best["cost"].startswith("nearest step")
+    assert best["horizon"] == world["planner"]["horizon"]
