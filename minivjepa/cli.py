@@ -16,12 +16,13 @@ COMMANDS = {
     "ablate": "train several arms of collapse prevention and compare them in one report",
     "probe": "ask a trained encoder what it knows about motion and identity",
     "embed": "write the features of a video clip, from a run or from released V-JEPA weights",
+    "world": "train world models of two rooms, and let them reach goals: world train, world plan",
     "bench": "time a training step on this machine, and say what share of its matrix product rate that is",
     "check": "run your homework's answers in a fresh copy of the notebook, one line an exercise",
     "grade": "grade a folder of homework: a table, and a page of feedback a student",
     "doctor": "check that this machine can run the course",
 }
-RESUMABLE = ("train", "ablate", "grade")
+RESUMABLE = ("train", "ablate", "world", "grade")
 
 
 def usage() -> str:

@@ -208,3 +208,18 @@ def control(
     alter = {"first_frame": first_frame, "shuffled_frames": shuffled_frames}[name]
     found = probe_encoder(build_model(config).encoder.to(device), grid, budget, device, config.seed, alter)
     return {**found, "pixels_direction": pixel_direction(grid, budget, device, alter)}
+
+
+def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
+    """The 95 % interval of a share of successes (Wilson 1927): stays within 0 .. 1 and is honest near both ends."""
+    share, extra = successes / trials, z * z / trials
+    middle = (share + extra / 2) / (1 + extra)
+    half = z / (1 + extra) * (share * (1 - share) / trials + extra / (4 * trials)) ** 0.5
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def rate_in_words(rate: Metrics) -> str:
+    """A share of successes with its Wilson interval, {"success", "low", "high"}, as text: "96.0 % (92.3 to 98.0)"."""
+    if rate["success"] is None:
+        return "none tried"
+    return f"{100 * rate['success']:.1f} % ({100 * rate['low']:.1f} to {100 * rate['high']:.1f})"

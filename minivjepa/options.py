@@ -22,25 +22,29 @@ def fail(message: str) -> NoReturn:
     raise SystemExit(2)
 
 
+def early(argv: list[str], name: str, default: str) -> str:
+    """The value of --NAME, which is read first because the defaults of other options depend on it."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    first.add_argument(f"--{name}", default=default)
+    try:
+        return str(getattr(first.parse_known_args(argv)[0], name))
+    except argparse.ArgumentError as error:
+        fail(str(error))
+
+
 def with_preset(argv: list[str], command: str, make: Callable[[Config, str, str], A]) -> A:
     """Parse options whose defaults depend on --preset and --arm: those two are read first.
 
     make(config, preset, arm) gives the defaults of all options.
     """
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    first.add_argument("--preset", default="cpu")
-    first.add_argument("--arm", default="vjepa")
+    preset, arm = early(argv, "preset", "cpu"), early(argv, "arm", "vjepa")
+    if preset not in PRESETS:
+        fail(f"unknown preset {preset!r}; choose from {', '.join(PRESETS)}")
     try:
-        known, _ = first.parse_known_args(argv)
-    except argparse.ArgumentError as error:
-        fail(str(error))
-    if known.preset not in PRESETS:
-        fail(f"unknown preset {known.preset!r}; choose from {', '.join(PRESETS)}")
-    try:
-        config = with_arm(PRESETS[known.preset], known.arm)
+        config = with_arm(PRESETS[preset], arm)
     except ValueError as error:
         fail(str(error))
-    defaults = make(config, known.preset, known.arm)
+    defaults = make(config, preset, arm)
     return parse(type(defaults), argv, command, defaults)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from minivjepa.figures.ablation import Results, collapse_curves, mask_map
 from minivjepa.figures.warning import warning_curves
+from minivjepa.figures.world import success_rates
 from minivjepa.published import published_table
 from minivjepa.report import table_rows
 from minivjepa.runs import read_json
@@ -21,6 +22,8 @@ from minivjepa.tables import (
     metric_table,
     search_table,
     warning_table,
+    world_search_table,
+    world_table,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -89,7 +92,14 @@ def results_parts(raw: dict[str, Any]) -> dict[str, str]:
         "published": published_table(arms),
         "decay": f"{decay_table(decay['runs'])}\n\n`{decay['command']}`, {decay['date']}, torch {decay['versions']['torch']}.",
         "search": search_table(raw["search"]),
+        "world": f"{world_table(raw['world'])}\n\n{world_note(raw['world'])}",
+        "world-search": f"{world_search_table(raw['world_search'])}\n\n{raw['world_search']['note']}",
     }
+
+
+def world_note(world: dict[str, Any]) -> str:
+    """How the comparison of world models was made."""
+    return f"`{world['command']}`, {world['date']}, {world['device']}, torch {world['versions']['torch']}."
 
 
 def masked(arms: dict[str, Any]) -> dict[str, Any]:
@@ -114,6 +124,7 @@ def main() -> None:
     matrix = raw["matrix"]
     collapse_curves(matrix).save(FOLDER / "matrix.png")
     warning_curves(matrix).save(FOLDER / "warning.png")
+    success_rates(raw["world"]).save(FOLDER / "world.png")
     mask_map({**matrix, "arms": masked(matrix["arms"] | raw["variants"]["arms"])}).save(FOLDER / "masks.png")
 
 

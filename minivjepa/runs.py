@@ -82,31 +82,34 @@ def check_new(out: Path) -> None:
 
 
 class Run:
-    """The files of one run."""
+    """The files of one run.  kind: the dataclass that its config is, Config or the WorldConfig of world/recipe.py."""
 
-    def __init__(self, out: Path):
-        self.out = out
+    def __init__(self, out: Path, kind: type[Any] = Config):
+        self.out, self.kind = out, kind
+        self.command = "train" if kind is Config else "world train"
         self.config_file, self.metrics_file = out / "config.json", out / "metrics.jsonl"
         self.checkpoint_file = out / "checkpoint.pt"
 
-    def create(self, config: Config, data: str) -> None:
+    def create(self, config: Any, data: str) -> None:
         """Make the folder and write config.json.  Raises ValueError if the folder is not empty."""
         check_new(self.out)
         self.out.mkdir(parents=True, exist_ok=True)
         write_json(self.config_file, {"data": data, **to_dict(config)})
 
-    def config(self) -> tuple[Config, str]:
+    def config(self) -> tuple[Any, str]:
         """The saved config and data.  Raises ValueError if there is none, or if this version does not know it."""
         if not self.config_file.exists():
-            raise ValueError(f"{self.out} holds no run (no config.json); give the folder that `minivjepa train` made")
+            raise ValueError(
+                f"{self.out} holds no run (no config.json); give the folder that `minivjepa {self.command}` made"
+            )
         try:
             saved = json.loads(self.config_file.read_text())
             data = saved.pop("data")
-            return from_dict(Config, saved), data
+            return from_dict(self.kind, saved), data
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{self.config_file} is not a config of this version: {error}") from None
 
-    def check_same(self, config: Config, data: str) -> None:
+    def check_same(self, config: Any, data: str) -> None:
         """Raise ValueError unless the folder holds a run of exactly this config and data."""
         if not self.config_file.exists():
             raise ValueError(
@@ -145,7 +148,7 @@ class Run:
             reason = str(error).splitlines()[0][:200]
             raise ValueError(f"{self.checkpoint_file} is not a checkpoint of minivjepa ({reason})") from None
 
-    def restore(self, model: nn.Module, config: Config) -> dict[str, Any] | None:
+    def restore(self, model: nn.Module, config: Any) -> dict[str, Any] | None:
         """Load the last checkpoint into the model and return it; None if there is none.
 
         Raises ValueError for a file that lacks a part, or for the checkpoint of another config.
@@ -156,7 +159,7 @@ class Run:
         missing = sorted({"config", "step", "model", "optimiser", "loss_sum", "loss_count"} - set(state))
         if missing:
             raise ValueError(f"{self.checkpoint_file} is not a checkpoint of minivjepa (it lacks {', '.join(missing)})")
-        lines = differences(from_dict(Config, state["config"]), config)
+        lines = differences(from_dict(self.kind, state["config"]), config)
         if lines:
             raise ValueError(
                 f"{self.checkpoint_file} was saved by a run of another config ({'; '.join(lines[:4])}); "

@@ -8,6 +8,7 @@ from typing import Any
 from scipy.stats import t as student
 
 from minivjepa.early import SIGNALS, alarm, collapsed, told
+from minivjepa.evaluation import rate_in_words
 from minivjepa.figures.ablation import Results
 from minivjepa.report import Row
 
@@ -123,6 +124,72 @@ def decay_table(runs: Sequence[dict[str, Any]]) -> str:
         lines.append([arm, f"{decay:g}", each, *means])
     heads = ["arm", "weight decay", "direction, linear, each seed", "feature std", NAMES["attentive_direction"]]
     return markdown([*heads, NAMES["attentive_identity"]], lines)
+
+
+def world_table(results: dict[str, Any]) -> str:
+    """Who reaches how many goals, and what its latents know of the robot's position."""
+    rows = [("random actions", results["random"]), ("oracle on the true state", results["oracle"])]
+    rows += [(f"{row['model']}, seed {row['seed']}", row) for row in results["models"]]
+    lines = [
+        [
+            name,
+            *(rate_in_words(row[part]) for part in ("all", "door", "room")),
+            f"{row['position_r2']:.3f}" if "position_r2" in row else "",
+            f"{row['training_seconds']:.0f}" if "training_seconds" in row else "",
+            f"{row['seconds']:.0f}",
+        ]
+        for name, row in rows
+    ]
+    heads = ["", "all pairs", "through the door", "within a room", "position R²", "training (s)", "planning (s)"]
+    return markdown(heads, lines)
+
+
+def world_search_table(search: dict[str, Any]) -> str:
+    """The planner's trials, in order: of 50 pairs through the door and 50 within a room, how many were reached."""
+    lines = []
+    for trial in search["trials"]:
+        reached = [trial["models"].get(model) for model in ("lewm", "vjepa")]
+        counts = [f"{row[part]}" if row else "" for row in reached for part in ("door", "room")]
+        lines.append([trial["cost"], *(str(trial[name]) for name in ("horizon", "persistence", "rounds")), *counts])
+    heads = [
+        "a plan's cost: distance to the goal, as",
+        "horizon",
+        "persistence",
+        "rounds",
+        "LeWorldModel, door",
+        "room",
+        "frozen V-JEPA, door",
+        "room",
+    ]
+    return markdown(heads, lines)
+
+
+def variant_table(results: dict[str, Any]) -> str:
+    """LeWorldModel with one option changed: collapse metrics, probe and goals reached, means over seeds."""
+    columns = {"loss": "loss", "feature_std": NAMES["feature_std"], "effective_rank": NAMES["effective_rank"]}
+    columns |= {"position_r2": NAMES["linear_position"], "success": "goals reached"}
+    names = dict.fromkeys(row["name"] for row in results["variants"])
+    lines = [
+        [name, *(cell([row[column] for row in results["variants"] if row["name"] == name]) for column in columns)]
+        for name in names
+    ]
+    return markdown(["", *columns.values()], lines)
+
+
+def heuristics_table(results: dict[str, Any]) -> str:
+    """V-JEPA's heuristics removed one by one, with and without SIGReg: both encoders' std and probe, means over seeds."""
+    columns = {
+        "feature_std": "std, online",
+        "target_feature_std": "std, target",
+        "effective_rank": "effective rank, online",
+    }
+    columns |= {"position_r2": "position R², online", "target_position_r2": "position R², target"}
+    keys = dict.fromkeys((row["name"], row["weight"]) for row in results["heuristics"])
+    lines = []
+    for name, weight in keys:
+        own = [row for row in results["heuristics"] if (row["name"], row["weight"]) == (name, weight)]
+        lines.append([name, f"{weight:g}", *(cell([row.get(column) for row in own]) for column in columns)])
+    return markdown(["heuristics of V-JEPA", "lambda", *columns.values()], lines)
 
 
 def search_table(trials: Sequence[dict[str, Any]]) -> str:

@@ -24,7 +24,7 @@ READING_PATH = (
 )  # fmt: skip
 ORDER = [
     *READING_PATH, "protocol", "probes", "data", "config", "recipe", "monitor", "progress", "runs", "devices", "training", "evaluation",
-    "variants", "early", "jobs", "ablation", "figures", "report", "tables", "published", "account", "bench", "peers", "speed", "results", "layouts", "weights", "pretrained", "action", "lesson", "widgets",
+    "variants", "early", "jobs", "ablation", "figures", "report", "tables", "published", "account", "bench", "peers", "speed", "results", "layouts", "weights", "pretrained", "action", "world", "lesson", "widgets",
     "doctor", "options", "homework", "commands", "cli",
 ]  # fmt: skip
 SEVEN = {"torch", "jupyterlab", "matplotlib", "ipywidgets", "einops", "numpy", "nbval"}
@@ -77,7 +77,7 @@ def test_the_core_needs_little_and_extras_bring_the_rest() -> None:
     }
     extras = project["optional-dependencies"]
     assert {name(r) for r in extras["notebooks"]} == {"jupyterlab", "ipywidgets", "matplotlib", "nbval", "pytest"}
-    assert {"figures", "notebooks", "video", "test", "browser", "parity"} == set(extras)
+    assert {"figures", "notebooks", "video", "world", "pusht", "test", "browser", "parity"} == set(extras)
 
 
 def test_environment_yml_holds_the_seven_packages_and_conda_brings_only_python() -> None:

@@ -1,0 +1,138 @@
+"""LeWorldModel: a world model without target encoder, stop-gradient or mask.
+
+Built in lesson 11.  LeWorldModel (arXiv 2603.19312) rests on LeJEPA's SIGReg (arXiv 2511.08544): encode every frame alone, predict the next
+frame's latent from those so far and the actions, and keep all latents normally distributed.  Nothing else prevents collapse.
+Axes: T frames, A numbers of an action, Z latent width, P predictor width.
+"""
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from minivjepa.encoder import Encoder
+from minivjepa.objective import sigreg
+from minivjepa.transformer import EPS, MLP, Attention, init_linear
+from minivjepa.tubelets import axis_positions
+
+
+class Projector(nn.Module):
+    """Pooled features [n, D] -> latents [n, Z] through one hidden layer.
+
+    The encoder ends in a LayerNorm, which ties its vectors to a sphere; BatchNorm in the hidden layer gives back what
+    differs between frames.  norm: False leaves it out.
+    """
+
+    def __init__(self, dim: int, hidden: int, latent: int, norm: bool = True):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(dim, hidden), nn.Linear(hidden, latent)
+        self.norm = nn.BatchNorm1d(hidden) if norm else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, D] -> [n, Z]."""
+        return self.fc2(F.gelu(self.norm(self.fc1(x))))
+
+
+class ActionBlock(nn.Module):
+    """A transformer block that is steered by the action: AdaLN-zero, of DiT (arXiv 2212.09748).
+
+    The action sets shift, scale and gate of both halves.  The layer that does so starts at 0, so the block starts as the
+    identity, and actions come in as far as they help.
+    """
+
+    def __init__(self, dim: int, heads: int):
+        super().__init__()
+        self.norm1, self.norm2 = (nn.LayerNorm(dim, eps=EPS, elementwise_affine=False) for _ in range(2))
+        self.attention, self.mlp = Attention(dim, heads), MLP(dim)
+        self.steer = nn.Linear(dim, 6 * dim)
+
+    def start(self) -> None:
+        """Close both gates, and neither shift nor scale."""
+        nn.init.zeros_(self.steer.weight)
+        nn.init.zeros_(self.steer.bias)
+
+    def forward(self, x: Tensor, action: Tensor, allowed: Tensor) -> Tensor:
+        """x [B, T, P], action [B, T, P], allowed bool [T, T] -> [B, T, P]."""
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.steer(action).chunk(6, dim=-1)
+        x = x + gate1 * self.attention(self.norm1(x) * (1 + scale1) + shift1, None, allowed)
+        return x + gate2 * self.mlp(self.norm2(x) * (1 + scale2) + shift2)
+
+
+class LatentPredictor(nn.Module):
+    """Latents and actions so far -> the next latent.
+
+    latent: Z.  dim: P, an even number.  actions: A.  memory: frames that it can look back on, the present one included.
+    It adds to the present latent, and what it adds starts at 0: before training it says that nothing changes.
+    """
+
+    positions: Tensor
+
+    def __init__(self, latent: int, dim: int, depth: int, heads: int, actions: int, memory: int):
+        super().__init__()
+        self.memory = memory
+        self.enter, self.leave = nn.Linear(latent, dim), nn.Linear(dim, latent)
+        self.enter_action = nn.Sequential(nn.Linear(actions, dim), nn.GELU(), nn.Linear(dim, dim), nn.GELU())
+        self.register_buffer("positions", axis_positions(memory, dim).float(), persistent=False)
+        self.blocks = nn.ModuleList(ActionBlock(dim, heads) for _ in range(depth))
+        self.norm = nn.LayerNorm(dim, eps=EPS)
+        self.start()
+
+    def start(self) -> None:
+        """Initialise: Xavier, and zero where the predictor starts as the identity."""
+        init_linear(self, "xavier")
+        nn.init.zeros_(self.leave.weight)
+        for module in self.modules():
+            if isinstance(module, ActionBlock):
+                module.start()
+
+    def forward(self, z: Tensor, actions: Tensor) -> Tensor:
+        """z [B, T, Z], actions [B, T, A] -> [B, T, Z]: for every frame, the latent of the next.
+
+        Frame k reads frames 0 .. k and their actions, never what comes after.  Raises ValueError for more frames than the
+        memory holds.
+        """
+        T = z.shape[1]
+        if self.memory < T:
+            raise ValueError(f"given {T} frames, expected at most the {self.memory} of the predictor's memory")
+        when = torch.arange(T, device=z.device)
+        allowed = when[:, None] >= when[None, :]  # causal
+        x, action = self.enter(z) + self.positions[:T], self.enter_action(actions)  # [B, T, P] each
+        for block in self.blocks:
+            x = block(x, action, allowed)
+        return z + self.leave(self.norm(x))
+
+
+class LeWorldModel(nn.Module):
+    """Encoder, projector and predictor, trained together by both terms of one loss.
+
+    encoder: of single frames, so its grid has one frame a tubelet and one tubelet in time.  weight: lambda of SIGReg, whose
+    factor n (here the clips of a batch) is part of it: see objective.sigreg.
+    """
+
+    def __init__(self, encoder: Encoder, projector: Projector, predictor: LatentPredictor, weight: float):
+        super().__init__()
+        self.encoder, self.projector, self.predictor, self.weight = encoder, projector, predictor, weight
+
+    def embed(self, clip: Tensor) -> Tensor:
+        """clip [B, C, T, H, W] -> latents [B, T, Z], every frame seen alone."""
+        frames = rearrange(clip, "B C T H W -> (B T) C 1 H W")
+        pooled = self.encoder(frames).mean(dim=1)  # [B * T, D]
+        return rearrange(self.projector(pooled), "(B T) Z -> B T Z", B=len(clip))
+
+    def losses(self, clip: Tensor, actions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """(next-latent squared error, lambda * SIGReg): train on their sum.
+
+        clip [B, C, T, H, W]; actions [B, T - 1, A]; directions [Z, A']: this step's random unit columns.  Nothing is detached and
+        nothing is masked.  SIGReg's samples are the clips, one test for every time step.
+        """
+        z = self.embed(clip)
+        error = F.mse_loss(self.predictor(z[:, :-1], actions), z[:, 1:])
+        return error, self.weight * sigreg(z.transpose(0, 1), directions)
+
+    def imagine(self, z: Tensor, actions: Tensor) -> Tensor:
+        """latents [n, Z], actions [n, H, A] -> the latents that follow [n, H, Z]; predictions are fed back as if seen."""
+        seen = [z]
+        for step in range(actions.shape[1]):
+            first = max(0, step + 1 - self.predictor.memory)
+            seen.append(self.predictor(torch.stack(seen[first:], dim=1), actions[:, first : step + 1])[:, -1])
+        return torch.stack(seen[1:], dim=1)

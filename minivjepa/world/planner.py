@@ -1,0 +1,99 @@
+"""Planning: the cross-entropy method, over whatever can imagine.
+
+Built in lesson 12.  Draw action sequences around a mean, keep those whose imagined outcome costs least, move mean and spread to
+theirs, repeat (Rubinstein and Kroese 2004; used so in PlaNet, V-JEPA 2-AC and LeWorldModel).  The goal is a picture: a plan
+costs the squared distance of the goal's latent to the nearest of those that it imagines.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from einops import einsum
+from torch import Tensor
+
+CHUNK = 2048  # action sequences imagined at once: what they need stays in the processor's cache
+Cost = Callable[[Tensor], Tensor]  # action sequences [B, S, H, A] -> what each costs [B, S]
+Noise = Callable[[int], Tensor]  # the 0-based round -> standard normal numbers [B, S, H, A]
+
+
+class WorldModel(Protocol):
+    """What a planner needs to know of a world: LeWorldModel and FrozenWorldModel have it."""
+
+    def embed(self, clip: Tensor) -> Tensor:
+        """clip [B, C, T, H, W] -> latents [B, T, Z]."""
+        ...
+
+    def imagine(self, z: Tensor, actions: Tensor) -> Tensor:
+        """latents [n, Z], actions [n, H, A] -> the latents that follow [n, H, Z]."""
+        ...
+
+
+@dataclass(frozen=True)
+class CEM:
+    """The planner and its budget.  Raises ValueError for one that cannot plan."""
+
+    horizon: int = 10
+    """Steps that a plan looks ahead."""
+    samples: int = 64
+    """Action sequences imagined a round."""
+    elites: int = 8
+    """Action sequences kept a round."""
+    rounds: int = 4
+    """Rounds before every action."""
+    spread: float = 0.8
+    """Standard deviation of the first round's actions, which are cut to -1 .. 1."""
+    persistence: float = 0.7
+    """Correlation of what the first round draws for one step and for the next: 0 trembles on the spot, 1 goes straight on."""
+
+    def __post_init__(self) -> None:
+        for name in ("horizon", "rounds", "spread"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a number above 0")
+        if not 0 <= self.persistence < 1:
+            raise ValueError(f"persistence is {self.persistence}, expected a number from 0 to below 1")
+        if not 2 <= self.elites <= self.samples:
+            raise ValueError(
+                f"{self.elites} elites of {self.samples} samples: expected at least 2, and no more than samples"
+            )
+
+    def memory(self, like: Tensor) -> Tensor:
+        """[H, H]: makes independent normal numbers correlated in time, as iCEM does (arXiv 2008.06389), with spread 1 at every step."""
+        when = torch.arange(self.horizon, device=like.device, dtype=like.dtype)
+        return torch.linalg.cholesky(self.persistence ** (when[:, None] - when).abs())
+
+    def plan(self, cost: Cost, mean: Tensor, noise: Noise) -> Tensor:
+        """mean [B, H, A], where the search starts -> plans [B, H, A] with every action within -1 .. 1."""
+        spread = torch.full_like(mean, self.spread)
+        for number in range(self.rounds):
+            drawn = noise(number)
+            if number == 0:  # look far first; later rounds refine, which takes steps that are free of each other
+                drawn = einsum(self.memory(mean), drawn, "step past, B S past A -> B S step A")
+            plans = (mean[:, None] + spread[:, None] * drawn).clamp(-1, 1)  # [B, S, H, A]
+            plans[:, 0] = mean  # the best guess so far takes part
+            best = cost(plans).topk(self.elites, dim=1, largest=False).indices  # [B, elites]
+            kept = plans.gather(1, best[..., None, None].expand(-1, -1, *mean.shape[1:]))  # [B, elites, H, A]
+            mean, spread = kept.mean(dim=1), kept.std(dim=1)
+        return mean
+
+
+def latent_cost(model: WorldModel, now: Tensor, goal: Tensor) -> Cost:
+    """now and goal: latents [B, Z] -> the cost of plans: squared distance to the goal's latent where they come nearest to it.
+
+    The nearest step counts, and not the last or the mean: the way through a door leads away from the goal at first, and a
+    plan that arrives early has nothing to do afterwards.
+    """
+
+    @torch.no_grad()
+    def cost(plans: Tensor) -> Tensor:
+        B, S, H, A = plans.shape
+        starts, goals = (z.repeat_interleave(S, dim=0) for z in (now, goal))  # [B * S, Z]
+        parts = zip(starts.split(CHUNK), goals.split(CHUNK), plans.reshape(B * S, H, A).split(CHUNK))
+        far = [
+            (model.imagine(z, actions) - wanted[:, None]).square().mean(dim=2).amin(dim=1)
+            for z, wanted, actions in parts
+        ]
+        return torch.cat(far).view(B, S)
+
+    return cost

@@ -1,0 +1,125 @@
+"""Two rooms joined by a door: how a robot moves there, and what it looks like.
+
+Built in lesson 11.  Lengths are shares of the world's side, positions are (y, x) from the top left corner, and a step's
+action is a velocity with two components from -1 to 1.  The state is the position alone, so one frame shows all of it.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+EDGE = 1e-5  # who stands this near a wall touches it: coordinates are rounded
+SUBSTEPS = 4  # pieces of a move, so that a diagonal one slides along a wall instead of turning a corner
+BACKGROUND = (0.1, 0.1, 0.15)  # red, green, blue
+WALL = (0.35, 0.6, 0.85)
+ROBOT = (1.0, 0.45, 0.1)
+MEAN, STD = 0.2, 0.25  # pixels are normalised as (x - MEAN) / STD
+
+
+def displayable(frames: Tensor) -> Tensor:
+    """Normalised frames -> the same as colours from 0 to 1."""
+    return (frames * STD + MEAN).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """The world.  Frozen: derive another with dataclasses.replace.  Raises ValueError for one that cannot be lived in."""
+
+    speed: float = 0.15
+    """Longest move of a step along each axis, in sides of the world."""
+    robot: float = 0.06
+    """Radius of the robot, in sides of the world."""
+    wall: float = 0.08
+    """Thickness of the wall in the middle, in sides of the world."""
+    door: float = 0.28
+    """Width of the door, in sides of the world."""
+    door_at: float = 0.5
+    """Middle of the door, from the top, in sides of the world."""
+
+    def __post_init__(self) -> None:
+        for name in ("speed", "robot", "wall", "door"):
+            if not 0 < getattr(self, name) < 0.5:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a number above 0 and below 0.5")
+        if self.door <= 2 * self.robot:
+            raise ValueError(
+                f"a door of {self.door} lets no robot of radius {self.robot} pass; give a wider --rooms.door"
+            )
+        if not self.robot + self.gap <= self.door_at <= 1 - self.robot - self.gap:
+            raise ValueError(
+                f"a door {self.door} wide at {self.door_at} leaves the world; choose --rooms.door-at nearer 0.5"
+            )
+
+    @property
+    def strip(self) -> float:
+        """Half the width of the strip in the middle that a robot's centre enters only in the doorway."""
+        return self.wall / 2 + self.robot
+
+    @property
+    def gap(self) -> float:
+        """Half the height that a robot's centre has inside the doorway."""
+        return self.door / 2 - self.robot
+
+    def in_strip(self, x: Tensor) -> Tensor:
+        """Whether a centre at x is between the rooms; bool, the shape of x."""
+        return (x - 0.5).abs() < self.strip - EDGE
+
+    def in_doorway(self, y: Tensor) -> Tensor:
+        """Whether a centre at height y can pass the door; bool, the shape of y."""
+        return (y - self.door_at).abs() <= self.gap + EDGE
+
+    def place(self, u: Tensor) -> Tensor:
+        """Uniform numbers [..., 2] -> positions [..., 2] everywhere that a robot can be, the doorway included."""
+        free = self.robot + (1 - 2 * self.robot) * u
+        doorway = self.door_at + self.gap * (2 * u[..., 0] - 1)
+        return torch.stack([torch.where(self.in_strip(free[..., 1]), doorway, free[..., 0]), free[..., 1]], dim=-1)
+
+    def move(self, position: Tensor, action: Tensor) -> Tensor:
+        """positions [..., 2], actions [..., 2] -> the positions [..., 2] after one step.  Walls stop, and robots slide along them.
+
+        Each of the substeps moves along x, then along y, and stops at the first obstacle: no speed can jump a wall.
+        """
+        y, x = position.unbind(-1)
+        dy, dx = (action.clamp(-1, 1) * (self.speed / SUBSTEPS)).unbind(-1)
+        low, high, left, right = self.robot, 1 - self.robot, 0.5 - self.strip, 0.5 + self.strip
+        for _ in range(SUBSTEPS):
+            to = (x + dx).clamp(low, high)
+            blocked = ~self.in_doorway(y) & ~self.in_strip(x)
+            x = torch.where(blocked, torch.where(x < 0.5, to.clamp_max(left), to.clamp_min(right)), to)
+            to = (y + dy).clamp(low, high)
+            y = torch.where(self.in_strip(x), to.clamp(self.door_at - self.gap, self.door_at + self.gap), to)
+        return torch.stack([y, x], dim=-1)
+
+    def walk(self, position: Tensor, actions: Tensor) -> Tensor:
+        """start [..., 2], actions [..., T, 2] -> every position [..., T + 1, 2], the start first."""
+        path = [position]
+        for action in actions.unbind(-2):
+            path.append(self.move(path[-1], action))
+        return torch.stack(path, dim=-2)
+
+    def walking_distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """[..., 2] x [..., 2] -> [...]: the straight line within a room; by both ends of the doorway between rooms."""
+        direct = (a - b).norm(dim=-1)
+        ends = torch.tensor([[self.door_at, 0.5 - self.strip], [self.door_at, 0.5 + self.strip]], device=a.device)
+        left_a, left_b = a[..., 1] < 0.5, b[..., 1] < 0.5
+        near_a, near_b = ends[(~left_a).long()], ends[(~left_b).long()]
+        # who stands in the doorway goes straight to its other end
+        first = torch.where(
+            self.in_strip(a[..., 1]), (a - near_b).norm(dim=-1), (a - near_a).norm(dim=-1) + 2 * self.strip
+        )
+        around = first + (b - near_b).norm(dim=-1)
+        return torch.where(left_a == left_b, direct, around)
+
+    def render(self, position: Tensor, height: int, width: int) -> Tensor:
+        """positions [..., 2] -> normalised frames [..., 3, H, W], all in one pass: the robot is a disc with a soft edge."""
+        y = (torch.arange(height, device=position.device) + 0.5) / height
+        x = (torch.arange(width, device=position.device) + 0.5) / width
+        solid = ((x - 0.5).abs() < self.wall / 2) & ((y[:, None] - self.door_at).abs() > self.door / 2)  # [H, W]
+        colours = torch.tensor([BACKGROUND, WALL, ROBOT], device=position.device)[..., None, None]  # [3, C, 1, 1]
+        empty = torch.where(solid, colours[1], colours[0])  # [C, H, W]
+        dy, dx = y - position[..., 0, None], x - position[..., 1, None]  # [..., H], [..., W]
+        distance = (dy.square()[..., :, None] + dx.square()[..., None, :]).sqrt()  # [..., H, W]
+        disc = torch.sigmoid((self.robot - distance) * (2 * height))[
+            ..., None, :, :
+        ]  # the edge is about two pixels wide
+        return (empty + disc * (colours[2] - empty) - MEAN) / STD

@@ -1,0 +1,85 @@
+"""The rooms and other worlds through the gymnasium API."""
+
+import numpy as np
+import pytest
+import torch
+
+from minivjepa.tubelets import Grid
+
+gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed: pip install 'minivjepa[world]'")
+
+from gymnasium.utils.env_checker import check_env  # noqa: E402
+
+from minivjepa.world.environment import EnvironmentClips, RoomsEnv  # noqa: E402
+from minivjepa.world.pursuit import Task  # noqa: E402
+from minivjepa.world.recipe import WorldConfig, build_lewm, step_directions  # noqa: E402
+
+GRID = Grid(4, 32, 32, 1, 8)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_rooms_pass_gymnasiums_own_check() -> None:
+    """Catches: observations outside their space, a reset that its seed does not decide."""
+    check_env(RoomsEnv(), skip_render_check=True)
+
+
+def test_an_episode_ends_at_the_goal_or_when_its_steps_are_spent() -> None:
+    """Catches: success and cut-off exchanged, a reward for nothing, a goal that is too near."""
+    env = RoomsEnv(task=Task(steps=3, apart=0.5))
+    _, info = env.reset(seed=0)
+    assert np.linalg.norm(info["position"] - info["goal"]) >= 0.5
+    ends = [env.step(np.zeros(2, np.float32))[1:4] for _ in range(3)]
+    assert ends == [(0.0, False, False), (0.0, False, False), (0.0, False, True)]
+    env.position = env.goal.clone()
+    assert env.step(np.zeros(2, np.float32))[1:4] == (1.0, True, False)
+    with pytest.raises(ValueError, match="the rooms know no options"):
+        env.reset(options={"goal": 1})
+
+
+class Logged(RoomsEnv):
+    """The rooms, which write down where the robot was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: list[torch.Tensor] = []
+
+    def render(self) -> np.ndarray:
+        self.places.append(self.position)
+        return super().render()
+
+
+def test_clips_of_an_environment_are_those_of_the_rooms() -> None:
+    """Catches: channels last, colours that are scaled otherwise, actions that do not belong to their frames."""
+    env = Logged()
+    clip, journey = EnvironmentClips(env, GRID, seed=1).batch(5, torch.tensor([3, 8]))
+    assert clip.shape == (2, 3, 4, 32, 32)
+    assert journey.actions.shape == (2, 3, 2)
+    again, _ = EnvironmentClips(RoomsEnv(), GRID, seed=1).batch(5, torch.tensor([8]))
+    assert torch.equal(again[0], clip[1])
+    places = torch.stack(env.places).view(2, 4, 2)
+    frames = env.rooms.render(places, 32, 32).transpose(1, 2)
+    assert (clip - frames).abs().max() < 0.02  # pictures have 256 levels
+    torch.testing.assert_close(env.rooms.move(places[:, :3], journey.actions), places[:, 1:])
+
+
+def test_what_cannot_be_used_is_refused() -> None:
+    """Catches: a world without pictures that fails deep inside an encoder."""
+    cart = gymnasium.make("MountainCarContinuous-v0")
+    with pytest.raises(ValueError, match=r"expected a picture, uint8 \(H, W, 3\)"):
+        EnvironmentClips(cart, GRID).batch(0, torch.arange(1))
+    with pytest.raises(ValueError, match="expected a Box with finite bounds"):
+        EnvironmentClips(gymnasium.make("CartPole-v1"), GRID)
+
+
+def test_pusht_drops_in() -> None:
+    """Catches: an adapter that only knows our own rooms. Clips of gym-pusht, and a training step on them."""
+    pytest.importorskip("gym_pusht", reason="needs gym-pusht: pip install 'minivjepa[pusht]'", exc_type=ImportError)
+    env = gymnasium.make("gym_pusht/PushT-v0", obs_type="pixels", observation_width=64, observation_height=64)
+    clip, journey = EnvironmentClips(env, GRID).batch(0, torch.arange(3))
+    assert clip.shape == (3, 3, 4, 32, 32)
+    assert clip[:, :, 1:].sub(clip[:, :, :-1]).abs().amax(dim=(1, 2, 3, 4)).min() > 0.1  # something moves
+    again, _ = EnvironmentClips(env, GRID).batch(0, torch.tensor([2]))
+    torch.testing.assert_close(again[0], clip[2])
+    config = WorldConfig(dim=16, depth=1, hidden=32, latent=8, predictor_dim=16, directions=16)
+    error, term = build_lewm(config).losses(clip, journey.actions, step_directions(config, 0, torch.device("cpu")))
+    assert bool((error + term).isfinite())

@@ -1,0 +1,209 @@
+"""`minivjepa world train | plan` from outside: what they leave, what they say, and how they end."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from minivjepa.world.recipe import WorldConfig
+from minivjepa.world.report import summary
+from minivjepa.world.training import load_world
+from tests.test_cli import ENVIRONMENT, call, refused
+
+SMALL = [
+    "--device", "cpu", "--dim", "16", "--depth", "1", "--hidden", "16", "--latent", "8", "--predictor-dim", "16", "--predictor-depth", "1",
+    "--directions", "8", "--batch", "8", "--steps", "6", "--warmup", "1", "--log-every", "3", "--checkpoint-every", "2",
+]  # fmt: skip
+SMALL_VJEPA = [
+    *SMALL, "--model", "vjepa", "--pretraining.steps", "3", "--pretraining.dim", "24", "--pretraining.depth", "1", "--pretraining.log-every", "2",
+    "--pretraining.monitor-clips", "16", "--pretraining.predictor-depth", "1",
+]  # fmt: skip
+SHORT = [
+    "--device",
+    "cpu",
+    "--task.pairs",
+    "6",
+    "--task.steps",
+    "2",
+    "--planner.samples",
+    "8",
+    "--planner.elites",
+    "2",
+    "--planner.rounds",
+    "1",
+]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One small run of every kind."""
+    folder = tmp_path_factory.mktemp("worlds")
+    for name, words in (("lewm", SMALL), ("vjepa", SMALL_VJEPA), ("untrained", [*SMALL_VJEPA, "--model", "untrained"])):
+        assert call("world", "train", *words, "--out", str(folder / name)) == 0
+    return {name: folder / name for name in ("lewm", "vjepa", "untrained")}
+
+
+def test_every_kind_of_world_model_is_trained_and_can_be_loaded(trained: dict[str, Path]) -> None:
+    """Catches: a run that its own plan command cannot read; V-JEPA's run lost; an encoder that trains on after freezing."""
+    for name, out in trained.items():
+        left = ["checkpoint.pt", "config.json", "metrics.jsonl"] + (["encoder"] if name == "vjepa" else [])
+        assert sorted(p.name for p in out.iterdir()) == sorted(left)
+        config, model = load_world(out)
+        assert isinstance(config, WorldConfig)
+        assert config.model == name
+        assert model.embed(torch.zeros(1, 3, 1, 32, 32)).shape == (1, 1, 8)
+    encoders = [
+        torch.load(trained["vjepa"] / part, weights_only=True)["model"]
+        for part in ("encoder/checkpoint.pt", "checkpoint.pt")
+    ]
+    name = "encoder.blocks.0.mlp.fc1.weight"
+    assert torch.equal(encoders[0][name], encoders[1][name])
+    untrained = torch.load(trained["untrained"] / "checkpoint.pt", weights_only=True)["model"]
+    assert not torch.equal(encoders[0][name], untrained[name])
+
+
+def test_plan_compares_all_on_the_same_pairs(
+    trained: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches: a model left out, intervals that do not belong to their counts, a second comparison in the same folder."""
+    out = tmp_path / "plan"
+    words = ["world", "plan", *map(str, trained.values()), "--out", str(out), *SHORT]
+    assert call(*words) == 0
+    said = capsys.readouterr().out
+    results = json.loads((out / "results.json").read_text())
+    assert "\n".join(summary(results)) in said
+    assert [row["model"] for row in results["models"]] == list(trained)
+    for row in (results["random"], results["oracle"], *results["models"]):
+        assert row["all"]["trials"] == 6 == row["door"]["trials"] * 2
+        assert row["all"]["hits"] == sum(row["reached"])
+        assert row["all"]["low"] <= row["all"]["success"] <= row["all"]["high"]
+    assert "is not empty" in refused(capsys, *words)
+    assert "holds another comparison" in refused(capsys, *words, "--resume", "--task.steps", "3")
+    kept = (out / "oracle.json").read_text()
+    (out / "run-2.json").unlink()  # as if it had been stopped there
+    (out / "results.json").unlink()
+    assert call(*words, "--resume") == 0
+    assert (out / "oracle.json").read_text() == kept
+    again = json.loads((out / "results.json").read_text())
+    assert [row["reached"] for row in again["models"]] == [row["reached"] for row in results["models"]]
+
+
+def test_training_resumes_and_refuses_to_mix_runs(
+    trained: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches: --resume with nothing there, a second run in the same folder, another config under --resume."""
+    out = str(trained["lewm"])
+    assert "nothing to resume" in refused(capsys, "world", "train", *SMALL, "--out", str(tmp_path / "new"), "--resume")
+    assert not (tmp_path / "new").exists()
+    assert "is not empty" in refused(capsys, "world", "train", *SMALL, "--out", out)
+    assert "weight: 0.1 saved, 0.5 given" in refused(
+        capsys, "world", "train", *SMALL, "--weight", ".5", "--out", out, "--resume"
+    )
+    before = (trained["lewm"] / "checkpoint.pt").read_bytes()
+    assert call("world", "train", *SMALL, "--out", out, "--resume") == 0
+    assert (trained["lewm"] / "checkpoint.pt").read_bytes() == before
+
+
+BAD = {
+    "no part": (["world"], None),
+    "an unknown part": (["world", "dream"], "unknown command 'world dream'; choose from world train, world plan"),
+    "an unknown model": (
+        ["world", "train", "--model", "dreamer"],
+        "unknown model 'dreamer'; choose from lewm, vjepa, untrained",
+    ),
+    "a model without its name": (["world", "train", "--model"], "--model: expected one argument"),
+    "a word for a number": (["world", "train", "--steps", "many"], "Error parsing --steps"),
+    "a negative lambda": (["world", "train", "--weight", "-1"], "weight is -1.0, expected 0 or more"),
+    "a patch that does not divide": (["world", "train", "--patch", "7"], "does not divide"),
+    "clips of one frame": (["world", "train", "--frames", "1"], "frames is 1, expected 2 or more"),
+    "heads that do not divide": (["world", "train", "--heads", "5"], "width 64 is not divisible by 5 heads"),
+    "a door too narrow": (["world", "train", "--rooms.door", ".1"], "lets no robot of radius 0.06 pass"),
+    "pictures of another size than V-JEPA's": (
+        ["world", "train", "--model", "vjepa", "--size", "40"],
+        "give the same --size",
+    ),
+    "a device that is not there": (["world", "train", "--device", "tpu"], "unknown device 'tpu'"),
+    "a run that is not there": (
+        ["world", "plan", "nowhere"],
+        "holds no run (no config.json); give the folder that `minivjepa world train`",
+    ),
+    "no pairs": (["world", "plan", "nowhere", "--task.pairs", "0"], "pairs is 0, expected a number above 0"),
+    "too many elites": (["world", "plan", "nowhere", "--planner.elites", "900"], "900 elites of 64 samples"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_gets_one_clear_message_and_leaves_nothing(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches: tracebacks, and folders that were made before the mistake was found."""
+    words, message = BAD[name]
+    if message is None:
+        assert call(*words) == 2
+        assert "minivjepa world train" in capsys.readouterr().out
+        return
+    out = tmp_path / "out"
+    assert message in refused(capsys, *words[:2], "--out", str(out), *words[2:])
+    assert not out.exists()
+
+
+def test_a_run_of_the_other_kind_or_unfinished_is_refused(
+    tmp_path: Path, trained: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches: V-JEPA runs taken for world models, plans made with half-trained ones."""
+    encoder = trained["vjepa"] / "encoder"
+    assert "is not a config of this version" in refused(
+        capsys, "world", "plan", str(encoder), "--out", str(tmp_path / "a")
+    )
+    half = tmp_path / "half"
+    half.mkdir()
+    (half / "config.json").write_bytes((trained["lewm"] / "config.json").read_bytes())
+    assert "is not trained to its end" in refused(capsys, "world", "plan", str(half), "--out", str(tmp_path / "a"))
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("part", ["train", "plan"])
+def test_help_shows_units_and_defaults(part: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches: an option that nobody explained."""
+    assert call("world", part, "--help") == 0
+    said = re.sub(r"[│\s]+", " ", capsys.readouterr().out)  # as it was before it was wrapped into a box
+    words = {
+        "train": ("--weight", "Lambda", "in sides of the world", "(default: 0.1)"),
+        "plan": ("--task.radius", "in sides of the world", "(default: 200)", "95 % intervals"),
+    }
+    for word in words[part]:
+        assert word in said
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for another process")
+def test_ctrl_c_leaves_a_run_that_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    """Catches: a torn checkpoint, an exit code that is not 130, advice that is missing."""
+    words = [*SMALL, "--steps", "400"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert call("world", "train", *words, "--out", str(whole)) == 0
+    child = subprocess.Popen(
+        [sys.executable, "-m", "minivjepa", "world", "train", *words, "--out", str(parts)],
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for _ in range(600):
+        if (parts / "checkpoint.pt").exists():
+            break
+        time.sleep(0.05)
+    os.kill(child.pid, signal.SIGINT)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 130, said
+    assert "--resume" in said
+    assert torch.load(parts / "checkpoint.pt", weights_only=True)["step"] < 400
+    assert call("world", "train", *words, "--out", str(parts), "--resume") == 0
+    one, two = (torch.load(out / "checkpoint.pt", weights_only=True) for out in (whole, parts))
+    assert all(torch.equal(value, two["model"][name]) for name, value in one["model"].items())

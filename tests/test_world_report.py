@@ -1,0 +1,148 @@
+"""Tables and pictures of world models say what their results say; the ablation runs what it names."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from minivjepa import results
+from minivjepa.figures.latents import loss_against_probe, spectra
+from minivjepa.figures.world import film, success_rates, walk
+from minivjepa.tables import heuristics_table, variant_table, world_table
+from minivjepa.world import ablation
+from minivjepa.world.pursuit import Outcome
+from minivjepa.world.recipe import PRETRAINING
+from minivjepa.world.report import judge_outcome
+from minivjepa.world.rooms import Rooms, displayable
+
+
+def judged(door: int, room: int, **more: Any) -> dict[str, Any]:
+    """Results of 20 pairs, of which some were reached."""
+    reached = torch.tensor([k < door for k in range(10)] + [k < room for k in range(10)])
+    through = torch.arange(20) < 10
+    return {**judge_outcome(Outcome(torch.zeros(20, 3, 2), reached, through), 12.0), **more}
+
+
+RESULTS = {
+    "task": {"pairs": 20, "steps": 2},
+    "random": judged(0, 2),
+    "oracle": judged(10, 10),
+    "models": [judged(8, 10, model="lewm", seed=3, position_r2=0.987, training_seconds=61.0)],
+}
+
+
+def test_the_world_table_and_picture_say_what_was_counted() -> None:
+    """Catches: door and room exchanged, an interval of another row, a model without its seed."""
+    table = world_table(RESULTS)
+    assert (
+        "| lewm, seed 3 | 90.0 % (69.9 to 97.2) | 80.0 % (49.0 to 94.3) | 100.0 % (72.2 to 100.0) | 0.987 | 61 | 12 |"
+        in table
+    )
+    assert "| random actions | 10.0 % (2.8 to 30.1) | 0.0 %" in table
+    picture = success_rates(RESULTS)
+    assert "LeWorldModel, seed 3: 90.0 % (69.9 to 97.2)" in picture.alt
+    assert "within 2 steps, over 20 start-goal pairs" in picture.caption
+    assert picture.png()
+
+
+def test_ablation_tables_are_means_over_seeds() -> None:
+    """Catches: rows of one name that are not put together; a missing target encoder that breaks the table."""
+    rows = [
+        {
+            "name": "default",
+            "loss": loss,
+            "feature_std": 1.0,
+            "effective_rank": 9.0,
+            "position_r2": 0.5,
+            "success": 0.25,
+        }
+        for loss in (1.0, 3.0)
+    ]
+    assert (
+        "| default | 2.000 ± 12.706 | 1.000 ± 0.000 | 9.000 ± 0.000 | 0.500 ± 0.000 | 0.250 ± 0.000 |"
+        in variant_table({"variants": rows})
+    )
+    rows = [{"name": "none of them", "weight": 0.1, "feature_std": 0.5, "effective_rank": None, "position_r2": 0.25}]
+    assert "| none of them | 0.1 | 0.500 |  |  | 0.250 |  |" in heuristics_table({"heuristics": rows})
+
+
+def test_pictures_of_worlds_have_words() -> None:
+    """Catches: a picture that says nothing to people who cannot see it; a count that is off by one."""
+    frames = displayable(Rooms().render(torch.tensor([[0.2, 0.2], [0.2, 0.3]]), 32, 32))
+    assert 0 <= float(frames.min()) <= float(frames.max()) <= 1
+    way = walk(frames[0], frames[1], torch.tensor([[0.2, 0.2], [0.2, 0.3], [0.2, 0.3]]), True)
+    assert "a path of 1 moves" in way.alt
+    assert "was reached" in way.caption
+    assert "2 pictures of the rooms: start, goal" in film(list(frames), ["start", "goal"]).alt
+    ranking = [{"weight": w, "loss": loss, "position_r2": loss / 9} for w in (0.0, 0.1) for loss in (1.0, 2.0, 3.0)]
+    picture = loss_against_probe({"ranking": ranking, "spearman": {"0.0": [-1, -1, -1], "0.1": [0.5, 0.1, 0.9]}})
+    assert "lambda 0.1, 3 runs: rank correlation 0.50 (0.10 to 0.90)" in picture.caption
+    assert "with SIGReg from 1 to 0.5" in spectra({"with SIGReg": [1.0, 0.5]}).alt
+    for made in (way, picture):
+        assert made.png()
+
+
+def test_rank_correlation_is_spearmans_with_an_interval() -> None:
+    """Catches: the sign of the loss, Pearson's correlation, an interval that does not hold its middle."""
+    losses = [float(k) for k in range(1, 21)]
+    middle, low, high = ablation.rank_correlation(losses, [np.exp(-k) for k in losses])
+    assert middle == pytest.approx(1.0)
+    assert low == pytest.approx(1.0)
+    noisy = list(np.random.default_rng(1).normal(size=20))
+    middle, low, high = ablation.rank_correlation(losses, noisy)
+    assert low < middle < high
+    assert low < 0 < high
+
+
+def test_the_ablation_names_every_run_once_and_options_are_drawn_by_number() -> None:
+    """Catches: a run that is counted twice or resumed as another; options that depend on how many are drawn."""
+    found = ablation.experiments((10, 11, 12))
+    for rows in found.values():
+        keys = [tuple(key.items()) for key, _ in rows]
+        assert len(set(keys)) == len(keys)
+    assert len(found["ranking"]) == 2 * ablation.RUNS
+    assert ablation.random_options(3) == ablation.random_options(3) != ablation.random_options(4)
+    assert {key["name"] for key, _ in found["variants"]} == set(ablation.VARIANTS)
+
+
+@pytest.mark.slow
+def test_a_run_of_each_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: an experiment that fails after an hour; SIGReg that does nothing when it is added to V-JEPA."""
+    small = {"dim": 16, "depth": 1, "predictor_dim": 16, "batch": 8}
+    monkeypatch.setattr(ablation, "BASE", replace(ablation.BASE, steps=5, latent=8, directions=8, hidden=16, **small))
+    monkeypatch.setattr(ablation, "PAIRS", replace(ablation.PAIRS, pairs=4, steps=2))
+    monkeypatch.setattr(ablation, "CLIPS", replace(PRETRAINING, steps=5, monitor_clips=16, **{**small, "heads": 2}))
+    monkeypatch.setattr(ablation, "PROBED", (320, 160))
+    variant = ablation.run_variant("lambda 0", 10)
+    assert variant["second_loss"] == 0.0
+    assert 0 <= variant["success"] <= 1
+    stds = {}
+    for name in ("all three", "without EMA", "without mask", "none of them"):
+        for weight in (0.0, 0.1):
+            found = ablation.run_heuristics(name, weight, 10)
+            assert ("target_feature_std" in found) == (name in ("all three", "without mask"))
+            stds[name, weight] = found["feature_std"]
+    assert all(stds[name, 0.0] != stds[name, 0.1] for name, _ in stds)
+    assert ablation.run_random(2, 0.1, 10)["options"] == ablation.random_options(2)
+
+
+def test_what_is_said_of_reaching_goals_is_so() -> None:
+    """Catches: a goal of the project that the recorded run does not reach, a sentence that outlives its numbers."""
+    world = results.load()["world"]
+    rates = {row["model"]: row for row in world["models"]}
+    task = world["task"]
+    assert (task["pairs"], task["radius"], task["steps"]) == (200, 0.08, 25)
+    assert world["oracle"]["door"]["trials"] == 100
+    assert world["oracle"]["all"]["success"] >= 0.98
+    assert min(rates[name]["all"]["success"] for name in ("lewm", "vjepa")) >= 0.90
+    assert rates["untrained"]["all"]["success"] >= 0.85  # enough to plan with
+    assert world["random"]["all"]["high"] < min(row["all"]["low"] for row in rates.values())
+    for row in rates.values():  # it is the door that costs goals
+        assert row["room"]["hits"] >= row["door"]["hits"]
+    trials = results.load()["world_search"]["trials"]
+    assert world["task"]["seed"] != 30_000_000  # pairs of the search
+    best = max(trials, key=lambda trial: trial["models"]["lewm"]["door"])
+    assert best["cost"].startswith("nearest step")
+    assert best["horizon"] == world["planner"]["horizon"]
