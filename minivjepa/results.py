@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from minivjepa.figures.ablation import Results, collapse_curves, mask_map
+from minivjepa.figures.latents import loss_against_probe
 from minivjepa.figures.warning import warning_curves
 from minivjepa.figures.world import success_rates
 from minivjepa.published import published_table
@@ -19,8 +20,11 @@ from minivjepa.tables import (
     alarm_table,
     apart_table,
     decay_table,
+    heuristics_table,
+    markdown,
     metric_table,
     search_table,
+    variant_table,
     warning_table,
     world_search_table,
     world_table,
@@ -92,14 +96,25 @@ def results_parts(raw: dict[str, Any]) -> dict[str, str]:
         "published": published_table(arms),
         "decay": f"{decay_table(decay['runs'])}\n\n`{decay['command']}`, {decay['date']}, torch {decay['versions']['torch']}.",
         "search": search_table(raw["search"]),
-        "world": f"{world_table(raw['world'])}\n\n{world_note(raw['world'])}",
-        "world-search": f"{world_search_table(raw['world_search'])}\n\n{raw['world_search']['note']}",
+        **world_parts(raw["world"], raw["world_search"], raw["world_ablation"]),
     }
 
 
-def world_note(world: dict[str, Any]) -> str:
-    """How the comparison of world models was made."""
-    return f"`{world['command']}`, {world['date']}, {world['device']}, torch {world['versions']['torch']}."
+def world_parts(world: dict[str, Any], search: dict[str, Any], ablation: dict[str, Any]) -> dict[str, str]:
+    """The tables on world models."""
+    made = f"`{world['command']}`, {world['date']}, {world['device']}, torch {world['versions']['torch']}."
+    seeds, torch = ", ".join(map(str, ablation["seeds"])), ablation["versions"]["torch"]
+    note = f"Seeds {seeds}. `{ablation['command']}`, {ablation['date']}, torch {torch}."
+    ranks = [
+        [f"lambda {weight}", *(f"{value:.2f}" for value in found)] for weight, found in ablation["spearman"].items()
+    ]
+    return {
+        "world": f"{world_table(world)}\n\n{made}",
+        "world-search": f"{world_search_table(search)}\n\n{search['note']}",
+        "world-variants": f"{variant_table(ablation)}\n\n{note}",
+        "world-heuristics": f"{heuristics_table(ablation)}\n\n{note}",
+        "world-ranking": f"{markdown(['', 'rank correlation', 'from', 'to'], ranks)}\n\n{note}",
+    }
 
 
 def masked(arms: dict[str, Any]) -> dict[str, Any]:
@@ -125,6 +140,7 @@ def main() -> None:
     collapse_curves(matrix).save(FOLDER / "matrix.png")
     warning_curves(matrix).save(FOLDER / "warning.png")
     success_rates(raw["world"]).save(FOLDER / "world.png")
+    loss_against_probe(raw["world_ablation"]).save(FOLDER / "world_ranking.png")
     mask_map({**matrix, "arms": masked(matrix["arms"] | raw["variants"]["arms"])}).save(FOLDER / "masks.png")
 
 

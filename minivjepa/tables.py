@@ -185,10 +185,13 @@ def heuristics_table(results: dict[str, Any]) -> str:
     }
     columns |= {"position_r2": "position R², online", "target_position_r2": "position R², target"}
     keys = dict.fromkeys((row["name"], row["weight"]) for row in results["heuristics"])
-    lines = []
+    groups = [("*untrained*", "", results["untrained"])]
     for name, weight in keys:
         own = [row for row in results["heuristics"] if (row["name"], row["weight"]) == (name, weight)]
-        lines.append([name, f"{weight:g}", *(cell([row.get(column) for row in own]) for column in columns)])
+        groups.append((name, f"{weight:g}", own))
+    lines = [
+        [name, weight, *(cell([row.get(column) for row in own]) for column in columns)] for name, weight, own in groups
+    ]
     return markdown(["heuristics of V-JEPA", "lambda", *columns.values()], lines)
 
 

@@ -1,7 +1,7 @@
 """What in a world model prevents collapse?  One thing changed at a time, over seeds.
 
 Read in lesson 11.  Three experiments: LeWorldModel with one option changed; V-JEPA on the rooms' clips with its heuristics removed
-one by one, with and without SIGReg; and how well the training loss ranks what latents know, over runs with random options.
+one by one, with and without SIGReg, beside an untrained encoder; and how well the training loss ranks what latents know, over runs with random options.
 """
 
 import tempfile
@@ -134,6 +134,12 @@ def run_heuristics(name: str, weight: float, seed: int) -> Metrics:
     return judge_vjepa(train_vjepa(config, masked, weight), config)
 
 
+def judge_untrained(seed: int) -> Metrics:
+    """The control of the second experiment: the same encoder before its first step."""
+    config = replace(CLIPS, seed=seed)
+    return judge_vjepa(build_model(config), config)
+
+
 def random_options(number: int) -> dict[str, Any]:
     """Options of the third experiment's run of this number: widths, depth, learning rate, weight decay, steps."""
     u = randomness.uniform(randomness.keys("options", 0, 0, torch.tensor([number])), 6)[0].tolist()
@@ -178,6 +184,9 @@ def experiments(seeds: Sequence[int]) -> dict[str, list[tuple[dict[str, Any], Ca
     def heuristic(name: str, weight: float, seed: int) -> Callable[[], Metrics]:
         return lambda: run_heuristics(name, weight, seed)
 
+    def untrained(seed: int) -> Callable[[], Metrics]:
+        return lambda: judge_untrained(seed)
+
     def at_random(number: int, weight: float) -> Callable[[], Metrics]:
         return lambda: run_random(number, weight, seeds[0] + number)
 
@@ -189,6 +198,7 @@ def experiments(seeds: Sequence[int]) -> dict[str, list[tuple[dict[str, Any], Ca
             for n in HEURISTICS
             for w in (0.0, LAMBDA)
         ],
+        "untrained": [({"seed": s}, untrained(s)) for s in seeds],
         "ranking": [({"number": k, "weight": w}, at_random(k, w)) for k in range(RUNS) for w in (0.0, BASE.weight)],
     }
 
