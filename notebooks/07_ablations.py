@@ -162,7 +162,7 @@ table(metric_table(table_rows(stored)))
 # %% [markdown]
 # Behind each ± is a 95 % interval. Another five seeds would give another mean; the interval says how far off the mean of five may
 # be, and about one such interval in twenty misses. Two arms are **apart** if their intervals do not touch. Anything else decides
-# nothing. (`vicreg` and `sigreg` have neither heuristic and a term in the loss instead; the second is SIGReg, a later lesson.)
+# nothing. (`vicreg` and `sigreg` have neither heuristic and a term in the loss instead; the second is SIGReg, of lesson 11.)
 #
 # Now the fates, computed from those runs:
 

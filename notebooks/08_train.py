@@ -105,8 +105,8 @@ by_hand = train_by_hand(config, config.steps)
 
 # %% [markdown]
 # The package's `Trainer` does this for long runs: with a log, with checkpoints, in several processes. Read its step, in two parts. `rank` and `world` are the
-# number of this process and how many there are (one, so far); `send` copies to the device; `autocast` comes below; `random_directions` is for SIGReg, in a later
-# lesson; large gradients may be clipped to a greatest length; and `pending` keeps the loss on the device until somebody wants to see it.
+# number of this process and how many there are (one, so far); `send` copies to the device; `autocast` comes below; `random_directions` is for SIGReg, of lesson
+# 11; large gradients may be clipped to a greatest length; and `pending` keeps the loss on the device until somebody wants to see it.
 
 # %%
 print(inspect.getsource(Trainer.train_step))

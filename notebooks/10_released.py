@@ -336,4 +336,4 @@ with torch.no_grad():
 # </details>
 #
 # **In the package:** `minivjepa/layouts.py`, `minivjepa/weights.py`, `minivjepa/pretrained.py`, `minivjepa/rotary.py`. **In the papers:** V-JEPA 2 (arXiv 2506.09985); RoPE
-# (arXiv 2104.09864). What comes next, SIGReg and a world with actions, is still to be written.
+# (arXiv 2104.09864). **Next:** 11, what can stand in the place of all three heuristics.

@@ -15,6 +15,7 @@ from minivjepa.collapse import position_std
 from minivjepa.config import Config
 from minivjepa.ema import ema_update
 from minivjepa.encoder import Encoder
+from minivjepa.objective import sigreg
 from minivjepa.recipe import schedule
 from minivjepa.tubelets import Grid, gather_tokens
 from minivjepa.vjepa import VJEPA
@@ -29,7 +30,7 @@ MARK = "# NBVAL_CHECK_OUTPUT"
 # the lesson that must prove each claim of the course
 CLAIMS = {
     "T1": "01", "T2": "01", "T3": "02", "M1": "02", "M2": "02", "M3": "02", "C1": "03", "C2": "03", "P1": "04", "P2": "04", "P3": "04", "P4": "04",
-    "O1": "05", "O4": "05", "O2": "06", "O6": "06", "O9": "06", "O3": "07", "O5a": "07", "O5b": "07", "O7a": "09",
+    "O1": "05", "O4": "05", "O2": "06", "O6": "06", "O9": "06", "O3": "07", "O5a": "07", "O5b": "07", "O7a": "09", "O8": "11",
 }  # fmt: skip
 
 
@@ -216,6 +217,10 @@ def late(config: Config, step: int) -> tuple[float, float, float]:
     return schedule(config, step + 1)
 
 
+def without_n(z: Tensor, directions: Tensor) -> Tensor:
+    return sigreg(z, directions) / z.shape[-2]
+
+
 TRUTHS = {
     "the grid transposed": ("minivjepa.tubelets.patchify", transposed, "01_tubelets", "equal to the loop"),
     "hidden pixels leaked": ("minivjepa.encoder.Encoder.forward", leaking, "04_components", "P1"),
@@ -223,6 +228,7 @@ TRUTHS = {
     "the momentum swapped": ("minivjepa.ema.ema_update", swapped, "05_objective", "O4"),
     "the trainer a step late": ("minivjepa.training.schedule", late, "08_train", '"the loop"'),
     "queries and keys not turned": ("minivjepa.rotary.rotate", unmixed, "10_released", '"rotary"'),
+    "SIGReg without its factor": ("minivjepa.objective.sigreg", without_n, "11_one_term", "flat and grows"),
     "collapse read within clips": ("minivjepa.collapse.feature_std", blind, "06_collapse", "assert low =="),
 }
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from minivjepa import results
+from minivjepa.figures.clouds import Moment, characteristic, folding, shadows, shaping
 from minivjepa.figures.latents import loss_against_probe, spectra
 from minivjepa.figures.world import film, success_rates, walk
 from minivjepa.tables import heuristics_table, variant_table, world_table
@@ -65,7 +66,7 @@ def test_ablation_tables_are_means_over_seeds() -> None:
         in variant_table({"variants": rows})
     )
     rows = [{"name": "none of them", "weight": 0.1, "feature_std": 0.5, "effective_rank": None, "position_r2": 0.25}]
-    assert "| none of them | 0.1 | 0.500 |  |  | 0.250 |  |" in heuristics_table({"heuristics": rows})
+    assert "| none of them | 0.1 | 0.500 |  |  | 0.250 |  |" in heuristics_table({"heuristics": rows, "untrained": rows})
 
 
 def test_pictures_of_worlds_have_words() -> None:
@@ -81,6 +82,23 @@ def test_pictures_of_worlds_have_words() -> None:
     assert "lambda 0.1, 3 runs: rank correlation 0.50 (0.10 to 0.90)" in picture.caption
     assert "with SIGReg from 1 to 0.5" in spectra({"with SIGReg": [1.0, 0.5]}).alt
     for made in (way, picture):
+        assert made.png()
+
+
+def test_pictures_of_clouds_say_what_was_drawn() -> None:
+    """Catches: a shadow on the wrong line, a gap to the wrong curve, the first moment taken for the last."""
+    clouds = {"line": torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), "point": torch.zeros(2, 2)}
+    axes = torch.eye(2)
+    assert "line 1.00 and 0.00; point 0.00 and 0.00" in shadows(clouds, axes).caption
+    assert "line 1.00, point 0.99." in characteristic(clouds, axes[0]).caption
+    moments = [Moment(0, clouds["point"], 8.0), Moment(5, clouds["line"], 0.5)]
+    picture = shaping(moments, "from a point")
+    assert "SIGReg from 8.00 to 0.50, standard deviation now 0.50" in picture.alt
+    assert "after 5 steps" in picture.caption
+    folded = folding([1.0, 2.0], [30.0, 1.5], [0.9, 0.1], 16)
+    assert "into 16 numbers" in folded.caption
+    assert "from 30.0 to 1.5, the probe's score from 0.90 to 0.10" in folded.alt
+    for made in (picture, folded):
         assert made.png()
 
 

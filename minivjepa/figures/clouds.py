@@ -73,7 +73,7 @@ def characteristic(clouds: Mapping[str, Tensor], direction: Tensor, reach: float
             ax.plot(t, values, STYLES[number % 4], color=COLOURS[number % 6], label=name, lw=1.8)
         gaps.append(f"{name} {np.abs(np.cos(angle).mean(axis=0) - wanted).max():.2f}")
     for ax, curve, title in zip(panels, (wanted, 0 * t), ("mean of cos(t x)", "mean of sin(t x)")):
-        ax.plot(t, curve, color="black", lw=4, alpha=0.25, label="normal")
+        ax.plot(t, curve, color="black", lw=4, alpha=0.25, label="what it should be")
         ax.set(xlabel="t", title=title, ylim=(-1.1, 1.1))
         ax.grid(alpha=0.25)
     panels[0].legend(fontsize=8)
