@@ -271,7 +271,7 @@ print(f"the line ends with SIGReg {moments[-1].value:.2f}; normal points drawn a
 # %% [markdown]
 # Equal points get equal gradients, so they move, but together. A complete collapse is a place that SIGReg can hardly leave. It has to
 # act *before*. (Points that move freely end *below* 1: they arrange themselves more evenly than chance would. And their shadow need not be smooth. With t up
-to 3, the test sees nothing finer than waves about 2 long. For keeping latents apart, that is enough.)
+# to 3, the test sees nothing finer than waves about 2 long. For keeping latents apart, that is enough.)
 #
 # In a world model SIGReg is not alone. The prediction error pulls the other way: it would be zero if all latents were equal. Here is that
 # tug of war, with a plain pull towards the middle in the place of the prediction error. Move lambda.

@@ -66,7 +66,9 @@ def test_ablation_tables_are_means_over_seeds() -> None:
         in variant_table({"variants": rows})
     )
     rows = [{"name": "none of them", "weight": 0.1, "feature_std": 0.5, "effective_rank": None, "position_r2": 0.25}]
-    assert "| none of them | 0.1 | 0.500 |  |  | 0.250 |  |" in heuristics_table({"heuristics": rows, "untrained": rows})
+    assert "| none of them | 0.1 | 0.500 |  |  | 0.250 |  |" in heuristics_table(
+        {"heuristics": rows, "untrained": rows}
+    )
 
 
 def test_pictures_of_worlds_have_words() -> None:
