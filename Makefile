@@ -4,7 +4,7 @@ OUT ?= runs/ablation
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: ablation matrix world worlds lab homework notebooks assignments timings test browser check results speed clean
+.PHONY: ablation matrix world world-ablation lab homework notebooks assignments timings test browser check results speed clean
 
 ablation: .venv/figures   ## train five arms, see which collapse; ARGS=--resume goes on after a stop
 	$(BIN)/minivjepa ablate --out $(OUT) $(ARGS)
@@ -23,18 +23,20 @@ matrix: .venv/figures     ## all arms and variants over seeds, then longer runs,
 	$(BIN)/python results/keep.py runs/long/runs/vjepa-10
 	$(BIN)/python -m minivjepa.results
 
-# who reaches a goal that is a picture: 20 minutes at most on two cores; after a stop or a kill it goes on where it was
-WORLD_SEEDS := 10
+# who reaches a goal that is a picture: 20 minutes at most on two cores; after a stop or a kill it goes on where it was.
+# three models of each kind, an hour: make world WORLD_SEEDS="10 11 12" WORLD_NAME=world_seeds
+WORLD_SEEDS ?= 10
+WORLD_NAME ?= world
 WORLD_RUNS = $(foreach seed,$(WORLD_SEEDS),runs/world/lewm-$(seed) runs/world/vjepa-$(seed) runs/world/untrained-$(seed))
 RESUME = $$(test ! -e $(1) || echo --resume)
 world: .venv/figures      ## train world models of two rooms, let them plan beside an oracle and random actions, then the tables
 	for run in $(WORLD_RUNS); do name=$${run##*/}; \
 	  $(BIN)/minivjepa world train --model $${name%-*} --seed $${name##*-} --out $$run $(call RESUME,$$run/config.json) || exit; done
-	$(BIN)/minivjepa world plan $(WORLD_RUNS) --out runs/world/plan $(call RESUME,runs/world/plan/comparison.json)
-	cp runs/world/plan/results.json results/world.json
+	$(BIN)/minivjepa world plan $(WORLD_RUNS) --out runs/world/plan-$(WORLD_NAME) $(call RESUME,runs/world/plan-$(WORLD_NAME)/comparison.json)
+	cp runs/world/plan-$(WORLD_NAME)/results.json results/$(WORLD_NAME).json
 	$(BIN)/python -m minivjepa.results
 
-worlds: .venv/figures     ## what prevents collapse in a world model: an hour on two cores; it goes on where it was
+world-ablation: .venv/figures     ## what prevents collapse in a world model: an hour on two cores; it goes on where it was
 	$(BIN)/python results/world_ablation.py
 	$(BIN)/python -m minivjepa.results
 

@@ -14,10 +14,13 @@ def row_in_words(row: dict[str, Any]) -> str:
 
 
 class RunBar:
-    """A tqdm bar that reads rows of metrics.  title: shown at its left; total: steps, 0 where they are not known."""
+    """A tqdm bar that reads rows of metrics.  title: shown at its left; total: steps, 0 where they are not known.
 
-    def __init__(self, title: str, total: int, done: int = 0, place: int = 0, hidden: bool = False):
-        self.title, self.warned = title, False
+    patience: steps before the first warning, for models whose features begin close together.
+    """
+
+    def __init__(self, title: str, total: int, done: int = 0, place: int = 0, hidden: bool = False, patience: int = 0):
+        self.title, self.patience, self.warned = title, patience, False
         self.bar = tqdm(
             total=total or None, initial=done, desc=title, unit="step", position=place, leave=place == 0, disable=hidden
         )
@@ -28,6 +31,6 @@ class RunBar:
         if row is not None:
             self.bar.set_postfix_str(row_in_words(row))
             said = early_warning(row)
-            if said and not self.warned:
+            if said and not self.warned and step >= self.patience:
                 self.warned = True
                 self.bar.write(f"{self.title}: {said}")

@@ -76,6 +76,7 @@ def readme_parts(raw: dict[str, Any]) -> dict[str, str]:
     return {
         "matrix": f"{metric_table(table_rows(matrix))}\n\n{note} {provenance(matrix)}",
         "long": f"{metric_table(table_rows(long))}\n\nSeeds {seeds(long)}. {provenance(long)}",
+        "world": world_part(raw["world"]),
         "times": f"| machine | how long `make ablation` takes |\n|---|---|\n{times}",
     }
 
@@ -96,20 +97,27 @@ def results_parts(raw: dict[str, Any]) -> dict[str, str]:
         "published": published_table(arms),
         "decay": f"{decay_table(decay['runs'])}\n\n`{decay['command']}`, {decay['date']}, torch {decay['versions']['torch']}.",
         "search": search_table(raw["search"]),
-        **world_parts(raw["world"], raw["world_search"], raw["world_ablation"]),
+        **world_parts(raw),
     }
 
 
-def world_parts(world: dict[str, Any], search: dict[str, Any], ablation: dict[str, Any]) -> dict[str, str]:
-    """The tables on world models."""
+def world_part(world: dict[str, Any]) -> str:
+    """Who reaches how many goals, and how that was made."""
     made = f"`{world['command']}`, {world['date']}, {world['device']}, torch {world['versions']['torch']}."
+    return f"{world_table(world)}\n\n{made}"
+
+
+def world_parts(raw: dict[str, Any]) -> dict[str, str]:
+    """The tables on world models."""
+    search, ablation = raw["world_search"], raw["world_ablation"]
     seeds, torch = ", ".join(map(str, ablation["seeds"])), ablation["versions"]["torch"]
     note = f"Seeds {seeds}. `{ablation['command']}`, {ablation['date']}, torch {torch}."
     ranks = [
         [f"lambda {weight}", *(f"{value:.2f}" for value in found)] for weight, found in ablation["spearman"].items()
     ]
     return {
-        "world": f"{world_table(world)}\n\n{made}",
+        "world": world_part(raw["world"]),
+        "world-seeds": world_part(raw["world_seeds"]),
         "world-search": f"{world_search_table(search)}\n\n{search['note']}",
         "world-variants": f"{variant_table(ablation)}\n\n{note}",
         "world-heuristics": f"{heuristics_table(ablation)}\n\n{note}",

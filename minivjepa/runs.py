@@ -57,8 +57,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file that this package wrote."""
-    return json.loads(path.read_text())
+    """The value in a JSON file that this package wrote.  Raises ValueError, with its name, for one that was damaged."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); put it back, or delete it and start again") from None
 
 
 def finite_or_null(value: Any) -> Any:
@@ -106,7 +109,7 @@ class Run:
             saved = json.loads(self.config_file.read_text())
             data = saved.pop("data")
             return from_dict(self.kind, saved), data
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{self.config_file} is not a config of this version: {error}") from None
 
     def check_same(self, config: Any, data: str) -> None:
@@ -145,7 +148,7 @@ class Run:
         try:
             return torch.load(self.checkpoint_file, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises many types for a file that is not a checkpoint
-            reason = str(error).splitlines()[0][:200]
+            reason = (str(error) or "it is empty").splitlines()[0][:200]
             raise ValueError(f"{self.checkpoint_file} is not a checkpoint of minivjepa ({reason})") from None
 
     def restore(self, model: nn.Module, config: Any) -> dict[str, Any] | None:
@@ -156,7 +159,8 @@ class Run:
         state = self.load()
         if state is None:
             return None
-        missing = sorted({"config", "step", "model", "optimiser", "loss_sum", "loss_count"} - set(state))
+        known = set(state) if isinstance(state, dict) else set()
+        missing = sorted({"config", "step", "model", "optimiser", "loss_sum", "loss_count"} - known)
         if missing:
             raise ValueError(f"{self.checkpoint_file} is not a checkpoint of minivjepa (it lacks {', '.join(missing)})")
         lines = differences(from_dict(self.kind, state["config"]), config)
@@ -185,10 +189,18 @@ class Run:
             ) from None
 
     def history(self) -> list[dict[str, Any]]:
-        """The rows of metrics.jsonl; a last line that was cut off by a kill is left out."""
+        """The rows of metrics.jsonl; a last line that was cut off by a kill is left out.  Raises ValueError for other damage."""
         if not self.metrics_file.exists():
             return []
-        return [json.loads(line) for line in self.metrics_file.read_bytes().split(b"\n")[:-1]]
+        try:
+            rows = [json.loads(line) for line in self.metrics_file.read_bytes().split(b"\n")[:-1]]
+            if all("step" in row for row in rows):
+                return rows
+        except (TypeError, ValueError):
+            pass
+        raise ValueError(
+            f"{self.metrics_file} is damaged: a line is no row of metrics; put it back, or start in a new folder"
+        )
 
     def rewind(self, step: int) -> list[dict[str, Any]]:
         """Drop the rows after `step`, which will be written again, and return the rows that stay."""

@@ -128,7 +128,8 @@ def decay_table(runs: Sequence[dict[str, Any]]) -> str:
 
 def world_table(results: dict[str, Any]) -> str:
     """Who reaches how many goals, and what its latents know of the robot's position."""
-    rows = [("random actions", results["random"]), ("oracle on the true state", results["oracle"])]
+    names = {"random": "random actions", "straight": "straight to the goal", "oracle": "oracle on the true state"}
+    rows = [(words, results[name]) for name, words in names.items()]
     rows += [(f"{row['model']}, seed {row['seed']}", row) for row in results["models"]]
     lines = [
         [
@@ -170,8 +171,11 @@ def variant_table(results: dict[str, Any]) -> str:
     columns |= {"position_r2": NAMES["linear_position"], "success": "goals reached"}
     names = dict.fromkeys(row["name"] for row in results["variants"])
     lines = [
-        [name, *(cell([row[column] for row in results["variants"] if row["name"] == name]) for column in columns)]
-        for name in names
+        [
+            f"*{name}*" if name == "untrained" else name,
+            *(cell([row.get(column) for row in results["variants"] if row["name"] == name]) for column in columns),
+        ]
+        for name in sorted(names, key=lambda name: name != "untrained")  # the control first
     ]
     return markdown(["", *columns.values()], lines)
 
@@ -179,8 +183,8 @@ def variant_table(results: dict[str, Any]) -> str:
 def heuristics_table(results: dict[str, Any]) -> str:
     """V-JEPA's heuristics removed one by one, with and without SIGReg: both encoders' std and probe, means over seeds."""
     columns = {
-        "feature_std": "std, online",
-        "target_feature_std": "std, target",
+        "feature_std": "feature std, online",
+        "target_feature_std": "feature std, target",
         "effective_rank": "effective rank, online",
     }
     columns |= {"position_r2": "position R², online", "target_position_r2": "position R², target"}

@@ -4,7 +4,7 @@
 # **At the end you can explain** what LeWorldModel leaves out of V-JEPA and what it has instead, why it is enough to look at latents
 # along random lines, what SIGReg computes, and what its guarantee covers and what not.
 #
-# *45 minutes, about 2 of them for the computer. Any laptop.*
+# *45 minutes, about 1 of them for the computer. Any laptop.*
 # You need: lessons 05 to 07.
 
 # %% [markdown]
@@ -57,8 +57,8 @@ from minivjepa.world.training import WorldTrainer, embed_frames, open_clips, pos
 # %% [markdown]
 # ## A world with a robot in it
 #
-# V-JEPA's encoder is kept from collapsing by three things that are not in its loss: a second encoder that follows slowly, a detach, and
-# a mask that makes the task hard. Lesson 07 took them away, one by one. **LeWorldModel** (arXiv 2603.19312) has none of them. This
+# Three things are credited with keeping V-JEPA's encoder from collapsing, and none is in its loss: a second encoder that follows slowly, a detach, and
+# a mask that makes the task hard. Lesson 07 switched the first two. **LeWorldModel** (arXiv 2603.19312) has none of the three. This
 # lesson asks what it has instead, and whether it holds.
 #
 # It learns from clips in which somebody *acts*. Ours show two rooms from above, with a wall and a door between them, and a robot. At every
@@ -73,13 +73,18 @@ show(film(frames, moves))
 print("clips", tuple(clips.shape), "actions", tuple(journey.actions.shape))
 
 # %% [markdown]
-# An encoder turns every frame, by itself, into one vector of 32 numbers: its **latent**. A predictor reads the latents so far and the
-# actions, and says the next latent. No mask: what is to be predicted is what comes next. And this is the loss, in full:
+# Above each picture stands the action that led to it; down -1 is up. An encoder turns every frame, by itself, into features; a small network behind it, the
+# **projector**, turns their mean into one vector of 32 numbers, the frame's **latent**. (In the projector, *BatchNorm* rescales each number by the mean and
+# spread that it has over the batch.) A predictor reads the latents so far and the actions, and says the next latent. There is no mask: what is to be
+# predicted is what comes next. And this is the loss, in full:
 
 # %%
 print(inspect.getsource(LeWorldModel.losses))
 
 # %% [markdown]
+# It returns two terms, and training adds them. The first is the prediction error. The second, **SIGReg**, is the subject of this lesson; its weight
+# is called **lambda**.
+#
 # Look for what is missing. There is one encoder, and it makes the guess *and* the target. Nothing is detached: the gradient may move the
 # guess to the target, and the target to the guess. Let us see that it does:
 
@@ -95,13 +100,13 @@ free_target = bool(z.grad[:, -1].norm() > 0)
 
 # %% [markdown]
 # You know how that ends. Lesson 06 built the useless network by hand, and in lesson 07 the arm `neither` trained into it. So the
-# second line of the loss had better be good.
+# second term had better be good.
 #
 # ## What should a cloud look like?
 #
 # Encode many frames, and you have a cloud of points, one a frame. A collapsed cloud is a single point, or a line, or a plane. A good one
 # is spread in every direction. One could ask for that with two terms, as VICReg does (arXiv 2105.04906, the arm `vicreg` of lesson 07):
-# every number should have a standard deviation of 1 (*variance*), and no two numbers should go together (*covariance*). Both terms are
+# every number should have a standard deviation of at least 1 (*variance*), and no two numbers should go together (*covariance*). Both terms are
 # near 0 if all is well.
 #
 # Here are six clouds in two dimensions. **Predict:** how many of them have both terms below 0.1?
@@ -134,6 +139,7 @@ def random_directions(width, count=256):
     return F.normalize(torch.randn(count, width, generator=generator), dim=1).T
 
 
+# %%
 rows, passed, values = [], [], {}
 for name, cloud in clouds.items():
     variance, covariance = (float(term) for term in vicreg_terms(cloud[:, None]))
@@ -145,14 +151,16 @@ show(shadows(clouds, unit(torch.tensor([90.0, 45.0]))))
 table(markdown(["cloud", "VICReg's variance", "VICReg's covariance", "SIGReg"], rows))
 
 # %% [markdown]
-# Ring, cross and corners pass, and are nothing like the normal cloud. Two numbers for each axis and pair cannot tell. The last column can,
+# Ring, cross and corners pass, and are nothing like the normal cloud. One number for each axis and one for each pair cannot tell. The last column can,
 # and that is the term of this lesson.
+#
+# From here on, *normal* means the standard normal distribution: mean 0 and standard deviation 1, in every direction.
 #
 # ## It is enough to look at shadows
 #
 # The picture shows how. Look at a cloud along a line, and you see its **shadow**: one number a point. The shadows of a normal cloud are normal
-# on *every* line. The corners look wrong on the first arrow, the cross on the second. And the reverse is a theorem (Cramér and Wold, 1936):
-# **if all shadows of a cloud are normal, then the cloud is.** A cloud in 32 dimensions need never be looked at in 32 dimensions.
+# on *every* line. The corners look wrong on the first arrow, the cross on the second, and the line's shadow there is too wide. And the reverse is a theorem (Cramér
+# and Wold, 1936): **if all shadows of a cloud are normal, then the cloud is.** A cloud in 32 dimensions need never be looked at in 32 dimensions.
 #
 # The reason fits into two lines. The **characteristic function** of a cloud is the mean of $e^{i\,v \cdot z}$ over its points, for every vector
 # $v$, and it determines the cloud. Write $v = t a$ with a unit vector $a$. Then $v \cdot z = t\,(a \cdot z)$, which knows of the cloud only its shadow along $a$.
@@ -187,7 +195,7 @@ for name, cloud in clouds.items():
     print(f"{name:8} yours {my_sigreg(cloud, directions):8.3f}, the package's {sigreg(cloud, directions):8.3f}")
 
 # %% [markdown]
-# The package needs 17 values of t where you took 601. Note the factor n, the number of points, in front: LeJEPA, where SIGReg comes from
+# The package makes do with 17 values of t from 0 to 3, each of which counts for -t too. Note the factor n, the number of points, in front: LeJEPA, where SIGReg comes from
 # (arXiv 2511.08544), and LeWorldModel have it, others have not, so that their weights lambda do not mean the same.
 #
 # **Predict:** what is SIGReg of points that *are* drawn from the normal distribution, on average? (A number. Is it 0? Does it grow with n?)
@@ -212,15 +220,16 @@ flat = all(abs(means[count] - 1.05) < 0.15 for count in counts)
 grows = all(abs(still[count] / count - 0.40) < 0.01 for count in counts)
 print("yours and the package's agree within two in a hundred:", same)
 print(
-    "normal points score about 1, however many; one point repeated scores two fifths of their number:", flat and grows
+    "normal points score about 1, however many; points that are all at 0 score two fifths of their number:",
+    flat and grows,
 )
 ordinary = {name: value > 4 for name, value in values.items()}
 print("of the six clouds only the normal one scores below 4:", [k for k, v in ordinary.items() if not v] == ["normal"])
 assert same and flat and grows and [k for k, v in ordinary.items() if not v] == ["normal"]
 
 # %% [markdown]
-# Points drawn at random are never exactly normal; what is left of chance does not shrink with n, because n is in front. What is *wrong* with a
-# cloud grows with n.
+# Points drawn at random are never exactly normal; what is left of chance does not shrink with n, because n is in front. (One draw may well score 2, as
+# the cloud in the table did: the average is 1.05.) What is *wrong* with a cloud grows with n.
 #
 # ## Watch it push
 #
@@ -236,9 +245,9 @@ my_fate_of_equal_points = None
 
 
 def push(cloud, steps=100, weight=1.0, pull=0.0, every=5):
-    """Let points [n, 2] go down the slope of weight * SIGReg + pull * (how far they are from their middle); yields moments."""
+    """Let points [n, 2] go down the slope of weight * SIGReg + pull * (mean squared distance to their middle)."""
     cloud = cloud.clone().requires_grad_(True)
-    rate = 0.3 / (weight + pull / 20)  # small enough for the stronger of both
+    rate = 0.3 / (weight + pull / 20)  # steps that neither force can overshoot with
     optimiser = torch.optim.SGD([cloud], lr=rate)
     for step in range(steps + 1):
         term = sigreg(cloud, random_directions(2, 16))
@@ -263,15 +272,17 @@ for name in ("knot", "line"):
         board.show(shaping(moments, f"from a {name}"))
 
 # %%
-*_, last = push(torch.full((few, 2), 0.5))
-together = bool(feature_std(last.cloud[:, None]) < 1e-6)
+*_, last = push(torch.full((few, 2), 0.5), steps=5)
+together = bool(feature_std(last.cloud[:, None]) < 1e-5)
 compare("points that are equal", my_fate_of_equal_points, "they stay together" if together else "they spread")
 print(f"the line ends with SIGReg {moments[-1].value:.2f}; normal points drawn at random have about 1")
 
 # %% [markdown]
-# Equal points get equal gradients, so they move, but together. A complete collapse is a place that SIGReg can hardly leave. It has to
-# act *before*. (Points that move freely end *below* 1: they arrange themselves more evenly than chance would. And their shadow need not be smooth. With t up
-# to 3, the test sees nothing finer than waves about 2 long. For keeping latents apart, that is enough.)
+# Points that are exactly equal get equal gradients, so they move, but together. The smallest difference grows, though: the knot was a hundredth wide, and
+# twenty steps were enough. In a network, the latents of two frames are hardly ever exactly equal.
+#
+# (Points that move freely end *below* 1: they arrange themselves more evenly than chance would. And their shadow need not be smooth. With t up
+# to 3, the test sees nothing finer than waves about 2 long. For keeping latents apart, that is enough here.)
 #
 # In a world model SIGReg is not alone. The prediction error pulls the other way: it would be zero if all latents were equal. Here is that
 # tug of war, with a plain pull towards the middle in the place of the prediction error. Move lambda.
@@ -296,13 +307,19 @@ explore(tug, {"weight": lambdas, "start": ["line", "knot", "ring"], "steps": (0,
 
 # %%
 # NBVAL_CHECK_OUTPUT
-ends = {weight: list(push(starts["line"], 200, weight, pull=1.0))[-1] for weight in (0.0001, 0.01, 0.1, 1.0)}
+ends = {weight: list(push(starts["line"], 200, weight, pull=1.0))[-1] for weight in (0.0001, 0.002, 0.01, 0.1, 1.0)}
 spread = {weight: feature_std(end.cloud[:, None]) for weight, end in ends.items()}
 print("points that start equal stay equal:", together)
-print("with lambda .0001 the pull wins and all points meet:", spread[0.0001] < 0.01)
+print(
+    "with lambda .0001, and with twenty times that, the pull wins and all points meet:",
+    max(spread[0.0001], spread[0.002]) < 0.02,
+)
 print("with lambda 1 the cloud keeps at least nine tenths of its spread:", spread[1.0] > 0.9)
-print("in between, the more lambda, the wider:", spread[0.0001] < spread[0.01] < spread[0.1] < spread[1.0])
-assert together and spread[0.0001] < 0.01 and spread[1.0] > 0.9 and spread[0.01] < spread[0.1] < spread[1.0]
+print(
+    "with lambda .01 they do not meet, and the more lambda, the wider:", 0.2 < spread[0.01] < spread[0.1] < spread[1.0]
+)
+assert together and max(spread[0.0001], spread[0.002]) < 0.02 and spread[1.0] > 0.9
+assert 0.2 < spread[0.01] < spread[0.1] < spread[1.0]
 
 # %% [markdown]
 # So lambda has a threshold. Below it the pull wins, and the term may as well not be there. Far above it, the latents are normal whatever
@@ -312,8 +329,8 @@ assert together and spread[0.0001] < 0.01 and spread[1.0] > 0.9 and spread[0.01]
 #
 # Now the real thing, as in lesson 07: a LeWorldModel on the rooms, 300 steps, once with the default lambda and once with 0. Nothing else differs.
 #
-# **Predict** the fate of the second: `"learns"` or `"collapses"`. And which of the two ends with the lower *prediction* error, the
-# first line of the loss?
+# **Predict** the fate of the second: `"learns"` or `"collapses"`. And which of the two ends with the lower *prediction error*, the
+# first term alone (`"lambda 0.1"` or `"lambda 0"`)?
 
 # %%
 my_fate_without_sigreg = None
@@ -331,8 +348,8 @@ for name, options in names.items():
     rows = histories.setdefault(name, [])
 
     def at_every_step(step, row):
-        if row is not None and step > 0:
-            rows.append((step, row["first_loss"], row["feature_std"]))
+        if row is not None and step >= 50:  # before, BatchNorm's averages still remember where they began
+            rows.append((step, row["loss"], row["feature_std"]))
             board.show(loss_and_spread(histories))
 
     trainer.fit(at_every_step)
@@ -343,13 +360,16 @@ places = {name: position_r2(model, config.rooms, config.size, torch.device("cpu"
 many, _ = RoomClips(grid, seed=1).batch(0, torch.arange(640))
 latents = {name: embed_frames(model, many[:, :, 0]) for name, model in models.items()}
 with_it, without = names
-compare("lambda 0", my_fate_without_sigreg, "collapses" if ends[without]["feature_std"] < WARNING else "learns")
+fallen = ends[without]["feature_std"] / max(std for _, _, std in histories[without])
+fate = "collapses" if ends[without]["feature_std"] < WARNING and fallen < 0.2 else "learns"
+compare("lambda 0", my_fate_without_sigreg, fate)
 compare("the lower prediction error", my_guess_for_the_lower_prediction_error,
         min(ends, key=lambda name: ends[name]["first_loss"]))  # fmt: skip
 for name in names:
     print(
         f"  {name:10} prediction error {ends[name]['first_loss']:.5f}, feature std {ends[name]['feature_std']:.3f}, "
-        f"effective rank {ends[name]['effective_rank']:.1f}, position R² {places[name]:.2f}"
+        f"effective rank {ends[name]['effective_rank']:.1f}, position R² {places[name]:.2f}, SIGReg "
+        + (f"{ends[name]['second_loss'] / config.weight:.1f}" if name == with_it else "not asked for")
     )
 show(spectra({name: singular_values(z, centred=True).tolist() for name, z in latents.items()}))
 
@@ -357,10 +377,12 @@ show(spectra({name: singular_values(z, centred=True).tolist() for name, z in lat
 # Without the term, all latents shrink to nearly the same vector, and the prediction error is the lower for it: the same lie as in lesson 06. And
 # look at the effective rank. It is *highest* for the dead one, because it does not see how small everything is. **Position R²** asks a linear
 # probe for the two numbers that matter in this world, where the robot is: 1 is perfect, 0 is no better than always saying the middle. A probe
-# stretches what it is given before it reads, so it finds something even in a cloud a hundredth as wide. Not enough to go by, as lesson 12 shows.
+# stretches what it is given before it reads, so it finds something even in a cloud that is tiny.
 #
-# One pair of runs proves little. Here is the same over three seeds, with other lambdas, with fewer directions, and without the BatchNorm between encoder
-# and latents. *Goals reached* is what lesson 12 is about: of 40 goals that are given as a picture, how many does the robot reach?
+# One pair of runs proves little. Here is the same over three seeds, with other lambdas, with fewer directions, and without the BatchNorm in the
+# projector. The first row is the control, a model before its first step. The loss is both terms together, and its mean over all logged steps. *Goals reached* is what
+# lesson 12 is about: of 40 goals that are given as a picture, what share does the robot reach? (At 300 steps, lambda 0 is far below the warning line
+# of .1; it takes four times as many to pass .01, which lesson 07 calls collapsed.)
 
 # %%
 stored = json.loads((Path("..") / "results" / "world_ablation.json").read_text())
@@ -377,26 +399,54 @@ def found(name, column):
 # NBVAL_CHECK_OUTPUT
 dead = found("lambda 0, four times the steps", "feature_std")
 alive = found("default", "feature_std")
-check("O8", free_target and ends[without]["feature_std"] < 0.05 < 0.5 < ends[with_it]["feature_std"]
-      and max(dead) < COLLAPSED and max(found("lambda 0", "feature_std")) < WARNING < min(alive),
+check("O8", free_target and fate == "collapses" and ends[with_it]["feature_std"] > 0.5
+      and max(dead) < COLLAPSED and max(found("lambda 0", "feature_std")) < 0.2 * min(found("untrained", "feature_std")) and min(alive) > 0.5,
       "one encoder, no stop-gradient, no mask: with SIGReg it does not collapse, here and on three stored seeds; with lambda 0 it does, on every one")  # fmt: skip
-check("O8 knows", apart(found("default", "position_r2"), found("lambda 0", "position_r2")) and min(found("default", "position_r2")) > 0.9,
-      "and with SIGReg its latents know where the robot is, apart from those without, on three stored seeds")  # fmt: skip
+known = {
+    name: found(name, "position_r2")
+    for name in ("default", "lambda 0", "untrained", "lambda .01", "lambda 1", "4 directions", "no BatchNorm")
+}
+check("O8 knows", apart(known["default"], known["lambda 0"]) and apart(known["default"], known["untrained"]) and min(known["default"]) > 0.9,
+      "and with SIGReg its latents know where the robot is, apart from those without and from an untrained model, on three stored seeds")  # fmt: skip
+print("with lambda 0 they know no more than before the first step:", not apart(known["lambda 0"], known["untrained"]))
+print(
+    "with a tenth of lambda they know less, apart; with ten times lambda too:",
+    apart(known["default"], known["lambda .01"]) and apart(known["default"], known["lambda 1"]),
+)
+print(
+    "apart from the default are 4 directions, no BatchNorm:",
+    apart(known["default"], known["4 directions"]),
+    apart(known["default"], known["no BatchNorm"]),
+)
+lively = min(found("lambda .01", "feature_std")) > WARNING > max(found("lambda .001", "feature_std"))
+lower = max(found("lambda .001", "loss")) < min(found("default", "loss")) / 10
+assert (
+    not apart(known["lambda 0"], known["untrained"])
+    and apart(known["default"], known["lambda .01"])
+    and apart(known["default"], known["lambda 1"])
+)
+assert (
+    not apart(known["default"], known["4 directions"])
+    and not apart(known["default"], known["no BatchNorm"])
+    and lively
+    and lower
+)
 
 # %% [markdown]
-# The claim holds at our scale: **one term does what the tricks did.** It is no free choice, though:
+# The claim holds at our scale: **one term prevents collapse without the tricks.** It still leaves choices:
 #
-# - *lambda*. A hundred times less than the default is as good as none. Ten times less does not collapse and is clearly worse. Ten times more
-#   costs a little of the position. That is a range of ten or so in which to be, not a number to be found exactly.
-# - *directions*. Four a step do, a little worse; since they are new at every step, they add up over time.
-# - *BatchNorm*. Without it, the latents know less. Where the encoder ends in a LayerNorm, all its vectors lie on a sphere, and the batch's own mean and
-#   spread help to get them off it.
+# - *lambda*. A hundred times less than the default is no better than none. Ten times less does not collapse and is clearly worse. Ten times more
+#   costs a little of the position. So there is a range in which to be, not a number to be found exactly.
+# - *directions*. Four a step already keep the latents apart; since they are new at every step, they add up over time.
+# - *BatchNorm*. Without it the means are lower, but over three seeds nothing is apart. LeWorldModel's authors have it because of the LayerNorm that the encoder
+#   ends in; we did not test the reason.
 
 # %% [markdown]
 # ## And under V-JEPA?
 #
 # If SIGReg replaces the tricks, can it be put under V-JEPA itself? Here V-JEPA is trained on clips of the rooms, with its heuristics taken away one by
-# one, without SIGReg (lambda 0) and with it, on the online encoder's tokens. The first row is the control: an untrained encoder.
+# one, without SIGReg (lambda 0) and with it, on the online encoder's tokens. *Without mask*, context and target are both the whole clip. Where a column is
+# empty, there is no second encoder. The first row is the control: an untrained encoder.
 
 # %%
 table(heuristics_table(stored))
@@ -414,23 +464,28 @@ untrained = [row["position_r2"] for row in stored["untrained"]]
 stops = max(under_vjepa("none of them", 0.0, "feature_std")) < COLLAPSED
 saved = [name for name in arms if min(under_vjepa(name, 0.1, "feature_std")) > WARNING]
 below = [name for name in arms if apart(untrained, under_vjepa(name, 0.1, "position_r2"))]
+plain = [name for name in arms if apart(under_vjepa(name, 0.0, "position_r2"), untrained)]
 print("with none of the heuristics and lambda 0 it collapses on every seed:", stops)
+print("without SIGReg, a probe finds more than in an untrained encoder:", ", ".join(plain) or "in none")
 print("with SIGReg the online encoder stays above the warning line on every seed:", ", ".join(saved))
 print("with SIGReg a probe for the position finds less than in an untrained encoder:", ", ".join(below))
-assert stops and saved == arms[:-1] and below == arms
+assert stops and saved == arms[:-1] and below == arms and not plain
 
 # %% [markdown]
-# So SIGReg keeps V-JEPA's features apart, and *here they know less for it*: less than before the first step. On one seed of three it did not even keep
-# them apart when nothing else helped. Not collapsing is one thing, learning is another. (The exception in the column of targets, *without stop-gradient*, is a
-# trap: that target encoder has collapsed, SIGReg looks at the other one, and the probe stretches what is left.)
+# First the control: V-JEPA in so short a training on clips as plain as these teaches the encoder nothing about the position, with all its heuristics or
+# without. (And features of all frames are nearly alike, since frames are: every row with lambda 0 ends below the warning line of .1.) With SIGReg, features stay
+# apart, and they know *less* than before the first step. On one seed of three it did not even keep them apart when nothing else helped. Not collapsing
+# is one thing, learning is another. (The exception in the last column, *without stop-gradient*, is a trap: that target encoder has nearly collapsed, SIGReg looks
+# at the other one, and the probe stretches what is left.)
 #
-# Why? We did not test it, but one difference is plain. LeWorldModel asks for one normal latent a *frame*, after a projector. Here every *token* had to be
-# normal in 64 dimensions, and at most places of most frames there is nothing to tell but the colour of the floor. The last section is about that.
+# Why? We did not test it, but two differences are plain. LeWorldModel asks for one normal latent a *frame*, after a projector. Here every *token*, straight from
+# a LayerNorm, had to be normal in 64 dimensions, and at most places of most frames there is nothing to tell but the colour of the floor. And 16 clips
+# a step make, by the factor n, a third of the strength of 48. The last section is about what SIGReg may cost.
 #
 # ## A loss that can be read?
 #
 # Lesson 06: V-JEPA's loss does not tell you how training goes. LeJEPA claims that with SIGReg it does. For a test, 20 LeWorldModels with random
-# widths, learning rates and lengths of training were trained, each once with the default lambda and once with 0.
+# widths, depths, learning rates, weight decays and lengths of training were trained, each once with the default lambda and once with 0.
 #
 # **Predict:** with SIGReg, how well does the loss rank the runs by what a probe reads from them? 1 is a perfect ranking, 0 is none.
 
@@ -450,18 +505,41 @@ print("without, the interval holds zero:", ranked["0.0"][1] < 0 < ranked["0.0"][
 assert len(stored["ranking"]) == 40 and ranked["0.1"][1] > 0.5 and ranked["0.0"][1] < 0 < ranked["0.0"][2]
 
 # %% [markdown]
-# That claim reproduces here, in a small world and for runs that differ mostly in how long and how fast they learn. It holds for a *fixed* lambda: in the
-# table above, the run with lambda .001 has a tenth of the loss and is dead.
+# That claim reproduces here, in a small world, and much of the ranking is who learned longer and faster. It holds for a *fixed* lambda: in the
+# table above, the runs with lambda .001 have less than a tenth of the loss, and are dead.
 #
 # ## What is guaranteed, and what not
 #
-# If SIGReg is as low as chance would have it, then the latents are normal in every direction, so they have not collapsed. That is a guarantee
-# which no heuristic of V-JEPA gives. It says nothing else. In particular, it does not say that the latents *know* anything: noise is perfectly normal.
+# If all shadows were normal, for all directions, all t and ever more points, then the latents would be normal, and nothing could have collapsed. That is a
+# guarantee that no heuristic of V-JEPA gives. A training step sees less of it: a few hundred directions, and as many points as a batch has clips. How much does
+# it see? Here are normal points in 32 dimensions, of which some are *dead*, that is, always 0:
+
+# %%
+width, batch = config.latent, config.batch
+seen = {}
+for alive_numbers in (32, 28, 24, 16):
+    points = torch.randn(256, batch, width, generator=generator)
+    points[..., alive_numbers:] = 0
+    seen[width - alive_numbers] = [
+        float(sigreg(z, random_directions(width))) for z in (points, points.view(4, -1, width))
+    ]
+table(
+    markdown(
+        ["dead of 32", f"SIGReg, {batch} points", f"SIGReg, {64 * batch} points"],
+        [[str(d), *(f"{v:.2f}" for v in vs)] for d, vs in seen.items()],
+    )
+)
+
+# %% [markdown]
+# On one batch, four dead directions of 32 hardly show, half of them do. So what a step can rule out is a cloud that is small or flat, not one that is a
+# little flat.
+#
+# And the guarantee says nothing else. In particular, it does not say that the latents *know* anything: noise is perfectly normal.
 # It is the other term, the prediction, that asks for knowledge. And the two can be in each other's way.
 #
 # A place in the rooms is two numbers. However an encoder writes it into 32 numbers, all frames together form a crumpled *sheet* in 32 dimensions, and a
 # sheet is not a normal cloud. But a sheet can be folded until it looks like one. Let us write places into latents by waves: every latent number is
-# a cosine of the place, along a direction of its own, with so and so many waves across the world.
+# a cosine of the place, along a direction of its own, with a given number of waves across the world.
 #
 # **Predict:** with ever more waves, SIGReg ... (`"falls"` or `"rises"`), and what a linear probe reads of the place ... (`"falls"` or `"rises"`)?
 
@@ -470,39 +548,55 @@ my_guess_for_sigreg = None
 my_guess_for_the_probe = None
 
 # %%
-width, waves = config.latent, (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+from scipy.stats import spearmanr
+from sklearn.neighbors import KNeighborsRegressor
+
+waves = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 where = torch.rand(3072, 2, generator=generator)
 lines, shifts = random_directions(2, width), 2 * torch.pi * torch.rand(width, generator=generator)
-terms, scores = [], []
+terms, linear, nearest, distances = [], [], [], []
 for count in waves:
     sheet = 2**0.5 * torch.cos(2 * torch.pi * count * where @ lines + shifts)  # [places, Z]
-    batches = sheet.view(-1, 96, width)  # 96 frames, as many as a training step has clips
-    terms.append(float(sigreg(batches, random_directions(width))))
-    scores.append(linear_r2(sheet[:2048], where[:2048], sheet[2048:], where[2048:]))
-for question, guess, series in (("SIGReg", my_guess_for_sigreg, terms), ("the probe", my_guess_for_the_probe, scores)):
+    terms.append(float(sigreg(sheet.view(-1, batch, width), random_directions(width))))
+    (x, y), (place_x, place_y) = sheet.split((2048, 1024)), where.split((2048, 1024))
+    linear.append(linear_r2(x, place_x, y, place_y))
+    nearest.append(KNeighborsRegressor(1).fit(x, place_x).score(y, place_y))
+    apart_by = [(cloud[:1536] - cloud[1536:]).norm(dim=1) for cloud in (sheet, where)]
+    distances.append(float(spearmanr(*apart_by).statistic))
+for question, guess, series in (("SIGReg", my_guess_for_sigreg, terms), ("the probe", my_guess_for_the_probe, linear)):
     compare(f"{question}, with more waves", guess, "falls" if series[-1] < series[0] else "rises")
-show(folding(waves, terms, scores, width))
+show(
+    folding(
+        waves,
+        terms,
+        {"linear probe, R²": linear, "nearest neighbour, R²": nearest, "distances, rank correlation": distances},
+        width,
+    )
+)
 
 # %%
 # NBVAL_CHECK_OUTPUT
-print(
-    "a sheet with a quarter of a wave: the probe reads the place, and SIGReg is above twenty:",
-    scores[0] > 0.99 and terms[0] > 20,
-)
-print(
-    "with sixteen waves SIGReg is below two, and the probe reads nothing:",
-    terms[-1] < 2 and scores[-1] < 0.05,
-)
+smooth = linear[0] > 0.99 and distances[0] > 0.9 and terms[0] > 10
+folded = terms[-1] < 2 and linear[-1] < 0.05 and distances[-1] < 0.2
+print("a quarter of a wave: a linear probe reads the place, distances mean something, and SIGReg is above ten:", smooth)
+print("eight waves: SIGReg is below two, a linear probe reads nothing, and distances mean little:", folded)
+print("the nearest neighbour finds the place all the same:", min(nearest) > 0.9)
 more = found("lambda 1", "effective_rank"), found("lambda 1", "position_r2")
-print("ten times the default lambda: a higher effective rank and a lower R² of the position, apart on three stored seeds:",
-      apart(more[0], found("default", "effective_rank")) and apart(found("default", "position_r2"), more[1]))  # fmt: skip
-assert scores[0] > 0.99 and terms[0] > 20 and terms[-1] < 2 and scores[-1] < 0.05
-assert apart(more[0], found("default", "effective_rank")) and apart(found("default", "position_r2"), more[1])
+obeys = apart(more[0], found("default", "effective_rank")) and apart(found("default", "position_r2"), more[1])
+print(
+    "ten times the default lambda: a higher effective rank and a lower R² of the position, apart on three stored seeds:",
+    obeys,
+)
+assert smooth and folded and min(nearest) > 0.9 and obeys
 
 # %% [markdown]
+# The place is still there: a nearest neighbour finds it. But it cannot be read off by a straight line, and how far apart two latents are says little about how
+# far apart two places are. Lesson 12 plans by such distances.
+#
 # That is the published weakness of LeWorldModel: where the world has few dimensions, **low intrinsic dimension**, a normal cloud in many dimensions is the
 # wrong wish. Its authors report that in two rooms like ours it does worse than its rivals, and suspect this. The default lambda is a compromise: our latents settle at an
-# effective rank far below 32, with SIGReg well above 1.05. With a lambda ten times as large they obey more, and know a little less.
+# effective rank far below 32, with SIGReg above the 1.05 of normal points (it is printed below the two runs). With a lambda ten times as large they obey
+# more, and a linear probe reads a little less.
 #
 # So much for "no heuristics". What is gone: a second network, its momentum, a detach, the masks. What is left to choose: lambda, the width of the latent,
 # BatchNorm, and how many directions.
@@ -514,8 +608,8 @@ assert apart(more[0], found("default", "effective_rank")) and apart(found("defau
 #
 # <details><summary>What to expect</summary>
 #
-# One direction a step still prevents collapse, since it is another one at each step; what is learned in 100 steps is less. With `weight=10`, the latents are spread
-# as they should be, and know less of the position.
+# With `0.01` and without BatchNorm, features are still apart, and the position is read less well. With one direction a step, too; 100 steps are too few for one
+# direction to come round everywhere. With `weight=10`, the latents are spread as they should be, and a probe reads less.
 # </details>
 
 # %%
@@ -532,8 +626,8 @@ print(f"feature std {run.history()[-1]['feature_std']:.3f}, position R² {known:
 #
 # <details><summary>1. Why does SIGReg draw new directions at every step, and not more of them once?</summary>
 #
-# Directions that stay the same leave all others free: the encoder can hide a collapse where nobody looks. New ones reach everywhere in time,
-# and few are needed a step.
+# A few directions that stay the same leave all others free: the encoder can collapse where nobody looks. New ones reach everywhere in time, so
+# that few are needed a step. (Hundreds of fixed ones would leave little room in 32 dimensions.)
 # </details>
 #
 # <details><summary>2. Why does LeWorldModel need no stop-gradient, though the gradient moves its targets?</summary>

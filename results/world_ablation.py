@@ -30,6 +30,8 @@ def main() -> None:
     results = (
         read_json(FILE) if FILE.exists() else {**head, "complete": False, "seeds": list(SEEDS), "settings": settings()}
     )
+    if results["settings"] != settings():
+        raise SystemExit(f"{FILE} was made with other settings; delete it to start again")
     jobs = [(kind, key, job) for kind, found in experiments(SEEDS).items() for key, job in found]
     for kind, key, job in tqdm(jobs, desc="runs", unit="run"):
         rows = results.setdefault(kind, [])

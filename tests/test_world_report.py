@@ -29,6 +29,7 @@ def judged(door: int, room: int, **more: Any) -> dict[str, Any]:
 RESULTS = {
     "task": {"pairs": 20, "steps": 2},
     "random": judged(0, 2),
+    "straight": judged(5, 10),
     "oracle": judged(10, 10),
     "models": [judged(8, 10, model="lewm", seed=3, position_r2=0.987, training_seconds=61.0)],
 }
@@ -42,6 +43,7 @@ def test_the_world_table_and_picture_say_what_was_counted() -> None:
         in table
     )
     assert "| random actions | 10.0 % (2.8 to 30.1) | 0.0 %" in table
+    assert "| straight to the goal | 75.0 %" in table
     picture = success_rates(RESULTS)
     assert "LeWorldModel, seed 3: 90.0 % (69.9 to 97.2)" in picture.alt
     assert "within 2 steps, over 20 start-goal pairs" in picture.caption
@@ -97,9 +99,9 @@ def test_pictures_of_clouds_say_what_was_drawn() -> None:
     picture = shaping(moments, "from a point")
     assert "SIGReg from 8.00 to 0.50, standard deviation now 0.50" in picture.alt
     assert "after 5 steps" in picture.caption
-    folded = folding([1.0, 2.0], [30.0, 1.5], [0.9, 0.1], 16)
+    folded = folding([1.0, 2.0], [30.0, 1.5], {"linear probe": [0.9, 0.1]}, 16)
     assert "into 16 numbers" in folded.caption
-    assert "from 30.0 to 1.5, the probe's score from 0.90 to 0.10" in folded.alt
+    assert "from 30.0 to 1.5; linear probe from 0.90 to 0.10" in folded.alt
     for made in (picture, folded):
         assert made.png()
 
@@ -124,7 +126,7 @@ def test_the_ablation_names_every_run_once_and_options_are_drawn_by_number() -> 
         assert len(set(keys)) == len(keys)
     assert len(found["ranking"]) == 2 * ablation.RUNS
     assert ablation.random_options(3) == ablation.random_options(3) != ablation.random_options(4)
-    assert {key["name"] for key, _ in found["variants"]} == set(ablation.VARIANTS)
+    assert {key["name"] for key, _ in found["variants"]} == {ablation.UNTRAINED, *ablation.VARIANTS}
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from minivjepa.world.recipe import PRESETS, WorldConfig, pretraining
 from minivjepa.world.report import compare, summary
 from minivjepa.world.training import WorldTrainer, build_world, encoder_run, open_clips
 
+PATIENCE = 50  # steps: a projector begins with latents that are close together, and needs some to spread them
 USAGE = """usage: minivjepa world train --model lewm|vjepa|untrained --out FOLDER [options]
            train a world model of two rooms
        minivjepa world plan RUN... --out FOLDER [options]
@@ -90,7 +91,7 @@ def train(argv: list[str]) -> int:
         if config.model == "vjepa":
             train_encoder(options)
         trainer = WorldTrainer(config, build_world(config, options.out), open_clips(config, device), run, device)
-        bar = RunBar(config.model, config.steps, trainer.step)
+        bar = RunBar(config.model, config.steps, trainer.step, patience=PATIENCE)
         with bar.bar:
             trainer.fit(bar.show)
     last = run.history()[-1]
@@ -116,7 +117,7 @@ def train_encoder(options: WorldTrainOptions) -> None:
 def plan(argv: list[str]) -> int:
     """`minivjepa world plan`."""
     options = parse(WorldPlanOptions, argv, "world plan")
-    command = shlex.join(["minivjepa", "world", "plan", *argv])
+    command = shlex.join(["minivjepa", "world", "plan", *(word for word in argv if word != "--resume")])
     with plain_errors():
         device = pick_device(options.device)
         results = compare(options.runs, options.out, options.task, options.planner, device, options.resume, command)

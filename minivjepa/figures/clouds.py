@@ -12,7 +12,7 @@ from minivjepa.collapse import feature_std
 from minivjepa.figures import COLOURS, STYLES, Picture
 
 WIDE = 3.2  # how far clouds are drawn
-BINS = np.linspace(-WIDE, WIDE, 33)
+BINS = np.linspace(-WIDE, WIDE, 34)  # no edge at a whole number
 TRAILS = 24  # points whose way is drawn
 
 
@@ -23,7 +23,7 @@ def normal_density(x: np.ndarray) -> np.ndarray:
 
 def _scatter(ax: Axes, cloud: Tensor, title: str) -> None:
     """Points [n, 2] in a square."""
-    ax.scatter(cloud[:, 0].numpy(), cloud[:, 1].numpy(), s=5, color=COLOURS[0], alpha=0.5, linewidths=0)
+    ax.scatter(cloud[:, 0].numpy(), cloud[:, 1].numpy(), s=5, color=COLOURS[0], alpha=0.5, linewidths=0, zorder=3)
     ax.set(xlim=(-WIDE, WIDE), ylim=(-WIDE, WIDE), aspect="equal", title=title, xticks=[], yticks=[])
 
 
@@ -44,7 +44,10 @@ def shadows(clouds: Mapping[str, Tensor], directions: Tensor) -> Picture:
         spreads = []
         for ax, direction, colour in zip(column[1:], directions.T, COLOURS[1:]):
             column[0].annotate(
-                "", xy=2.6 * direction.numpy(), xytext=(0, 0), arrowprops={"arrowstyle": "->", "color": colour, "lw": 2}
+                "",
+                xy=2.6 * direction.numpy(),
+                xytext=(0, 0),
+                arrowprops={"arrowstyle": "->", "color": colour, "lw": 2, "alpha": 0.7},
             )
             values = (cloud @ direction).numpy()
             _shadow(ax, values, colour)
@@ -119,21 +122,26 @@ def shaping(moments: Sequence[Moment], title: str) -> Picture:
     )
 
 
-def folding(waves: Sequence[float], values: Sequence[float], scores: Sequence[float], width: int) -> Picture:
-    """A sheet of two dimensions, folded ever finer into `width` numbers: SIGReg's value, and what a linear probe still reads."""
+def folding(
+    waves: Sequence[float], values: Sequence[float], scores: Mapping[str, Sequence[float]], width: int
+) -> Picture:
+    """A sheet of two dimensions, folded ever finer into `width` numbers: SIGReg's value, and what can still be read, by name."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")
-    term, probe = figure.subplots(1, 2)
+    term, read = figure.subplots(1, 2)
     term.plot(waves, values, "o-", color=COLOURS[0])
     term.axhline(1.05, color="black", lw=1, ls=":")
     term.set(yscale="log", title="SIGReg (dotted: random normal points)")
-    probe.plot(waves, scores, "s-", color=COLOURS[1])
-    probe.set(ylim=(-0.05, 1.05), title="position, held-out R² of a linear probe")
-    for ax in (term, probe):
+    for number, (name, series) in enumerate(scores.items()):
+        read.plot(waves, series, "s" + STYLES[number % 4], color=COLOURS[1 + number % 5], label=name)
+    read.set(ylim=(-0.1, 1.1), title="what can be read of the place")
+    read.legend(fontsize=8)
+    for ax in (term, read):
         ax.set(xscale="log", xlabel="waves across the world")
         ax.grid(alpha=0.25)
-    said = f"SIGReg falls from {values[0]:.1f} to {values[-1]:.1f}, the probe's score from {scores[0]:.2f} to {scores[-1]:.2f}"
+    ends = "; ".join(f"{name} from {series[0]:.2f} to {series[-1]:.2f}" for name, series in scores.items())
+    said = f"SIGReg goes from {values[0]:.1f} to {values[-1]:.1f}; {ends}"
     return Picture(
         figure,
         f"Two panels over the number of waves across the world. {said}.",
-        f"A place is two numbers. Folded into {width} numbers by ever shorter waves, it looks more and more normal, and says less and less: {said}.",
+        f"A place is two numbers. Folded into {width} numbers by ever shorter waves, it looks more and more normal to SIGReg. {said}.",
     )

@@ -12,6 +12,7 @@ from minivjepa.figures import COLOURS, Picture
 
 NAMES = {
     "random": "random actions",
+    "straight": "straight to the goal",
     "untrained": "untrained encoder, frozen",
     "vjepa": "V-JEPA encoder, frozen",
     "lewm": "LeWorldModel",
@@ -21,7 +22,8 @@ NAMES = {
 
 def success_rates(results: dict[str, Any]) -> Picture:
     """How many goals each reaches, through the door and within a room, with 95 % intervals; one dot a trained model."""
-    rows = [("random", results["random"]), *((m["model"], m) for m in results["models"]), ("oracle", results["oracle"])]
+    rows = [(name, results[name]) for name in ("random", "straight", "oracle")]
+    rows += [(m["model"], m) for m in results["models"]]
     rows = sorted(rows, key=lambda row: list(NAMES).index(row[0]))
     labels = [NAMES[name] + (f", seed {row['seed']}" if "seed" in row else "") for name, row in rows]
     figure = Figure(figsize=(9, 1.2 + 0.36 * len(rows)), layout="constrained")

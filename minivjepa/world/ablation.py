@@ -27,10 +27,11 @@ from minivjepa.recipe import build_model, parameter_groups, sample_masks, schedu
 from minivjepa.runs import Run
 from minivjepa.vjepa import ARMS, VJEPA, CollapsePrevention
 from minivjepa.world.clips import RoomClips
+from minivjepa.world.model import LeWorldModel
 from minivjepa.world.planner import CEM
 from minivjepa.world.pursuit import Task, picture_costs, pursue
 from minivjepa.world.recipe import PRETRAINING, WorldConfig, build_lewm
-from minivjepa.world.training import PROBE_SEED, PROBED, WorldTrainer, open_clips, position_r2
+from minivjepa.world.training import MONITORED, PROBE_SEED, PROBED, WorldTrainer, embed_frames, open_clips, position_r2
 
 CPU = torch.device("cpu")
 BASE = WorldConfig(
@@ -47,6 +48,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "32 directions": {"directions": 32},
     "no BatchNorm": {"batchnorm": False},
 }
+UNTRAINED = "untrained"
+SETTLING = 50  # batches after which BatchNorm's averages have forgotten where they began
 PAIRS = Task(pairs=40)  # of the ablation; the comparison itself uses more
 
 HEURISTICS: dict[str, tuple[CollapsePrevention, bool]] = {  # (switches, whether there is a mask)
@@ -73,13 +76,31 @@ def train_lewm(config: WorldConfig) -> Metrics:
     return {**row, "position_r2": position_r2(trainer.model, config.rooms, config.size, CPU), "model": trainer.model}
 
 
+@torch.no_grad()
+def untrained_lewm(seed: int) -> Metrics:
+    """The control of the first experiment: a LeWorldModel before its first step, its BatchNorm used to the clips."""
+    model, source = build_lewm(replace(BASE, seed=seed)), open_clips(replace(BASE, seed=seed), CPU)
+    batches = [source.batch(step, torch.arange(BASE.batch))[0] for step in range(SETTLING)]
+    for clip in batches:
+        model.embed(clip)
+    frames = torch.cat(batches)[: MONITORED * BASE.latent, :, 0]
+    metrics = token_metrics(embed_frames(model, frames)[:, None])
+    return {**metrics, "position_r2": position_r2(model, BASE.rooms, BASE.size, CPU), "success": reached(model)}
+
+
+def reached(model: LeWorldModel) -> float:
+    """Share of the ablation's goals that a planner reaches with a model."""
+    costs = picture_costs(model, BASE.rooms, BASE.size, BASE.size)
+    return float(pursue(BASE.rooms, PAIRS, CEM(), costs, CPU).reached.float().mean())
+
+
 def run_variant(name: str, seed: int) -> Metrics:
     """One run of the first experiment."""
+    if name == UNTRAINED:
+        return untrained_lewm(seed)
     config = replace(BASE, seed=seed, **VARIANTS[name])
     found = train_lewm(config)
-    costs = picture_costs(found.pop("model"), config.rooms, config.size, config.size)
-    outcome = pursue(config.rooms, PAIRS, CEM(), costs, CPU)
-    return {**found, "success": float(outcome.reached.float().mean())}
+    return {**found, "success": reached(found.pop("model"))}
 
 
 def masks_of(config: Config, masked: bool, step: int, index: Tensor) -> list[MaskPair]:
@@ -191,7 +212,7 @@ def experiments(seeds: Sequence[int]) -> dict[str, list[tuple[dict[str, Any], Ca
         return lambda: run_random(number, weight, seeds[0] + number)
 
     return {
-        "variants": [({"name": n, "seed": s}, variant(n, s)) for s in seeds for n in VARIANTS],
+        "variants": [({"name": n, "seed": s}, variant(n, s)) for s in seeds for n in (UNTRAINED, *VARIANTS)],
         "heuristics": [
             ({"name": n, "weight": w, "seed": s}, heuristic(n, w, s))
             for s in seeds

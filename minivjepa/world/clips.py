@@ -28,12 +28,14 @@ class RoomClips:
     """An endless source of clips.
 
     grid: size of a clip; its tubelets do not matter here.  seed: of everything drawn.  device: where clips are rendered.
-    Raises ValueError for other than 3 channels.
+    Raises ValueError for other than 3 channels, or a single frame.
     """
 
     def __init__(self, grid: Grid, seed: int = 0, device: str = "cpu", rooms: Rooms | None = None):
         if grid.channels != 3:
             raise ValueError(f"the rooms are in colour: the grid has {grid.channels} channels, expected 3")
+        if grid.frames < 2:
+            raise ValueError("a clip of 1 frame shows no action, expected 2 frames or more")
         self.grid, self.seed, self.rooms, self.device = grid, seed, rooms or Rooms(), torch.device(device)
 
     def batch(self, step: int, index: Tensor) -> tuple[Tensor, Journey]:

@@ -17,6 +17,8 @@ from minivjepa.world.clips import Journey
 from minivjepa.world.pursuit import Task
 from minivjepa.world.rooms import MEAN, STD, Rooms, displayable
 
+ATTEMPTS = 1000  # draws of a start and a goal, or of an episode, before giving up
+
 
 class RoomsEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     """One robot in the rooms, on its way to a goal.
@@ -45,14 +47,22 @@ class RoomsEnv(gymnasium.Env[np.ndarray, np.ndarray]):
                 f"the rooms know no options, given {sorted(options)}; choose rooms and task when making them"
             )
         self.position = self.goal = torch.zeros(2)
-        while (self.position - self.goal).norm() < self.task.apart:
+        for _ in range(ATTEMPTS):
             u = torch.from_numpy(self.np_random.random((2, 2), dtype=np.float32))
             self.position, self.goal = self.rooms.place(u).unbind(0)
+            if (self.position - self.goal).norm() >= self.task.apart:
+                break
+        else:
+            raise ValueError(
+                f"no start and goal are {self.task.apart} apart in {ATTEMPTS} draws; choose a task with a smaller apart"
+            )
         self.taken = 0
         return self.render(), self.info()
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """One move: (picture, reward, reached, out of steps, info)."""
+        """One move: (picture, reward, reached, out of steps, info).  Raises ValueError for an action that is not two finite numbers."""
+        if np.shape(action) != (2,) or not np.isfinite(action).all():
+            raise ValueError(f"the action is {action}, expected two numbers from -1 to 1")
         self.position = self.rooms.move(self.position, torch.as_tensor(action, dtype=torch.float32))
         self.taken += 1
         reached = bool((self.position - self.goal).norm() <= self.task.radius)
@@ -77,12 +87,14 @@ class EnvironmentClips:
     """Clips of any gymnasium environment under random actions: what RoomClips is for the rooms.
 
     Its observations must be pictures, uint8 [H, W, 3], or hold one under `key` if they are a dict; its actions a Box with
-    finite bounds, which are mapped to -1 .. 1.  grid: size of a clip, to which pictures are scaled.  An episode that ends is followed
-    by a new one, with a cut in the clip.  Raises ValueError for other observations or actions.
+    finite bounds, which are mapped to -1 .. 1.  grid: size of a clip, to which pictures are scaled.  An episode that ends within
+    a clip is dropped, and another one drawn.  Raises ValueError for other observations or actions, or if no episode is long enough.
     """
 
     def __init__(self, environment: gymnasium.Env, grid: Grid, seed: int = 0, key: str | None = None):
         space = environment.action_space
+        if grid.channels != 3:
+            raise ValueError(f"pictures are in colour: the grid has {grid.channels} channels, expected 3")
         if not isinstance(space, gymnasium.spaces.Box) or not space.is_bounded():
             raise ValueError(
                 f"the actions are {space}, expected a Box with finite bounds; wrap the environment so that they are"
@@ -99,7 +111,16 @@ class EnvironmentClips:
         key = randomness.keys("episode", self.seed, step, torch.tensor([index]))
         seed = int(randomness.random_bits(key, 1)[0, 0] & 0x7FFFFFFF)
         size, moves = int(np.prod(self.space.shape)), self.grid.frames - 1
-        actions = 2 * randomness.uniform(key, 1 + moves * size)[0, 1:].view(moves, size) - 1
+        for attempt in range(ATTEMPTS):
+            u = randomness.uniform(key, 1 + (attempt + 1) * moves * size)[0, 1 + attempt * moves * size :]
+            actions = 2 * u.view(moves, size) - 1
+            clip = self.episode(actions, seed + attempt)
+            if clip is not None:
+                return clip, actions
+        raise ValueError(f"{ATTEMPTS} episodes ended within {self.grid.frames} frames; choose a shorter clip")
+
+    def episode(self, actions: Tensor, seed: int) -> Tensor | None:
+        """The clip [C, T, H, W] of these actions [T - 1, A], or None if the episode ended before the last of them."""
         observation, _ = self.environment.reset(seed=seed)
         frames = [self.frame(observation)]
         for number, action in enumerate(actions):
@@ -108,12 +129,14 @@ class EnvironmentClips:
             )
             observation, _, ended, cut, _ = self.environment.step(scaled.astype(self.space.dtype))
             frames.append(self.frame(observation))
-            if (ended or cut) and number + 1 < moves:
-                self.environment.reset(seed=seed + number + 1)
-        return torch.stack(frames, dim=1), actions
+            if (ended or cut) and number + 1 < len(actions):
+                return None
+        return torch.stack(frames, dim=1)
 
     def frame(self, observation: Any) -> Tensor:
         """One observation -> a normalised frame [C, H, W] of the grid's size."""
+        if self.key is not None and (not isinstance(observation, dict) or self.key not in observation):
+            raise ValueError(f"observations have no {self.key!r}: {self.environment.observation_space}")
         picture = np.asarray(observation[self.key] if self.key is not None else observation)
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
             raise ValueError(

@@ -5,6 +5,7 @@ theirs, repeat (Rubinstein and Kroese 2004; used so in PlaNet, V-JEPA 2-AC and L
 costs the squared distance of the goal's latent to the nearest of those that it imagines.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -49,10 +50,10 @@ class CEM:
 
     def __post_init__(self) -> None:
         for name in ("horizon", "rounds", "spread"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected a number above 0")
-        if not 0 <= self.persistence < 1:
-            raise ValueError(f"persistence is {self.persistence}, expected a number from 0 to below 1")
+        if not 0 <= self.persistence <= 0.99:
+            raise ValueError(f"persistence is {self.persistence}, expected a number from 0 to 0.99")
         if not 2 <= self.elites <= self.samples:
             raise ValueError(
                 f"{self.elites} elites of {self.samples} samples: expected at least 2, and no more than samples"

@@ -4,6 +4,7 @@ Built in lesson 12.  Success is to come within a radius of the goal within a bud
 and of the index of a pair, so that all models meet the same pairs and no pair depends on another.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from minivjepa import randomness
 from minivjepa.world.planner import CEM, Cost, WorldModel, latent_cost
 from minivjepa.world.rooms import Rooms
 
+MOST_PAIRS = 10_000
 CANDIDATES = 64  # start-goal pairs drawn for every one that is used
 Progress = Callable[[int], None]  # called with the steps done
 
@@ -35,18 +37,33 @@ class Task:
 
     def __post_init__(self) -> None:
         for name in ("pairs", "steps", "radius", "apart"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected a number above 0")
+        if self.pairs > MOST_PAIRS:
+            raise ValueError(f"pairs is {self.pairs}, expected at most {MOST_PAIRS}: they are all planned for at once")
         if self.apart > 0.6:
             raise ValueError(f"apart is {self.apart}, expected at most 0.6: rooms are not larger")
+        if self.radius >= self.apart:
+            raise ValueError(
+                f"radius is {self.radius}, expected less than apart, {self.apart}: all would be there at once"
+            )
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed is {self.seed}, expected a whole number from 0 to {2**32 - 1}")
 
     def draw(self, rooms: Rooms, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Starts and goals, [pairs, 2] each: pairs with an even index are in different rooms, the others in one."""
+        """Starts and goals, [pairs, 2] each: pairs with an even index are in different rooms, the others in one.
+
+        Raises ValueError for rooms where such pairs are hard to find.
+        """
         index = torch.arange(self.pairs, device=device)
         u = randomness.uniform(randomness.keys("pairs", self.seed, 0, index), 4 * CANDIDATES).view(-1, CANDIDATES, 4)
         start, goal = rooms.place(u[..., :2]), rooms.place(u[..., 2:])  # [pairs, candidates, 2]
         through = (start[..., 1] < 0.5) != (goal[..., 1] < 0.5)
         fits = (through == (index % 2 == 0)[:, None]) & ((start - goal).norm(dim=-1) >= self.apart)
+        if not bool(fits.any(dim=1).all()):
+            raise ValueError(
+                f"in these rooms, no pair {self.apart} apart was found in {CANDIDATES} draws; choose a smaller --task.apart"
+            )
         first = fits.int().argmax(dim=1)
         return start[index, first], goal[index, first]
 
@@ -98,10 +115,12 @@ def pursue(
     costs: Costs | None,
     device: torch.device,
     progress: Progress = lambda step: None,
+    straight: bool = False,
 ) -> Outcome:
-    """Look, plan, take the first action, look again (model-predictive control); costs None: random actions, the floor.
+    """Look, plan, take the first action, look again (model-predictive control).  Each plan starts from what was left of the one before.
 
-    Each plan starts from what was left of the one before.
+    costs None: nobody plans.  Actions are random, the floor; or, if `straight`, they lead straight to the goal, as of one who
+    knows where both are and nothing of walls.
     """
     position, goal = task.draw(rooms, device)
     through = (position[:, 1] < 0.5) != (goal[:, 1] < 0.5)
@@ -110,7 +129,9 @@ def pursue(
     for step in range(task.steps):
         under_way = torch.where(~reached)[0]
         if len(under_way):
-            if costs is None:
+            if straight:
+                action = ((goal - position)[under_way] / rooms.speed).clamp(-1, 1)
+            elif costs is None:
                 key = randomness.keys("floor", task.seed, step, under_way)
                 action = 2 * randomness.uniform(key, 2) - 1
             else:

@@ -3,6 +3,7 @@
 Read in lesson 11.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -13,6 +14,7 @@ from minivjepa import randomness
 from minivjepa.config import Config
 from minivjepa.encoder import Encoder
 from minivjepa.recipe import build_model, cosine
+from minivjepa.rotary import check_scheme
 from minivjepa.transformer import init_linear
 from minivjepa.tubelets import Grid
 from minivjepa.world.frozen import FrozenWorldModel
@@ -36,7 +38,7 @@ class WorldConfig:
     size: int = 32
     """Height and width of a picture, in pixels."""
     patch: int = 8
-    """Side of a patch, in pixels."""
+    """Side of a patch of LeWorldModel, in pixels."""
     frames: int = 4
     """Frames of a training clip."""
     latent: int = 32
@@ -91,11 +93,11 @@ class WorldConfig:
             raise ValueError(f"unknown model {self.model!r}; choose from {', '.join(MODELS)}")
         positive = ("latent", "dim", "depth", "hidden", "directions", "predictor_dim", "predictor_depth", "steps", "lr")
         for name in (*positive, "log_every", "checkpoint_every", "heads", "predictor_heads"):
-            if not getattr(self, name) > 0:  # also refuses NaN
+            if not 0 < getattr(self, name) < math.inf:  # also refuses NaN
                 raise ValueError(f"{name} is {getattr(self, name)}, expected a number above 0")
         for name in ("weight", "weight_decay", "warmup"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more, and finite")
         for name in ("frames", "batch"):
             if getattr(self, name) < 2:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 2 or more")
@@ -120,6 +122,18 @@ class WorldConfig:
                 "give the same --size and --pretraining.grid.*"
             )
         Grid(self.frames, self.size, self.size, 1, self.patch)  # refuses a patch that does not divide the picture
+        if self.model != "lewm":
+            self.check_frozen()
+
+    def check_frozen(self) -> None:
+        """Refuse what a frozen encoder and its predictor cannot be, before the encoder is trained."""
+        grid = self.pretraining.grid
+        if grid.channels != 3:
+            raise ValueError(f"pretraining.grid.channels is {grid.channels}, expected 3: the rooms are in colour")
+        check_scheme("rotary", self.predictor_dim // self.predictor_heads)
+        most = min(EXAMPLES, grid.tokens // grid.shape[0] * self.pretraining.dim)
+        if self.latent > most:
+            raise ValueError(f"latent is {self.latent}, expected at most {most}: a frame has no more main directions")
 
     @property
     def clips(self) -> Grid:

@@ -45,6 +45,10 @@ class Rooms:
             raise ValueError(
                 f"a door of {self.door} lets no robot of radius {self.robot} pass; give a wider --rooms.door"
             )
+        if self.robot >= 0.5 - self.strip:
+            raise ValueError(
+                f"a robot of radius {self.robot} and a wall of {self.wall} leave no rooms; give a smaller --rooms.robot or --rooms.wall"
+            )
         if not self.robot + self.gap <= self.door_at <= 1 - self.robot - self.gap:
             raise ValueError(
                 f"a door {self.door} wide at {self.door_at} leaves the world; choose --rooms.door-at nearer 0.5"
@@ -102,12 +106,12 @@ class Rooms:
         direct = (a - b).norm(dim=-1)
         ends = torch.tensor([[self.door_at, 0.5 - self.strip], [self.door_at, 0.5 + self.strip]], device=a.device)
         left_a, left_b = a[..., 1] < 0.5, b[..., 1] < 0.5
-        near_a, near_b = ends[(~left_a).long()], ends[(~left_b).long()]
-        # who stands in the doorway goes straight to its other end
-        first = torch.where(
-            self.in_strip(a[..., 1]), (a - near_b).norm(dim=-1), (a - near_a).norm(dim=-1) + 2 * self.strip
+        # who stands in the doorway need not go to its own end of it
+        near_a, near_b = (
+            torch.where(self.in_strip(point[..., 1:]), point, ends[(~left).long()])
+            for point, left in ((a, left_a), (b, left_b))
         )
-        around = first + (b - near_b).norm(dim=-1)
+        around = (a - near_a).norm(dim=-1) + (near_a - near_b).norm(dim=-1) + (near_b - b).norm(dim=-1)
         return torch.where(left_a == left_b, direct, around)
 
     def render(self, position: Tensor, height: int, width: int) -> Tensor:

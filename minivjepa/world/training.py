@@ -85,7 +85,12 @@ class WorldTrainer:
         return row
 
     def save(self) -> None:
-        """Replace the checkpoint."""
+        """Replace the checkpoint, unless a weight is no longer finite."""
+        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
+            raise RunStopped(
+                f"a weight is no longer finite after step {self.step}; {self.run.out} keeps the checkpoint before it, if there is one. "
+                "Try a lower --lr or --weight-decay, in a new folder"
+            )
         state = {"config": to_dict(self.config), "step": self.step, "loss_sum": self.sums, "loss_count": self.count}
         self.run.save({**state, "model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()})
 
@@ -137,6 +142,11 @@ def encoder_run(out: Path) -> Run:
     return Run(out / "encoder")
 
 
+def runs_of(config: WorldConfig, out: Path) -> list[Run]:
+    """The run in a folder, and that of its encoder if it has one."""
+    return [Run(out, WorldConfig)] + ([encoder_run(out)] if config.model == "vjepa" else [])
+
+
 def build_world(config: WorldConfig, out: Path) -> LeWorldModel | FrozenWorldModel:
     """The model of a run in the folder `out`, before its own training; a vjepa one needs its encoder to be trained.
 
@@ -149,7 +159,9 @@ def build_world(config: WorldConfig, out: Path) -> LeWorldModel | FrozenWorldMod
     vjepa, run = build_model(pretraining(config)), encoder_run(out)
     state = run.restore(vjepa, pretraining(config))
     if state is None or state["step"] < config.pretraining.steps:
-        raise ValueError(f"the encoder in {run.out} is not trained to its end; run the same command with --resume")
+        raise ValueError(
+            f"the encoder in {run.out} is not trained to its end; run its `minivjepa world train` again with --resume"
+        )
     return build_frozen(config, vjepa.encoder)
 
 
@@ -163,4 +175,7 @@ def load_world(out: Path) -> tuple[WorldConfig, LeWorldModel | FrozenWorldModel]
         raise ValueError(
             f"{out} is not trained to its end; run its `minivjepa world train` again with --resume, then plan"
         )
+    for part in runs_of(config, out):
+        if not part.history():
+            raise ValueError(f"{part.metrics_file} is missing or empty; put it back, or train again in a new folder")
     return config, model.eval()
