@@ -60,7 +60,7 @@ def ways(
 ) -> Picture:
     """A row of rooms with paths drawn into them.  lines: for every picture, label -> positions [T, 2]; goals: a ring for every picture."""
     count = len(frames)
-    figure = Figure(figsize=(max(4.2, 2.2 * count), 2.9 if count > 1 else 4.4), layout="constrained")
+    figure = Figure(figsize=(max(4.2, 2.2 * count), 2.72 if count > 1 else 4.5), layout="constrained")
     for number, ax in enumerate(figure.subplots(1, count, squeeze=False)[0]):
         floor(ax, frames[number], titles[number])
         for (style, colour), (label, path) in zip(LINES, lines[number].items()):
@@ -76,8 +76,8 @@ def ways(
     said = "; ".join(titles)
     return Picture(
         figure,
-        f"{count} pictures of the two rooms, seen from above, with {kinds} drawn in: {said}.",
-        f"The rooms from above with {kinds}. From left to right: {said}.",
+        f"The two rooms, seen from above, with {kinds} drawn in, {count} times: {said}.",
+        f"The rooms from above with {kinds}: {said}.",
     )
 
 
@@ -85,11 +85,13 @@ def strips(rows: Mapping[str, Sequence[Tensor]], titles: Sequence[str]) -> Pictu
     """Film strips of the same moments, one below the other: row -> pictures."""
     count = len(titles)
     figure = Figure(figsize=(1.25 * count + 0.6, 1.35 * len(rows) + 0.2), layout="constrained")
-    for number, (grid, (name, frames)) in enumerate(zip(figure.subplots(len(rows), count, squeeze=False), rows.items())):
+    for number, (grid, (name, frames)) in enumerate(
+        zip(figure.subplots(len(rows), count, squeeze=False), rows.items())
+    ):
         for ax, frame, title in zip(grid, frames, titles):
             floor(ax, frame, title if number == 0 else "")
         grid[0].set_ylabel(name, fontsize=9)
-    names, said = " above ".join(rows), ", ".join(titles)
+    names, said = " above ".join(name.replace("\n", " ") for name in rows), ", ".join(titles)
     return Picture(
         figure,
         f"Film strips of the rooms, {names}, {count} pictures each: {said}.",
@@ -122,7 +124,10 @@ def planning_rounds(
 
 
 def distance_maps(maps: Mapping[str, Tensor], goal: Tensor, radius: float) -> Picture:
-    """How far the goal is from everywhere, to each: name -> [n, n] from the top left corner, NaN where no robot can be."""
+    """How far the goal is from everywhere, to each: name -> [n, n] from the top left corner, NaN where no robot can be.
+
+    Each map has its own scale.
+    """
     figure = Figure(figsize=(3.1 * len(maps), 3.2), layout="constrained")
     said = []
     for ax, (name, values) in zip(figure.subplots(1, len(maps), squeeze=False)[0], maps.items()):
@@ -134,12 +139,13 @@ def distance_maps(maps: Mapping[str, Tensor], goal: Tensor, radius: float) -> Pi
         ring(ax, goal, radius)
         seen = torch.where(values.isnan(), torch.inf, values)
         row, column = divmod(int(seen.argmin()), values.shape[1])
-        said.append(f"{name}: least at {(column + 0.5) / values.shape[1]:.2f} from the left, {(row + 0.5) / len(values):.2f} from the top")  # fmt: skip
+        near = torch.tensor([(row + 0.5) / len(values), (column + 0.5) / values.shape[1]])
+        said.append(f"{name}: least {(near - goal).norm():.2f} from the goal")
     words, (y, x) = "; ".join(said), goal.tolist()
     return Picture(
         figure,
         f"Maps of the rooms, light where the goal at {x:.2f} from the left and {y:.2f} from the top is near, dark where it is far. {words}.",
-        f"How far the goal (ring, {x:.2f} from the left and {y:.2f} from the top) is, seen from everywhere: light is near. {words}.",
+        f"How far the goal (ring, {x:.2f} from the left and {y:.2f} from the top) is, seen from everywhere: light is near, and blue is where the robot's centre cannot be. {words}.",
     )
 
 
