@@ -99,27 +99,23 @@ def strips(rows: Mapping[str, Sequence[Tensor]], titles: Sequence[str]) -> Pictu
     )
 
 
-def planning_rounds(
-    start: Tensor, goal: Tensor, rounds: Sequence[tuple[Tensor, Tensor]], costs: Sequence[float], radius: float
-) -> Picture:
-    """What a planner tries, round by round.  rounds: the paths of all plans [S, T, 2], and of those that were kept [E, T, 2].
-
-    costs: of each round's best plan.
-    """
-    figure = Figure(figsize=(2.5 * len(rounds), 3.1), layout="constrained")
-    titles = [f"round {number}, best costs {cost:.2f}" for number, cost in enumerate(costs, 1)]
-    for ax, (paths, kept), title in zip(figure.subplots(1, len(rounds), squeeze=False)[0], rounds, titles):
-        floor(ax, start, title)
+def planning_rounds(start: Tensor, goal: Tensor, rounds: Sequence[tuple[Tensor, Tensor]], radius: float) -> Picture:
+    """What a planner tries, round by round.  rounds: the paths of all plans [S, T, 2], and of those that were kept [E, T, 2]."""
+    figure = Figure(figsize=(2.5 * len(rounds), 2.9), layout="constrained")
+    said = []
+    for number, (ax, (paths, kept)) in enumerate(zip(figure.subplots(1, len(rounds), squeeze=False)[0], rounds), 1):
+        passing = int(((paths - goal).norm(dim=-1) <= radius).any(dim=1).sum())
+        said.append(f"{passing} of {len(paths)} in round {number}")
+        floor(ax, start, f"round {number}: {passing} of {len(paths)} pass the goal")
         for some, colour, alpha in ((paths, "white", 0.25), (kept, "#F0E442", 0.9)):
             for y, x in (path.unbind(-1) for path in some):
                 ax.plot(x, y, color=colour, alpha=alpha, linewidth=0.9)
         ring(ax, goal, radius)
-    spread = [float(kept[:, -1].std(dim=0).norm()) for _, kept in rounds]
-    said = f"the ends of the kept plans spread over {spread[0]:.2f} sides of the world in round 1 and {spread[-1]:.2f} in round {len(rounds)}"
+    words = ", ".join(said)
     return Picture(
         figure,
-        f"{len(rounds)} pictures of the rooms with the paths of all plans of a round, and of those that were kept: {said}.",
-        f"Where all plans of a round lead (white), the best of them (yellow) and the goal (ring): {said}.",
+        f"{len(rounds)} pictures of the rooms with the paths of all plans of a round. The goal is passed by {words}.",
+        f"Where all plans of a round truly lead (white), those that were kept (yellow), and the goal (ring). It is passed by {words}.",
     )
 
 
