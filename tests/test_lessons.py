@@ -139,7 +139,7 @@ def test_the_syllabus_says_what_the_lessons_say() -> None:
     listed = {stem: int(number) for stem, number in re.findall(r"\((\d\d_\w+)\.ipynb\) \|[^|]*\| (\d+),", page)}
     assert listed == minutes
     assert "Seven hours" in page
-    assert abs(sum(minutes.values()) - 7 * 60) <= 5
+    assert sum(minutes.values()) == 7 * 60
 
 
 def test_links_in_lessons_resolve(lesson: Path) -> None:

@@ -76,7 +76,7 @@ def ways(
     said = "; ".join(titles)
     return Picture(
         figure,
-        f"The two rooms, seen from above, with {kinds} drawn in, {count} times: {said}.",
+        f"The two rooms, seen from above, with {kinds} drawn in. From left to right: {said}.",
         f"The rooms from above with {kinds}: {said}.",
     )
 
