@@ -28,6 +28,7 @@ if importlib.util.find_spec("minivjepa") is None:
 
 # %%
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,7 +69,7 @@ from minivjepa.world.rooms import displayable
 # **LeWorldModel**, which learned encoder and predictor together. The predictor for the frozen encoder you will train yourself.
 
 # %%
-SEED, cpu = 0, torch.device("cpu")  # of all that is drawn in this lesson
+SEED, cpu = 0, torch.device("cpu")  # of the clips that are drawn in this lesson
 saved = torch.load(Path("..") / "results" / "world.pt", weights_only=True)
 stored = json.loads((Path("..") / "results" / "world.json").read_text())
 recorded, lewm_config = (from_dict(WorldConfig, saved[name]["config"]) for name in ("vjepa", "lewm"))
@@ -439,8 +440,8 @@ assert same and kept[-1] < kept[0]
 
 def act(costs, number, planner=planner):
     """Pursue the goal of the pair of this number: the way [steps + 1, 2], and the plan [H, 2] that was made at each step."""
-    position, goal = starts[number : number + 1], goals[number : number + 1]
-    plan, path, plans = torch.zeros(1, planner.horizon, 2), [position], []
+    goal, path, plans = goals[[number]], [starts[[number]]], []
+    plan = torch.zeros(1, planner.horizon, 2)  # stand still: the first guess
     while len(plans) < task.steps and not at_goal(path, goal):
         plan = replan(planner, costs(path[-1], goal), plan, task.seed, len(plans), torch.tensor([number]))
         plans.append(plan[0])
@@ -589,9 +590,9 @@ show(ways([begun[k] for k in again], [f"pair {k}, {'reached' if there else 'miss
 yours = {number: act(my_costs(vjepa, nearest_step), number) for number in missed["vjepa"][:5]}
 show(ways([begun[k] for k in yours], [f"pair {k}, {'reached' if there else 'missed'}" for k, (_, _, there) in yours.items()],
           [{"V-JEPA's way, with your predictor": path} for path, _, _ in yours.values()], [goals[k] for k in yours]))  # fmt: skip
-both_miss = sorted(set(missed["lewm"]) & set(missed["vjepa"]))
+times = Counter(number for numbers in missed.values() for number in numbers)
 print("missed in the record:", {names[model]: len(numbers) for model, numbers in missed.items()})
-print("by LeWorldModel and V-JEPA both:", len(both_miss))
+print("by one of the three alone:", sum(count == 1 for count in times.values()), "of", len(times), "pairs")
 print("of those that V-JEPA missed, your predictor on the same encoder reaches", sum(there for _, _, there in yours.values()), "of", len(yours))  # fmt: skip
 
 # %% [markdown]
@@ -634,8 +635,8 @@ assert broken
 # V-JEPA's few misses come in three kinds, and which you see depends on your predictor: a false promise like those; *no* promise, where none of the
 # plans found the funnel and promise and truth are both large; and a robot on the right way that runs out of steps.
 #
-# Most pairs are missed by one model only, and a predictor that is trained anew on the same frozen features misses others than the
-# recorded one. It makes its mistakes elsewhere.
+# Most pairs are missed by one model only, and the predictor that you trained anew on the same frozen features reaches most of those that the
+# recorded one missed. It makes its mistakes elsewhere.
 #
 # ## The comparison
 #
@@ -733,8 +734,8 @@ print(
 # it find the useless answer as soon as nothing kept it from doing so, and seen what does: a stop-gradient, an average, or a term in the loss.
 # You have asked frozen features what they know, with controls beside every number, loaded the released models, and planned with imagination.
 #
-# What you have *not* seen: that features of this size understand natural video. They do not; it takes a thousand times the parameters and a
-# million hours of film. Nor that the moving target beats a frozen one here, or that V-JEPA is needed to walk through a door. Where the course
+# What you have *not* seen: that models of this size understand natural video. They do not; V-JEPA 2's are thousands of times as large and
+# were trained on more than a million hours of it. Nor that the moving target beats a frozen one here, or that V-JEPA is needed to walk through a door. Where the course
 # could not show something, it said so. What carries over from toys is how things fail, and how to notice.
 #
 # **In the package:** `minivjepa/action.py`, `minivjepa/world/frozen.py`, `minivjepa/world/planner.py`, `minivjepa/world/pursuit.py`. **In the papers:** V-JEPA 2
