@@ -34,6 +34,7 @@ world: .venv/figures      ## train world models of two rooms, let them plan besi
 	  $(BIN)/minivjepa world train --model $${name%-*} --seed $${name##*-} --out $$run $(call RESUME,$$run/config.json) || exit; done
 	$(BIN)/minivjepa world plan $(WORLD_RUNS) --out runs/world/plan-$(WORLD_NAME) $(call RESUME,runs/world/plan-$(WORLD_NAME)/comparison.json)
 	cp runs/world/plan-$(WORLD_NAME)/results.json results/$(WORLD_NAME).json
+	$(BIN)/python results/keep_world.py runs/world/vjepa-$(firstword $(WORLD_SEEDS)) runs/world/lewm-$(firstword $(WORLD_SEEDS))
 	$(BIN)/python -m minivjepa.results
 
 world-ablation: .venv/figures     ## what prevents collapse in a world model: an hour on two cores; it goes on where it was

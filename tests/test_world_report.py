@@ -8,15 +8,19 @@ import pytest
 import torch
 
 from minivjepa import results
+from minivjepa.config import from_dict
 from minivjepa.figures.clouds import Moment, characteristic, folding, shadows, shaping
+from minivjepa.figures.goals import distance_maps, misses, planning_rounds, rollout_errors, strips, ways
 from minivjepa.figures.latents import loss_against_probe, spectra
 from minivjepa.figures.world import film, success_rates, walk
+from minivjepa.recipe import build_model
 from minivjepa.tables import heuristics_table, variant_table, world_table
 from minivjepa.world import ablation
 from minivjepa.world.pursuit import Outcome
-from minivjepa.world.recipe import PRETRAINING
+from minivjepa.world.recipe import PRETRAINING, WorldConfig, build_frozen, build_lewm, pretraining
 from minivjepa.world.report import judge_outcome
 from minivjepa.world.rooms import Rooms, displayable
+from minivjepa.world.training import position_r2
 
 
 def judged(door: int, room: int, **more: Any) -> dict[str, Any]:
@@ -104,6 +108,53 @@ def test_pictures_of_clouds_say_what_was_drawn() -> None:
     assert "from 30.0 to 1.5; linear probe from 0.90 to 0.10" in folded.alt
     for made in (picture, folded):
         assert made.png()
+
+
+def test_pictures_of_goals_count_what_they_show() -> None:
+    """Catches: plans that pass the goal miscounted, reached pairs drawn as missed, rows and columns of a map exchanged."""
+    frame, goal = displayable(Rooms().render(torch.tensor([0.2, 0.2]), 16, 16)), torch.tensor([0.2, 0.8])
+    near, away = torch.tensor([[0.5, 0.5], [0.2, 0.75]]), torch.tensor([[0.5, 0.5], [0.8, 0.2]])
+    plans = torch.stack([near, away, away])
+    rounds = planning_rounds(frame, goal, [(plans, plans[:1]), (plans[:1], plans[:1])], 0.08)
+    assert "1 of 3 in round 1, 1 of 1 in round 2" in rounds.alt
+    side = torch.full((10, 10), 3.0)
+    side[2, 7], side[0, 0] = 1.0, torch.nan
+    pointing = distance_maps({"mine": side}, torch.tensor([0.25, 0.75]), 0.08)
+    assert "the goal at 0.75 from the left and 0.25 from the top" in pointing.alt
+    assert "mine: least 0.00 from the goal" in pointing.alt
+    starts = torch.tensor([[0.2, 0.2], [0.3, 0.1], [0.2, 0.9]])
+    ends = torch.tensor([[0.2, 0.8], [0.6, 0.1], [0.2, 0.6]])
+    missed = misses(frame, starts, ends, {"a": [False, False, True], "b": [True, True, False]})
+    assert "a missed 2, 1 of them through the door; b missed 1, 0 of them" in missed.alt
+    way = ways([frame], ["pair 7"], [{"the way": near}], [goal])
+    assert "the way, the goal drawn in. From left to right: pair 7" in way.alt
+    errors = rollout_errors({"model": [0.1, 0.25]}, 0.08)
+    assert "model: 0.10 after one step, 0.25 at the end" in errors.caption
+    film_strips = strips({"imagined": [frame, frame], "true": [frame, frame]}, ["start", "step 1"])
+    assert "imagined above true" in film_strips.caption
+    for made in (rounds, pointing, missed, way, errors, film_strips):
+        assert len(made.alt) >= 40
+        assert len(made.caption) >= 40
+        assert made.png()
+
+
+@pytest.mark.parametrize("name", ["vjepa", "lewm"])
+def test_the_kept_models_are_those_that_the_stored_results_describe(name: str) -> None:
+    """Catches: weights on the shelf that are not of the runs that lesson 12 says they are."""
+    saved = torch.load(results.FOLDER / "world.pt", weights_only=True)[name]
+    [row] = [row for row in results.load()["world"]["models"] if row["model"] == name]
+    config = from_dict(WorldConfig, row["config"])
+    assert from_dict(WorldConfig, saved["config"]) == config
+    if name == "lewm":
+        model = build_lewm(config)
+        model.load_state_dict(saved["model"])
+        score = position_r2(model, config.rooms, config.size, torch.device("cpu"))
+    else:
+        vjepa = build_model(pretraining(config))
+        vjepa.encoder.load_state_dict(saved["encoder"])
+        frozen = build_frozen(config, vjepa.encoder)
+        score = position_r2(frozen, config.rooms, config.size, torch.device("cpu"))
+    assert score == pytest.approx(row["position_r2"], abs=0.005)
 
 
 def test_rank_correlation_is_spearmans_with_an_interval() -> None:

@@ -78,5 +78,5 @@ def film(frames: Sequence[Tensor], captions: Sequence[str]) -> Picture:
         ax.imshow(rearrange(frame, "C H W -> H W C").numpy())
         ax.set_title(word, fontsize=8)
         ax.set(xticks=[], yticks=[])
-    said = ", ".join(captions)
+    said = ", ".join(word.replace("\n", " ") for word in captions)
     return Picture(figure, f"A strip of {len(frames)} pictures of the rooms: {said}.", f"From left to right: {said}.")
