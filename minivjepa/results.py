@@ -76,7 +76,7 @@ def readme_parts(raw: dict[str, Any]) -> dict[str, str]:
     return {
         "matrix": f"{metric_table(table_rows(matrix))}\n\n{note} {provenance(matrix)}",
         "long": f"{metric_table(table_rows(long))}\n\nSeeds {seeds(long)}. {provenance(long)}",
-        "world": world_part(raw["world"]),
+        "world": world_part(raw["world_seeds"]),
         "times": f"| machine | how long `make ablation` takes |\n|---|---|\n{times}",
     }
 

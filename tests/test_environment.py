@@ -62,6 +62,38 @@ def test_clips_of_an_environment_are_those_of_the_rooms() -> None:
     torch.testing.assert_close(env.rooms.move(places[:, :3], journey.actions), places[:, 1:])
 
 
+class Short(RoomsEnv):
+    """The rooms, where an episode ends in the upper half."""
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, object]]:
+        seen, reward, _, _, info = super().step(action)
+        return seen, reward, bool(self.position[0] < 0.5), False, info
+
+
+def test_no_clip_holds_the_end_of_an_episode() -> None:
+    """Catches: an action that is said to lead from the end of one episode into the next."""
+    clips, journey = EnvironmentClips(Short(), GRID, seed=1).batch(0, torch.arange(4))
+    assert clips.shape[0] == len(journey.actions) == 4
+    assert (
+        float(clips[:, 0, 1:-1, :12].amax()) < 1.0 < float(clips[:, 0].amax())
+    )  # red, the robot, is below but at the ends
+    with pytest.raises(ValueError, match="1000 episodes ended within"):
+        EnvironmentClips(RoomsEnv(task=Task(steps=1)), Grid(3, 16, 16, 1, 8)).batch(0, torch.arange(1))
+
+
+def test_the_goal_picture_shows_the_goal_and_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a goal picture of the start, actions that are no numbers, a reset that never ends."""
+    env = RoomsEnv()
+    _, info = env.reset(seed=3)
+    assert np.array_equal(info["goal_picture"], env.picture(env.goal))
+    assert not np.array_equal(info["goal_picture"], env.picture(env.position))
+    with pytest.raises(ValueError, match="expected two numbers from -1 to 1"):
+        env.step(np.array([np.nan, 0.0], np.float32))
+    monkeypatch.setattr("minivjepa.world.environment.ATTEMPTS", 0)
+    with pytest.raises(ValueError, match=r"no start and goal are 0\.3 apart"):
+        env.reset(seed=0)
+
+
 def test_what_cannot_be_used_is_refused() -> None:
     """Catches: a world without pictures that fails deep inside an encoder."""
     cart = gymnasium.make("MountainCarContinuous-v0")

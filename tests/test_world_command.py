@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,7 +81,7 @@ def test_plan_compares_all_on_the_same_pairs(
     results = json.loads((out / "results.json").read_text())
     assert "\n".join(summary(results)) in said
     assert [row["model"] for row in results["models"]] == list(trained)
-    for row in (results["random"], results["oracle"], *results["models"]):
+    for row in (results["random"], results["straight"], results["oracle"], *results["models"]):
         assert row["all"]["trials"] == 6 == row["door"]["trials"] * 2
         assert row["all"]["hits"] == sum(row["reached"])
         assert row["all"]["low"] <= row["all"]["success"] <= row["all"]["high"]
@@ -109,6 +110,39 @@ def test_training_resumes_and_refuses_to_mix_runs(
     before = (trained["lewm"] / "checkpoint.pt").read_bytes()
     assert call("world", "train", *SMALL, "--out", out, "--resume") == 0
     assert (trained["lewm"] / "checkpoint.pt").read_bytes() == before
+
+
+def test_damage_is_named_and_a_run_is_known_by_its_weights(
+    trained: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches: tracebacks for files that were cut off, pairs lost at the end, rows of a run that was trained again since."""
+    run, plan = tmp_path / "run", tmp_path / "plan"
+    shutil.copytree(trained["lewm"], run)
+    words = ["world", "plan", str(run), "--out", str(plan), *SHORT]
+    assert "given twice" in refused(capsys, *words[:3], str(run), *words[3:])
+    for name, content, says in (
+        ("metrics.jsonl", b"", "metrics.jsonl is missing or empty"),
+        ("metrics.jsonl", b"{}\n", "a line is no row of metrics"),
+        ("checkpoint.pt", b"", "is not a checkpoint of minivjepa"),
+        ("config.json", b"null", "is not a config of this version"),
+    ):
+        whole = (run / name).read_bytes()
+        (run / name).write_bytes(content)
+        assert says in refused(capsys, *words)
+        assert not plan.exists()
+        (run / name).write_bytes(whole)
+    assert call(*words) == 0
+    results = (plan / "results.json").read_bytes()
+    assert b"--resume" not in results
+    for name, content in (("run-0.json", b"{}"), ("oracle.json", b"")):
+        whole = (plan / name).read_bytes()
+        (plan / name).write_bytes(content)
+        assert f"{name} is damaged" in refused(capsys, *words, "--resume")
+        (plan / name).write_bytes(whole)
+    shutil.rmtree(run)
+    assert call("world", "train", *SMALL, "--seed", "5", "--out", str(run)) == 0
+    assert "holds another comparison" in refused(capsys, *words, "--resume")
+    assert (plan / "results.json").read_bytes() == results
 
 
 BAD = {
