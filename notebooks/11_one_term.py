@@ -380,7 +380,7 @@ show(spectra({name: singular_values(z, centred=True).tolist() for name, z in lat
 # stretches what it is given before it reads, so it finds something even in a cloud that is tiny.
 #
 # One pair of runs proves little. Here is the same over three seeds, with other lambdas, with fewer directions, and without the BatchNorm in the
-# projector. The first row is the control, a model before its first step. The loss is both terms together, and its mean over all logged steps. *Goals reached* is what
+# projector. The first row is the control, a model before its first step. The loss is both terms together, its mean after step 50. *Goals reached* is what
 # lesson 12 is about: of 40 goals that are given as a picture, what share does the robot reach? (At 300 steps, lambda 0 is far below the warning line
 # of .1; it takes four times as many to pass .01, which lesson 07 calls collapsed.)
 
