@@ -4,7 +4,7 @@
 # **At the end you can explain** how frozen features become a world model, how one plans with it towards a goal that is a picture, where
 # such planning fails, and what a success rate does not prove.
 #
-# *45 minutes, about 2 of them for the computer. Any laptop.*
+# *60 minutes, about 2 of them for the computer. Any laptop.*
 # You need: lessons 09 and 11.
 
 # %% [markdown]
@@ -60,7 +60,8 @@ from minivjepa.world.rooms import displayable
 # say what happens **if I do this**, for it never saw an action.
 #
 # V-JEPA 2-AC (arXiv 2506.09985, section 3; AC is for action-conditioned) adds just that. It takes a trained encoder, freezes it, and trains
-# a *new* predictor on its features: from the features of this frame and an action to the features of the next frame. Clips
+# a *new* predictor on its features: from the features of the frames so far, the actions, and what the arm reports of its own pose, to the features of
+# the next frame. (Ours reads one frame and its robot reports nothing.) Clips
 # without actions, of which there are many, have taught the encoder. Clips with actions, of which there are few, teach only the
 # predictor.
 #
@@ -189,9 +190,7 @@ def where(z):
 
 
 off = (where(known["V-JEPA"][1]) - test.positions).norm(dim=-1)
-print(
-    f"by the nearest frame, the robot is found within {off.mean():.3f} sides of the world, and at worst within {off.max():.3f}"
-)
+print(f"by the nearest latent, the robot is found within {off.mean():.3f} sides of the world, at worst {off.max():.3f}")
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -203,7 +202,8 @@ print("and yet the nearest latent knows where the robot is:", bool(off.mean() < 
 assert both and behind and off.mean() < 0.01
 
 # %% [markdown]
-# So it is all there, only not along a straight line. A probe's score says what *that probe* can make of features (lesson 09 again). The
+# So it is all there, only not along a straight line. That is no praise for V-JEPA: the nearest neighbour works wherever different places have
+# different latents, after an untrained encoder too. But a probe's score says what *that probe* can make of features (lesson 09 again). The
 # predictor that comes now is a transformer and need not read along lines. And `where` will serve us as a window: it shows which
 # position a latent *means*, also a latent that was only imagined.
 #
@@ -214,7 +214,7 @@ assert both and behind and off.mean() < 0.01
 #
 # - **teacher forcing**: from each true frame, predict the next one;
 # - **rollout**: from the first frame alone, imagine several frames, each from the one imagined before, and be judged by the last. Without
-#   it, the predictor would never learn to live with its own mistakes.
+#   it, training would never show the predictor its own mistakes.
 #
 # The encoder is frozen, so the latents of all clips are computed once, above, and never change. There is nothing here that could collapse:
 # the targets stand still, as in `frozen` of lesson 07.
@@ -269,7 +269,7 @@ compare("off after ten imagined steps", my_distance_after_ten_steps, f"{curves['
 show(rollout_errors(curves, stored["task"]["radius"]))
 
 # %% [markdown]
-# And four of these ways, the first four of the test, not chosen ones:
+# Four of these ways, simply the first four of the test:
 
 # %%
 start = test.positions[:4, :1]
@@ -360,12 +360,13 @@ explore(landscape, {"down": (0.0, 1.0, 0.1), "right": (0.0, 1.0, 0.1), "names": 
 #
 # A plan is ten actions. Which ten? Try many in imagination, and do not throw away what you learn:
 #
-# 1. Draw 64 plans at random around the best guess so far (at first: stand still).
+# 1. Draw 64 plans at random around the best guess so far (at first: stand still), which is one of the 64 itself. In the first round, neighbouring actions are
+#    drawn alike (*persistence*), so that plans go somewhere instead of trembling on the spot.
 # 2. Imagine each, and let it cost the squared latent distance to the goal **where it comes nearest**.
 # 3. Keep the 8 cheapest. Their mean is the new guess, their spread the new spread.
-# 4. Four rounds of this.
+# 4. Four rounds of this. The last mean is the plan that is used.
 #
-# This is the **cross-entropy method**, CEM. It needs no gradient, only an imagination and a cost. Write the cost yourself:
+# This is the **cross-entropy method**, CEM. It needs no gradient, only an imagination and a cost. Here is the cost, spelled out:
 
 # %%
 
@@ -503,7 +504,8 @@ pictures = {name: list(displayable(rooms.render(path[: length + 1], 32, 32))) fo
 show(strips(pictures, ["start", *(f"step {step}" for step in range(1, length + 1))]))
 
 # %% [markdown]
-# The three part, because imagination drifts, and the lowest strip is put right at every step. With a slider, step by step: the plan
+# Above, the plan as it is imagined; in the middle, the same plan carried out blindly; below, planned anew at every step, until the goal is reached. The three
+# part because imagination drifts, and because new searches find other plans. With a slider, step by step: the plan
 # as it is imagined from there, and the way so far.
 
 # %%
@@ -554,7 +556,7 @@ show(ways(begun[:4], titles, both, list(goals[:4])))
 
 # %% [markdown]
 # If only the end counts, nothing presses the robot to be there soon. A plan may arrive after ten steps; one step is taken, and the next
-# plan may again take ten. Always tomorrow.
+# plan may again take ten. Always tomorrow. (That the nearest step counts is this course's choice, for plans that look further than most ways are long.)
 #
 # Other choices were tried when the planner was made, on other pairs and on models that are used for nothing else. All of them, in order:
 
@@ -564,8 +566,9 @@ table(world_search_table(search))
 print(search["note"])
 
 # %% [markdown]
-# What costs goals is the door. Under the **mean over the steps**, the steps on the way are counted too, and the way round through a door
-# brings nothing until one is through: a detour only costs. The nearest step forgives it.
+# An empty cell was not tried. Under the **mean over the steps**, it is mostly the door that costs goals; a likely reason is that the steps on the way are
+# counted too, and the way round through a door brings nothing until one is through. The nearest step forgives a detour. (The mean over the later half
+# loses goals within a room as well.)
 #
 # ## Where each model fails
 #
@@ -596,7 +599,7 @@ print("by one of the three alone:", sum(count == 1 for count in times.values()),
 print("of those that V-JEPA missed, your predictor on the same encoder reaches", sum(there for _, _, there in yours.values()), "of", len(yours))  # fmt: skip
 
 # %% [markdown]
-# Robots that miss are stuck at a wall or in a corner. What do they want there? Ask for the last plan of each, and compare what it **promises**
+# Robots that miss get stuck, mostly at a wall or in a corner. What do they want there? Ask for the last plan of each, and compare what it **promises**
 # (the nearest that the imagined latents come to the goal's) with what it would **truly** give (the nearest that the pictures come, if
 # somebody carried it out).
 
@@ -622,21 +625,23 @@ if stuck:
 
 # %%
 # NBVAL_CHECK_OUTPUT
-broken = all(promised < true - 0.2 for (promised, true), (model, *_) in zip(promises, stuck) if model is lewm)
+gaps = [true - promised for (promised, true), (model, *_) in zip(promises, stuck) if model is lewm]
+broken = len(gaps) >= 2 and sorted(gaps)[len(gaps) // 2] > 0.2
 print("where LeWorldModel is stuck, its plan promises far more than it would give:", broken)
 assert broken
 
 # %% [markdown]
-# So where LeWorldModel is stuck, the goal is not hard to tell, and the search does find something. The *imagination* is wrong in a few places: it walks
-# through a wall, or ends in a latent that no true picture has. And a planner is a machine that looks for the cheapest plan: if there is
+# So where LeWorldModel is stuck, the goal is not hard to tell, and the search does find something. The *imagination* is wrong in a few places: in the
+# picture, some of what is imagined lies where the robot cannot go. And a planner is a machine that looks for the cheapest plan: if there is
 # one mistake that makes a plan look cheap, it *finds* it. **Planners exploit their models' errors.** The new look at every step does not
-# help here: the robot stays where it was, sees the same picture, and falls for the same promise.
+# help here: some robots press against a wall, see the same picture and fall for the same promise; others wander, and each new picture brings a new one.
 #
 # V-JEPA's few misses come in three kinds, and which you see depends on your predictor: a false promise like those; *no* promise, where none of the
 # plans found the funnel and promise and truth are both large; and a robot on the right way that runs out of steps.
 #
 # Most pairs are missed by one model only, and the predictor that you trained anew on the same frozen features reaches most of those that the
-# recorded one missed. It makes its mistakes elsewhere.
+# recorded one missed. (Mind the choice: these pairs are here *because* the recorded one missed them, so a second predictor is bound to look good on them. Which
+# others yours misses, we did not ask.)
 #
 # ## The comparison
 #
@@ -693,11 +698,11 @@ assert [told_apart(model, "straight") for model in ("lewm", "vjepa", "untrained"
 
 # %% [markdown]
 # Within a room, the score says nothing: one need not plan. What tells models apart is the door, and there a straight walk is a much better floor
-# than random actions.
+# than random actions: who slides along the wall often ends at the door.
 #
 # V-JEPA's features come out ahead of the untrained ones, and the intervals over pairs do not touch. Stop here, and you have a result. But the pairs are
 # only one of the things that chance decides. There is **one trained model of each kind** in this table. The interval says what other pairs would give with
-# *these* weights; what another training would give, it does not say. So here are two more trainings of each. **Predict:** over three
+# *these* weights. It does not say what another training would give. So here are two more trainings of each. **Predict:** over three
 # trainings, is V-JEPA still apart from untrained? (`"yes"` or `"no"`)
 
 # %%
@@ -706,8 +711,8 @@ my_guess_over_three_trainings = None
 # %%
 several = json.loads((Path("..") / "results" / "world_seeds.json").read_text())
 shares = {model: [row["all"]["success"] for row in several["models"] if row["model"] == model] for model in record}
-far = apart(shares["vjepa"], shares["untrained"]) or apart(shares["untrained"], shares["vjepa"])
-compare("V-JEPA and untrained apart over three trainings", my_guess_over_three_trainings, "yes" if far else "no")
+separated = apart(shares["vjepa"], shares["untrained"]) or apart(shares["untrained"], shares["vjepa"])
+compare("V-JEPA and untrained apart over three trainings", my_guess_over_three_trainings, "yes" if separated else "no")
 for model, values in shares.items():
     middle, half = interval(values)
     print(f"  {names[model]:20} {', '.join(f'{value:.3f}' for value in values)}: mean {middle:.3f} ± {half:.3f}")
@@ -717,17 +722,17 @@ table(world_table(several))
 # NBVAL_CHECK_OUTPUT
 every = {model: [row["all"]["low"] > several["straight"]["all"]["high"] for row in several["models"] if row["model"] == model] for model in record}  # fmt: skip
 print("every training reaches at least 90 of 100 goals:", min(min(values) for values in shares.values()) >= 0.9)
-print("V-JEPA apart from untrained over three trainings:", far)
+print("V-JEPA apart from untrained over three trainings:", separated)
 print(
     "trainings, of three, that are apart from a straight walk:",
     {names[model]: sum(values) for model, values in every.items()},
 )
-assert min(min(values) for values in shares.values()) >= 0.9 and not far
+assert min(min(values) for values in shares.values()) >= 0.9 and not separated
 assert {model: sum(values) for model, values in every.items()} == {"lewm": 3, "vjepa": 1, "untrained": 1}
 
 # %% [markdown]
-# The lead is gone. The first training of V-JEPA was its best, that of the untrained encoder its worst. Nothing in the first table was false, and
-# its interval was honest about what it was an interval *of*. Whoever reports one training reports luck.
+# No lead can be claimed, and with intervals so wide a small one could not be seen. The first training of V-JEPA was its best, that of the untrained encoder its worst. Nothing in the first table was false, and
+# its interval was honest about what it was an interval *of*. Whoever reports one training cannot tell skill from luck.
 #
 # Say plainly what is left. **The features of an encoder that has learned nothing are enough to reach most of the goals.** The rooms are
 # that simple: a bright disc on a dark floor, and nothing else moves. Any network, even a random one, gives different vectors for
@@ -735,7 +740,7 @@ assert {model: sum(values) for model, values in every.items()} == {"lewm": 3, "v
 # not show that it *needs* V-JEPA. LeWorldModel's encoder, which learned together with its predictor, is the only one whose every training is apart from a straight walk.
 #
 # What would make features matter is a world where most of what one sees is beside the point: other things that move, light that
-# changes, a camera that sways. There, a random network's vectors say mostly that. V-JEPA 2-AC plans with a real robot arm, from camera
+# changes, a camera that sways. There, a random network's vectors would mostly describe that; we did not test it. V-JEPA 2-AC plans with a real robot arm, from camera
 # pictures.
 #
 # ## Break it
@@ -745,7 +750,7 @@ assert {model: sum(values) for model, values in every.items()} == {"lewm": 3, "v
 # <details><summary>What to expect</summary>
 #
 # With two steps, most goals within a room are still reached, and most behind the door are missed: no plan of two steps leads from a room
-# into a funnel in the other. Three are enough again for most: the robot is fast, and the rooms are small.
+# into a funnel in the other. Three are enough for nearly all: the robot is fast, and the rooms are small.
 # </details>
 
 # %%
@@ -767,7 +772,7 @@ print(
 # <details><summary>2. Why act on the first action only, when the plan has ten?</summary>
 #
 # The first is planned from a true picture. The later ones rest on imagined frames, each a little further off than the one before. After one
-# step a new true picture is to be had, and the rest of the plan is not lost: the next search starts from it.
+# step a new true picture is available, and the rest of the plan is not lost: the next search starts from it.
 # </details>
 #
 # <details><summary>3. Somebody shows you a robot that reaches nearly all goals with features of a large pretrained encoder. What do you ask?</summary>

@@ -139,8 +139,8 @@ def test_the_syllabus_says_what_the_lessons_say() -> None:
     }
     listed = {stem: int(number) for stem, number in re.findall(r"\((\d\d_\w+)\.ipynb\) \|[^|]*\| (\d+),", page)}
     assert listed == minutes
-    assert "Seven hours and three quarters" in page
-    assert sum(minutes.values()) == 7.75 * 60
+    assert "Eight hours" in page
+    assert sum(minutes.values()) == 8 * 60
 
 
 def test_links_in_lessons_resolve(lesson: Path) -> None:
