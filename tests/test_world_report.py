@@ -14,7 +14,7 @@ from minivjepa.figures.goals import distance_maps, misses, planning_rounds, roll
 from minivjepa.figures.latents import loss_against_probe, spectra
 from minivjepa.figures.world import film, success_rates, walk
 from minivjepa.recipe import build_model
-from minivjepa.tables import heuristics_table, variant_table, world_table
+from minivjepa.tables import apart, heuristics_table, variant_table, world_table
 from minivjepa.world import ablation
 from minivjepa.world.pursuit import Outcome
 from minivjepa.world.recipe import PRETRAINING, WorldConfig, build_frozen, build_lewm, pretraining
@@ -214,6 +214,15 @@ def test_what_is_said_of_reaching_goals_is_so() -> None:
     assert world["random"]["all"]["high"] < min(row["all"]["low"] for row in rates.values())
     for row in rates.values():  # it is the door that costs goals
         assert row["room"]["hits"] >= row["door"]["hits"]
+    several = results.load()["world_seeds"]
+    trained = {name: [row["all"] for row in several["models"] if row["model"] == name] for name in rates}
+    shares = {name: [row["success"] for row in rows] for name, rows in trained.items()}
+    assert not apart(shares["vjepa"], shares["untrained"])
+    floor = several["straight"]["all"]["high"]
+    assert [name for name in rates if all(row["low"] > floor for row in trained[name])] == ["lewm"]
+    assert several["straight"]["room"]["success"] == 1.0
+    for row in world["models"]:  # what was run alone and what was run beside others agree
+        assert row["reached"] in [other["reached"] for other in several["models"]]
     trials = results.load()["world_search"]["trials"]
     assert world["task"]["seed"] != 30_000_000  # pairs of the search
     best = max(trials, key=lambda trial: trial["models"]["lewm"]["door"])
