@@ -29,7 +29,6 @@ if importlib.util.find_spec("minivjepa") is None:
 # %%
 import inspect
 import json
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,15 +43,15 @@ from minivjepa.figures.world import film
 from minivjepa.lesson import Live, check, compare, show, table
 from minivjepa.objective import sigreg, vicreg_terms
 from minivjepa.probes import linear_r2
-from minivjepa.runs import Run
 from minivjepa.tables import apart, heuristics_table, markdown, variant_table
 from minivjepa.tubelets import Grid
 from minivjepa.widgets import explore
+from minivjepa.world.ablation import train_lewm
 from minivjepa.world.clips import RoomClips
 from minivjepa.world.model import LeWorldModel
 from minivjepa.world.recipe import WorldConfig, build_lewm
 from minivjepa.world.rooms import displayable
-from minivjepa.world.training import WorldTrainer, embed_frames, open_clips, position_r2
+from minivjepa.world.training import embed_frames
 
 # %% [markdown]
 # ## A world with a robot in it
@@ -338,13 +337,8 @@ my_guess_for_the_lower_prediction_error = None
 
 # %%
 names = {f"lambda {config.weight:g}": config, "lambda 0": replace(config, weight=0.0)}
-board, histories, models, ends = Live(), {}, {}, {}
+board, histories, ends = Live(), {}, {}
 for name, options in names.items():
-    run = Run(Path(tempfile.mkdtemp()) / "run", WorldConfig)
-    run.create(options, "rooms")
-    trainer = WorldTrainer(
-        options, build_lewm(options), open_clips(options, torch.device("cpu")), run, torch.device("cpu")
-    )
     rows = histories.setdefault(name, [])
 
     def at_every_step(step, row):
@@ -352,13 +346,11 @@ for name, options in names.items():
             rows.append((step, row["loss"], row["feature_std"]))
             board.show(loss_and_spread(histories))
 
-    trainer.fit(at_every_step)
-    models[name], ends[name] = trainer.model, run.history()[-1]
+    ends[name] = train_lewm(options, at_every_step)
 
 # %%
-places = {name: position_r2(model, config.rooms, config.size, torch.device("cpu")) for name, model in models.items()}
 many, _ = RoomClips(grid, seed=1).batch(0, torch.arange(640))
-latents = {name: embed_frames(model, many[:, :, 0]) for name, model in models.items()}
+latents = {name: embed_frames(end["model"], many[:, :, 0]) for name, end in ends.items()}
 with_it, without = names
 fallen = ends[without]["feature_std"] / max(std for _, _, std in histories[without])
 fate = "collapses" if ends[without]["feature_std"] < WARNING and fallen < 0.2 else "learns"
@@ -368,7 +360,7 @@ compare("the lower prediction error", my_guess_for_the_lower_prediction_error,
 for name in names:
     print(
         f"  {name:10} prediction error {ends[name]['first_loss']:.5f}, feature std {ends[name]['feature_std']:.3f}, "
-        f"effective rank {ends[name]['effective_rank']:.1f}, position R² {places[name]:.2f}, SIGReg "
+        f"effective rank {ends[name]['effective_rank']:.1f}, position R² {ends[name]['position_r2']:.2f}, SIGReg "
         + (f"{ends[name]['second_loss'] / config.weight:.1f}" if name == with_it else "not asked for")
     )
 show(spectra({name: singular_values(z, centred=True).tolist() for name, z in latents.items()}))
@@ -614,12 +606,8 @@ assert smooth and folded and min(nearest) > 0.9 and obeys
 
 # %%
 mine = replace(config, steps=100, weight=0.1, directions=256, batchnorm=True)  # change this
-run = Run(Path(tempfile.mkdtemp()) / "mine", WorldConfig)
-run.create(mine, "rooms")
-trainer = WorldTrainer(mine, build_lewm(mine), open_clips(mine, torch.device("cpu")), run, torch.device("cpu"))
-trainer.fit(lambda step, row: None)
-known = position_r2(trainer.model, mine.rooms, mine.size, torch.device("cpu"))
-print(f"feature std {run.history()[-1]['feature_std']:.3f}, position R² {known:.2f}")
+last = train_lewm(mine)
+print(f"feature std {last['feature_std']:.3f}, position R² {last['position_r2']:.2f}")
 
 # %% [markdown]
 # ## Three questions

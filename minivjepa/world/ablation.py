@@ -25,6 +25,7 @@ from minivjepa.objective import sigreg
 from minivjepa.probes import linear_r2
 from minivjepa.recipe import build_model, parameter_groups, sample_masks, schedule
 from minivjepa.runs import Run
+from minivjepa.training import Progress
 from minivjepa.vjepa import ARMS, VJEPA, CollapsePrevention
 from minivjepa.world.clips import RoomClips
 from minivjepa.world.model import LeWorldModel
@@ -65,13 +66,13 @@ LAMBDA = 0.1  # of SIGReg where it is added to V-JEPA
 RUNS = 20  # of the third experiment, for each of its two kinds
 
 
-def train_lewm(config: WorldConfig) -> Metrics:
-    """Train a LeWorldModel and leave no files: last row of metrics, what latents know of the position, goals reached."""
+def train_lewm(config: WorldConfig, progress: Progress = lambda step, row: None) -> Metrics:
+    """Train a LeWorldModel and leave no files: last row of metrics, what latents know of the position, and the model."""
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder) / "run", WorldConfig)
         run.create(config, "rooms")
         trainer = WorldTrainer(config, build_lewm(config), open_clips(config, CPU), run, CPU)
-        trainer.fit(lambda step, row: None)
+        trainer.fit(progress)
         row = run.history()[-1]
     return {**row, "position_r2": position_r2(trainer.model, config.rooms, config.size, CPU), "model": trainer.model}
 

@@ -129,7 +129,7 @@ def pursue(
     for step in range(task.steps):
         under_way = torch.where(~reached)[0]
         if len(under_way):
-            if straight:
+            if costs is None and straight:
                 action = ((goal - position)[under_way] / rooms.speed).clamp(-1, 1)
             elif costs is None:
                 key = randomness.keys("floor", task.seed, step, under_way)
