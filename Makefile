@@ -21,7 +21,7 @@ matrix: .venv/figures     ## all arms and variants over seeds, then longer runs,
 	$(call ABLATE,long) --preset cpu-long --arms vjepa,frozen --seeds $(SEEDS)
 	cp runs/long/results.json results/long.json
 	$(BIN)/python results/keep.py runs/long/runs/vjepa-10
-	$(BIN)/python -m minivjepa.results
+	$(BIN)/python results/pages.py
 
 # who reaches a goal that is a picture: 20 minutes at most on two cores; after a stop or a kill it goes on where it was.
 # three models of each kind, an hour: make world WORLD_SEEDS="10 11 12" WORLD_NAME=world_seeds
@@ -35,11 +35,11 @@ world: .venv/figures      ## train world models of two rooms, let them plan besi
 	$(BIN)/minivjepa world plan $(WORLD_RUNS) --out runs/world/plan-$(WORLD_NAME) $(call RESUME,runs/world/plan-$(WORLD_NAME)/comparison.json)
 	cp runs/world/plan-$(WORLD_NAME)/results.json results/$(WORLD_NAME).json
 	$(BIN)/python results/keep_world.py runs/world/vjepa-$(firstword $(WORLD_SEEDS)) runs/world/lewm-$(firstword $(WORLD_SEEDS))
-	$(BIN)/python -m minivjepa.results
+	$(BIN)/python results/pages.py
 
 world-ablation: .venv/figures     ## what prevents collapse in a world model: an hour on two cores; it goes on where it was
 	$(BIN)/python results/world_ablation.py
-	$(BIN)/python -m minivjepa.results
+	$(BIN)/python results/pages.py
 
 lab: .venv/notebooks      ## open JupyterLab on the first lesson
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
@@ -73,11 +73,11 @@ check: .venv/test         ## lint, format, types, fast tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
 
 results: .venv/figures    ## rebuild the tables and figures from results/*.json
-	$(BIN)/python -m minivjepa.results
+	$(BIN)/python results/pages.py
 
 speed: .venv/test         ## measure this machine: steps, tricks, data, many runs; then the tables of docs/speed.md; ARGS="--device cuda"
 	$(BIN)/python results/speed.py $(ARGS)
-	$(BIN)/python -m minivjepa.results
+	$(BIN)/python results/pages.py
 
 .venv/%: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -29,12 +29,12 @@ if importlib.util.find_spec("minivjepa") is None:
 # %%
 import torch
 
+from minivjepa.course.figures.film_strips import film_strip
+from minivjepa.course.figures.tubelet_grids import cut_up, position_map
+from minivjepa.course.lesson import check, compare, show
+from minivjepa.course.widgets import explore
 from minivjepa.data.digits import DigitClips
-from minivjepa.figures.clips import film_strip
-from minivjepa.figures.tubelets import cut_up, position_map
-from minivjepa.lesson import check, compare, show
 from minivjepa.tubelets import Grid, TubeletEmbedding, gather_tokens, patchify, sincos_positions, unpatchify
-from minivjepa.widgets import explore
 
 # %% [markdown]
 # ## First, images

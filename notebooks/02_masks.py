@@ -29,11 +29,11 @@ if importlib.util.find_spec("minivjepa") is None:
 # %%
 import torch
 
-from minivjepa.figures.masks import draw_mask, heat_maps, masked_strip, survival_curves
-from minivjepa.lesson import check, compare, show
+from minivjepa.course.figures.mask_maps import draw_mask, heat_maps, masked_strip, survival_curves
+from minivjepa.course.lesson import check, compare, show
+from minivjepa.course.widgets import explore
 from minivjepa.masking import BlockMask, FutureMask, OfficialBlocks, RandomMask, TubeMask, coverage, draw_blocks
 from minivjepa.tubelets import Grid
-from minivjepa.widgets import explore
 
 small = Grid(frames=8, height=32, width=32, tubelet=2, patch=8)
 paper = Grid(frames=16, height=224, width=224, tubelet=2, patch=16)

@@ -34,12 +34,12 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from minivjepa.config import PRESETS
-from minivjepa.figures.cost import block_cost_curves, measured_times, shares_bar
-from minivjepa.lesson import check, compare, show
-from minivjepa.recipe import build_model
+from minivjepa.course.figures.flop_curves import block_cost_curves, measured_times, shares_bar
+from minivjepa.course.lesson import check, compare, show
+from minivjepa.course.widgets import explore
+from minivjepa.training.config import PRESETS
+from minivjepa.training.recipe import build_model
 from minivjepa.transformer import Attention, Block, block_flops
-from minivjepa.widgets import explore
 
 torch.set_num_threads(1)  # so that the measurements below mean one thing
 

@@ -34,12 +34,12 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from minivjepa.config import PRESETS
+from minivjepa.course.figures.component_diagram import three_components
+from minivjepa.course.lesson import check, compare, show
 from minivjepa.data.digits import DigitClips
-from minivjepa.figures.components import three_components
-from minivjepa.lesson import check, compare, show
 from minivjepa.predictor import Predictor
-from minivjepa.recipe import build_model, sample_masks
+from minivjepa.training.config import PRESETS
+from minivjepa.training.recipe import build_model, sample_masks
 from minivjepa.transformer import Block
 from minivjepa.tubelets import gather_tokens, patchify, sincos_positions, unpatchify
 

@@ -32,15 +32,15 @@ from dataclasses import replace
 
 import torch
 
-from minivjepa.config import PRESETS
+from minivjepa.course.figures.component_diagram import movement_curves, target_response
+from minivjepa.course.lesson import check, compare, show
+from minivjepa.course.widgets import explore
 from minivjepa.data.digits import DigitClips
 from minivjepa.ema import ema_update, half_life, momentum_at
-from minivjepa.figures.components import movement_curves, target_response
-from minivjepa.lesson import check, compare, show
-from minivjepa.recipe import build_model, parameter_groups, sample_masks
+from minivjepa.training.config import PRESETS
+from minivjepa.training.recipe import build_model, parameter_groups, sample_masks
 from minivjepa.tubelets import gather_tokens
 from minivjepa.vjepa import VJEPA, CollapsePrevention
-from minivjepa.widgets import explore
 
 # %% [markdown]
 # ## The loss

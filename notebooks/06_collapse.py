@@ -34,14 +34,14 @@ from pathlib import Path
 import torch
 
 from minivjepa.collapse import feature_std, token_metrics
-from minivjepa.config import PRESETS
+from minivjepa.course.figures.collapse_kinds import kinds_of_collapse, loss_and_spread
+from minivjepa.course.lesson import check, compare, show
 from minivjepa.data.digits import DigitClips
-from minivjepa.evaluation import encode_split
-from minivjepa.figures.collapse import kinds_of_collapse, loss_and_spread
-from minivjepa.lesson import check, compare, show
-from minivjepa.probes import linear_accuracy
-from minivjepa.protocol import CHANCE, Budget
-from minivjepa.recipe import build_model, parameter_groups, sample_masks
+from minivjepa.data.protocol import CHANCE, Budget
+from minivjepa.evaluation.judge import encode_split
+from minivjepa.evaluation.probes import linear_accuracy
+from minivjepa.training.config import PRESETS
+from minivjepa.training.recipe import build_model, parameter_groups, sample_masks
 from minivjepa.vjepa import ARMS
 
 config = PRESETS["tiny"]
@@ -348,5 +348,5 @@ print({name: round(value, 6) for name, value in token_metrics(quieter).items()})
 # for that, as the table showed.
 # </details>
 #
-# **In the package:** `minivjepa/collapse.py`, `minivjepa/probes.py`. **In the papers:** VICReg (arXiv 2105.04906) on kinds of collapse; RankMe
+# **In the package:** `minivjepa/collapse.py`, `minivjepa/evaluation/probes.py`. **In the papers:** VICReg (arXiv 2105.04906) on kinds of collapse; RankMe
 # (arXiv 2210.02885) on ranks. **Next:** 07, which switch prevents it.

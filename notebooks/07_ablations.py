@@ -35,19 +35,19 @@ from pathlib import Path
 import torch
 
 from minivjepa.collapse import COLLAPSED, WARNING, singular_values
-from minivjepa.config import PRESETS, differences
+from minivjepa.course.figures.arm_curves import collapse_curves, dashboard, mask_map, update_fields
+from minivjepa.course.lesson import Live, check, compare, show, table
 from minivjepa.data.digits import DigitClips
-from minivjepa.early import SIGNALS, alarm, collapsed, told
-from minivjepa.evaluation import encode_split
-from minivjepa.figures.ablation import collapse_curves, dashboard, mask_map, update_fields
-from minivjepa.lesson import Live, check, compare, show, table
-from minivjepa.probes import linear_accuracy
-from minivjepa.protocol import Budget
-from minivjepa.report import table_rows
-from minivjepa.runs import Run
-from minivjepa.tables import alarm_table, apart, interval, metric_table, warning_table
-from minivjepa.training import Trainer
-from minivjepa.variants import with_arm
+from minivjepa.data.protocol import Budget
+from minivjepa.evaluation.early_warning import SIGNALS, alarm, collapsed, told
+from minivjepa.evaluation.judge import encode_split
+from minivjepa.evaluation.probes import linear_accuracy
+from minivjepa.experiments.report import table_rows
+from minivjepa.experiments.tables import alarm_table, apart, interval, metric_table, warning_table
+from minivjepa.training.arms import with_arm
+from minivjepa.training.config import PRESETS, differences
+from minivjepa.training.runs import Run
+from minivjepa.training.trainer import Trainer
 from minivjepa.vjepa import ARMS
 
 # %% [markdown]
@@ -521,5 +521,5 @@ print(
 # that "the loss falls, so it must end somewhere good" is no argument.
 # </details>
 #
-# **In the package:** `minivjepa/vjepa.py` (the arms), `minivjepa/ablation.py`, `minivjepa/early.py`, `minivjepa/variants.py`. **In the papers:** BYOL (arXiv
+# **In the package:** `minivjepa/vjepa.py` (the arms), `minivjepa/experiments/plan.py`, `minivjepa/evaluation/early_warning.py`, `minivjepa/training/arms.py`. **In the papers:** BYOL (arXiv
 # 2006.07733), section 5 and its ablations; SimSiam (arXiv 2011.10566), section 4; DirectPred (arXiv 2102.06810). **Next:** 08, the loop.

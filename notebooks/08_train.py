@@ -39,15 +39,15 @@ from pathlib import Path
 
 import torch
 
-from minivjepa.config import PRESETS, Config
+from minivjepa.course.figures.training_curves import losses_and_spread, schedules
+from minivjepa.course.lesson import check, compare, show
 from minivjepa.data.digits import DigitClips
-from minivjepa.devices import pick_device
-from minivjepa.figures.training import losses_and_spread, schedules
-from minivjepa.lesson import check, compare, show
-from minivjepa.progress import RunBar
-from minivjepa.recipe import build_model, parameter_groups, sample_masks, schedule
-from minivjepa.runs import Run
-from minivjepa.training import Trainer
+from minivjepa.training.config import PRESETS, Config
+from minivjepa.training.devices import pick_device
+from minivjepa.training.progress_bar import RunBar
+from minivjepa.training.recipe import build_model, parameter_groups, sample_masks, schedule
+from minivjepa.training.runs import Run
+from minivjepa.training.trainer import Trainer
 
 device = pick_device("auto")  # a CUDA GPU if there is one
 folder = Path(tempfile.mkdtemp())
@@ -435,5 +435,5 @@ except ValueError as error:
 # process (lesson 02), so with them the masks change too.
 # </details>
 #
-# **In the package:** `minivjepa/config.py`, `minivjepa/recipe.py`, `minivjepa/training.py`, `minivjepa/runs.py`. **In the papers:** V-JEPA (arXiv 2404.08471), appendix on
+# **In the package:** `minivjepa/training/config.py`, `minivjepa/training/recipe.py`, `minivjepa/training/trainer.py`, `minivjepa/training/runs.py`. **In the papers:** V-JEPA (arXiv 2404.08471), appendix on
 # pretraining. **Next:** 09, what the features are good for.

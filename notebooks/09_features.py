@@ -35,16 +35,16 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 from minivjepa.collapse import feature_std
-from minivjepa.config import Config, from_dict
+from minivjepa.course.figures.feature_colors import feature_strip, neighbours_strip, trail
+from minivjepa.course.figures.film_strips import HEADINGS, displayed
+from minivjepa.course.lesson import check, compare, show, table
 from minivjepa.data.digits import DigitClips
-from minivjepa.evaluation import encode_split, evaluation_clips
-from minivjepa.figures.clips import HEADINGS, displayed
-from minivjepa.figures.features import feature_strip, neighbours_strip, trail
-from minivjepa.lesson import check, compare, show, table
-from minivjepa.probes import attentive_accuracy, knn_accuracy, linear_accuracy, linear_r2, standardise
-from minivjepa.protocol import CHANCE, CLIPS, DATA_SEED, FULL, SPLITS
-from minivjepa.recipe import build_model
-from minivjepa.tables import markdown
+from minivjepa.data.protocol import CHANCE, CLIPS, DATA_SEED, FULL, SPLITS
+from minivjepa.evaluation.judge import encode_split, evaluation_clips
+from minivjepa.evaluation.probes import attentive_accuracy, knn_accuracy, linear_accuracy, linear_r2, standardise
+from minivjepa.experiments.tables import markdown
+from minivjepa.training.config import Config, from_dict
+from minivjepa.training.recipe import build_model
 from minivjepa.tubelets import patchify
 
 # %% [markdown]
@@ -341,5 +341,5 @@ print(round(linear_accuracy(scale * train.pooled, train.direction, scale * test.
 # but they remain a few hundred images.
 # </details>
 #
-# **In the package:** `minivjepa/probes.py`, `minivjepa/evaluation.py`, `minivjepa/protocol.py`. **In the papers:** V-JEPA (arXiv 2404.08471), section 4.2, on attentive
+# **In the package:** `minivjepa/evaluation/probes.py`, `minivjepa/evaluation/judge.py`, `minivjepa/data/protocol.py`. **In the papers:** V-JEPA (arXiv 2404.08471), section 4.2, on attentive
 # probes. **Next:** 10, the released models.

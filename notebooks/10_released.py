@@ -33,21 +33,21 @@ from pathlib import Path
 
 import torch
 
-from minivjepa.config import PRESETS
+from minivjepa.course.figures.feature_colors import feature_strip
+from minivjepa.course.figures.film_strips import displayed
+from minivjepa.course.figures.rotary_scores import scores_over_distance
+from minivjepa.course.figures.training_curves import schedules
+from minivjepa.course.lesson import check, compare, show, table
 from minivjepa.data.digits import DigitClips
 from minivjepa.data.video import normalise
 from minivjepa.ema import half_life
 from minivjepa.encoder import Encoder
-from minivjepa.figures.clips import displayed
-from minivjepa.figures.features import feature_strip
-from minivjepa.figures.released import scores_over_distance
-from minivjepa.figures.training import schedules
-from minivjepa.layouts import from_original, to_original
-from minivjepa.lesson import check, compare, show, table
+from minivjepa.experiments.tables import markdown
 from minivjepa.predictor import Predictor
-from minivjepa.pretrained import load_pretrained
+from minivjepa.released.load import load_pretrained
+from minivjepa.released.names import from_original, to_original
 from minivjepa.rotary import rotary_angles, rotate
-from minivjepa.tables import markdown
+from minivjepa.training.config import PRESETS
 from minivjepa.transformer import init_linear
 from minivjepa.tubelets import Grid, sincos_positions
 
@@ -335,5 +335,5 @@ with torch.no_grad():
 # The scheme of the positions, the number of heads, and how pixels are normalised. None of them changes a shape.
 # </details>
 #
-# **In the package:** `minivjepa/layouts.py`, `minivjepa/weights.py`, `minivjepa/pretrained.py`, `minivjepa/rotary.py`. **In the papers:** V-JEPA 2 (arXiv 2506.09985); RoPE
+# **In the package:** `minivjepa/released/names.py`, `minivjepa/released/weight_files.py`, `minivjepa/released/load.py`, `minivjepa/rotary.py`. **In the papers:** V-JEPA 2 (arXiv 2506.09985); RoPE
 # (arXiv 2104.09864). **Next:** 11, what can stand in the place of all three heuristics.

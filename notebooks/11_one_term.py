@@ -36,22 +36,22 @@ import torch
 import torch.nn.functional as F
 
 from minivjepa.collapse import COLLAPSED, WARNING, feature_std, singular_values
-from minivjepa.figures.clouds import Moment, characteristic, folding, shadows, shaping
-from minivjepa.figures.collapse import loss_and_spread
-from minivjepa.figures.latents import loss_against_probe, spectra
-from minivjepa.figures.world import film
-from minivjepa.lesson import Live, check, compare, show, table
+from minivjepa.course.figures.clouds import Moment, characteristic, folding, shadows, shaping
+from minivjepa.course.figures.collapse_kinds import loss_and_spread
+from minivjepa.course.figures.latent_plots import loss_against_probe, spectra
+from minivjepa.course.figures.room_films import film
+from minivjepa.course.lesson import Live, check, compare, show, table
+from minivjepa.course.widgets import explore
+from minivjepa.evaluation.probes import linear_r2
+from minivjepa.experiments.tables import apart, heuristics_table, markdown, variant_table
 from minivjepa.objective import sigreg, vicreg_terms
-from minivjepa.probes import linear_r2
-from minivjepa.tables import apart, heuristics_table, markdown, variant_table
 from minivjepa.tubelets import Grid
-from minivjepa.widgets import explore
 from minivjepa.world.ablation import train_lewm
-from minivjepa.world.clips import RoomClips
-from minivjepa.world.model import LeWorldModel
-from minivjepa.world.recipe import WorldConfig, build_lewm
+from minivjepa.world.le_world_model import LeWorldModel
+from minivjepa.world.room_clips import RoomClips
 from minivjepa.world.rooms import displayable
-from minivjepa.world.training import embed_frames
+from minivjepa.world.world_recipe import WorldConfig, build_lewm
+from minivjepa.world.world_trainer import embed_frames
 
 # %% [markdown]
 # ## A world with a robot in it
@@ -629,5 +629,5 @@ print(f"feature std {last['feature_std']:.3f}, position R² {last['position_r2']
 # 0.1: our term is n times hers, so lambda is n times smaller. If she doubles her batch and keeps her 10, ours would have to be 0.05.
 # </details>
 #
-# **In the package:** `minivjepa/objective.py` (`sigreg`), `minivjepa/world/model.py`, `minivjepa/world/training.py`, `minivjepa/world/ablation.py`. **In the papers:** LeJEPA
+# **In the package:** `minivjepa/objective.py` (`sigreg`), `minivjepa/world/le_world_model.py`, `minivjepa/world/world_trainer.py`, `minivjepa/world/ablation.py`. **In the papers:** LeJEPA
 # (arXiv 2511.08544), section 4; LeWorldModel (arXiv 2603.19312). **Next:** 12, what such a model is for.

@@ -36,22 +36,22 @@ import torch
 from einops import rearrange
 
 from minivjepa import randomness
-from minivjepa.action import action_loss
-from minivjepa.config import differences, from_dict
-from minivjepa.figures.goals import distance_maps, misses, planning_rounds, rollout_errors, strips, ways
-from minivjepa.figures.world import film, success_rates, walk
-from minivjepa.lesson import check, compare, show, table
-from minivjepa.probes import linear_r2
-from minivjepa.recipe import build_model
-from minivjepa.tables import apart, interval, markdown, world_search_table, world_table
+from minivjepa.course.figures.goal_maps import distance_maps, misses, planning_rounds, rollout_errors, strips, ways
+from minivjepa.course.figures.room_films import film, success_rates, walk
+from minivjepa.course.lesson import check, compare, show, table
+from minivjepa.course.widgets import explore
+from minivjepa.evaluation.probes import linear_r2
+from minivjepa.experiments.tables import apart, interval, markdown, world_search_table, world_table
+from minivjepa.training.config import differences, from_dict
+from minivjepa.training.recipe import build_model
 from minivjepa.tubelets import Grid, patchify
-from minivjepa.widgets import explore
-from minivjepa.world.clips import RoomClips
-from minivjepa.world.frozen import MainDirections, stay
+from minivjepa.world.action_predictor import action_loss
+from minivjepa.world.frozen_model import MainDirections, stay
+from minivjepa.world.goal_reaching import Task, oracle_costs, picture_costs, pursue, replan
 from minivjepa.world.planner import CEM, latent_cost
-from minivjepa.world.pursuit import Task, oracle_costs, picture_costs, pursue, replan
-from minivjepa.world.recipe import WorldConfig, build_frozen, build_lewm, learning_rate, pretraining
+from minivjepa.world.room_clips import RoomClips
 from minivjepa.world.rooms import displayable
+from minivjepa.world.world_recipe import WorldConfig, build_frozen, build_lewm, learning_rate, pretraining
 
 # %% [markdown]
 # ## A second predictor
@@ -791,6 +791,6 @@ print(
 # were trained on more than a million hours of it. Nor that the moving target beats a frozen one here, or that V-JEPA is needed to walk through a door. Where the course
 # could not show something, it said so. What carries over from toys is how things fail, and how to notice.
 #
-# **In the package:** `minivjepa/action.py`, `minivjepa/world/frozen.py`, `minivjepa/world/planner.py`, `minivjepa/world/pursuit.py`. **In the papers:** V-JEPA 2
+# **In the package:** `minivjepa/world/action_predictor.py`, `minivjepa/world/frozen_model.py`, `minivjepa/world/planner.py`, `minivjepa/world/goal_reaching.py`. **In the papers:** V-JEPA 2
 # (arXiv 2506.09985), section 3; PlaNet (arXiv 1811.04551), for planning with the cross-entropy method; LeWorldModel (arXiv 2603.19312).
 # **Next:** your own arm, in `CONTRIBUTING.md`, or your own video, with `minivjepa train --data`.

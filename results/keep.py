@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
-from minivjepa.config import to_dict
-from minivjepa.recipe import build_model
-from minivjepa.runs import Run
+from minivjepa.training.config import to_dict
+from minivjepa.training.recipe import build_model
+from minivjepa.training.runs import Run
 
 
 def main(folder: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from minivjepa.config import to_dict
-from minivjepa.world.training import load_world
+from minivjepa.training.config import to_dict
+from minivjepa.world.world_trainer import load_world
 
 
 def main(vjepa: Path, lewm: Path) -> None:

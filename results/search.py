@@ -20,15 +20,15 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from minivjepa.collapse import feature_std
-from minivjepa.config import Config
 from minivjepa.data.digits import DigitClips
-from minivjepa.evaluation import encode_split
-from minivjepa.probes import attentive_accuracy, linear_accuracy, standardise
-from minivjepa.protocol import FULL
-from minivjepa.runs import Run, read_json, write_json
-from minivjepa.tables import search_table
-from minivjepa.training import Trainer
-from minivjepa.variants import with_arm
+from minivjepa.data.protocol import FULL
+from minivjepa.evaluation.judge import encode_split
+from minivjepa.evaluation.probes import attentive_accuracy, linear_accuracy, standardise
+from minivjepa.experiments.tables import search_table
+from minivjepa.training.arms import with_arm
+from minivjepa.training.config import Config
+from minivjepa.training.runs import Run, read_json, write_json
+from minivjepa.training.trainer import Trainer
 
 FILE = Path(__file__).with_suffix(".json")
 CPU = torch.device("cpu")

@@ -1,6 +1,6 @@
 """Measure how fast this machine trains: python results/speed.py [--device cuda] [--only rows,memory,tricks,data,matrix]
 
-Writes results/speed-DEVICE.json, from which `python -m minivjepa.results` makes the tables of docs/speed.md.  Needs the extras
+Writes results/speed-DEVICE.json, from which `python results/pages.py` makes the tables of docs/speed.md.  Needs the extras
 figures, video and parity.  On the CPU everything runs on one thread; keep the machine free of other work.
 """
 
@@ -24,15 +24,15 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from minivjepa import training, transformer, tubelets, vjepa
-from minivjepa.ablation import versions
-from minivjepa.bench import Step, find_geometry, prepare, seconds
-from minivjepa.config import PRESETS
+from minivjepa import transformer, tubelets, vjepa
 from minivjepa.data import video
-from minivjepa.data.ahead import Ahead
+from minivjepa.data.read_ahead import Ahead
 from minivjepa.encoder import Encoder
 from minivjepa.masking import MaskPair
-from minivjepa.runs import read_json, write_json
+from minivjepa.speed.step_time import Step, find_geometry, prepare, seconds
+from minivjepa.training import trainer as training
+from minivjepa.training.config import PRESETS
+from minivjepa.training.runs import read_json, versions, write_json
 from minivjepa.vjepa import VJEPA
 
 FOLDER = Path(__file__).parent
@@ -199,7 +199,7 @@ def in_turn(ours: Step, theirs: Step, owner: Any, attribute: str, obvious: Any, 
 
 def count(step: Step, owner: Any, attribute: str, obvious: Any) -> int:
     """How many operators a step calls: on a GPU, about as many kernels are started."""
-    from minivjepa.account import Recorder
+    from minivjepa.speed.operators import Recorder
 
     with changed(owner, attribute, obvious), Recorder() as recorder:
         step()

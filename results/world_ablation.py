@@ -11,8 +11,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from minivjepa.ablation import versions
-from minivjepa.runs import read_json, write_json
+from minivjepa.training.runs import read_json, versions, write_json
 from minivjepa.world.ablation import experiments, rank_correlation, settings
 
 FILE = Path(__file__).with_suffix(".json")

@@ -13,13 +13,15 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
+from minivjepa.grading.exercises import hidden_task, load, visible_task
 from minivjepa.homework.cases import Task, same, task_to_json
-from minivjepa.homework.exercises import hidden_task, load, visible_task
 from minivjepa.homework.notebooks import read_source, solution_version, student_version
-from minivjepa.results import fill
 
 TEACHER = Path(__file__).parent
 ROOT = TEACHER.parent
+sys.path.insert(0, str(ROOT / "results"))
+from pages import fill  # noqa: E402  (a page's tables are put in the same way here and there)
+
 PAGE = ROOT / "docs" / "homework.md"
 SEEDS = range(3)  # of the hidden inputs that the table of mistakes tries
 

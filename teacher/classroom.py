@@ -20,10 +20,10 @@ from pathlib import Path
 import nbformat
 import numpy as np
 
+from minivjepa.grading.exercises import Exercise, load, reference_code
+from minivjepa.grading.sandbox import as_root_on_linux
 from minivjepa.homework.checking import FOLDER, assignments
-from minivjepa.homework.exercises import Exercise, load, reference_code
 from minivjepa.homework.notebooks import graded, is_check, read_notebook
-from minivjepa.homework.sandbox import as_root_on_linux
 
 Answers = dict[str, str]  # grade_id -> text of the cell
 WRITTEN = (

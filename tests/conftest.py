@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from minivjepa.config import PRESETS, Config
+from minivjepa.training.config import PRESETS, Config
 from minivjepa.tubelets import Grid
 
 torch.set_num_threads(1)

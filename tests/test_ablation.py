@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 import torch
 
-from minivjepa import report
-from minivjepa.ablation import flags, plan_jobs, train_command
-from minivjepa.config import PRESETS, to_dict
-from minivjepa.evaluation import CONTROLS, METRICS
-from minivjepa.figures.ablation import collapse_curves, spectra
-from minivjepa.jobs import Job, run_jobs
-from minivjepa.protocol import BUDGETS
-from minivjepa.report import leak_sentence, spread, verdict
+from minivjepa.course.figures.arm_curves import collapse_curves, spectra
+from minivjepa.data.protocol import BUDGETS
+from minivjepa.evaluation.judge import CONTROLS, METRICS
+from minivjepa.experiments import report
+from minivjepa.experiments.jobs import Job, run_jobs
+from minivjepa.experiments.plan import flags, plan_jobs, train_command
+from minivjepa.experiments.report import leak_sentence, spread, verdict
+from minivjepa.training.config import PRESETS, to_dict
 from minivjepa.vjepa import ARMS
 
 pytestmark = [

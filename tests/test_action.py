@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from minivjepa.action import ActionPredictor, action_loss, encode_frames, rollout
 from minivjepa.encoder import Encoder
 from minivjepa.objective import normalise_targets
 from minivjepa.tubelets import Grid
+from minivjepa.world.action_predictor import ActionPredictor, action_loss, encode_frames, rollout
 
 FRAME = Grid(2, 16, 24, 2, 8)  # n = 6 tokens
 

@@ -6,17 +6,20 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pages as results
 import pytest
+import speed_tables as speed
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from minivjepa import bench, peers, results, speed
-from minivjepa.account import FLUSH, Recorder, account, alone
-from minivjepa.config import PRESETS
 from minivjepa.encoder import Encoder
-from minivjepa.recipe import build_predictor
+from minivjepa.speed import hugging_face as peers
+from minivjepa.speed import step_time as bench
+from minivjepa.speed.operators import FLUSH, Recorder, account, alone
+from minivjepa.training.config import PRESETS
+from minivjepa.training.recipe import build_predictor
 from minivjepa.transformer import linear_flops
 from minivjepa.vjepa import VJEPA
 from tests.test_cli import call, refused

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from minivjepa import doctor, figures
-from minivjepa.cli import main
-from minivjepa.devices import pick_device
-from minivjepa.runs import Run
+from minivjepa.commands.cli import main
+from minivjepa.course import figures
+from minivjepa.course import setup_checks as doctor
+from minivjepa.training.devices import pick_device
+from minivjepa.training.runs import Run
 from tests.test_video import bad_paths, counting, write_video
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -41,7 +42,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 def test_train_then_probe(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches: a run that its own probe command cannot read."""
     from minivjepa.commands import probe as command
-    from minivjepa.protocol import BUDGETS
+    from minivjepa.data.protocol import BUDGETS
 
     out = tmp_path / "run"
     assert call("train", *TINY, "--arm", "no-stopgrad", "--out", str(out)) == 0

@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from minivjepa.config import PRESETS, Config, differences, from_dict, to_dict
-from minivjepa.recipe import schedule
+from minivjepa.training.config import PRESETS, Config, differences, from_dict, to_dict
+from minivjepa.training.recipe import schedule
 from minivjepa.tubelets import Grid
 
 

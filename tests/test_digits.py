@@ -8,11 +8,18 @@ import torch
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
-from minivjepa import evaluation
+from minivjepa.course.figures.film_strips import HEADINGS, film_strip
 from minivjepa.data.digits import DigitClips, Factors
-from minivjepa.evaluation import Alter, encode_split, evaluation_clips, first_frame, pixel_direction, shuffled_frames
-from minivjepa.figures.clips import HEADINGS, film_strip
-from minivjepa.protocol import CLIPS, DIRECTIONS, IDENTITIES, SPLITS, Budget, digit_split
+from minivjepa.data.protocol import CLIPS, DIRECTIONS, IDENTITIES, SPLITS, Budget, digit_split
+from minivjepa.evaluation import judge as evaluation
+from minivjepa.evaluation.judge import (
+    Alter,
+    encode_split,
+    evaluation_clips,
+    first_frame,
+    pixel_direction,
+    shuffled_frames,
+)
 from minivjepa.tubelets import Grid, patchify
 
 GRID = Grid(8, 32, 32, 2, 8)

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import torch
 
-from minivjepa.config import PRESETS
 from minivjepa.data.digits import DigitClips
-from minivjepa.recipe import build_model
-from minivjepa.runs import Run
-from minivjepa.training import Trainer
+from minivjepa.training.config import PRESETS
+from minivjepa.training.recipe import build_model
+from minivjepa.training.runs import Run
+from minivjepa.training.trainer import Trainer
 from minivjepa.vjepa import ARMS
 
 pytestmark = [
@@ -71,11 +71,11 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from minivjepa import training
-from minivjepa.config import PRESETS
+from minivjepa.training import trainer as training
+from minivjepa.training.config import PRESETS
 from minivjepa.data.digits import DigitClips
-from minivjepa.runs import Run
-from minivjepa.variants import with_arm
+from minivjepa.training.runs import Run
+from minivjepa.training.arms import with_arm
 
 config = with_arm(PRESETS["tiny"], sys.argv[2])
 built = training.build_model

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from minivjepa.course.figures.feature_colors import component_colours, feature_animation, feature_strip
 from minivjepa.data.video import normalise, read_clip
 from minivjepa.encoder import Encoder
-from minivjepa.figures.features import component_colours, feature_animation, feature_strip
-from minivjepa.layouts import to_original
-from minivjepa.recipe import build_model
-from minivjepa.runs import Run
+from minivjepa.released.names import to_original
+from minivjepa.training.recipe import build_model
+from minivjepa.training.runs import Run
 from minivjepa.tubelets import Grid
 from tests.test_cli import TINY, call, refused
 from tests.test_video import counting, numbers, write_video

@@ -10,9 +10,9 @@ gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed:
 
 from gymnasium.utils.env_checker import check_env  # noqa: E402
 
-from minivjepa.world.environment import EnvironmentClips, RoomsEnv  # noqa: E402
-from minivjepa.world.pursuit import Task  # noqa: E402
-from minivjepa.world.recipe import WorldConfig, build_lewm, step_directions  # noqa: E402
+from minivjepa.world.goal_reaching import Task  # noqa: E402
+from minivjepa.world.gym_rooms import EnvironmentClips, RoomsEnv  # noqa: E402
+from minivjepa.world.world_recipe import WorldConfig, build_lewm, step_directions  # noqa: E402
 
 GRID = Grid(4, 32, 32, 1, 8)
 
@@ -89,7 +89,7 @@ def test_the_goal_picture_shows_the_goal_and_nonsense_is_refused(monkeypatch: py
     assert not np.array_equal(info["goal_picture"], env.picture(env.position))
     with pytest.raises(ValueError, match="expected two numbers from -1 to 1"):
         env.step(np.array([np.nan, 0.0], np.float32))
-    monkeypatch.setattr("minivjepa.world.environment.ATTEMPTS", 0)
+    monkeypatch.setattr("minivjepa.world.gym_rooms.ATTEMPTS", 0)
     with pytest.raises(ValueError, match=r"no start and goal are 0\.3 apart"):
         env.reset(seed=0)
 

@@ -5,11 +5,12 @@ import dataclasses
 import pytest
 import torch
 import torch.nn.functional as F
+from pages import FOLDER
 from torch import nn
 
-from minivjepa.config import PRESETS, Config, from_dict
-from minivjepa.evaluation import CONTROLS, METRICS, control, encode_split, judge, judge_untrained, probe_encoder
-from minivjepa.probes import (
+from minivjepa.data.protocol import BUDGETS, CHANCE, FULL, Budget
+from minivjepa.evaluation.judge import CONTROLS, METRICS, control, encode_split, judge, judge_untrained, probe_encoder
+from minivjepa.evaluation.probes import (
     AttentiveProbe,
     Labelled,
     accuracy,
@@ -20,10 +21,9 @@ from minivjepa.probes import (
     standardise,
     train_attentive,
 )
-from minivjepa.protocol import BUDGETS, CHANCE, FULL, Budget
-from minivjepa.recipe import build_model
-from minivjepa.results import FOLDER
-from minivjepa.runs import read_json
+from minivjepa.training.config import PRESETS, Config, from_dict
+from minivjepa.training.recipe import build_model
+from minivjepa.training.runs import read_json
 from minivjepa.tubelets import Grid
 from minivjepa.vjepa import ARMS
 

@@ -21,19 +21,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minivjepa.homework import children, grading, messages, running, sandbox
+from minivjepa.grading import child_process as children
+from minivjepa.grading import grade_folder as grading
+from minivjepa.grading import messages, sandbox
+from minivjepa.grading import run_submission as running
+from minivjepa.grading.exercises import TEACHER
+from minivjepa.grading.feedback import page
+from minivjepa.grading.grade_folder import SURPRISE, Assignment, Desk, Graded, grade_folder, judge, prepare, settle
+from minivjepa.grading.grade_table import table
+from minivjepa.grading.kept_results import edition, record
+from minivjepa.grading.messages import HEADER, Message
+from minivjepa.grading.mounts import with_answers
+from minivjepa.grading.processes import Process
+from minivjepa.grading.sandbox import Limits, as_root_on_linux
+from minivjepa.grading.submissions import MOST_FILES, HandedIn, read_cells, read_file, submissions
 from minivjepa.homework.cases import CHANGED, Arrays, Case, Task
 from minivjepa.homework.checking import assignments
-from minivjepa.homework.exercises import TEACHER
-from minivjepa.homework.feedback import page
-from minivjepa.homework.grading import SURPRISE, Assignment, Desk, Graded, grade_folder, judge, prepare, settle
-from minivjepa.homework.messages import HEADER, Message
-from minivjepa.homework.processes import Process
-from minivjepa.homework.records import edition, record
-from minivjepa.homework.sandbox import Limits, as_root_on_linux
-from minivjepa.homework.sheet import table
-from minivjepa.homework.submitted import MOST_FILES, HandedIn, read_cells, read_file, submissions
-from minivjepa.homework.view import with_answers
 from tests.test_cli import call, refused
 
 pytest.importorskip("jupytext")
@@ -246,7 +249,7 @@ def test_bad_input_is_refused_before_anything_runs(
 def test_grading_without_the_teachers_folder_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Catches: a traceback in a student's copy of the course."""
     monkeypatch.setattr(grading, "TEACHER", tmp_path / "teacher")
-    monkeypatch.setattr("minivjepa.homework.exercises.TEACHER", tmp_path / "teacher")
+    monkeypatch.setattr("minivjepa.grading.exercises.TEACHER", tmp_path / "teacher")
     with pytest.raises(ValueError, match="belong to teachers and were removed"):
         prepare("hw1", 0)
 
@@ -275,7 +278,7 @@ def own_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (copy.parent / "results").mkdir()
     (copy.parent / "results" / "matrix.json").write_text("{}", encoding="utf-8")
     monkeypatch.setattr(grading, "TEACHER", copy)
-    monkeypatch.setattr("minivjepa.homework.exercises.TEACHER", copy)
+    monkeypatch.setattr("minivjepa.grading.exercises.TEACHER", copy)
     return copy
 
 
@@ -288,7 +291,7 @@ def test_a_change_of_an_exercise_or_of_the_package_is_another_edition(
         with (own_teacher.parent / name).open("a", encoding="utf-8") as file:
             file.write("\n")
         seen.append(edition(own_teacher))
-    monkeypatch.setattr("minivjepa.homework.records.PACKAGE", tmp_path)
+    monkeypatch.setattr("minivjepa.grading.kept_results.PACKAGE", tmp_path)
     seen.append(edition(own_teacher))
     assert len(set(seen)) == 5
     assert edition(own_teacher) == seen[-1]

@@ -22,6 +22,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minivjepa.grading.exercises import (
+    TEACHER,
+    Exercise,
+    function_of,
+    given_code,
+    hidden_task,
+    load,
+    reference_code,
+    visible_task,
+)
 from minivjepa.homework import check
 from minivjepa.homework.calling import ADAPTERS, Blocked, blocking, call
 from minivjepa.homework.cases import (
@@ -40,16 +50,6 @@ from minivjepa.homework.cases import (
     task_from_json,
 )
 from minivjepa.homework.checking import FOLDER, CheckFailed, assignments, load_task, verdict
-from minivjepa.homework.exercises import (
-    TEACHER,
-    Exercise,
-    function_of,
-    given_code,
-    hidden_task,
-    load,
-    reference_code,
-    visible_task,
-)
 from minivjepa.homework.notebooks import (
     HIDDEN,
     SOLUTION,

@@ -12,14 +12,14 @@ from einops import rearrange
 from torch import Tensor
 
 from minivjepa.collapse import position_std
-from minivjepa.config import Config
 from minivjepa.ema import ema_update
 from minivjepa.encoder import Encoder
 from minivjepa.objective import sigreg
-from minivjepa.recipe import schedule
+from minivjepa.training.config import Config
+from minivjepa.training.recipe import schedule
 from minivjepa.tubelets import Grid, gather_tokens
 from minivjepa.vjepa import VJEPA
-from minivjepa.world.frozen import FrozenWorldModel
+from minivjepa.world.frozen_model import FrozenWorldModel
 
 nbformat = pytest.importorskip("nbformat", reason="the notebooks extra is not installed")
 pytest.importorskip("jupytext")
@@ -157,15 +157,15 @@ def test_links_in_lessons_resolve(lesson: Path) -> None:
 def test_a_slider_draws_again_and_says_what_cannot_be_drawn(values: dict[str, int], says: str) -> None:
     """Catches: a dead slider; a traceback where a size does not fit."""
     pytest.importorskip("ipywidgets")
-    from minivjepa.figures.tubelets import cut_up
+    from minivjepa.course.figures.tubelet_grids import cut_up
+    from minivjepa.course.widgets import explore
     from minivjepa.tubelets import Grid
-    from minivjepa.widgets import explore
 
     view = explore(lambda side, patch: cut_up(Grid(4, side, side, 2, patch)), {"side": [32, 64], "patch": [8, 16, 48]})
     shown: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("minivjepa.widgets.show", lambda picture: shown.append(picture.caption))
-        patch.setattr("minivjepa.widgets.print", lambda error: shown.append(str(error)), raising=False)
+        patch.setattr("minivjepa.course.widgets.show", lambda picture: shown.append(picture.caption))
+        patch.setattr("minivjepa.course.widgets.print", lambda error: shown.append(str(error)), raising=False)
         for child in view.children[:-1]:
             child.value = values[child.description]
         view.update()
@@ -232,10 +232,10 @@ TRUTHS = {
     "hidden pixels leaked": ("minivjepa.encoder.Encoder.forward", leaking, "04_components", "P1"),
     "the detach dropped": ("minivjepa.vjepa.VJEPA.targets", undetached, "04_components", "P3"),
     "the momentum swapped": ("minivjepa.ema.ema_update", swapped, "05_objective", "O4"),
-    "the trainer a step late": ("minivjepa.training.schedule", late, "08_train", '"the loop"'),
+    "the trainer a step late": ("minivjepa.training.trainer.schedule", late, "08_train", '"the loop"'),
     "queries and keys not turned": ("minivjepa.rotary.rotate", unmixed, "10_released", '"rotary"'),
     "SIGReg without its factor": ("minivjepa.objective.sigreg", without_n, "11_one_term", "flat and grows"),
-    "actions ignored": ("minivjepa.world.frozen.FrozenWorldModel.imagine", unmoved, "12_goals", "O7b actions"),
+    "actions ignored": ("minivjepa.world.frozen_model.FrozenWorldModel.imagine", unmoved, "12_goals", "O7b actions"),
     "collapse read within clips": ("minivjepa.collapse.feature_std", blind, "06_collapse", "assert low =="),
 }
 
@@ -246,8 +246,8 @@ def test_a_lesson_notices_when_the_truth_changes(truth: str, monkeypatch: pytest
     """Catches: a check cell that passes whatever the package does."""
     where, wrong, stem, claim = TRUTHS[truth]
     monkeypatch.chdir(FOLDER)
-    monkeypatch.setattr("minivjepa.lesson.show", lambda picture: None)
-    monkeypatch.setattr("minivjepa.widgets.explore", lambda draw, sliders: None)
+    monkeypatch.setattr("minivjepa.course.lesson.show", lambda picture: None)
+    monkeypatch.setattr("minivjepa.course.widgets.explore", lambda draw, sliders: None)
     run_until(stem, claim)  # it passes as long as nothing is changed
     monkeypatch.setattr(where, wrong)
     with pytest.raises(AssertionError):
@@ -268,8 +268,8 @@ def test_the_lesson_on_ablations_notices_results_that_say_something_else(monkeyp
         'check("O5a"',
     )
     chosen = [next(cell for cell in cells if mark in cell) for mark in needed]
-    monkeypatch.setattr("minivjepa.lesson.show", lambda picture: None)
-    monkeypatch.setattr("minivjepa.lesson.table", lambda text: None)
+    monkeypatch.setattr("minivjepa.course.lesson.show", lambda picture: None)
+    monkeypatch.setattr("minivjepa.course.lesson.table", lambda text: None)
     exec("\n".join(chosen), {})  # it passes on the stored results
     read = json.loads
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from minivjepa.homework.exercises import TEACHER
+from minivjepa.grading.exercises import TEACHER
 from minivjepa.homework.notebooks import graded, is_check, read_notebook, read_source, with_answers
 
 ROOT = Path(__file__).parents[1]

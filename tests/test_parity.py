@@ -17,8 +17,8 @@ from torch import Tensor
 
 import minivjepa.encoder
 from minivjepa.encoder import Encoder
-from minivjepa.layouts import from_hugging_face, from_original, to_hugging_face, to_original
-from minivjepa.pretrained import Pretrained, load_pretrained
+from minivjepa.released.load import Pretrained, load_pretrained
+from minivjepa.released.names import from_hugging_face, from_original, to_hugging_face, to_original
 from minivjepa.tubelets import Grid, gather_tokens, sincos_positions
 
 transformers = pytest.importorskip("transformers", reason="the parity extra is not installed")
@@ -567,9 +567,9 @@ FULL_SIZE = """
 import resource, sys, torch
 from safetensors.torch import save_file
 from minivjepa.encoder import Encoder
-from minivjepa.layouts import to_hugging_face
+from minivjepa.released.names import to_hugging_face
 from minivjepa.predictor import Predictor
-from minivjepa.pretrained import load_pretrained
+from minivjepa.released.load import load_pretrained
 from minivjepa.tubelets import Grid
 
 grid, file = Grid(16, 256, 256), sys.argv[1]

@@ -9,24 +9,21 @@ import tomllib
 from pathlib import Path
 from statistics import mean
 
+import pages as results
 import pytest
 import yaml
 
-from minivjepa import results
-from minivjepa.early import SIGNALS, alarm, collapsed, told
-from minivjepa.tables import apart
-from minivjepa.variants import VARIANTS
+from minivjepa.evaluation.early_warning import SIGNALS, alarm, collapsed, told
+from minivjepa.experiments.tables import apart
+from minivjepa.training.arms import VARIANTS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 READING_PATH = (
     ["randomness", "tubelets", "masking", "rotary", "transformer", "encoder", "predictor", "ema", "objective", "vjepa", "collapse"]
 )  # fmt: skip
-ORDER = [
-    *READING_PATH, "protocol", "probes", "data", "config", "recipe", "monitor", "progress", "runs", "devices", "training", "evaluation",
-    "variants", "early", "jobs", "ablation", "figures", "report", "tables", "published", "account", "bench", "peers", "speed", "results", "layouts", "weights", "pretrained", "action", "world", "lesson", "widgets",
-    "doctor", "options", "homework", "commands", "cli",
-]  # fmt: skip
+ROOMS = ["data", "training", "evaluation", "released", "world", "course", "experiments", "homework", "grading", "speed", "commands"]  # fmt: skip
+ORDER = [*READING_PATH, *ROOMS]
 SEVEN = {"torch", "jupyterlab", "matplotlib", "ipywidgets", "einops", "numpy", "nbval"}
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from minivjepa.homework import children, processes, running
+from minivjepa.grading import child_process as children
+from minivjepa.grading import processes
+from minivjepa.grading import run_submission as running
+from minivjepa.grading.mounts import PACKAGE, with_answers
+from minivjepa.grading.sandbox import Limits, as_root_on_linux
 from minivjepa.homework.cases import Case, Task
-from minivjepa.homework.sandbox import Limits, as_root_on_linux
-from minivjepa.homework.view import PACKAGE, with_answers
 
 pytestmark = [
     pytest.mark.slow,
@@ -111,7 +113,9 @@ def test_a_folder_that_is_hidden_stays_hidden_inside_one_that_python_needs(tmp_p
     (checkout / "seen").touch()
     code = f"""
     import sys
-    from minivjepa.homework import children, processes, running
+    from minivjepa.grading import child_process as children
+    from minivjepa.grading import processes
+    from minivjepa.grading import run_submission as running
     sys.path.insert(0, {str(Path(__file__).parents[1])!r})
     from tests.test_sandbox import answer
     hide = ({str(checkout / "teacher")!r}, {str(tmp_path / "handed in")!r})
@@ -150,7 +154,7 @@ def test_a_submission_sees_itself_and_of_the_checkout_the_package_alone() -> Non
     checkout = PACKAGE.parent
     goes, *seen = answer(AROUND.replace("PACKAGE", str(PACKAGE)), tuple(map(str, with_answers(checkout))))
     assert goes == "1000"  # the first to end where memory runs out
-    assert seen[:2] == ["minivjepa.homework.child"] * 2  # itself, and what ends with it
+    assert seen[:2] == ["minivjepa.grading.child_main"] * 2  # itself, and what ends with it
     assert set(seen[2:]) - {Path(sys.prefix).name} == {"minivjepa"}
 
 

@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from minivjepa.bench import Geometry as Measured
-from minivjepa.bench import fixed_masks, prepare
-from minivjepa.config import PRESETS, Config
-from minivjepa.data.ahead import Ahead
 from minivjepa.data.digits import DigitClips
+from minivjepa.data.read_ahead import Ahead
 from minivjepa.data.video import VideoClips
 from minivjepa.encoder import Encoder
 from minivjepa.masking import MaskPair
-from minivjepa.monitor import MONITOR_STEP
 from minivjepa.predictor import LinearPredictor, Predictor
-from minivjepa.recipe import build_model
-from minivjepa.training import Tuning
+from minivjepa.speed.step_time import Geometry as Measured
+from minivjepa.speed.step_time import fixed_masks, prepare
+from minivjepa.training.config import PRESETS, Config
+from minivjepa.training.monitor import MONITOR_STEP
+from minivjepa.training.recipe import build_model
+from minivjepa.training.trainer import Tuning
 from minivjepa.transformer import Attention, attend
 from minivjepa.tubelets import patchify
 from minivjepa.vjepa import ARMS, VJEPA
@@ -250,7 +250,7 @@ def test_workers_are_asked_for_steps_in_order(video: VideoClips, monkeypatch: py
 
     monkeypatch.setattr(Ahead, "start", start)
     monkeypatch.setattr(
-        "minivjepa.data.ahead.DataLoader",
+        "minivjepa.data.read_ahead.DataLoader",
         lambda data, **options: DataLoader(data, **{**options, "num_workers": 0}),  # in this process
     )
     ahead = Ahead(video, steps=6, workers=1, device=CPU)

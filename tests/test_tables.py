@@ -5,15 +5,15 @@ import math
 import runpy
 from typing import Any
 
+import pages as results
 import pytest
+from published_ablations import PUBLISHED, published_table
 
-from minivjepa import results
 from minivjepa.collapse import COLLAPSED, WARNING, early_warning
-from minivjepa.early import SIGNALS, alarm, collapsed, told
-from minivjepa.progress import RunBar
-from minivjepa.published import PUBLISHED, published_table
-from minivjepa.tables import alarm_table, apart, apart_table, cell, interval, search_table, warning_table
-from minivjepa.variants import VARIANTS
+from minivjepa.evaluation.early_warning import SIGNALS, alarm, collapsed, told
+from minivjepa.experiments.tables import alarm_table, apart, apart_table, cell, interval, search_table, warning_table
+from minivjepa.training.arms import VARIANTS
+from minivjepa.training.progress_bar import RunBar
 from minivjepa.vjepa import ARMS
 
 KEYS = ("loss", "feature_std", "position_std", "effective_rank", "rankme", "margin")

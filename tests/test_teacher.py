@@ -7,13 +7,13 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from pages import fill, load
 
-from minivjepa import tables
-from minivjepa.homework.exercises import TEACHER, function_of, given_code
+from minivjepa.experiments import tables
+from minivjepa.grading.exercises import TEACHER, function_of, given_code
+from minivjepa.grading.run_submission import TOTAL
+from minivjepa.grading.sandbox import SCRATCH, Limits
 from minivjepa.homework.notebooks import graded, read_notebook, read_source
-from minivjepa.homework.running import TOTAL
-from minivjepa.homework.sandbox import SCRATCH, Limits
-from minivjepa.results import fill, load
 
 ROOT = Path(__file__).parents[1]
 NAMES = sorted(path.parent.name for path in TEACHER.glob("*/notebook.py"))

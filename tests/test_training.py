@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 import torch
 
-from minivjepa import runs
-from minivjepa.config import Config
 from minivjepa.data.digits import DigitClips
-from minivjepa.recipe import build_model
-from minivjepa.runs import Run, RunStopped, check_new, finite_or_null, write_atomically
-from minivjepa.training import Trainer
+from minivjepa.training import runs
+from minivjepa.training.config import Config
+from minivjepa.training.recipe import build_model
+from minivjepa.training.runs import Run, RunStopped, check_new, finite_or_null, write_atomically
+from minivjepa.training.trainer import Trainer
 from minivjepa.vjepa import ARMS
 
 CPU = torch.device("cpu")

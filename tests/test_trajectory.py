@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from minivjepa.config import Config
 from minivjepa.data.digits import DigitClips
-from minivjepa.recipe import sample_masks
-from minivjepa.runs import Run
-from minivjepa.training import Trainer
+from minivjepa.training.config import Config
+from minivjepa.training.recipe import sample_masks
+from minivjepa.training.runs import Run
+from minivjepa.training.trainer import Trainer
 from minivjepa.tubelets import Grid, sincos_positions
 
 RELEASED = Config(

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from minivjepa.config import PRESETS, Config
 from minivjepa.predictor import LinearPredictor, Predictor
-from minivjepa.recipe import build_model, sample_masks
+from minivjepa.training.arms import VARIANTS, with_arm
+from minivjepa.training.config import PRESETS, Config
+from minivjepa.training.recipe import build_model, sample_masks
 from minivjepa.tubelets import Grid
-from minivjepa.variants import VARIANTS, with_arm
 from minivjepa.vjepa import ARMS
 
 GRID = Grid(4, 16, 24, 2, 8)  # 12 tokens

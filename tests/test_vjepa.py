@@ -8,12 +8,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from minivjepa.collapse import feature_std
-from minivjepa.config import Config
 from minivjepa.data.digits import DigitClips
 from minivjepa.predictor import Predictor
-from minivjepa.recipe import build_model, parameter_groups, random_directions, sample_masks, schedule
-from minivjepa.runs import Run
-from minivjepa.training import Trainer
+from minivjepa.training.config import Config
+from minivjepa.training.recipe import build_model, parameter_groups, random_directions, sample_masks, schedule
+from minivjepa.training.runs import Run
+from minivjepa.training.trainer import Trainer
 from minivjepa.tubelets import Grid, patchify, unpatchify
 from minivjepa.vjepa import ARMS, VJEPA, CollapsePrevention
 

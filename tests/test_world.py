@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from minivjepa.evaluation import rate_in_words, wilson
+from minivjepa.evaluation.judge import rate_in_words, wilson
 from minivjepa.objective import sigreg
-from minivjepa.runs import Run
+from minivjepa.training.runs import Run
 from minivjepa.tubelets import Grid
-from minivjepa.world.clips import RoomClips
-from minivjepa.world.model import ActionBlock, LatentPredictor
+from minivjepa.world.goal_reaching import Task, oracle_costs, picture_costs, pursue
+from minivjepa.world.le_world_model import ActionBlock, LatentPredictor
 from minivjepa.world.planner import CEM, latent_cost
-from minivjepa.world.pursuit import Task, oracle_costs, picture_costs, pursue
-from minivjepa.world.recipe import WorldConfig, build_frozen, build_lewm, learning_rate, step_directions
+from minivjepa.world.room_clips import RoomClips
 from minivjepa.world.rooms import BACKGROUND, MEAN, ROBOT, STD, WALL, Rooms
-from minivjepa.world.training import WorldTrainer, open_clips, position_r2
+from minivjepa.world.world_recipe import WorldConfig, build_frozen, build_lewm, learning_rate, step_directions
+from minivjepa.world.world_trainer import WorldTrainer, open_clips, position_r2
 
 CPU = torch.device("cpu")
 ROOMS = Rooms()

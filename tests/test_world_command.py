@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from minivjepa.world.recipe import WorldConfig
-from minivjepa.world.report import summary
-from minivjepa.world.training import load_world
+from minivjepa.world.comparison import summary
+from minivjepa.world.world_recipe import WorldConfig
+from minivjepa.world.world_trainer import load_world
 from tests.test_cli import ENVIRONMENT, call, refused
 
 SMALL = [

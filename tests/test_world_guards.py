@@ -7,16 +7,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from minivjepa.runs import Run, RunStopped
+from minivjepa.training.runs import Run, RunStopped
 from minivjepa.tubelets import Grid
-from minivjepa.world.clips import Journey, RoomClips
-from minivjepa.world.frozen import stay
-from minivjepa.world.model import LeWorldModel
+from minivjepa.world.frozen_model import stay
+from minivjepa.world.goal_reaching import Task, picture_costs, pursue, replan
+from minivjepa.world.le_world_model import LeWorldModel
 from minivjepa.world.planner import CEM
-from minivjepa.world.pursuit import Task, picture_costs, pursue, replan
-from minivjepa.world.recipe import WorldConfig, build_frozen, build_lewm, learning_rate, pretraining
+from minivjepa.world.room_clips import Journey, RoomClips
 from minivjepa.world.rooms import Rooms
-from minivjepa.world.training import WorldTrainer, load_world, open_clips, position_r2
+from minivjepa.world.world_recipe import WorldConfig, build_frozen, build_lewm, learning_rate, pretraining
+from minivjepa.world.world_trainer import WorldTrainer, load_world, open_clips, position_r2
 
 CPU = torch.device("cpu")
 ROOMS = Rooms()

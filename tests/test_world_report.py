@@ -4,23 +4,23 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pages as results
 import pytest
 import torch
 
-from minivjepa import results
-from minivjepa.config import from_dict
-from minivjepa.figures.clouds import Moment, characteristic, folding, shadows, shaping
-from minivjepa.figures.goals import distance_maps, misses, planning_rounds, rollout_errors, strips, ways
-from minivjepa.figures.latents import loss_against_probe, spectra
-from minivjepa.figures.world import film, success_rates, walk
-from minivjepa.recipe import build_model
-from minivjepa.tables import apart, heuristics_table, variant_table, world_table
+from minivjepa.course.figures.clouds import Moment, characteristic, folding, shadows, shaping
+from minivjepa.course.figures.goal_maps import distance_maps, misses, planning_rounds, rollout_errors, strips, ways
+from minivjepa.course.figures.latent_plots import loss_against_probe, spectra
+from minivjepa.course.figures.room_films import film, success_rates, walk
+from minivjepa.experiments.tables import apart, heuristics_table, variant_table, world_table
+from minivjepa.training.config import from_dict
+from minivjepa.training.recipe import build_model
 from minivjepa.world import ablation
-from minivjepa.world.pursuit import Outcome
-from minivjepa.world.recipe import PRETRAINING, WorldConfig, build_frozen, build_lewm, pretraining
-from minivjepa.world.report import judge_outcome
+from minivjepa.world.comparison import judge_outcome
+from minivjepa.world.goal_reaching import Outcome
 from minivjepa.world.rooms import Rooms, displayable
-from minivjepa.world.training import position_r2
+from minivjepa.world.world_recipe import PRETRAINING, WorldConfig, build_frozen, build_lewm, pretraining
+from minivjepa.world.world_trainer import position_r2
 
 
 def judged(door: int, room: int, **more: Any) -> dict[str, Any]:

@@ -9,16 +9,16 @@ from typing import Annotated
 
 import tyro
 
-from minivjepa.ablation import collect, open_folder, plan_jobs, train_command
-from minivjepa.config import PRESETS, Config
-from minivjepa.devices import pick_device
-from minivjepa.evaluation import check_memory
-from minivjepa.figures import require_matplotlib
-from minivjepa.jobs import run_jobs
-from minivjepa.options import numbers, plain_errors, with_preset
-from minivjepa.protocol import BUDGETS, FULL
-from minivjepa.runs import finite_or_null, write_json, write_text
-from minivjepa.variants import ARM_NAMES, VARIANTS
+from minivjepa.commands.options import numbers, plain_errors, with_preset
+from minivjepa.course.figures import require_matplotlib
+from minivjepa.data.protocol import BUDGETS, FULL
+from minivjepa.evaluation.judge import check_memory
+from minivjepa.experiments.jobs import run_jobs
+from minivjepa.experiments.plan import collect, open_folder, plan_jobs, train_command
+from minivjepa.training.arms import ARM_NAMES, VARIANTS
+from minivjepa.training.config import PRESETS, Config
+from minivjepa.training.devices import pick_device
+from minivjepa.training.runs import finite_or_null, write_json, write_text
 from minivjepa.vjepa import ARMS, CollapsePrevention
 
 DEFAULT_ARMS = "vjepa,frozen,no-ema,no-stopgrad,neither"
@@ -77,8 +77,8 @@ def ablate(argv: list[str]) -> int:
             print("\n".join(shlex.join(program + c) for c in [*commands, ["ablate", *words, "--resume"]]))
             return 0
         run_jobs(jobs, at_once, budget, device)
-    from minivjepa.figures.ablation import collapse_curves
-    from minivjepa.report import html, verdict
+    from minivjepa.course.figures.arm_curves import collapse_curves
+    from minivjepa.experiments.report import html, verdict
 
     command = shlex.join(["minivjepa", "ablate", *argv])
     results = finite_or_null(collect(jobs, config, options.preset, command, budget, device))

@@ -10,9 +10,10 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from minivjepa.ablation import versions
-from minivjepa.account import account
-from minivjepa.bench import (
+from minivjepa.commands.options import check_json, parse, plain_errors
+from minivjepa.speed.hugging_face import installed, their_vjepa
+from minivjepa.speed.operators import account
+from minivjepa.speed.step_time import (
     NAMES,
     WARM_UP,
     Geometry,
@@ -25,11 +26,9 @@ from minivjepa.bench import (
     time_step,
     wait,
 )
-from minivjepa.devices import pick_device
-from minivjepa.options import check_json, parse, plain_errors
-from minivjepa.peers import installed, their_vjepa
-from minivjepa.runs import write_json
-from minivjepa.training import Tuning
+from minivjepa.training.devices import pick_device
+from minivjepa.training.runs import versions, write_json
+from minivjepa.training.trainer import Tuning
 
 
 @dataclass(frozen=True)

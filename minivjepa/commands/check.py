@@ -5,8 +5,8 @@ from pathlib import Path
 
 import tyro
 
+from minivjepa.commands.options import parse, plain_errors
 from minivjepa.homework.selfcheck import check_file
-from minivjepa.options import parse, plain_errors
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from minivjepa.doctor import diagnose
-from minivjepa.options import parse
+from minivjepa.commands.options import parse
+from minivjepa.course.setup_checks import diagnose
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,15 @@ import numpy as np
 import torch
 import tyro
 
-from minivjepa.ablation import versions
+from minivjepa.commands.options import parse, plain_errors
+from minivjepa.course.figures import require_matplotlib
+from minivjepa.data.protocol import CLIPS
 from minivjepa.data.video import IMAGENET_MEAN, IMAGENET_STD, Colour, normalise, read_clip
-from minivjepa.devices import pick_device
 from minivjepa.encoder import Encoder
-from minivjepa.figures import require_matplotlib
-from minivjepa.options import parse, plain_errors
-from minivjepa.pretrained import load_pretrained
-from minivjepa.protocol import CLIPS
-from minivjepa.recipe import build_model
-from minivjepa.runs import Run, write_bytes
+from minivjepa.released.load import load_pretrained
+from minivjepa.training.devices import pick_device
+from minivjepa.training.recipe import build_model
+from minivjepa.training.runs import Run, versions, write_bytes
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,7 @@ def draw(picture: Path | None, frames: torch.Tensor, features: np.ndarray) -> by
     """The picture as a file's bytes, in the format that its name asks for; nothing if none is wanted."""
     if picture is None:
         return b""
-    from minivjepa.figures.features import feature_animation, feature_strip
+    from minivjepa.course.figures.feature_colors import feature_animation, feature_strip
 
     shown = frames.permute(0, 2, 3, 1).numpy()
     return (

@@ -6,10 +6,10 @@ from pathlib import Path
 import tyro
 from tqdm import tqdm
 
+from minivjepa.commands.options import parse, plain_errors
+from minivjepa.grading.grade_folder import SURPRISE, grade_folder, processors
+from minivjepa.grading.submissions import submissions
 from minivjepa.homework.checking import assignments
-from minivjepa.homework.grading import SURPRISE, grade_folder, processors
-from minivjepa.homework.submitted import submissions
-from minivjepa.options import parse, plain_errors
 
 
 @dataclass(frozen=True)

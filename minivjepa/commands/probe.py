@@ -6,12 +6,12 @@ from pathlib import Path
 import tyro
 from tqdm import tqdm
 
-from minivjepa.devices import pick_device
-from minivjepa.evaluation import METRICS, check_memory, judge, judge_untrained
-from minivjepa.options import check_json, parse, plain_errors
-from minivjepa.protocol import CHANCE, FULL
-from minivjepa.recipe import build_model
-from minivjepa.runs import Run, write_json
+from minivjepa.commands.options import check_json, parse, plain_errors
+from minivjepa.data.protocol import CHANCE, FULL
+from minivjepa.evaluation.judge import METRICS, check_memory, judge, judge_untrained
+from minivjepa.training.devices import pick_device
+from minivjepa.training.recipe import build_model
+from minivjepa.training.runs import Run, write_json
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,17 @@ from typing import Annotated
 import torch
 import tyro
 
-from minivjepa.config import Config
+from minivjepa.commands.options import plain_errors, with_preset
 from minivjepa.data import open_data
-from minivjepa.data.ahead import Ahead
+from minivjepa.data.read_ahead import Ahead
 from minivjepa.data.video import VideoClips
-from minivjepa.devices import check_processes, meet, pick_device, process_group
-from minivjepa.monitor import ClipSource
-from minivjepa.options import plain_errors, with_preset
-from minivjepa.progress import RunBar
-from minivjepa.runs import Run, check_new
-from minivjepa.training import Trainer, Tuning
-from minivjepa.variants import ARM_NAMES
+from minivjepa.training.arms import ARM_NAMES
+from minivjepa.training.config import Config
+from minivjepa.training.devices import check_processes, meet, pick_device, process_group
+from minivjepa.training.monitor import ClipSource
+from minivjepa.training.progress_bar import RunBar
+from minivjepa.training.runs import Run, check_new
+from minivjepa.training.trainer import Trainer, Tuning
 
 
 @dataclass(frozen=True)

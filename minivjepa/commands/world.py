@@ -7,17 +7,17 @@ from typing import Annotated
 
 import tyro
 
-from minivjepa.devices import pick_device
-from minivjepa.options import early, fail, parse, plain_errors
-from minivjepa.progress import RunBar
-from minivjepa.runs import Run, check_new
-from minivjepa.training import Trainer
-from minivjepa.world.clips import RoomClips
+from minivjepa.commands.options import early, fail, parse, plain_errors
+from minivjepa.training.devices import pick_device
+from minivjepa.training.progress_bar import RunBar
+from minivjepa.training.runs import Run, check_new
+from minivjepa.training.trainer import Trainer
+from minivjepa.world.comparison import compare, summary
+from minivjepa.world.goal_reaching import Task
 from minivjepa.world.planner import CEM
-from minivjepa.world.pursuit import Task
-from minivjepa.world.recipe import PRESETS, WorldConfig, pretraining
-from minivjepa.world.report import compare, summary
-from minivjepa.world.training import WorldTrainer, build_world, encoder_run, open_clips
+from minivjepa.world.room_clips import RoomClips
+from minivjepa.world.world_recipe import PRESETS, WorldConfig, pretraining
+from minivjepa.world.world_trainer import WorldTrainer, build_world, encoder_run, open_clips
 
 PATIENCE = 50  # steps: a projector begins with latents that are close together, and needs some to spread them
 USAGE = """usage: minivjepa world train --model lewm|vjepa|untrained --out FOLDER [options]

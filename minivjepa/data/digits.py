@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from minivjepa import randomness
-from minivjepa.protocol import CLIPS, DIRECTIONS, SPLITS, ClipRules, digit_split
+from minivjepa.data.protocol import CLIPS, DIRECTIONS, SPLITS, ClipRules, digit_split
 from minivjepa.tubelets import Grid
 
 

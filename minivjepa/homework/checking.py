@@ -107,8 +107,8 @@ def draw(expected: Arrays, got: Arrays) -> None:
         or not in_notebook()
     ):
         return
-    from minivjepa.figures.homework import side_by_side
-    from minivjepa.lesson import show
+    from minivjepa.course.figures.side_by_side import side_by_side
+    from minivjepa.course.lesson import show
 
     show(side_by_side(right, mine))
 

@@ -18,21 +18,29 @@ from torch import Tensor
 
 from minivjepa import randomness
 from minivjepa.collapse import token_metrics
-from minivjepa.config import Config, to_dict
-from minivjepa.evaluation import Metrics
+from minivjepa.evaluation.judge import Metrics
+from minivjepa.evaluation.probes import linear_r2
 from minivjepa.masking import MaskPair
 from minivjepa.objective import sigreg
-from minivjepa.probes import linear_r2
-from minivjepa.recipe import build_model, parameter_groups, sample_masks, schedule
-from minivjepa.runs import Run
-from minivjepa.training import Progress
+from minivjepa.training.config import Config, to_dict
+from minivjepa.training.recipe import build_model, parameter_groups, sample_masks, schedule
+from minivjepa.training.runs import Run
+from minivjepa.training.trainer import Progress
 from minivjepa.vjepa import ARMS, VJEPA, CollapsePrevention
-from minivjepa.world.clips import RoomClips
-from minivjepa.world.model import LeWorldModel
+from minivjepa.world.goal_reaching import Task, picture_costs, pursue
+from minivjepa.world.le_world_model import LeWorldModel
 from minivjepa.world.planner import CEM
-from minivjepa.world.pursuit import Task, picture_costs, pursue
-from minivjepa.world.recipe import PRETRAINING, WorldConfig, build_lewm
-from minivjepa.world.training import MONITORED, PROBE_SEED, PROBED, WorldTrainer, embed_frames, open_clips, position_r2
+from minivjepa.world.room_clips import RoomClips
+from minivjepa.world.world_recipe import PRETRAINING, WorldConfig, build_lewm
+from minivjepa.world.world_trainer import (
+    MONITORED,
+    PROBE_SEED,
+    PROBED,
+    WorldTrainer,
+    embed_frames,
+    open_clips,
+    position_r2,
+)
 
 CPU = torch.device("cpu")
 BASE = WorldConfig(

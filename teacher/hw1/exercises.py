@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from minivjepa.homework.exercises import Exercise
+from minivjepa.grading.exercises import Exercise
 
 
 def numbers(rng: np.random.Generator, *shape: int) -> torch.Tensor:

@@ -46,7 +46,7 @@ def grid_shape(frames: int, height: int, width: int, tubelet: int, patch: int) -
 # %% grade_id="check_grid_shape" kind="check" points=2
 check("hw1", "grid_shape", grid_shape)
 ### BEGIN HIDDEN TESTS
-from minivjepa.homework.hidden import check_hidden
+from minivjepa.grading.hidden_cases import check_hidden
 
 check_hidden("hw1", "grid_shape", grid_shape)
 ### END HIDDEN TESTS
@@ -77,7 +77,7 @@ def cut(clip: Tensor, tubelet: int, patch: int, order: str) -> Tensor:
 # %% grade_id="check_cut" kind="check" points=4
 check("hw1", "cut", cut)
 ### BEGIN HIDDEN TESTS
-from minivjepa.homework.hidden import check_hidden
+from minivjepa.grading.hidden_cases import check_hidden
 
 check_hidden("hw1", "cut", cut)
 ### END HIDDEN TESTS
@@ -117,7 +117,7 @@ def positions(shape: tuple[int, int, int], dims: tuple[int, int, int], base: flo
 # %% grade_id="check_positions" kind="check" points=4
 check("hw1", "positions", positions)
 ### BEGIN HIDDEN TESTS
-from minivjepa.homework.hidden import check_hidden
+from minivjepa.grading.hidden_cases import check_hidden
 
 check_hidden("hw1", "positions", positions)
 ### END HIDDEN TESTS
@@ -147,7 +147,7 @@ def random_mask(noise: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
 # %% grade_id="check_random_mask" kind="check" points=3
 check("hw1", "random_mask", random_mask)
 ### BEGIN HIDDEN TESTS
-from minivjepa.homework.hidden import check_hidden
+from minivjepa.grading.hidden_cases import check_hidden
 
 check_hidden("hw1", "random_mask", random_mask)
 ### END HIDDEN TESTS
@@ -182,7 +182,7 @@ def tube_mask(noise: Tensor, ratio: float, steps: int, time_major: bool) -> Tens
 # %% grade_id="check_tube_mask" kind="check" points=3
 check("hw1", "tube_mask", tube_mask)
 ### BEGIN HIDDEN TESTS
-from minivjepa.homework.hidden import check_hidden
+from minivjepa.grading.hidden_cases import check_hidden
 
 check_hidden("hw1", "tube_mask", tube_mask)
 ### END HIDDEN TESTS
@@ -220,7 +220,7 @@ def block_map(corners: list[tuple[int, int]], size: tuple[int, int], frame: tupl
 # %% grade_id="check_block_map" kind="check" points=4
 check("hw1", "block_map", block_map)
 ### BEGIN HIDDEN TESTS
-from minivjepa.homework.hidden import check_hidden
+from minivjepa.grading.hidden_cases import check_hidden
 
 check_hidden("hw1", "block_map", block_map)
 ### END HIDDEN TESTS
@@ -256,7 +256,7 @@ def cut_to_smallest(visible: Tensor, keep: str) -> Tensor:
 # %% grade_id="check_cut_to_smallest" kind="check" points=3
 check("hw1", "cut_to_smallest", cut_to_smallest)
 ### BEGIN HIDDEN TESTS
-from minivjepa.homework.hidden import check_hidden
+from minivjepa.grading.hidden_cases import check_hidden
 
 check_hidden("hw1", "cut_to_smallest", cut_to_smallest)
 ### END HIDDEN TESTS
@@ -284,7 +284,7 @@ def coverage(ids: Tensor, shape: tuple[int, int, int]) -> Tensor:
 # %% grade_id="check_coverage" kind="check" points=2
 check("hw1", "coverage", coverage)
 ### BEGIN HIDDEN TESTS
-from minivjepa.homework.hidden import check_hidden
+from minivjepa.grading.hidden_cases import check_hidden
 
 check_hidden("hw1", "coverage", coverage)
 ### END HIDDEN TESTS

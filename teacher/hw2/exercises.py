@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from minivjepa.homework.exercises import Exercise
+from minivjepa.grading.exercises import Exercise
 
 
 def numbers(rng: np.random.Generator, *shape: int, scale: float = 1.0) -> torch.Tensor:

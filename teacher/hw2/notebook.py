@@ -58,7 +58,7 @@ def embed_kept(tubelets: Tensor, ids: Tensor, weight: Tensor, bias: Tensor, posi
 # %% grade_id="check_embed_kept" kind="check" points=3
 check("hw2", "embed_kept", embed_kept)
 ### BEGIN HIDDEN TESTS
-from minivjepa.homework.hidden import check_hidden
+from minivjepa.grading.hidden_cases import check_hidden
 
 check_hidden("hw2", "embed_kept", embed_kept)
 ### END HIDDEN TESTS
@@ -104,7 +104,7 @@ def attend(
 # %% grade_id="check_attend" kind="check" points=5
 check("hw2", "attend", attend)
 ### BEGIN HIDDEN TESTS
-from minivjepa.homework.hidden import check_hidden
+from minivjepa.grading.hidden_cases import check_hidden
 
 check_hidden("hw2", "attend", attend)
 ### END HIDDEN TESTS
@@ -157,7 +157,7 @@ def predict(
 # %% grade_id="check_predict" kind="check" points=4
 check("hw2", "predict", predict)
 ### BEGIN HIDDEN TESTS
-from minivjepa.homework.hidden import check_hidden
+from minivjepa.grading.hidden_cases import check_hidden
 
 check_hidden("hw2", "predict", predict)
 ### END HIDDEN TESTS
@@ -194,7 +194,7 @@ def latent_loss(guesses: list[Tensor], features: Tensor, ids: list[Tensor], weig
 # %% grade_id="check_latent_loss" kind="check" points=4
 check("hw2", "latent_loss", latent_loss)
 ### BEGIN HIDDEN TESTS
-from minivjepa.homework.hidden import check_hidden
+from minivjepa.grading.hidden_cases import check_hidden
 
 check_hidden("hw2", "latent_loss", latent_loss)
 ### END HIDDEN TESTS
@@ -243,7 +243,7 @@ def student_loss(
 # %% grade_id="check_student_loss" kind="check" points=3
 check("hw2", "student_loss", student_loss)
 ### BEGIN HIDDEN TESTS
-from minivjepa.homework.hidden import check_hidden
+from minivjepa.grading.hidden_cases import check_hidden
 
 check_hidden("hw2", "student_loss", student_loss)
 ### END HIDDEN TESTS
@@ -288,7 +288,7 @@ def follow(
 # %% grade_id="check_follow" kind="check" points=3
 check("hw2", "follow", follow)
 ### BEGIN HIDDEN TESTS
-from minivjepa.homework.hidden import check_hidden
+from minivjepa.grading.hidden_cases import check_hidden
 
 check_hidden("hw2", "follow", follow)
 ### END HIDDEN TESTS
@@ -335,7 +335,7 @@ def plan(
 # %% grade_id="check_plan" kind="check" points=2
 check("hw2", "plan", plan)
 ### BEGIN HIDDEN TESTS
-from minivjepa.homework.hidden import check_hidden
+from minivjepa.grading.hidden_cases import check_hidden
 
 check_hidden("hw2", "plan", plan)
 ### END HIDDEN TESTS
@@ -395,7 +395,7 @@ def audit(
 # %% grade_id="check_audit" kind="check" points=3
 check("hw2", "audit", audit)
 ### BEGIN HIDDEN TESTS
-from minivjepa.homework.hidden import check_hidden
+from minivjepa.grading.hidden_cases import check_hidden
 
 check_hidden("hw2", "audit", audit)
 ### END HIDDEN TESTS

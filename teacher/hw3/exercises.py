@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy import stats
 
-from minivjepa.homework.exercises import Exercise, function_of, given_code
+from minivjepa.grading.exercises import Exercise, function_of, given_code
 
 SEEN = np.random.default_rng(0)  # of the visible inputs
 Log = list[dict[str, Any]]  # what a run wrote down, row by row
@@ -209,7 +209,7 @@ FIRST, SECOND = (
 PATIENT = {"last": 3, "gone": 0.01, "alive": 0.1, "margin": 0.05}
 DIAGNOSE = Exercise(
     "diagnose",
-    ("minivjepa.early.collapsed", "minivjepa.early.alarm", "minivjepa.early.told", "minivjepa.collapse.early_warning"),
+    ("minivjepa.evaluation.early_warning.collapsed", "minivjepa.evaluation.early_warning.alarm", "minivjepa.evaluation.early_warning.told", "minivjepa.collapse.early_warning"),
     (
         {"rows": log([0.7, 0.008, 0.006], [0.7, 0.3, 0.2]), "last": 2, "gone": 0.01, "alive": 0.1, "margin": 0.05},
         {"rows": log([0.7, 0.008, 0.3]), "last": 2, "gone": 0.01, "alive": 0.1, "margin": 0.05},
@@ -286,7 +286,7 @@ SMALLER = "min(row['feature_std'], row['target_feature_std'])"
 WARN_FROM = "def first_warning(rows, limit, patience, after):\n    rows = [row for row in rows if row['step'] >= after]\n    low = [min(row['feature_std'], row['target_feature_std']) < limit for row in rows]\n    for i in range(len(rows)):\n        if i + 1 >= patience and all(low[i + 1 - patience : i + 1]):\n            return FOUND\n    return NEVER"
 FIRST_WARNING = Exercise(
     "first_warning",
-    ("minivjepa.collapse.early_warning", "minivjepa.early.alarm", "minivjepa.early.told", "minivjepa.early.collapsed"),
+    ("minivjepa.collapse.early_warning", "minivjepa.evaluation.early_warning.alarm", "minivjepa.evaluation.early_warning.told", "minivjepa.evaluation.early_warning.collapsed"),
     (
         {"rows": slim(log([0.7, 0.3, 0.3, 0.3, 0.3], [0.7, 0.15, 0.05, 0.04, 0.03], steps=[0, 10, 20, 50, 100])), "limit": 0.15, "patience": 2, "after": 0},
         {"rows": slim(log([0.7, 0.08, 0.07, 0.2, 0.09, 0.05, 0.04, 0.02], steps=[0, 5, 10, 20, 50, 100, 200, 400])), "limit": 0.1, "patience": 3, "after": 0},
@@ -344,7 +344,7 @@ ARMS = "def design(base, switches):\n    arms = [copy.deepcopy(base)]\n    for n
 SETTER = "def design(base, switches):\n    def set_in(arm, name, value):\n        *path, option = name.split('/')\n        for step in path:\n            arm = arm[step]\n        arm[option] = value\n"
 DESIGN = Exercise(
     "design",
-    ("minivjepa.variants.with_arm", "minivjepa.ablation.plan_jobs", "minivjepa.ablation.flags"),
+    ("minivjepa.training.arms.with_arm", "minivjepa.experiments.plan.plan_jobs", "minivjepa.experiments.plan.flags"),
     (
         {"base": {"loss": "l1", "lr": 0.1}, "switches": [("loss", ["l2"])]},
         {"base": {"loss": "l1", "lr": 0.1}, "switches": [("lr", [0.4, 0.1, 0.2, 0.4]), ("loss", ["l2"])]},
@@ -415,7 +415,7 @@ def comparisons(rng: np.random.Generator) -> list[dict[str, Any]]:
 VERDICT_RIGHT = "def verdict(a, b, level):\n    def interval(values):\n        n = len(values)\n        if n < 2:\n            return values[0], math.inf\n        s = np.std(values, ddof=1)\n        t = stats.t.ppf((1 + level) / 2, n - 1)\n        return np.mean(values), t * s / math.sqrt(n)\n    (x, dx), (y, dy) = interval(a), interval(b)\n    word = 'higher' if x - dx > y + dy else 'lower' if x + dx < y - dy else 'not apart'\n    return {'mean_a': float(x), 'half_a': float(dx), 'mean_b': float(y), 'half_b': float(dy), 'verdict': word}"
 VERDICT = Exercise(
     "verdict",
-    ("minivjepa.tables.interval", "minivjepa.tables.apart", "minivjepa.tables.cell", "minivjepa.tables.apart_table"),
+    ("minivjepa.experiments.tables.interval", "minivjepa.experiments.tables.apart", "minivjepa.experiments.tables.cell", "minivjepa.experiments.tables.apart_table"),
     (
         {"a": [1.0, 3.0], "b": [-2.0, 0.0], "level": 0.5},
         {"a": [0.708, 0.697, 0.757, 0.631, 0.834], "b": [0.199, 0.278, 0.824, 0.301, 0.212], "level": 0.95},
@@ -481,8 +481,8 @@ PROBE_RIGHT = "def probe(train, labels, test, test_labels, shrink):\n    mean, s
 SHRUNK = "centroids.sign() * (centroids.abs() - shrink).clamp_min(0)"
 PROBE = Exercise(
     "probe",
-    ("minivjepa.probes.linear_accuracy", "minivjepa.probes.linear_r2", "minivjepa.probes.knn_accuracy", "minivjepa.probes.standardise",
-     "minivjepa.probes.attentive_accuracy"),
+    ("minivjepa.evaluation.probes.linear_accuracy", "minivjepa.evaluation.probes.linear_r2", "minivjepa.evaluation.probes.knn_accuracy", "minivjepa.evaluation.probes.standardise",
+     "minivjepa.evaluation.probes.attentive_accuracy"),
     (
         {"train": torch.tensor([[1.0, 0.0], [1.0, 4.0], [3.0, 0.0], [3.0, 4.0]]), "labels": torch.tensor([3, 3, 8, 8]), "test": torch.tensor([[2.5, 2.0], [1.0, 4.0]]),
          "test_labels": torch.tensor([8, 8]), "shrink": 0.25},

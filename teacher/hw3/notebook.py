@@ -29,12 +29,12 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from minivjepa.config import PRESETS
 from minivjepa.data.digits import DigitClips
 from minivjepa.homework import check
-from minivjepa.runs import Run
-from minivjepa.training import Trainer
-from minivjepa.variants import with_arm
+from minivjepa.training.arms import with_arm
+from minivjepa.training.config import PRESETS
+from minivjepa.training.runs import Run
+from minivjepa.training.trainer import Trainer
 
 # %% [markdown]
 # ## 1. Two numbers of collapse (4 points, medium, 25 minutes)
@@ -72,7 +72,7 @@ def spread_and_rank(h: Tensor, power: float) -> dict[str, float]:
 # %% grade_id="check_spread_and_rank" kind="check" points=4
 check("hw3", "spread_and_rank", spread_and_rank)
 ### BEGIN HIDDEN TESTS
-from minivjepa.homework.hidden import check_hidden
+from minivjepa.grading.hidden_cases import check_hidden
 
 check_hidden("hw3", "spread_and_rank", spread_and_rank)
 ### END HIDDEN TESTS
@@ -109,7 +109,7 @@ def kind_of_collapse(h: Tensor, limit: float, directions: int, share: float) -> 
 # %% grade_id="check_kind_of_collapse" kind="check" points=3
 check("hw3", "kind_of_collapse", kind_of_collapse)
 ### BEGIN HIDDEN TESTS
-from minivjepa.homework.hidden import check_hidden
+from minivjepa.grading.hidden_cases import check_hidden
 
 check_hidden("hw3", "kind_of_collapse", kind_of_collapse)
 ### END HIDDEN TESTS
@@ -214,7 +214,7 @@ def diagnose(rows: list[dict[str, float]], last: int, gone: float, alive: float,
 # %% grade_id="check_diagnose" kind="check" points=4
 check("hw3", "diagnose", diagnose)
 ### BEGIN HIDDEN TESTS
-from minivjepa.homework.hidden import check_hidden
+from minivjepa.grading.hidden_cases import check_hidden
 
 check_hidden("hw3", "diagnose", diagnose)
 ### END HIDDEN TESTS
@@ -254,7 +254,7 @@ def first_warning(rows: list[dict[str, float]], limit: float, patience: int, aft
 # %% grade_id="check_first_warning" kind="check" points=3
 check("hw3", "first_warning", first_warning)
 ### BEGIN HIDDEN TESTS
-from minivjepa.homework.hidden import check_hidden
+from minivjepa.grading.hidden_cases import check_hidden
 
 check_hidden("hw3", "first_warning", first_warning)
 ### END HIDDEN TESTS
@@ -295,7 +295,7 @@ def design(base: dict, switches: list[tuple[str, list]]) -> list[dict]:
 # %% grade_id="check_design" kind="check" points=3
 check("hw3", "design", design)
 ### BEGIN HIDDEN TESTS
-from minivjepa.homework.hidden import check_hidden
+from minivjepa.grading.hidden_cases import check_hidden
 
 check_hidden("hw3", "design", design)
 ### END HIDDEN TESTS
@@ -343,7 +343,7 @@ def verdict(a: list[float], b: list[float], level: float) -> dict[str, float | s
 # %% grade_id="check_verdict" kind="check" points=3
 check("hw3", "verdict", verdict)
 ### BEGIN HIDDEN TESTS
-from minivjepa.homework.hidden import check_hidden
+from minivjepa.grading.hidden_cases import check_hidden
 
 check_hidden("hw3", "verdict", verdict)
 ### END HIDDEN TESTS
@@ -387,7 +387,7 @@ def probe(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, shri
 # %% grade_id="check_probe" kind="check" points=4
 check("hw3", "probe", probe)
 ### BEGIN HIDDEN TESTS
-from minivjepa.homework.hidden import check_hidden
+from minivjepa.grading.hidden_cases import check_hidden
 
 check_hidden("hw3", "probe", probe)
 ### END HIDDEN TESTS

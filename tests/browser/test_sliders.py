@@ -164,8 +164,8 @@ def test_every_slider_and_menu_of_a_lesson_changes_its_picture(lesson: Path, lab
 
 PLANTED = """
 from matplotlib.figure import Figure
-from minivjepa.figures import Picture
-from minivjepa.widgets import explore
+from minivjepa.course.figures import Picture
+from minivjepa.course.widgets import explore
 
 def draw(living, planted):
     figure = Figure(figsize=(2, 1))

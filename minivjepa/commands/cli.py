@@ -1,0 +1,57 @@
+"""The command line: `minivjepa COMMAND`.
+
+Exit codes: 0 done, 1 doctor found a failure, homework is not right or could not be graded, 2 bad input (one clear message), 130 Ctrl-C.
+"""
+
+import importlib
+import io
+import sys
+from typing import NoReturn
+
+from minivjepa import __version__
+from minivjepa.commands.options import fail
+
+COMMANDS = {
+    "train": "train one model; leaves config.json, metrics.jsonl and checkpoint.pt in a folder",
+    "ablate": "train several arms of collapse prevention and compare them in one report",
+    "probe": "ask a trained encoder what it knows about motion and identity",
+    "embed": "write the features of a video clip, from a run or from released V-JEPA weights",
+    "world": "train world models of two rooms, and let them reach goals: world train, world plan",
+    "bench": "time a training step on this machine, and say what share of its matrix product rate that is",
+    "check": "run your homework's answers in a fresh copy of the notebook, one line an exercise",
+    "grade": "grade a folder of homework: a table, and a page of feedback a student",
+    "doctor": "check that this machine can run the course",
+}
+RESUMABLE = ("train", "ablate", "world", "grade")
+
+
+def usage() -> str:
+    """What `minivjepa --help` prints."""
+    lines = "\n".join(f"  {name:8} {what}" for name, what in COMMANDS.items())
+    return (
+        f"usage: minivjepa COMMAND [options]\n\n{lines}\n\n"
+        "`minivjepa COMMAND --help` shows the options of a command, with units and defaults."
+    )
+
+
+def main(argv: list[str] | None = None) -> NoReturn:
+    """Run one command and exit with its code."""
+    words = sys.argv[1:] if argv is None else argv
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to fail
+    if not words or words[0] in ("-h", "--help"):
+        print(usage())
+        raise SystemExit(0 if words else 2)
+    name = words[0]
+    if name == "--version":
+        print(f"minivjepa {__version__}")
+        raise SystemExit(0)
+    if name not in COMMANDS:
+        fail(f"unknown command {name!r}; choose from {', '.join(COMMANDS)}, or see minivjepa --help")
+    try:
+        command = importlib.import_module(f"minivjepa.commands.{name}")  # only what this command needs is loaded
+        raise SystemExit(getattr(command, name)(words[1:]))
+    except KeyboardInterrupt:
+        advice = "; run the same command with --resume to go on" if name in RESUMABLE else ""
+        sys.stderr.write(f"\nminivjepa: stopped by Ctrl-C{advice}\n")
+        raise SystemExit(130) from None

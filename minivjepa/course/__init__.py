@@ -1,0 +1,1 @@
+"""What the lessons use: pictures, widgets, checks, and the check of a machine."""

@@ -1,0 +1,147 @@
+"""Lesson 11: clouds of points, what they look like along a line, and SIGReg at work on them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from minivjepa.collapse import feature_std
+from minivjepa.course.figures import COLOURS, STYLES, Picture
+
+WIDE = 3.2  # how far clouds are drawn
+BINS = np.linspace(-WIDE, WIDE, 34)  # no edge at a whole number
+TRAILS = 24  # points whose way is drawn
+
+
+def normal_density(x: np.ndarray) -> np.ndarray:
+    """Of N(0, 1)."""
+    return np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+
+
+def _scatter(ax: Axes, cloud: Tensor, title: str) -> None:
+    """Points [n, 2] in a square."""
+    ax.scatter(cloud[:, 0].numpy(), cloud[:, 1].numpy(), s=5, color=COLOURS[0], alpha=0.5, linewidths=0, zorder=3)
+    ax.set(xlim=(-WIDE, WIDE), ylim=(-WIDE, WIDE), aspect="equal", title=title, xticks=[], yticks=[])
+
+
+def _shadow(ax: Axes, values: np.ndarray, colour: str) -> None:
+    """Histogram of projections, with the density of N(0, 1)."""
+    ax.hist(values.clip(-WIDE, WIDE), BINS.tolist(), density=True, color=colour, alpha=0.6)
+    ax.plot(BINS, normal_density(BINS), color="black", lw=1.2)
+    ax.set(xlim=(-WIDE, WIDE), ylim=(0, 1), xticks=[-2, 0, 2], yticks=[])
+
+
+def shadows(clouds: Mapping[str, Tensor], directions: Tensor) -> Picture:
+    """Clouds [n, 2] by name, each with its projections onto two unit directions, the columns of [2, 2]."""
+    figure = Figure(figsize=(2.1 * len(clouds), 4.6), layout="constrained")
+    axes = figure.subplots(3, len(clouds), height_ratios=[2.2, 1, 1])
+    said = []
+    for (name, cloud), column in zip(clouds.items(), axes.T):
+        _scatter(column[0], cloud, name)
+        spreads = []
+        for ax, direction, colour in zip(column[1:], directions.T, COLOURS[1:]):
+            column[0].annotate(
+                "",
+                xy=2.6 * direction.numpy(),
+                xytext=(0, 0),
+                arrowprops={"arrowstyle": "->", "color": colour, "lw": 2, "alpha": 0.7},
+            )
+            values = (cloud @ direction).numpy()
+            _shadow(ax, values, colour)
+            spreads.append(f"{values.std():.2f}")
+        said.append(f"{name} {' and '.join(spreads)}")
+    axes[1, 0].set_ylabel("along the\nfirst arrow", fontsize=8)
+    axes[2, 0].set_ylabel("along the\nsecond arrow", fontsize=8)
+    words = "; ".join(said)
+    return Picture(
+        figure,
+        f"{len(clouds)} clouds of points with histograms of their shadows on two lines; the standard deviations of the shadows: {words}.",
+        f"Above: clouds of points. Below: their shadows on the two arrows; the black curve is the normal distribution. Standard deviations of the shadows: {words}.",
+    )
+
+
+def characteristic(clouds: Mapping[str, Tensor], direction: Tensor, reach: float = 3.0) -> Picture:
+    """What Epps and Pulley compare, of clouds [n, 2] along a unit direction [2]: means of cos(t x) and sin(t x) over t."""
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    t = np.linspace(0, reach, 61)
+    wanted = np.exp(-(t**2) / 2)
+    gaps = []
+    panels = figure.subplots(1, 2)
+    for number, (name, cloud) in enumerate(clouds.items()):
+        angle = (cloud @ direction).numpy()[:, None] * t  # [n, points]
+        for ax, values in zip(panels, (np.cos(angle).mean(axis=0), np.sin(angle).mean(axis=0))):
+            ax.plot(t, values, STYLES[number % 4], color=COLOURS[number % 6], label=name, lw=1.8)
+        gaps.append(f"{name} {np.abs(np.cos(angle).mean(axis=0) - wanted).max():.2f}")
+    for ax, curve, title in zip(panels, (wanted, 0 * t), ("mean of cos(t x)", "mean of sin(t x)")):
+        ax.plot(t, curve, color="black", lw=4, alpha=0.25, label="what it should be")
+        ax.set(xlabel="t", title=title, ylim=(-1.1, 1.1))
+        ax.grid(alpha=0.25)
+    panels[0].legend(fontsize=8)
+    words = ", ".join(gaps)
+    return Picture(
+        figure,
+        f"Two panels of curves over t, one curve a cloud, and a broad grey one for the normal distribution. Largest gap on the left: {words}.",
+        f"The characteristic function of a shadow, its two parts. SIGReg adds up the squared gaps to the broad grey curve. Largest gap on the left: {words}.",
+    )
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A cloud [n, 2] on its way: the step, and SIGReg's value there."""
+
+    step: int
+    cloud: Tensor
+    value: float
+
+
+def shaping(moments: Sequence[Moment], title: str) -> Picture:
+    """A cloud that moves: where it is now, with the ways of some points; its shadow from the side; SIGReg over steps."""
+    figure = Figure(figsize=(10, 3.3), layout="constrained")
+    place, side, curve = figure.subplots(1, 3, width_ratios=[1, 1.1, 1.3])
+    now = moments[-1]
+    _scatter(place, now.cloud, f"{title}, step {now.step}")
+    ways = np.stack([moment.cloud[:TRAILS].numpy() for moment in moments])  # [moments, points, 2]
+    place.plot(ways[..., 0], ways[..., 1], color=COLOURS[1], lw=0.7, alpha=0.7)
+    _shadow(side, now.cloud[:, 1].numpy(), COLOURS[2])
+    side.set_title("seen from the side")
+    steps = [moment.step for moment in moments]
+    curve.plot(steps, [max(moment.value, 1e-3) for moment in moments], ".-", color=COLOURS[0])
+    curve.axhline(1.05, color="black", lw=1, ls=":", label="random normal points, on average")
+    curve.set(yscale="log", xlabel="step", title="SIGReg")
+    curve.grid(alpha=0.25)
+    curve.legend(fontsize=7)
+    spread = feature_std(now.cloud[:, None])
+    said = f"SIGReg from {moments[0].value:.2f} to {now.value:.2f}, standard deviation now {spread:.2f}"
+    return Picture(
+        figure,
+        f"Three panels after {now.step} steps: the cloud with trails of {TRAILS} points, its histogram from the side, SIGReg over steps. {said}.",
+        f"{title}, after {now.step} steps. Orange: the ways of {TRAILS} points. The black curve is the normal distribution. {said}.",
+    )
+
+
+def folding(
+    waves: Sequence[float], values: Sequence[float], scores: Mapping[str, Sequence[float]], width: int
+) -> Picture:
+    """A sheet of two dimensions, folded ever finer into `width` numbers: SIGReg's value, and what can still be read, by name."""
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    term, read = figure.subplots(1, 2)
+    term.plot(waves, values, "o-", color=COLOURS[0])
+    term.axhline(1.05, color="black", lw=1, ls=":")
+    term.set(yscale="log", title="SIGReg (dotted: random normal points)")
+    for number, (name, series) in enumerate(scores.items()):
+        read.plot(waves, series, "s" + STYLES[number % 4], color=COLOURS[1 + number % 5], label=name)
+    read.set(ylim=(-0.1, 1.1), title="what can be read of the place")
+    read.legend(fontsize=8)
+    for ax in (term, read):
+        ax.set(xscale="log", xlabel="waves across the world")
+        ax.grid(alpha=0.25)
+    ends = "; ".join(f"{name} from {series[0]:.2f} to {series[-1]:.2f}" for name, series in scores.items())
+    said = f"SIGReg goes from {values[0]:.1f} to {values[-1]:.1f}; {ends}"
+    return Picture(
+        figure,
+        f"Two panels over the number of waves across the world. {said}.",
+        f"A place is two numbers. Folded into {width} numbers by ever shorter waves, it looks more and more normal to SIGReg. {said}.",
+    )

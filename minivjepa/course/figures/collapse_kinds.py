@@ -1,0 +1,59 @@
+"""Lesson 6: kinds of collapse, and a loss that lies."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from minivjepa.collapse import token_metrics
+from minivjepa.course.figures import COLOURS, STYLES, Picture
+
+SHOWN = 40  # clips that are drawn
+
+
+def kinds_of_collapse(features: Mapping[str, Tensor]) -> Picture:
+    """Features [B, N, D] by name: one clip per row, first token and last token side by side, and the metrics below."""
+    figure = Figure(figsize=(2.9 * len(features), 4.4), layout="constrained")
+    said = []
+    for ax, (name, h) in zip(figure.subplots(1, len(features), squeeze=False).flat, features.items()):
+        pair = h[:SHOWN, [0, -1]].flatten(1).numpy()  # [clips, 2 D]
+        ax.imshow(pair, cmap="cividis", aspect="auto", interpolation="nearest", vmin=-2, vmax=2)
+        ax.axvline(h.shape[2] - 0.5, color="white", lw=2)
+        numbers = token_metrics(h)
+        lines = (
+            f"feature std {numbers['feature_std']:.3f}\nwithin-clip std {numbers['position_std']:.3f}\n"
+            f"effective rank {numbers['effective_rank']:.0f} of {h.shape[2]}"
+        )
+        ax.set(title=name, xticks=[], yticks=[], xlabel=lines)
+        said.append(f"{name}: {lines}".replace("\n", ", "))
+    figure.supylabel("clips", fontsize=9)
+    return Picture(
+        figure,
+        f"{len(features)} panels of features, one row per clip, first and last token beside each other. {'; '.join(said)}.",
+        "One row is one clip; left of the white line its first token, right of it its last. Look down a column: if it does not change, "
+        "clips cannot be told apart.",
+    )
+
+
+def loss_and_spread(histories: Mapping[str, Sequence[tuple[int, float, float]]]) -> Picture:
+    """Per name, (step, loss, feature std) over training: two panels."""
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    panels = figure.subplots(1, 2)
+    for number, (name, rows) in enumerate(histories.items()):
+        steps = [row[0] for row in rows]
+        for ax, column in zip(panels, (1, 2)):
+            values = [row[column] for row in rows]
+            ax.semilogy(steps, values, STYLES[number % 4], color=COLOURS[number % 7], label=name, lw=1.8)
+    for ax, title in zip(panels, ("Loss: lower is better?", "Feature std across clips: 0 is collapse")):
+        ax.set(xlabel="training step", title=title)
+        ax.grid(alpha=0.25)
+    panels[0].legend(fontsize=8)
+    ends = "; ".join(
+        f"{name}: loss {rows[-1][1]:.3f}, feature std {rows[-1][2]:.3f}" for name, rows in histories.items()
+    )
+    return Picture(
+        figure,
+        f"Two panels over training steps, loss and feature standard deviation. At the end: {ends}.",
+        "Left, what an optimiser sees. Right, what it does not see: how much features of different clips differ. "
+        f"At the end: {ends}.",
+    )

@@ -1,0 +1,106 @@
+"""Lessons 4 and 5: the three components and what flows between them; how slowly the target follows."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+
+from minivjepa.course.figures import COLOURS, STYLES, Picture
+from minivjepa.ema import half_life
+
+
+def _box(ax: Axes, x: float, y: float, text: str, colour: str, wide: float = 2.3) -> None:
+    """A rounded box with its middle at (x, y)."""
+    ax.add_patch(
+        FancyBboxPatch(
+            (x - wide / 2, y - 0.42), wide, 0.84, boxstyle="round,pad=0.05", facecolor=colour, edgecolor="none"
+        )
+    )
+    ax.text(x, y, text, ha="center", va="center", color="white" if colour != "#dddddd" else "black", fontsize=9)
+
+
+def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], text: str, style: str = "-") -> None:
+    """An arrow with the shape of what flows along it."""
+    ax.annotate("", xy=end, xytext=start, arrowprops={"arrowstyle": "-|>", "color": "#444444", "ls": style, "lw": 1.4})
+    up = 0.3 if start[1] == end[1] else 0.0  # beside a level arrow, upon a slanted one
+    middle = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2 + up
+    paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+    ax.text(*middle, text, ha="center", va="center", fontsize=8, family="monospace", bbox=paper if text else None)
+
+
+def three_components(shapes: Mapping[str, Sequence[int]]) -> Picture:
+    """Student and teacher as one drawing.  shapes: of "clip", "context", "prediction", "features" and "target"."""
+    said = {name: str(list(shape)) for name, shape in shapes.items()}
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    ax = figure.subplots()
+    ax.set(xlim=(0, 15), ylim=(0, 5.2))
+    ax.axis("off")
+    _box(ax, 1.2, 2.5, "clip", "#dddddd", 1.6)
+    _box(ax, 5.0, 4.0, "online encoder", COLOURS[0])
+    _box(ax, 9.0, 4.0, "predictor", COLOURS[2])
+    _box(ax, 5.0, 1.0, "target encoder", COLOURS[1])
+    _box(ax, 9.0, 1.0, "LayerNorm,\nkeep the hidden", "#dddddd")
+    _box(ax, 13.4, 2.5, "mean |.|", "#444444", 1.8)
+    _arrow(ax, (2.1, 2.8), (3.7, 3.9), "visible tubelets")
+    _arrow(ax, (2.1, 2.2), (3.7, 1.1), "all tubelets")
+    _arrow(ax, (6.3, 4.0), (7.7, 4.0), said["context"])
+    _arrow(ax, (10.3, 3.9), (12.4, 2.9), said["prediction"])
+    _arrow(ax, (6.3, 1.0), (7.7, 1.0), said["features"])
+    _arrow(ax, (10.3, 1.1), (12.4, 2.1), said["target"])
+    _arrow(ax, (5.0, 3.5), (5.0, 1.5), "", "--")
+    ax.text(5.15, 2.5, "EMA: weights follow slowly", fontsize=8, va="center")
+    ax.plot([10.5, 10.75], [1.5, 0.9], color=COLOURS[1], lw=4, zorder=3)  # a bar across the teacher's arrow
+    ax.text(10.6, 0.45, "bar: no gradient flows back", fontsize=8, color=COLOURS[1])
+    ax.text(1.2, 1.85, said["clip"], fontsize=8, ha="center", family="monospace")
+    ax.annotate(
+        "mask tokens + positions of the hidden tubelets", xy=(9.0, 4.45), xytext=(9.0, 4.9), fontsize=8, ha="center",
+        arrowprops={"arrowstyle": "-|>", "color": "#444444"},
+    )  # fmt: skip
+    return Picture(
+        figure,
+        f"Diagram. Above, the student: clip {said['clip']} to online encoder to {said['context']} to predictor to {said['prediction']}. "
+        f"Below, the teacher: the same clip to target encoder to {said['features']}, of which {said['target']} are kept. Both meet in a mean of absolute differences.",
+        "Student (above): sees the visible tubelets and guesses the features of the hidden ones. Teacher (below): sees everything, gets no "
+        f"gradient, and follows the student slowly. Shapes are of this lesson's model: context {said['context']}, prediction {said['prediction']}.",
+    )
+
+
+def target_response(momentum: float, steps: int = 1000) -> Picture:
+    """How a target weight follows an online weight that jumps from 0 to 1 at the first step."""
+    step = np.arange(steps + 1)
+    follows = 1 - momentum**step
+    half = half_life(momentum)
+    figure = Figure(figsize=(6.6, 3.4), layout="constrained")
+    ax = figure.subplots()
+    ax.plot(step, np.ones_like(follows), STYLES[1], color=COLOURS[0], label="student (online encoder)")
+    ax.plot(step, follows, color=COLOURS[1], label="teacher (target encoder)")
+    if half <= steps:
+        ax.plot([half, half], [0, 0.5], ":", color="black", lw=1)
+        ax.text(half, 0.02, f" half-life {half:.0f}", fontsize=8)
+    ax.set(xlabel="steps after the jump", ylabel="weight", ylim=(0, 1.08), title=f"momentum {momentum:g}")
+    ax.grid(alpha=0.25)
+    ax.legend(fontsize=8, loc="lower right")
+    return Picture(
+        figure,
+        f"The online weight jumps to 1; the target weight rises towards it and is half-way after {half:.0f} steps, at momentum {momentum:g}.",
+        f"An exponential moving average with momentum {momentum:g} is half-way after {half:.0f} steps: ln 2 / -ln m.",
+    )
+
+
+def movement_curves(moved: Mapping[str, Sequence[float]]) -> Picture:
+    """Per name, how far the target's features moved from one step to the next, relative to their size."""
+    figure = Figure(figsize=(6.6, 3.6), layout="constrained")
+    ax = figure.subplots()
+    for number, (name, values) in enumerate(moved.items()):
+        ax.semilogy(range(1, len(values) + 1), values, STYLES[number % len(STYLES)], color=COLOURS[number], label=name)
+    ax.set(xlabel="training step", ylabel="relative change of the target in one step")
+    ax.grid(alpha=0.25)
+    ax.legend(fontsize=8)
+    means = ", ".join(f"{name} {np.mean(values):.4f}" for name, values in moved.items())
+    return Picture(
+        figure,
+        f"Curves over training steps of how much the target features change in one step. Means: {means}.",
+        f"What the predictor has to hit, and how much it moves while it aims. Mean relative change in one step: {means}.",
+    )

@@ -1,0 +1,116 @@
+"""Lessons 9 and 10: what features are like: which clips they bring together, and their components as colours."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
+
+from minivjepa.course.figures import COLOURS, Picture
+
+SIDE = 224  # pixels of an animation's panels, about
+
+
+def component_colours(features: np.ndarray) -> np.ndarray:
+    """Tokens [t, h, w, D] -> colours 0..1 [t, h, w, 3]: the first three principal components over all tokens of the clip.
+
+    Each component is stretched from its 2nd to its 98th percentile.
+    """
+    flat = features.reshape(-1, features.shape[-1])
+    count = min(3, *flat.shape)  # of a very small clip there are fewer
+    with np.errstate(invalid="ignore"):  # the tokens of a collapsed encoder have no variance to explain
+        scores = PCA(n_components=count, svd_solver="full").fit_transform(flat)
+    scores = np.pad(scores, ((0, 0), (0, 3 - count)))
+    low, high = np.percentile(scores, (2, 98), axis=0)
+    stretched = np.clip((scores - low) / np.maximum(high - low, 1e-12), 0, 1)
+    return stretched.reshape(*features.shape[:3], 3)
+
+
+def feature_strip(frames: np.ndarray, features: np.ndarray, title: str) -> Picture:
+    """uint8 [T, H, W, 3] and tokens [t, h, w, D]: the first frame of every tubelet, above its tokens' components."""
+    colours, t = component_colours(features), len(features)
+    figure = Figure(figsize=(1.6 * t, 3.5), layout="constrained")
+    for number, (above, below) in enumerate(np.transpose(figure.subplots(2, t, squeeze=False))):
+        above.imshow(frames[number * len(frames) // t])
+        below.imshow(colours[number], interpolation="nearest")
+        above.set_title(f"time step {number}", fontsize=8)
+        for ax in (above, below):
+            ax.set(xticks=[], yticks=[])
+    figure.suptitle(title, fontsize=9)
+    _, h, w, d = features.shape
+    return Picture(
+        figure,
+        f"{title}: two rows of {t} pictures, frames of a clip, and below each its {h} by {w} tokens as coloured squares.",
+        f"{title}. Above: one frame per time step. Below: its {h} x {w} tokens; the first three of {d} principal components are red, green and blue, "
+        "so tokens of one colour are alike to the encoder.",
+    )
+
+
+@dataclass(frozen=True)
+class Animation:
+    """Frames uint8 [H, W, 3] to be shown one after the other."""
+
+    frames: list[np.ndarray]
+
+    def gif(self) -> bytes:
+        """A GIF of five frames a second that repeats for ever."""
+        from PIL import Image  # comes with matplotlib
+
+        buffer = io.BytesIO()
+        first, *others = (Image.fromarray(frame) for frame in self.frames)
+        first.save(buffer, "GIF", save_all=True, append_images=others, duration=200, loop=0)
+        return buffer.getvalue()
+
+
+def feature_animation(frames: np.ndarray, features: np.ndarray) -> Animation:
+    """uint8 [T, H, W, 3] and tokens [t, h, w, D]: every frame beside the components of the tokens it belongs to."""
+    colours = (255 * component_colours(features)).astype(np.uint8)
+    height, width = frames.shape[1:3]
+    zoom = max(1, SIDE // height)
+    panels = []
+    for number, frame in enumerate(frames):
+        tokens = colours[number * len(features) // len(frames)]
+        tokens = tokens.repeat(height // tokens.shape[0], axis=0).repeat(width // tokens.shape[1], axis=1)
+        panels.append(np.concatenate([frame, tokens], axis=1).repeat(zoom, axis=0).repeat(zoom, axis=1))
+    return Animation(panels)
+
+
+def trail(clips: np.ndarray) -> np.ndarray:
+    """Brightness 0..1 [B, T, H, W] -> one picture a clip [B, H, W, 3]: early frames blue, late ones orange."""
+    early, late = (np.array(colour) for colour in ((0.2, 0.5, 1.0), (1.0, 0.55, 0.1)))
+    share = np.linspace(0, 1, clips.shape[1])[:, None]
+    colours = (1 - share) * early + share * late  # [T, 3]
+    return (clips[..., None] * colours[None, :, None, None]).max(axis=1).clip(0, 1)
+
+
+def neighbours_strip(trails: np.ndarray, labels: list[str], found: np.ndarray, title: str) -> Picture:
+    """Queries and the clips that are nearest to them, one query a row.
+
+    trails [B, H, W, 3]: one picture a clip, 0..1.  labels: one per clip, such as "7 down".  found int [queries, 1 + k]: the
+    clip itself, then its nearest.
+    """
+    rows, columns = found.shape
+    figure = Figure(figsize=(1.35 * columns, 1.6 * rows + 0.3), layout="constrained")
+    said, agree = [], {"digit": 0, "way": 0}
+    for ids, axes in zip(found, figure.subplots(rows, columns, squeeze=False)):
+        own = labels[ids[0]].split(maxsplit=1)
+        for number, (clip, ax) in enumerate(zip(ids, axes)):
+            same = [what for what, mine, its in zip(agree, own, labels[clip].split(maxsplit=1)) if mine == its]
+            for what in same if number else ():
+                agree[what] += 1
+            ax.imshow(trails[clip])
+            ax.set_xlabel(labels[clip] + (f"\nsame {' and '.join(same) or 'nothing'}" if number else ""), fontsize=7)
+            ax.set_title(f"nearest {number}" if number else "query", fontsize=8)
+            ax.set(xticks=[], yticks=[])
+        axes[0].spines[:].set(color=COLOURS[1], linewidth=2)
+        said.append(f"{labels[ids[0]]}: {', '.join(labels[clip] for clip in ids[1:])}")
+    figure.suptitle(f"{title} encoder", fontsize=9)
+    total = rows * (columns - 1)
+    result = f"of {total} neighbours, {agree['way']} move the query's way and {agree['digit']} show its digit"
+    return Picture(
+        figure,
+        f"{rows} rows of clips drawn as trails, a query and its {columns - 1} nearest by the {title} encoder; {result}. {'; '.join(said)}.",
+        f"{title.capitalize()} encoder: {result}. Each picture is a whole clip, early frames blue and late ones orange; left the query, then the "
+        "clips whose features are nearest.",
+    )

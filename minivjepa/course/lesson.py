@@ -1,0 +1,62 @@
+"""What every lesson uses: show a picture or a table, compare a prediction with what was measured, check a claim.
+
+Read in lesson 0.  Checks raise, so that a lesson run from top to bottom proves what it says; predictions never do.
+"""
+
+from typing import Any
+
+from minivjepa.course.figures import Picture
+
+
+class ClaimFailed(AssertionError):
+    """A claim of the course did not come true in this run."""
+
+
+def check(claim: str, holds: bool, says: str) -> None:
+    """Print that a claim holds, or raise ClaimFailed.  `says`: the claim in words and whole numbers."""
+    if not isinstance(holds, bool):
+        raise TypeError(f"check {claim} was given {type(holds).__name__}, expected True or False: compare first")
+    if not holds:
+        raise ClaimFailed(
+            f"{claim} does not hold here: {says}. Run the lesson from the top; if it stays, look at what changed"
+        )
+    print(f"{claim} holds: {says}")
+
+
+def compare(question: str, predicted: Any, measured: Any) -> None:
+    """Print a reader's prediction beside what was measured; a prediction of None was not made."""
+    guess = "not predicted" if predicted is None else f"you predicted {predicted}"
+    print(f"{question}\n  {guess}\n  measured      {measured}")
+
+
+def show(picture: Picture) -> None:
+    """Display a picture with its alt text, and its caption below in words that everybody can read."""
+    Live().show(picture)
+
+
+class Live:
+    """One place in a notebook for a picture that changes while something runs; the last one stays."""
+
+    def __init__(self) -> None:
+        self.places: list[Any] = []  # of the picture and its caption, once they are there
+
+    def show(self, picture: Picture) -> None:
+        """Display the picture, in the place of the one before it if there was one."""
+        from IPython.display import Image, Markdown, display
+
+        parts = (
+            (Image(picture.png()), {"image/png": {"alt": picture.alt}}),
+            (Markdown(f"*{picture.caption}*"), None),
+        )
+        if self.places:
+            for place, (part, metadata) in zip(self.places, parts):
+                place.update(part, metadata=metadata)
+        else:
+            self.places = [display(part, metadata=metadata, display_id=True) for part, metadata in parts]
+
+
+def table(markdown: str) -> None:
+    """Display a Markdown table."""
+    from IPython.display import Markdown, display
+
+    display(Markdown(markdown))

@@ -1,0 +1,150 @@
+"""What a frozen encoder's features are good for: linear, nearest-neighbour and attentive probes.
+
+Built in lessons 6 and 9.  Linear probes read features pooled over tokens; the attentive probe may choose its
+tokens (V-JEPA section 4.2).  Always read a probe beside its untrained row: an attentive probe finds motion
+even in an encoder that never learned.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from sklearn.linear_model import RidgeClassifierCV, RidgeCV
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+
+from minivjepa.data.protocol import DIRECTIONS, IDENTITIES, Budget
+
+ALPHAS = tuple(10.0**k for k in range(-2, 5))
+TASKS = {"direction": DIRECTIONS, "identity": IDENTITIES}  # classes of each
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Features of B clips and what is in them.
+
+    tokens: float32 [B, N, D].  identity, direction: int64 [B].  colour: [B, 3].
+    place: [B, 4], sine and cosine of the start position, which lives on a frame with joined ends.
+    """
+
+    tokens: Tensor
+    identity: Tensor
+    direction: Tensor
+    colour: Tensor
+    place: Tensor
+
+    def to(self, device: torch.device) -> "Labelled":
+        """The same on another device."""
+        return Labelled(**{name: value.to(device) for name, value in vars(self).items()})
+
+    @property
+    def pooled(self) -> Tensor:
+        """[B, D]: the mean over tokens."""
+        return self.tokens.mean(dim=1)
+
+
+def linear_accuracy(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor) -> float:
+    """Held-out accuracy (fraction) of a ridge classifier on standardised pooled features, alpha cross-validated."""
+    probe = make_pipeline(StandardScaler(), RidgeClassifierCV(alphas=ALPHAS))
+    return float(probe.fit(train.numpy(), labels.numpy()).score(test.numpy(), test_labels.numpy()))
+
+
+def linear_r2(train: Tensor, values: Tensor, test: Tensor, test_values: Tensor) -> float:
+    """Held-out R^2 of ridge regression on standardised pooled features, mean over outputs; below 0 is worse than the mean."""
+    probe = make_pipeline(StandardScaler(), RidgeCV(alphas=ALPHAS))
+    return float(probe.fit(train.numpy(), values.numpy()).score(test.numpy(), test_values.numpy()))
+
+
+def knn_accuracy(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, neighbours: int) -> float:
+    """Held-out accuracy (fraction) of the nearest training clips' vote, on standardised pooled features."""
+    probe = make_pipeline(StandardScaler(), KNeighborsClassifier(neighbours))
+    return float(probe.fit(train.numpy(), labels.numpy()).score(test.numpy(), test_labels.numpy()))
+
+
+class AttentiveProbe(nn.Module):
+    """One learnable query for one task: attend to the tokens, pool them per head, classify.
+
+    With a single query, softmax(q W_k x) W_v x needs no keys or values: each head's query and key matrix
+    merge into one vector, and the value matrix into the classifier.
+    """
+
+    def __init__(self, dim: int, classes: int, heads: int):
+        super().__init__()
+        self.query = nn.Parameter(torch.zeros(dim, heads))
+        self.classify = nn.Linear(dim * heads, classes)
+        nn.init.normal_(self.query, std=dim**-0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Standardised tokens [B, N, D] -> class scores [B, classes]."""
+        return self.classify(attend(x, self.query).flatten(1))
+
+
+def attend(x: Tensor, query: Tensor) -> Tensor:
+    """Tokens [B, N, D], queries [D, H] -> [B, H, D]: per query, the average token under its softmax over the N."""
+    return (query.T @ x.transpose(1, 2)).softmax(dim=-1) @ x
+
+
+def train_attentive(
+    train: Labelled, trials: Sequence[tuple[str, float, float]], budget: Budget, seed: int
+) -> list[AttentiveProbe]:
+    """Train one probe per (task, learning rate, weight decay), all on the same batches (AdamW, cosine to 0, fixed epochs).
+
+    They share nothing but the work of fetching tokens: one sum of losses gives each the gradient of its own.
+    """
+    dim, heads, device = train.tokens.shape[-1], budget.attentive_heads, train.tokens.device
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        orders = [torch.randperm(len(train.tokens)) for _ in range(budget.attentive_epochs)]
+        probes = [AttentiveProbe(dim, TASKS[task], heads).to(device) for task, _, _ in trials]
+    groups = [{"params": list(p.parameters()), "weight_decay": decay} for p, (_, _, decay) in zip(probes, trials)]
+    optimiser = torch.optim.AdamW(groups)
+    batches = [ids for order in orders for ids in order.split(budget.attentive_batch)]
+    for number, ids in enumerate(batches):
+        share = 0.5 * (1 + math.cos(math.pi * number / len(batches)))
+        for group, (_, rate, _) in zip(optimiser.param_groups, trials):
+            group["lr"] = rate * share
+        pooled = attend(train.tokens[ids], torch.cat([probe.query for probe in probes], dim=1))  # [B, probes * H, D]
+        losses = [
+            F.cross_entropy(probe.classify(part.flatten(1)), getattr(train, task)[ids])
+            for probe, part, (task, _, _) in zip(probes, pooled.split(heads, dim=1), trials)
+        ]
+        optimiser.zero_grad()
+        torch.stack(losses).sum().backward()
+        optimiser.step()
+    return [probe.eval() for probe in probes]
+
+
+def standardise(parts: list[Labelled]) -> list[Labelled]:
+    """Scale every feature to mean 0 and std 1 over the first part's clips and tokens."""
+    mean = parts[0].tokens.mean(dim=(0, 1))
+    std = parts[0].tokens.std(dim=(0, 1)).clamp_min(1e-12)
+    return [Labelled(**{**vars(part), "tokens": (part.tokens - mean) / std}) for part in parts]
+
+
+@torch.no_grad()
+def accuracy(probe: Callable[[Tensor], Tensor], part: Labelled, task: str) -> float:
+    """Share of clips whose highest score is the right class."""
+    scores = torch.cat([probe(tokens) for tokens in part.tokens.split(512)])
+    return float((scores.argmax(dim=1) == getattr(part, task)).float().mean())
+
+
+def attentive_accuracy(
+    train: Labelled, validation: Labelled, test: Labelled, budget: Budget, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """Task -> (held-out accuracy, training accuracy) of the probe that did best on validation clips.
+
+    Tried are all learning rates and weight decays of the budget.  The three parts must be standardised together.
+    """
+    trials = list(itertools.product(TASKS, budget.attentive_rates, budget.attentive_decays))
+    probes = train_attentive(train, trials, budget, seed)
+    found = {}
+    for task in TASKS:
+        own = [probe for probe, (name, _, _) in zip(probes, trials) if name == task]
+        best = max(own, key=lambda probe: accuracy(probe, validation, task))
+        found[task] = accuracy(best, test, task), accuracy(best, train, task)
+    return found

@@ -1,0 +1,1 @@
+"""Arms times seeds: the jobs, the plan, and the report with its tables."""

@@ -1,0 +1,119 @@
+"""Arms times seeds into one results file.
+
+Read in lesson 7.  Every run is a folder of its own under DIR/runs, so a killed ablation goes on where it was
+and any scheduler can run the parts: `--plan` prints them.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from minivjepa.data.protocol import CHANCE, Budget
+from minivjepa.evaluation.judge import CONTROLS, METRICS
+from minivjepa.experiments.jobs import Job
+from minivjepa.training.arms import with_arm
+from minivjepa.training.config import Config, differences, from_dict, to_dict
+from minivjepa.training.runs import check_new, read_json, versions, write_json
+
+
+def plan_jobs(arms: Sequence[str], seeds: Sequence[int], config: Config, out: Path) -> list[Job]:
+    """All jobs; vjepa and neither first, so that collapse shows early, and the longest control before the short ones.
+
+    Raises ValueError for an unknown arm, or for none.
+    """
+    if not arms or not seeds:
+        raise ValueError(
+            "an ablation needs at least one arm and one seed; give for example --arms vjepa,neither --seeds 0,1"
+        )
+    configs = {arm: with_arm(config, arm) for arm in arms}
+    if len(set(arms)) < len(arms) or len(set(seeds)) < len(seeds):
+        raise ValueError(
+            f"an arm or a seed is given twice in --arms {','.join(arms)} --seeds {','.join(map(str, seeds))}"
+        )
+    telling = sorted(arms, key=lambda arm: (arm not in ("vjepa", "neither"), arms.index(arm)))
+    jobs = [
+        Job("arm", arm, replace(configs[arm], seed=seed), out / "runs" / f"{arm}-{seed}")
+        for seed in seeds
+        for arm in telling
+    ]
+    first = replace(config, seed=seeds[0])
+    jobs += [Job("control", name, first, out / "runs" / f"control-{name}-{first.seed}") for name in reversed(CONTROLS)]
+    for seed in seeds:
+        again = replace(config, seed=seed)
+        jobs.append(Job("untrained", "untrained", again, out / "runs" / f"untrained-{seed}"))
+        if seed != first.seed:  # probes of the pixels, repeated, so that they too have an interval
+            jobs.append(Job("control", "raw_pixels", again, out / "runs" / f"control-raw_pixels-{seed}"))
+    return jobs
+
+
+def flags(values: dict[str, Any], prefix: str = "--") -> dict[str, Any]:
+    """A config as command-line options: {"grid": {"frames": 8}} -> {"--grid.frames": 8}."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        option = prefix + name.replace("_", "-")
+        found |= flags(value, option + ".") if isinstance(value, dict) else {option: value}
+    return found
+
+
+def train_command(job: Job, preset: str, base: Config, device: str) -> list[str]:
+    """The words after the program's name that train one arm's run on its own."""
+    words = ["train", "--preset", preset, "--arm", job.name, "--seed", str(job.config.seed)]
+    known = flags(to_dict(replace(with_arm(base, job.name), seed=job.config.seed)))
+    for name, value in flags(to_dict(job.config)).items():
+        if value != known[name]:
+            words += [name, *map(str, value if isinstance(value, tuple) else (value,))]
+    return [*words, "--data", "digits", "--device", device, "--out", str(job.folder)]
+
+
+def open_folder(out: Path, config: Config, preset: str, resume: bool) -> None:
+    """Make the ablation's folder, or check that it holds one of this config.  Raises ValueError otherwise."""
+    file = out / "ablation.json"
+    if not resume:
+        check_new(out)
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(file, {"preset": preset, "config": to_dict(config)})
+        return
+    if not file.exists():
+        raise ValueError(f"nothing to resume in {out}: it holds no ablation.json; run the command without --resume")
+    saved = read_json(file)
+    lines = differences(from_dict(Config, saved["config"]), config)
+    if lines:
+        raise ValueError(
+            f"{out} holds an ablation of another config ({'; '.join(lines[:4])}); resume with the same options"
+        )
+
+
+def collect(
+    jobs: list[Job], config: Config, preset: str, command: str, budget: Budget, device: torch.device
+) -> dict[str, Any]:
+    """All results in the layout of results.json."""
+    arms: dict[str, list[Any]] = {}
+    for job in jobs:
+        if job.kind == "arm":
+            arms.setdefault(job.name, []).append(read_json(job.result_file))
+    controls = [job for job in jobs if job.kind == "control"]
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return {
+        "preset": preset,
+        "command": command,
+        "date": time.strftime("%Y-%m-%d"),
+        "versions": versions(),
+        "device": name,
+        "complete": True,
+        "config": to_dict(config),
+        "metrics": list(METRICS),
+        "chance": CHANCE,
+        "probe": asdict(budget),
+        "controls": {
+            job.name: read_json(job.result_file) for job in controls if job.config.seed == jobs[0].config.seed
+        },
+        "raw_pixels": [
+            {"seed": job.config.seed, **read_json(job.result_file)} for job in controls if job.name == "raw_pixels"
+        ],
+        "untrained": [read_json(job.result_file) for job in jobs if job.kind == "untrained"],
+        "arms": arms,
+    }

@@ -1,0 +1,187 @@
+"""report.html: an ablation on one page that opens without a server or a network."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from statistics import mean
+from typing import Any
+
+from minivjepa import REPOSITORY
+from minivjepa.collapse import COLLAPSED
+from minivjepa.course.figures.arm_curves import Results, collapse_curves, spectra
+from minivjepa.course.figures.film_strips import film_strip
+from minivjepa.training.arms import VARIANTS
+from minivjepa.training.config import Config, from_dict
+
+NEAR = 0.05  # accuracies closer than this, to chance or to the untrained encoder, count as equal
+PROBES = ("linear", "knn", "attentive")
+QUESTION = "Which switch keeps V-JEPA from collapsing?"
+COLUMNS = (
+    "feature_std", "effective_rank", "margin", "linear_direction", "linear_identity", "knn_identity",
+    "attentive_direction", "attentive_identity", "linear_color", "linear_position",
+)  # fmt: skip
+NOTES = {
+    "vjepa": "EMA target, stop-gradient",
+    "frozen": "target = the untrained encoder",
+    "no-ema": "target = the online encoder, stop-gradient",
+    "no-stopgrad": "EMA target, trained too",
+    "neither": "no stop-gradient, no EMA",
+    "vicreg": "neither, plus variance and covariance terms",
+    "sigreg": "neither, plus SIGReg",
+    "untrained": "control: before the first step",
+    "raw_pixels": "control: tubelets as they are",
+    "first_frame": "control: untrained encoder, first frame only",
+    "shuffled_frames": "control: untrained encoder, frames shuffled",
+    "supervised": "ceiling: trained with labels",
+    "chance": "guessing",
+}
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; background: #fff }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .88rem }
+.wide { overflow-x: auto } th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid #ddd }
+th:first-child, td:first-child { text-align: left } td small { color: #555; display: block }
+tr.control td { color: #444; background: #f6f6f6 } tr.chance td { font-style: italic }
+figure { margin: 1.5rem 0 } img { max-width: 100% } figcaption { color: #444; font-size: .9rem }
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of every table: name and note for people, one dict of metrics per seed.  kind: arm, control or chance."""
+
+    name: str
+    note: str
+    kind: str
+    runs: list[dict[str, Any]]
+
+    def cells(self, columns: Sequence[str], join: str) -> list[str]:
+        """Per column: one number, or the mean over seeds, then `join`, then the range."""
+        return [spread([run.get(column) for run in self.runs], join) for column in columns]
+
+
+def spread(values: list[float | None], join: str) -> str:
+    """One number as text, or mean and range of several; empty if there is none."""
+    known = [v for v in values if v is not None and math.isfinite(v)]
+    if not known:
+        return ""
+    digits = 3 if max(map(abs, known)) < 10 else 1
+    text = f"{mean(known):.{digits}f}"
+    return text if len(known) == 1 else f"{text}{join}{min(known):.{digits}f} to {max(known):.{digits}f}"
+
+
+def note(arm: str) -> str:
+    """What an arm is, in a few words; of a variant, the fields of the config that it sets."""
+    if arm in VARIANTS:
+        return f"variant: another {', '.join(VARIANTS[arm])}"
+    return NOTES.get(arm, "an arm of your own")
+
+
+def table_rows(results: Results) -> list[Row]:
+    """Arms with both encoders, then untrained, controls and chance."""
+    rows = []
+    for arm, runs in results["arms"].items():
+        rows.append(Row(arm, note(arm), "arm", [run["final"] for run in runs]))
+        targets = [run["final"]["target"] for run in runs]
+        if targets[0] is not None:
+            rows.append(Row(f"{arm} target", "its target encoder", "arm", targets))
+    rows.append(Row("untrained", NOTES["untrained"], "control", results["untrained"]))
+    for name, metrics in results["controls"].items():
+        runs = [metrics]
+        if name == "raw_pixels":  # the spread of pixels is on another scale than that of features
+            runs = [
+                {k: v for k, v in run.items() if k.startswith(("linear", "attentive", "knn"))} for run in results[name]
+            ]
+        rows.append(Row(name.replace("_", " "), NOTES[name], "control", runs))
+    guess = {f"{probe}_{task}": value for task, value in results["chance"].items() for probe in PROBES}
+    return [*rows, Row("chance", NOTES["chance"], "chance", [guess])]
+
+
+def table(results: Results) -> str:
+    """All rows as HTML."""
+    heads = "".join(f"<th>{column.replace('_', ' ')}</th>" for column in COLUMNS)
+    lines = [
+        f'<tr class="{row.kind}"><td>{escape(row.name)}<small>{row.note}</small></td>'
+        + "".join(f"<td>{cell.replace('|', '<small>')}</td>" for cell in row.cells(COLUMNS, "|"))
+        + "</tr>"
+        for row in table_rows(results)
+    ]
+    return f'<div class="wide"><table><tr><th>arm</th>{heads}</tr>{"".join(lines)}</table></div>'
+
+
+def average(runs: list[dict[str, Any]], name: str) -> float:
+    """Mean of a final metric over runs."""
+    return mean(run[name] for run in runs)
+
+
+def verdict(arm: str, results: Results) -> str:
+    """One sentence on an arm, from its numbers alone; it would say the opposite if they did."""
+    runs = [run["final"] for run in results["arms"][arm]]
+    direction, std = average(runs, "linear_direction"), average(runs, "feature_std")
+    untrained, chance = average(results["untrained"], "linear_direction"), results["chance"]["direction"]
+    if std < COLLAPSED:
+        told = f"collapsed: its features are the same for every clip (std {std:.4f})"
+    elif direction > untrained + NEAR:
+        told = f"learned: its frozen features tell the direction of motion better than untrained ones (std {std:.2f})"
+    elif direction < untrained - NEAR:
+        told = f"lost what an untrained encoder knows about motion, though its features still vary (std {std:.2f})"
+    else:
+        told = f"learned nothing about motion that an untrained encoder does not know, though its features vary (std {std:.2f})"
+    line = f"{arm} {told}; linear probe {direction:.2f}, untrained {untrained:.2f}, chance {chance:.3f}"
+    targets = [run["target"] for run in runs]
+    if targets[0] is not None and average(targets, "feature_std") < COLLAPSED <= std:
+        line += f". It is its target encoder that collapsed (std {average(targets, 'feature_std'):.4f})"
+    return line + "."
+
+
+def leak_sentence(results: Results) -> str:
+    """What the two motionless controls say about the data."""
+    chance = results["chance"]["direction"]
+    one, mixed = results["controls"]["first_frame"], results["controls"]["shuffled_frames"]
+    scores = [one["linear_direction"], one["attentive_direction"], one["pixels_direction"]]
+    scores += [mixed["linear_direction"], mixed["pixels_direction"]]
+    fine = all(abs(score - chance) <= NEAR for score in scores)
+    verdict = "so motion is what they read" if fine else "so the clips LEAK the direction and the table means little"
+    return (
+        f"From the first frame alone the direction is read at {scores[0]:.3f} by the linear probe, {scores[1]:.3f} by the "
+        f"attentive one and {scores[2]:.3f} by a linear reader of the pixels; from shuffled frames at {scores[3]:.3f} by "
+        f"the linear probe and {scores[4]:.3f} by the pixel reader (chance {chance:.3f}), {verdict}. "
+        f"Shuffled frames still show the line of motion, without its sense: the attentive probe gets "
+        f"{mixed['attentive_direction']:.3f} there, of at most 0.5."
+    )
+
+
+def where_to_read_more(repository: str) -> str:
+    """Where the code is: a link once it is published, a command until then."""
+    if repository:
+        return f'The code is at <a href="{escape(repository)}">{escape(repository)}</a>.'
+    return "Every option is explained by <code>minivjepa ablate --help</code>."
+
+
+def html(results: Results) -> str:
+    """The whole page."""
+    grid = from_dict(Config, results["config"]).grid
+    seeds = sorted({run["seed"] for runs in results["arms"].values() for run in runs})
+    sentences = "".join(f"<li>{escape(verdict(arm, results))}</li>" for arm in results["arms"])
+    made = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    return f"""<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{QUESTION}</title><style>{STYLE}</style>
+<h1>{QUESTION}</h1>
+<p>Each arm trains the same small V-JEPA on the same clips of moving handwriting and takes away, or adds, one
+thing. Then its encoder is frozen, and probes try to read from it what the clips show. Preset
+{escape(results["preset"])}, seeds {", ".join(map(str, seeds))}.</p>
+<ul>{sentences}</ul>
+{film_strip(grid).html()}
+{collapse_curves(results).html()}
+<h2>Every number</h2>
+<p>Means over seeds, with the range below where there are several. Probe accuracies are fractions of held-out clips
+with held-out handwriting; colour and position are R&sup2;. {escape(leak_sentence(results))} A frozen random target (the
+arm <i>frozen</i>) is a strong control: a moving target has shown that it helps only where it beats that one.</p>
+{table(results)}
+{spectra(results).html()}
+<h2>How this was made</h2>
+<p><code>{escape(results["command"])}</code><br>{escape(results["date"])}, {escape(results["device"])}; {escape(made)}.
+{where_to_read_more(REPOSITORY)}</p>
+</html>
+"""

@@ -1,0 +1,1 @@
+"""What a teacher runs: submissions in confined processes, a table of grades, pages of feedback."""

@@ -1,0 +1,98 @@
+"""The process that runs a student's functions: cases in, plain arrays out, nothing else.
+
+It reads one job (JSON) from its input and writes messages to its output, which the submission cannot print to.  It knows no
+expected output, so nothing that a submission does to this process can make a wrong answer right.
+"""
+
+import json
+import os
+import sys
+from typing import Any, BinaryIO
+
+import torch
+
+from minivjepa.grading.messages import send
+from minivjepa.grading.processes import alone
+from minivjepa.grading.sandbox import Limits, confine, probe
+from minivjepa.homework.calling import ADAPTERS, Blocked, blocking
+from minivjepa.homework.cases import decode
+
+WORDS = 300  # characters of an error that are passed on
+
+
+def warm_up() -> None:
+    """Load what torch loads late, while everything can still be read."""
+    weight = torch.nn.Parameter(torch.ones(2, 2))
+    optimiser = torch.optim.AdamW([weight])
+    torch.nn.functional.layer_norm(weight @ weight, (2,)).sum().backward()
+    optimiser.step()
+    torch.func.grad(lambda x: (x * x).sum())(torch.ones(2))
+
+
+def run_cells(pipe: BinaryIO, given: str, cells: list[tuple[str, str]]) -> dict[str, Any]:
+    """Run the given cells, then every answer cell; an answer that stops is reported, and the others go on."""
+    space: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(given, "given cells", "exec"), space)
+    send(pipe, {"event": "begins"})
+    for name, code in cells:
+        send(pipe, {"event": "cell", "exercise": name})
+        try:
+            exec(compile(code, f"answer {name}", "exec"), space)
+        except BaseException as error:
+            send(pipe, {"event": "stopped", "exercise": name, "why": in_words(error)})
+    return space
+
+
+def in_words(error: BaseException) -> str:
+    """An error as a short line."""
+    if isinstance(error, NotImplementedError):
+        return "not written yet"
+    if isinstance(error, Blocked):
+        return str(error)[:WORDS]
+    return f"stopped with {type(error).__name__}: {error}"[:WORDS]
+
+
+def run_task(pipe: BinaryIO, space: dict[str, Any], task: dict[str, Any]) -> None:
+    """Call one exercise's function on all its inputs."""
+    for number, inputs in enumerate(task["inputs"]):
+        about = {"exercise": task["name"], "case": number}
+        send(pipe, {"event": "call", **about})
+        try:
+            function = space.get(task["name"])
+            if not callable(function):
+                raise TypeError(f"there is no function {task['name']}")
+            with blocking(task["blocked"]):
+                result = ADAPTERS[task["adapter"]](function, {name: decode(value) for name, value in inputs.items()})
+            send(pipe, {"event": "result", **about}, result)
+        except BaseException as error:
+            send(pipe, {"event": "stopped", **about, "why": in_words(error)})
+
+
+def main() -> None:
+    """Read the job, limit this process, run."""
+    alone()
+    job = json.loads(sys.stdin.buffer.read())
+    torch.set_num_threads(1)
+    warm_up()
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    with os.fdopen(os.dup(1), "wb") as pipe:
+        for stream in (0, 1, 2):  # what a submission reads and prints
+            os.dup2(nowhere, stream)
+        try:
+            confine(job["hide"], job["user"], Limits(**job["limits"]))
+        except OSError as error:
+            send(pipe, {"event": "not confined", "why": str(error)[:WORDS]})
+            return
+        if "probe" in job:
+            send(pipe, {"event": "probed", "held": probe(*job["probe"])})
+            return
+        send(pipe, {"event": "ready"})
+        space = run_cells(pipe, job["given"], job["cells"])
+        for task in job["tasks"]:
+            run_task(pipe, space, task)
+        send(pipe, {"event": "end"})
+        os._exit(0)  # without waiting for whatever a submission has started
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Released V-JEPA weights in the classes of this package, and back."""

@@ -1,0 +1,177 @@
+"""Released weights in the classes of this package.
+
+Read in lesson 10.  weights.py reads files, layouts.py translates names and shapes; here the networks are built and filled.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from minivjepa.encoder import Encoder
+from minivjepa.predictor import Predictor
+from minivjepa.released.names import POSITION_TABLES, State, from_hugging_face, from_original
+from minivjepa.released.weight_files import read_weights
+from minivjepa.rotary import SCHEMES
+from minivjepa.tubelets import Grid, sincos_positions
+
+HEADS = {192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16, 1408: 22}  # of the published encoders, by width
+PARTS = ("encoder", "target_encoder", "predictor")
+GROUPS_OF_V1 = 2  # mask tokens of V-JEPA 1's predictor; V-JEPA 2's has ten
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Released networks in evaluation mode, None where the file lacks one or it was not asked for.
+
+    encoder: the online one; Hugging Face has one encoder, under this name.  layout: hugging-face or original.
+    """
+
+    encoder: Encoder | None
+    target_encoder: Encoder | None
+    predictor: Predictor | None
+    layout: str
+    source: str
+
+
+def load_pretrained(
+    source: str,
+    clip: tuple[int, int, int] | None = None,
+    heads: int | None = None,
+    predictor_heads: int | None = None,
+    positions: str | None = None,
+    parts: Sequence[str] = PARTS,
+) -> Pretrained:
+    """Encoders and predictor with released weights, in evaluation mode.
+
+    clip: (frames, height, width) that they will see; default: what config.json says, else 16 x 256 x 256 (V-JEPA 1:
+    16 x 224 x 224).  heads: needed for widths that no released model has.  positions: needed where a file does not
+    tell V-JEPA 1 from V-JEPA 2.  parts: which networks to load.  Raises ValueError for what does not fit.
+    """
+    held, config = read_weights(source)
+    layout = "original" if "encoder" in held or "target_encoder" in held else "hugging-face"
+    where = f"{source}, read in the {layout} layout,"
+    try:
+        state = from_original(held) if layout == "original" else from_hugging_face(held)
+        scheme = choose_positions(state, positions)
+        tables = {key: state.pop(key) for key in list(state) if key.endswith(POSITION_TABLES)}
+        networks = split_parts(state)
+        embedding = next(
+            (networks[p]["embed.project.weight"] for p in PARTS if "embed.project.weight" in networks[p]), None
+        )
+        if embedding is None or embedding.ndim != 5:
+            raise ValueError(
+                f"holds no tubelet embedding [D, C, tubelet, patch, patch]; it begins with {list(held)[:3]}"
+            )
+        dim, channels, tubelet, patch, _ = embedding.shape
+        side = whole(config, "crop_size") or (224 if scheme == "sincos" else 256)
+        frames, height, width = clip or (whole(config, "frames_per_clip") or 16, side, side)
+        grid = Grid(frames, height, width, tubelet, patch, channels)
+        heads = agreed(heads, whole(config, "num_attention_heads"), HEADS.get(dim), f"heads of an encoder {dim} wide")
+        if scheme == "sincos":
+            check_tables(tables, grid)
+    except ValueError as error:
+        raise ValueError(f"{where} {error}") from None
+    built: dict[str, Any] = {}
+    for part in parts:
+        given = networks[part]
+        if not given:
+            continue
+        try:
+            hidden, depth = len(given.get("blocks.0.mlp.fc1.bias", [])) or None, blocks_in(given)
+            if part == "predictor":
+                inner, groups = (len(given.get(key, [])) for key in ("enter.bias", "mask_tokens"))
+                usual = heads if scheme == "sincos" else 12
+                own = agreed(
+                    predictor_heads, whole(config, "pred_num_attention_heads"), usual, "heads of the predictor"
+                )
+                built[part] = Predictor(grid, dim, inner, depth, own, groups, scheme, hidden)
+            else:
+                built[part] = Encoder(grid, dim, depth, heads, scheme, hidden)
+            fill(built[part], given)
+        except ValueError as error:
+            raise ValueError(f"{where} {part}: {error}") from None
+        built[part].eval()
+    return Pretrained(built.get("encoder"), built.get("target_encoder"), built.get("predictor"), layout, source)
+
+
+def choose_positions(state: State, asked: str | None) -> str:
+    """sincos for V-JEPA 1, rotary-tiled for V-JEPA 2, whose files may hold V-JEPA 1's table without using it.
+
+    Raises ValueError where a file has that table and no predictor to tell the two apart, and nobody says which it is.
+    """
+    if asked is not None:
+        if asked not in SCHEMES:
+            raise ValueError(f"was to have positions {asked!r}; choose from {', '.join(SCHEMES)}")
+        return asked
+    if not any(key.endswith(POSITION_TABLES) for key in state):
+        return "rotary-tiled"
+    if "predictor.mask_tokens" not in state:
+        raise ValueError(
+            "has a position table, as V-JEPA 1 and some files of V-JEPA 2 do; say positions sincos or rotary-tiled"
+        )
+    return "sincos" if len(state["predictor.mask_tokens"]) <= GROUPS_OF_V1 else "rotary-tiled"
+
+
+def split_parts(state: State) -> dict[str, State]:
+    """{"encoder.norm.weight": ...} -> {"encoder": {"norm.weight": ...}, ...}.  Raises ValueError for a stranger."""
+    parts: dict[str, State] = {part: {} for part in PARTS}
+    for key, value in state.items():
+        part, _, name = key.partition(".")
+        if part not in parts:
+            raise ValueError(f"has the unknown key {key}")
+        parts[part][name] = value
+    return parts
+
+
+def whole(config: dict[str, Any], name: str) -> int | None:
+    """A whole number above 0 of a config.json, None if it is not there.  Raises ValueError for anything else."""
+    value = config.get(name)
+    if name in config and not (isinstance(value, int) and value > 0):
+        raise ValueError(f"has {name} {value!r} in its config.json, expected a whole number above 0")
+    return value
+
+
+def agreed(asked: int | None, stored: int | None, usual: int | None, what: str) -> int:
+    """What was asked for, what the config says, or what is usual.  Raises ValueError if they differ, or nobody knows."""
+    if asked and stored and asked != stored:
+        raise ValueError(f"has {stored} {what} by its config.json, and {asked} were asked for; leave that out")
+    found = asked or stored or usual
+    if not found:
+        raise ValueError(f"does not say how many attention {what}, as no released model is; give them")
+    return found
+
+
+def blocks_in(state: State) -> int:
+    """How many blocks a network has, by its keys."""
+    return len({key.split(".")[1] for key in state if key.startswith("blocks.")})
+
+
+def check_tables(tables: State, grid: Grid) -> None:
+    """Raise ValueError if V-JEPA 1's stored position tables are not what this package computes for the clip."""
+    for key, table in tables.items():
+        expected = sincos_positions(grid, table.shape[-1])
+        if table.shape[1:] != expected.shape or not torch.allclose(table[0].float(), expected, atol=1e-5):
+            raise ValueError(
+                f"has {key} of shape {tuple(table.shape)}, which is not the sine-cosine table {tuple(expected.shape)} of "
+                f"a clip of {grid.frames} x {grid.height} x {grid.width}; say which clip the weights are for"
+            )
+
+
+def fill(network: nn.Module, given: State) -> None:
+    """Load weights strictly.  Raises ValueError with the first keys that are missing, unknown or of another shape."""
+    own = network.state_dict()
+    flat: dict[str, Tensor] = {k: v.flatten(1) if k == "embed.project.weight" else v for k, v in given.items()}
+    problems = [f"{key} is missing" for key in own if key not in flat]
+    problems += [f"{key} is unknown" for key in flat if key not in own]
+    problems += [
+        f"{key} is {tuple(value.shape)}, expected {tuple(own[key].shape)}"
+        for key, value in flat.items()
+        if key in own and value.shape != own[key].shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
+        raise ValueError(f"{'; '.join(problems[:4])}{more}")
+    network.load_state_dict(flat)

@@ -1,0 +1,195 @@
+"""How fast is one training step, and what share of the machine's own matrix product rate does it reach?
+
+A step is Trainer.update: target forward, context and predictor forward and backward, optimiser, EMA; clips and masks lie ready.
+share = useful FLOPs / seconds / rate of one large matrix product of the same type in the same process.
+"""
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from minivjepa import randomness
+from minivjepa.data.digits import DigitClips
+from minivjepa.masking import MaskPair
+from minivjepa.training.config import PRESETS, Config
+from minivjepa.training.recipe import sample_masks
+from minivjepa.training.runs import Run
+from minivjepa.training.trainer import PLAIN, Trainer, Tuning
+from minivjepa.tubelets import Grid
+from minivjepa.vjepa import VJEPA
+
+PRECISIONS = {"float32": "fp32", "bfloat16": "bf16"}
+SIDES = {"cpu": 1536, "cuda": 8192}  # of the square matrices whose product gives the rate
+WARM_UP = 2  # steps before the clock starts
+PRODUCTS = 3  # large products timed before every step
+Sizes = tuple[tuple[int, int], ...]  # (K, M) of every mask group
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What is measured: a config, and how many tokens each mask group sees and predicts."""
+
+    config: Config
+    sizes: Sizes
+
+
+MINI = Config(
+    grid=Grid(frames=16, height=64, width=64, tubelet=2, patch=8), masks=("short", "long"), dim=192, depth=6, heads=3,
+    predictor_dim=96, predictor_depth=4, predictor_heads=3, batch=8,
+)  # fmt: skip
+PAPER = replace(MINI, grid=Grid(), depth=12, predictor_dim=192, predictor_depth=6, batch=2)
+GEOMETRIES = {
+    "mini": Geometry(MINI, ((80, 304), (32, 336))),
+    "paper": Geometry(PAPER, ((552, 1016), (96, 1392))),  # ViT-tiny on the paper's clips
+    "vitl": Geometry(replace(PRESETS["vitl"], masks=("short", "long"), batch=16), ((344, 848), (48, 1144))),
+}
+NAMES = (*GEOMETRIES, *(name for name in PRESETS if name not in GEOMETRIES))
+
+
+def find_geometry(name: str, batch: int | None) -> Geometry:
+    """A geometry, or a preset with the masks of its first two clips.  Raises ValueError for an unknown name or a batch below 1."""
+    if name not in NAMES:
+        raise ValueError(f"unknown geometry {name!r}; choose from {', '.join(NAMES)}")
+    if batch is not None and batch < 1:
+        raise ValueError(f"batch is {batch}, expected 1 or more")
+    if name in GEOMETRIES:
+        found = GEOMETRIES[name]
+    else:
+        config = PRESETS[name]
+        masks = sample_masks(config, 0, torch.arange(2))
+        found = Geometry(config, tuple((context.shape[1], target.shape[1]) for context, target in masks))
+    return found if batch is None else replace(found, config=replace(found.config, batch=batch))
+
+
+def fixed_masks(geometry: Geometry) -> list[MaskPair]:
+    """For every group, K random tubelets to see and M others to predict, for each clip of the batch."""
+    masks, tokens = [], geometry.config.grid.tokens
+    for group, (k, m) in enumerate(geometry.sizes):
+        score = randomness.uniform(
+            randomness.keys("bench", geometry.config.seed, group, torch.arange(geometry.config.batch)), tokens
+        )
+        order = score.argsort(dim=1)
+        masks.append((order[:, :k].sort(dim=1).values, order[:, k : k + m].sort(dim=1).values))
+    return masks
+
+
+def seconds(work: Callable[[], Any], device: torch.device) -> float:
+    """How long one call takes, until the device has finished it."""
+    wait(device)
+    start = time.perf_counter()
+    work()
+    wait(device)
+    return time.perf_counter() - start
+
+
+def wait(device: torch.device) -> None:
+    """Until everything that a GPU was asked for is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+class MatrixRate:
+    """FLOP/s of one large matrix product of this type, measured again and again between steps."""
+
+    def __init__(self, device: torch.device, dtype: torch.dtype):
+        self.device, self.side = device, SIDES[device.type]
+        self.a, self.b = (torch.randn(self.side, self.side).to(device, dtype) for _ in range(2))
+
+    def measure(self) -> float:
+        """FLOP/s of one product."""
+        return 2 * self.side**3 / seconds(lambda: self.a @ self.b, self.device)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A training step that can be called again and again, on one batch that lies ready on the device."""
+
+    trainer: Trainer
+    clip: Tensor
+    masks: list[MaskPair]
+
+    def __call__(self) -> None:
+        """One step; the loss stays on the device."""
+        self.trainer.update(self.clip, self.masks)
+        self.trainer.pending.clear()
+
+
+def prepare(
+    geometry: Geometry, dtype: str, device: torch.device, tuning: Tuning = PLAIN, model: VJEPA | None = None
+) -> Step:
+    """A step of the trainer at this geometry; model: one to train in place of the config's own."""
+    config = replace(geometry.config, precision=PRECISIONS[dtype])
+    grid = config.grid
+    source = DigitClips(grid, seed=config.seed, device=str(device))
+    trainer = Trainer(config, source, Run(Path("no run")), device, tuning, model)
+    shape = (config.batch, grid.channels, grid.frames, grid.height, grid.width)
+    clip = torch.randn(shape, generator=torch.Generator().manual_seed(config.seed)).to(device)
+    return Step(trainer, clip, [(context.to(device), target.to(device)) for context, target in fixed_masks(geometry)])
+
+
+def time_step(step: Step, rate: MatrixRate, steps: int, progress: Callable[[], None]) -> dict[str, Any]:
+    """Medians over `steps` steps, with matrix products timed before each."""
+    device = step.trainer.device
+    for _ in range(min(WARM_UP, steps)):
+        step()
+        progress()
+    spent, rates = [], []
+    for _ in range(steps):
+        rates += [rate.measure() for _ in range(PRODUCTS)]
+        spent.append(seconds(step, device))
+        progress()
+    return {
+        "step_s": statistics.median(spent),
+        "step_s_all": spent,
+        "matmul_flops_per_s": statistics.median(rates),
+        "matmul_flops_per_s_all": rates,
+    }
+
+
+def time_data(config: Config, device: torch.device, repeats: int = 3) -> dict[str, float]:
+    """How many clips and masks a second can be drawn on this device, a batch at a time: what training may wait for."""
+    source, index = DigitClips(config.grid, seed=config.seed, device=str(device)), torch.arange(config.batch)
+    here = index.to(device)
+    clips = min(seconds(lambda: source.batch(0, here), device) for _ in range(repeats))
+    masks = min(seconds(lambda: sample_masks(config, 0, index), device) for _ in range(repeats))
+    return {"clips_per_s": config.batch / clips, "masks_per_s": config.batch / masks}
+
+
+def peak_memory(device: torch.device) -> float | None:
+    """The most memory in use so far, MiB: of this whole process on the CPU, of tensors on a GPU; None where nothing tells."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    if os.name != "posix":
+        return None
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes a unit of ru_maxrss
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def report(geometry: Geometry, step: Step, timing: dict[str, Any]) -> dict[str, Any]:
+    """Everything that follows from how long a step takes."""
+    batch, tokens = geometry.config.batch, geometry.config.grid.tokens
+    flops = {part: batch * count for part, count in step.trainer.model.step_flops(geometry.sizes).items()}
+    total = sum(flops.values())
+    return {
+        "step_s": timing["step_s"],
+        "share": total / timing["step_s"] / timing["matmul_flops_per_s"],
+        "clips_per_s": batch / timing["step_s"],
+        "tokens_per_s": batch * tokens / timing["step_s"],
+        "gflop": {part: count / 1e9 for part, count in flops.items()},
+        "gflop_per_step": total / 1e9,
+        "batch": batch,
+        "tokens": tokens,
+        "sizes": [list(pair) for pair in geometry.sizes],
+        "parameters": sum(p.numel() for p in step.trainer.model.parameters() if p.requires_grad),
+        **{key: value for key, value in timing.items() if key != "step_s"},
+    }

@@ -1,0 +1,38 @@
+"""Arms by name: the switches of collapse prevention, and variants that change one thing elsewhere in the config.
+
+Read in lesson 7.  An arm of vjepa.ARMS sets the prevention alone; a variant sets the fields that are named here.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from minivjepa.training.config import Config
+from minivjepa.vjepa import ARMS, CollapsePrevention
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "momentum-.9": {"prevention": CollapsePrevention(momentum=0.9)},
+    "momentum-.99": {"prevention": CollapsePrevention(momentum=0.99)},
+    "momentum-.996": {"prevention": CollapsePrevention(momentum=0.996)},
+    "momentum-.999": {"prevention": CollapsePrevention(momentum=0.999)},
+    "raw-targets": {"prevention": CollapsePrevention(normalise=False)},
+    "no-ema-fast-predictor": {"prevention": ARMS["no-ema"], "predictor_lr": 10.0},
+    "no-ema-more-decay": {"prevention": ARMS["no-ema"], "weight_decay": 0.4, "final_weight_decay": 0.4},
+    "official-init": {"init": "official"},
+    "linear-predictor": {"predictor_depth": 0},
+    "squared-error": {"loss": "l2"},
+    "mask-random": {"masks": ("random",)},
+    "mask-tube": {"masks": ("tube",)},
+    "mask-blocks": {"masks": ("short", "long")},
+    "mask-official": {"masks": ("official-short", "official-long")},
+    "mask-mixed": {"masks": ("future", "tube")},
+}
+ARM_NAMES = ", ".join([*ARMS, *VARIANTS])
+
+
+def with_arm(config: Config, name: str) -> Config:
+    """The config with the switches of an arm or variant.  Raises ValueError for an unknown name."""
+    if name in ARMS:
+        return replace(config, prevention=ARMS[name])
+    if name in VARIANTS:
+        return replace(config, **VARIANTS[name])
+    raise ValueError(f"unknown arm {name!r}; choose from {', '.join([*ARMS, *VARIANTS])}")

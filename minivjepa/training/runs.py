@@ -1,0 +1,217 @@
+"""A run is a folder of plain files: config.json, metrics.jsonl, checkpoint.pt.  Nothing here can tear a file."""
+
+import json
+import math
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from torch import nn
+
+from minivjepa.training.config import Config, differences, from_dict, to_dict
+
+
+class RunStopped(ValueError):
+    """A run that cannot go on, through no fault of the code: the message says what to do."""
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
+    """Write a file that is either complete or not there: a temporary file beside it, flushed, then renamed.
+
+    Raises OSError as the disk does, after removing the temporary file; the old file stays as it was.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with open(temporary, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a full disk does not say which file it could not take
+        raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file atomically."""
+
+    def write(file: IO[bytes]) -> None:
+        file.write(data)
+
+    write_atomically(path, write)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically; NaN and infinity become null."""
+    write_text(path, json.dumps(finite_or_null(value), indent=1) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file that this package wrote.  Raises ValueError, with its name, for one that was damaged."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); put it back, or delete it and start again") from None
+
+
+def finite_or_null(value: Any) -> Any:
+    """The same nested value with every float that JSON cannot hold replaced by None."""
+    if isinstance(value, dict):
+        return {key: finite_or_null(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite_or_null(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def check_new(out: Path) -> None:
+    """Raise ValueError unless `out` can become a new folder: absent or empty."""
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out} is a file; give a folder that does not exist yet")
+    left = [p.name for p in out.iterdir() if p.suffix != ".tmp"] if out.exists() else []
+    if left:
+        raise ValueError(
+            f"--out {out} is not empty (it holds {left[0]}); choose another folder, or add --resume to go on"
+        )
+
+
+def versions() -> dict[str, str]:
+    """What produced a result: Python, the system and the libraries that numbers depend on."""
+    found = {name: version(name) for name in ("minivjepa", "torch", "numpy", "scikit-learn")}
+    return {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}", **found}
+
+
+class Run:
+    """The files of one run.  kind: the dataclass that its config is, Config or the WorldConfig of world/recipe.py."""
+
+    def __init__(self, out: Path, kind: type[Any] = Config):
+        self.out, self.kind = out, kind
+        self.command = "train" if kind is Config else "world train"
+        self.config_file, self.metrics_file = out / "config.json", out / "metrics.jsonl"
+        self.checkpoint_file = out / "checkpoint.pt"
+
+    def create(self, config: Any, data: str) -> None:
+        """Make the folder and write config.json.  Raises ValueError if the folder is not empty."""
+        check_new(self.out)
+        self.out.mkdir(parents=True, exist_ok=True)
+        write_json(self.config_file, {"data": data, **to_dict(config)})
+
+    def config(self) -> tuple[Any, str]:
+        """The saved config and data.  Raises ValueError if there is none, or if this version does not know it."""
+        if not self.config_file.exists():
+            raise ValueError(
+                f"{self.out} holds no run (no config.json); give the folder that `minivjepa {self.command}` made"
+            )
+        try:
+            saved = json.loads(self.config_file.read_text())
+            data = saved.pop("data")
+            return from_dict(self.kind, saved), data
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{self.config_file} is not a config of this version: {error}") from None
+
+    def check_same(self, config: Any, data: str) -> None:
+        """Raise ValueError unless the folder holds a run of exactly this config and data."""
+        if not self.config_file.exists():
+            raise ValueError(
+                f"nothing to resume in {self.out}: it holds no config.json; start the run without --resume"
+            )
+        saved, saved_data = self.config()
+        lines = differences(saved, config)
+        if saved_data != data:
+            lines.append(f"data: {saved_data} saved, {data} given")
+        if lines:
+            shown = "; ".join(lines[:4]) + (f"; and {len(lines) - 4} more" if len(lines) > 4 else "")
+            raise ValueError(
+                f"{self.out} holds a run of another config ({shown}); resume with the options it was started with"
+            )
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the checkpoint.  Raises RunStopped if the disk is full or refuses."""
+        try:
+            write_atomically(self.checkpoint_file, lambda file: torch.save(state, file))
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+            kept = "before it is intact" if self.checkpoint_file.exists() else "could not be saved at all"
+            free = shutil.disk_usage(self.out).free / 2**20
+            reason = error.strerror if isinstance(error, OSError) else "the disk did not take all of it"
+            raise RunStopped(
+                f"cannot write {self.checkpoint_file} at step {state['step']} ({reason}; {free:.0f} MiB are free); "
+                f"the checkpoint {kept}. Free some disk space, then run the same command with --resume"
+            ) from None
+
+    def load(self) -> dict[str, Any] | None:
+        """The last checkpoint, or None if the run was stopped before its first.  No pickled code is executed."""
+        if not self.checkpoint_file.exists():
+            return None
+        try:
+            return torch.load(self.checkpoint_file, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises many types for a file that is not a checkpoint
+            reason = (str(error) or "it is empty").splitlines()[0][:200]
+            raise ValueError(f"{self.checkpoint_file} is not a checkpoint of minivjepa ({reason})") from None
+
+    def restore(self, model: nn.Module, config: Any) -> dict[str, Any] | None:
+        """Load the last checkpoint into the model and return it; None if there is none.
+
+        Raises ValueError for a file that lacks a part, or for the checkpoint of another config.
+        """
+        state = self.load()
+        if state is None:
+            return None
+        known = set(state) if isinstance(state, dict) else set()
+        missing = sorted({"config", "step", "model", "optimiser", "loss_sum", "loss_count"} - known)
+        if missing:
+            raise ValueError(f"{self.checkpoint_file} is not a checkpoint of minivjepa (it lacks {', '.join(missing)})")
+        lines = differences(from_dict(self.kind, state["config"]), config)
+        if lines:
+            raise ValueError(
+                f"{self.checkpoint_file} was saved by a run of another config ({'; '.join(lines[:4])}); "
+                "put back the checkpoint that belongs to this folder's config.json"
+            )
+        try:
+            model.load_state_dict(state["model"])
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(f"{self.checkpoint_file} does not fit the model of its config ({reason})") from None
+        return state
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Add a line to metrics.jsonl and see it to the disk.  Raises RunStopped if the disk is full."""
+        try:
+            with open(self.metrics_file, "ab") as file:
+                file.write((json.dumps(finite_or_null(row)) + "\n").encode())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise RunStopped(
+                f"cannot write {self.metrics_file}: {error}. Free some disk space, then run the same command with --resume"
+            ) from None
+
+    def history(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl; a last line that was cut off by a kill is left out.  Raises ValueError for other damage."""
+        if not self.metrics_file.exists():
+            return []
+        try:
+            rows = [json.loads(line) for line in self.metrics_file.read_bytes().split(b"\n")[:-1]]
+            if all("step" in row for row in rows):
+                return rows
+        except (TypeError, ValueError):
+            pass
+        raise ValueError(
+            f"{self.metrics_file} is damaged: a line is no row of metrics; put it back, or start in a new folder"
+        )
+
+    def rewind(self, step: int) -> list[dict[str, Any]]:
+        """Drop the rows after `step`, which will be written again, and return the rows that stay."""
+        rows = [row for row in self.history() if row["step"] <= step]
+        write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
+        return rows

@@ -1,0 +1,214 @@
+"""Training that survives: the loop, its checkpoints that resume bit for bit, and several processes.
+
+Read in lesson 8.  The loop itself is Trainer.train_step and Trainer.fit; all else is bookkeeping.
+"""
+
+import contextlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from minivjepa.masking import MaskPair, OfficialBlocks, parse_mask
+from minivjepa.training.config import Config, to_dict
+from minivjepa.training.devices import deferred_interrupt, send
+from minivjepa.training.monitor import ClipSource, Monitor
+from minivjepa.training.recipe import build_model, parameter_groups, random_directions, sample_masks, schedule
+from minivjepa.training.runs import Run, RunStopped
+from minivjepa.transformer import Blocks
+from minivjepa.vjepa import VJEPA
+
+AGREE = 10  # steps between questions whether any process heard Ctrl-C
+EARLY = (1, 2, 5, 10, 20, 50)  # collapse is quick: steps that are logged whatever log_every says
+Progress = Callable[[int, dict[str, Any] | None], None]  # called with (steps done, a row of metrics or None)
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a run computes: faster or in less memory, the same numbers up to rounding."""
+
+    compile: bool = False
+    """Let torch.compile fuse operations: seconds to minutes once, then faster steps on a GPU; masks need a constant size."""
+    recompute: bool = False
+    """Keep less for the backward pass and compute it again: one forward pass more, less memory."""
+
+    def check(self, config: Config) -> None:
+        """Raise ValueError for --compile with masks whose size changes from step to step."""
+        if self.compile and any(isinstance(parse_mask(text), OfficialBlocks) for text in config.masks):
+            raise ValueError(
+                f"--compile needs masks of a constant size, and those of {', '.join(config.masks)} change with every batch; "
+                "use --masks short long, or leave --compile out"
+            )
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """The model, set up like this."""
+        for part in model.modules():
+            if isinstance(part, Blocks):
+                part.recompute = self.recompute
+        return torch.compile(model, dynamic=False) if self.compile else model  # type: ignore[return-value]
+
+
+PLAIN = Tuning()
+
+
+class Trainer:
+    """One run in one folder, in one process or in each process of torchrun.
+
+    tuning: how it computes.  model: one to train in place of the config's own.
+
+    Raises RunStopped for a loss that is not finite or a disk that is full; KeyboardInterrupt after Ctrl-C,
+    with everything saved.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        source: ClipSource,
+        run: Run,
+        device: torch.device,
+        tuning: Tuning = PLAIN,
+        model: VJEPA | None = None,
+    ):
+        self.config, self.source, self.run, self.device = config, source, run, device
+        self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        self.model = (model or build_model(config)).to(device)
+        self.step, self.loss_sum, self.loss_count = 0, 0.0, 0  # of the losses since the last row
+        state = run.restore(self.model, config)
+        # one fused kernel updates all parameters; its arithmetic does not depend on how they were loaded
+        self.optimiser = torch.optim.AdamW(
+            parameter_groups(self.model, config), lr=config.lr, fused=device.type != "mps"
+        )
+        if state is not None:
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step = state["step"]
+            self.loss_sum, self.loss_count = state["loss_sum"], state["loss_count"]
+        self.parallel: nn.Module = DistributedDataParallel(self.model) if self.world > 1 else self.model
+        tuning.check(config)
+        self.parallel = tuning.apply(self.parallel)
+        self.pending: list[Tensor] = []  # losses still on the device
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """bfloat16 where it was asked for or, with "auto", on a GPU that has it."""
+        native = self.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        enabled = self.config.precision == "bf16" or (self.config.precision == "auto" and native)
+        # without the cache: casts made for detached targets must not be reused where gradients are needed
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled, cache_enabled=False)
+
+    def train_step(self) -> None:
+        """Draw this step's clips and masks, and learn from them."""
+        clips = self.config.batch // self.world  # of this process
+        index = torch.arange(self.rank * clips, (self.rank + 1) * clips)  # drawn by their global number
+        clip, _ = self.source.batch(self.step, send(index, self.device))
+        masks = sample_masks(self.config, self.step, index)  # on the CPU: the sizes of masks have to be known here
+        self.update(clip, [(send(context, self.device), send(target, self.device)) for context, target in masks])
+
+    def update(self, clip: Tensor, masks: list[MaskPair]) -> None:
+        """One optimiser step and one EMA update, without waiting for the device."""
+        lr, decay, momentum = schedule(self.config, self.step)
+        for group in self.optimiser.param_groups:
+            group["lr"], group["weight_decay"] = lr * group["scale"], decay if group["decays"] else 0.0
+        with self.autocast():
+            distance, regulariser = self.parallel(clip, masks, random_directions(self.config, self.step, self.device))
+        self.optimiser.zero_grad()
+        (distance + regulariser).backward()
+        if self.config.clip_grad and self.step >= self.config.warmup:
+            for part in (self.model.encoder, self.model.predictor):
+                nn.utils.clip_grad_norm_(part.parameters(), self.config.clip_grad)
+        self.optimiser.step()
+        self.model.update_target(momentum)
+        self.pending.append((distance + regulariser).detach())
+        self.step += 1
+
+    def settle(self) -> None:
+        """Fetch the losses of the last steps, which stayed on the device until now, and stop at the first that is no number."""
+        if self.pending:
+            losses = torch.stack(self.pending).float()
+            if self.world > 1:
+                dist.all_reduce(losses, op=dist.ReduceOp.SUM)
+                losses /= self.world
+            values = losses.tolist()
+            first = self.step - len(values)
+            self.pending = []
+            for offset, value in enumerate(values):
+                if not math.isfinite(value):
+                    self.give_up(f"the loss is {value} at step {first + offset + 1}")
+            self.loss_sum, self.loss_count = self.loss_sum + sum(values), self.loss_count + len(values)
+
+    def give_up(self, why: str) -> None:
+        """Raise RunStopped, saying which checkpoint is still good."""
+        good = (
+            "the checkpoint before it was kept" if self.run.checkpoint_file.exists() else "no checkpoint was saved yet"
+        )
+        raise RunStopped(f"{why}; {good} in {self.run.out}. Try a lower --lr, or --clip-grad 1, in a new folder")
+
+    def save(self) -> None:
+        """Checkpoint, unless a parameter is no longer finite."""
+        self.settle()
+        if self.rank == 0:
+            if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
+                self.give_up(f"a weight is no longer finite after step {self.step}")
+            self.run.save(
+                {
+                    "config": to_dict(self.config),
+                    "step": self.step,
+                    "loss_sum": self.loss_sum,
+                    "loss_count": self.loss_count,
+                    "model": self.model.state_dict(),
+                    "optimiser": self.optimiser.state_dict(),
+                }
+            )
+
+    def log(self, monitor: Monitor | None, seconds: float) -> dict[str, Any] | None:
+        """Write a row of metrics.jsonl (rank 0 only) and return it."""
+        self.settle()
+        total, count = self.loss_sum, self.loss_count
+        self.loss_sum, self.loss_count = 0.0, 0
+        if monitor is None:  # not the first process: only that one writes
+            return None
+        lr, _, momentum = schedule(self.config, max(0, self.step - 1))
+        row = {
+            "step": self.step,
+            "loss": total / count if count else math.nan,
+            **monitor.measure(self.model),
+            "lr": lr,
+            "momentum": momentum if self.model.target_encoder is not None else None,
+            "seconds": round(seconds, 2),
+        }
+        self.run.append(row)
+        return row
+
+    def fit(self, progress: Progress) -> VJEPA:
+        """Train to the last step and return the model; `progress` is called after every step."""
+        monitor, spent = None, 0.0
+        if self.rank == 0:
+            rows = self.run.rewind(self.step if self.step else -1)  # a run from step 0 writes even that row again
+            spent = rows[-1]["seconds"] if rows else 0.0
+            monitor = Monitor(self.config, self.source, self.device)
+        with deferred_interrupt() as interrupted:
+            start = time.perf_counter()
+            if self.step == 0:
+                progress(0, self.log(monitor, spent))
+            while self.step < self.config.steps:
+                self.train_step()
+                last = self.step == self.config.steps
+                logs = last or self.step in EARLY or self.step % self.config.log_every == 0
+                row = self.log(monitor, spent + time.perf_counter() - start) if logs else None
+                leave = interrupted() if self.world == 1 else self.step % AGREE == 0 and self.agree(interrupted())
+                if last or leave or self.step % self.config.checkpoint_every == 0:
+                    self.save()
+                progress(self.step, row)
+                if leave and not last:
+                    raise KeyboardInterrupt
+        return self.model
+
+    def agree(self, stop: bool) -> bool:
+        """Whether any process was asked to stop: all must leave after the same step."""
+        flag = torch.tensor(float(stop), device=self.device)
+        dist.all_reduce(flag, op=dist.ReduceOp.MAX)
+        return bool(flag.item())

@@ -1,0 +1,99 @@
+"""The other way to a world model: features of a frozen encoder, and a predictor trained on them.
+
+Read in lesson 12.  V-JEPA 2-AC (arXiv 2506.09985, section 3) in small: the encoder learned from clips alone, without actions, and
+is frozen; the action-conditioned predictor of action.py learns what follows.  So that planning is a matter of seconds, a frame's
+features are first cut to their main directions (PCA, which is linear and learns nothing about actions).
+"""
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from minivjepa.encoder import Encoder
+from minivjepa.objective import normalise_targets
+from minivjepa.transformer import init_linear
+from minivjepa.tubelets import Grid
+from minivjepa.world.action_predictor import ActionPredictor, action_loss, encode_frames, rollout
+
+FRAMES = 256  # encoded at once
+
+
+class MainDirections(nn.Module):
+    """Features of a frame [n, D] -> its latent [Z]: standardise each number over frames, keep the Z main directions, normalise.
+
+    The same for every encoder, and fixed before any action is seen.  Raises ValueError for fewer than Z example frames.
+    """
+
+    mean: Tensor
+    std: Tensor
+    directions: Tensor
+
+    def __init__(self, tokens: int, dim: int, latent: int):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(tokens, dim))
+        self.register_buffer("std", torch.ones(tokens, dim))
+        self.register_buffer("directions", torch.zeros(tokens * dim, latent))
+
+    def fit(self, features: Tensor) -> None:
+        """features [B, n, D] of example frames."""
+        latent = self.directions.shape[1]
+        if len(features) < latent:
+            raise ValueError(f"{latent} main directions need as many frames, given {len(features)}")
+        self.mean, self.std = features.mean(dim=0), features.std(dim=0).clamp_min(1e-6)
+        standard = ((features - self.mean) / self.std).flatten(1)
+        self.directions = torch.linalg.svd(standard, full_matrices=False).Vh[:latent].T.contiguous()
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[..., n, D] -> [..., Z]."""
+        return normalise_targets(((features - self.mean) / self.std).flatten(-2) @ self.directions)
+
+
+class FrozenWorldModel(nn.Module):
+    """A frozen encoder, its main directions, and V-JEPA 2's action-conditioned predictor, of frames with a single token.
+
+    encoder: of one tubelet in time, as action.encode_frames wants it.  examples: frames [B, C, H, W] that the main
+    directions come from.  actions: A.
+    """
+
+    def __init__(
+        self, encoder: Encoder, examples: Tensor, latent: int, dim: int, depth: int, heads: int, actions: int = 2
+    ):
+        super().__init__()
+        grid = encoder.grid
+        self.encoder = encoder.eval().requires_grad_(False)
+        self.directions = MainDirections(grid.tokens, encoder.dim, latent)
+        self.directions.fit(self.features(examples[:, :, None])[:, 0])
+        whole = Grid(grid.tubelet, grid.height, grid.height, grid.tubelet, grid.height)  # one token a frame
+        # the robot reports nothing of itself: its state is a single 0, and all that is known of it comes from pixels
+        self.predictor = ActionPredictor(whole, latent, dim, depth, heads, actions, states=1)
+        init_linear(self.predictor, "xavier")
+
+    def features(self, clip: Tensor) -> Tensor:
+        """clip [B, C, T, H, W] -> normalised tokens [B, T, n, D]."""
+        return torch.cat([encode_frames(self.encoder, part) for part in clip.split(FRAMES)])
+
+    def embed(self, clip: Tensor) -> Tensor:
+        """clip [B, C, T, H, W] -> latents [B, T, Z]."""
+        return self.directions(self.features(clip))
+
+    def losses(self, clip: Tensor, actions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """(teacher-forcing loss, rollout loss) of action.action_loss; train on their sum.  directions: not used, SIGReg's alone."""
+        z = rearrange(self.embed(clip), "B T Z -> B T 1 Z")
+        states = z.new_zeros(*actions.shape[:2], 1)
+        return action_loss(self.predictor, z, actions, states, stay, steps=actions.shape[1])
+
+    def imagine(self, z: Tensor, actions: Tensor) -> Tensor:
+        """latents [n, Z], actions [n, H, A] -> the latents that follow [n, H, Z].
+
+        Each is imagined from the one before alone: a frame of the rooms shows the whole state, and a memory would cost
+        several times as much.
+        """
+        seen, state = [z[:, None]], z.new_zeros(len(z), 1)
+        for action in actions.split(1, dim=1):
+            seen.append(rollout(self.predictor, seen[-1], action, state, stay)[:, 0])
+        return torch.cat(seen[1:], dim=1)
+
+
+def stay(state: Tensor, action: Tensor) -> Tensor:
+    """The state that a robot reports which reports nothing: always the same."""
+    return state

@@ -1,0 +1,201 @@
+"""What decides a world model's weights: the options, and the models that they build.
+
+Read in lesson 11.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from minivjepa import randomness
+from minivjepa.encoder import Encoder
+from minivjepa.rotary import check_scheme
+from minivjepa.training.config import Config
+from minivjepa.training.recipe import build_model, cosine
+from minivjepa.transformer import init_linear
+from minivjepa.tubelets import Grid
+from minivjepa.world.frozen_model import FrozenWorldModel
+from minivjepa.world.le_world_model import LatentPredictor, LeWorldModel, Projector
+from minivjepa.world.rooms import Rooms
+
+MODELS = ("lewm", "vjepa", "untrained")
+ACTIONS = 2  # numbers of an action in the rooms
+EXAMPLES = 1024  # frames that the main directions of a frozen encoder come from
+PRETRAINING = Config(masks=("tube",), steps=800, log_every=200)  # V-JEPA on the rooms' clips
+
+
+@dataclass(frozen=True)
+class WorldConfig:
+    """One world model.  Frozen: derive another with dataclasses.replace.  Raises ValueError for nonsense."""
+
+    model: str = "lewm"
+    """lewm (LeWorldModel), vjepa (a frozen V-JEPA encoder and an action-conditioned predictor) or untrained (the same without pretraining)."""
+    rooms: Rooms = field(default_factory=Rooms)
+    """The world."""
+    size: int = 32
+    """Height and width of a picture, in pixels."""
+    patch: int = 8
+    """Side of a patch of LeWorldModel, in pixels."""
+    frames: int = 4
+    """Frames of a training clip."""
+    latent: int = 32
+    """Width Z of a frame's latent."""
+
+    dim: int = 64
+    """Width D of LeWorldModel's encoder."""
+    depth: int = 2
+    """Blocks of LeWorldModel's encoder."""
+    heads: int = 2
+    """Attention heads of LeWorldModel's encoder; they must divide the width."""
+    hidden: int = 256
+    """Hidden width of LeWorldModel's projector."""
+    batchnorm: bool = True
+    """BatchNorm in LeWorldModel's projector."""
+    weight: float = 0.1
+    """Lambda, the weight of LeWorldModel's SIGReg (with the factor n); 0 = no SIGReg."""
+    directions: int = 256
+    """Random directions a step, for SIGReg."""
+    pretraining: Config = field(default_factory=lambda: PRETRAINING)
+    """The V-JEPA training whose encoder is frozen, for vjepa; its sizes, untrained, for untrained.  Its seed is --seed."""
+
+    predictor_dim: int = 64
+    """Width P of the predictor."""
+    predictor_depth: int = 2
+    """Blocks of the predictor."""
+    predictor_heads: int = 2
+    """Attention heads of the predictor."""
+
+    steps: int = 800
+    """Optimiser steps."""
+    batch: int = 96
+    """Clips a step."""
+    lr: float = 1e-3
+    """Peak learning rate of AdamW."""
+    warmup: int = 50
+    """Steps of linear warm-up of the learning rate."""
+    final_lr: float = 0.05
+    """Learning rate at the end of the cosine, as a share of the peak."""
+    weight_decay: float = 0.01
+    """Weight decay."""
+    seed: int = 0
+    """Seed of weights, clips and directions."""
+    log_every: int = 100
+    """Steps between lines of metrics.jsonl; steps 1, 2, 5, 10, 20 and 50 have one too."""
+    checkpoint_every: int = 100
+    """Steps between checkpoints."""
+
+    def __post_init__(self) -> None:
+        """Refuse what could not train, with the value given, the values expected and what to do."""
+        if self.model not in MODELS:
+            raise ValueError(f"unknown model {self.model!r}; choose from {', '.join(MODELS)}")
+        positive = ("latent", "dim", "depth", "hidden", "directions", "predictor_dim", "predictor_depth", "steps", "lr")
+        for name in (*positive, "log_every", "checkpoint_every", "heads", "predictor_heads"):
+            if not 0 < getattr(self, name) < math.inf:  # also refuses NaN
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a number above 0")
+        for name in ("weight", "weight_decay", "warmup"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more, and finite")
+        for name in ("frames", "batch"):
+            if getattr(self, name) < 2:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected 2 or more")
+        if not 0 <= self.final_lr <= 1:
+            raise ValueError(f"final_lr is {self.final_lr}, expected a number from 0 to 1")
+        for name, width, heads in (
+            ("encoder", self.dim, self.heads),
+            ("predictor", self.predictor_dim, self.predictor_heads),
+        ):
+            if width % heads:
+                raise ValueError(
+                    f"{name} width {width} is not divisible by {heads} heads; choose a multiple of {heads}"
+                )
+        if self.predictor_dim % 2:
+            raise ValueError(f"predictor_dim is {self.predictor_dim}, expected an even number")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed is {self.seed}, expected a whole number from 0 to {2**32 - 1}")
+        grid = self.pretraining.grid
+        if self.model != "lewm" and (grid.height, grid.width) != (self.size, self.size):
+            raise ValueError(
+                f"V-JEPA is trained on pictures of {grid.height} x {grid.width}, and the world is seen in {self.size} x {self.size}; "
+                "give the same --size and --pretraining.grid.*"
+            )
+        Grid(self.frames, self.size, self.size, 1, self.patch)  # refuses a patch that does not divide the picture
+        if self.model != "lewm":
+            self.check_frozen()
+
+    def check_frozen(self) -> None:
+        """Refuse what a frozen encoder and its predictor cannot be, before the encoder is trained."""
+        grid = self.pretraining.grid
+        if grid.channels != 3:
+            raise ValueError(f"pretraining.grid.channels is {grid.channels}, expected 3: the rooms are in colour")
+        check_scheme("rotary", self.predictor_dim // self.predictor_heads)
+        most = min(EXAMPLES, grid.tokens // grid.shape[0] * self.pretraining.dim)
+        if self.latent > most:
+            raise ValueError(f"latent is {self.latent}, expected at most {most}: a frame has no more main directions")
+
+    @property
+    def clips(self) -> Grid:
+        """The grid of training clips, one frame a tubelet."""
+        return Grid(self.frames, self.size, self.size, 1, self.patch)
+
+
+PRESETS: dict[str, WorldConfig] = {
+    "lewm": WorldConfig(),
+    "vjepa": WorldConfig(model="vjepa", predictor_dim=96, batch=64, steps=1200, lr=3e-3),
+}
+PRESETS["untrained"] = replace(PRESETS["vjepa"], model="untrained")
+
+
+def pretraining(config: WorldConfig) -> Config:
+    """The V-JEPA run that a vjepa world model starts from."""
+    return replace(config.pretraining, seed=config.seed)
+
+
+def build_lewm(config: WorldConfig) -> LeWorldModel:
+    """A LeWorldModel on the CPU with weights that depend on the config's seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        encoder = Encoder(replace(config.clips, frames=1), config.dim, config.depth, config.heads)
+        projector = Projector(config.dim, config.hidden, config.latent, config.batchnorm)
+        init_linear(encoder, "xavier")
+        init_linear(projector, "xavier")
+        predictor = LatentPredictor(
+            config.latent, config.predictor_dim, config.predictor_depth, config.predictor_heads, ACTIONS, config.frames - 1
+        )  # fmt: skip
+    return LeWorldModel(encoder, projector, predictor, config.weight)
+
+
+def frame_encoder(config: Config, encoder: Encoder | None = None) -> Encoder:
+    """The encoder of a V-JEPA run, of this config, cut to a clip of one tubelet; None: an untrained one of its seed."""
+    made, grid = encoder or build_model(config).encoder, config.grid
+    short = Encoder(replace(grid, frames=grid.tubelet), config.dim, config.depth, config.heads, config.positions)
+    short.load_state_dict(made.state_dict())
+    return short
+
+
+def build_frozen(config: WorldConfig, encoder: Encoder | None = None) -> FrozenWorldModel:
+    """A frozen encoder (None: an untrained one) and a predictor, on the CPU; weights depend on the config's seed and the encoder."""
+    key = randomness.keys("examples", config.seed, 0, torch.arange(EXAMPLES))
+    frames = config.rooms.render(config.rooms.place(randomness.uniform(key, 2)), config.size, config.size)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return FrozenWorldModel(
+            frame_encoder(pretraining(config), encoder), frames, config.latent, config.predictor_dim, config.predictor_depth,
+            config.predictor_heads, ACTIONS,
+        )  # fmt: skip
+
+
+def learning_rate(config: WorldConfig, step: int) -> float:
+    """Of the 0-based step: linear warm-up, then cosine."""
+    if step < config.warmup:
+        return config.lr * (step + 1) / config.warmup
+    share = (step - config.warmup) / max(1, config.steps - config.warmup)
+    return cosine(config.lr, config.lr * config.final_lr, share)
+
+
+def step_directions(config: WorldConfig, step: int, device: torch.device) -> Tensor:
+    """float32 [Z, A]: SIGReg's random unit columns, new each step."""
+    key = randomness.keys("directions", config.seed, step, torch.arange(config.directions, device=device))
+    return F.normalize(randomness.normal(key, config.latent), dim=1).T
