@@ -28,7 +28,7 @@ class Grid:
     patch: int = 16
     """Side of a tubelet, in pixels."""
     channels: int = 3
-    """Colour channels."""
+    """Color channels."""
 
     def __post_init__(self) -> None:
         sides = {"frames": self.tubelet, "height": self.patch, "width": self.patch}

@@ -153,7 +153,7 @@ print("tubelets", tuple(slow.shape), "(B, N, values)")
 fast = patchify(clips, small)
 print("equal to the loop:", torch.equal(fast, slow))
 print("undone without loss:", torch.equal(unpatchify(fast, small), clips))
-print("numbers in one tubelet:", small.values, "= 3 colours x 2 frames x 8 x 8 pixels")
+print("numbers in one tubelet:", small.values, "= 3 colors x 2 frames x 8 x 8 pixels")
 assert torch.equal(fast, slow) and torch.equal(unpatchify(fast, small), clips)
 
 # %% [markdown]

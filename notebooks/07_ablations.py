@@ -42,8 +42,9 @@ from minivjepa.data.protocol import Budget
 from minivjepa.evaluation.early_warning import SIGNALS, alarm, collapsed, told
 from minivjepa.evaluation.judge import encode_split
 from minivjepa.evaluation.probes import linear_accuracy
+from minivjepa.evaluation.statistics import apart, interval
 from minivjepa.experiments.report import table_rows
-from minivjepa.experiments.tables import alarm_table, apart, interval, metric_table, warning_table
+from minivjepa.experiments.tables import alarm_table, metric_table, warning_table
 from minivjepa.training.arms import with_arm
 from minivjepa.training.config import PRESETS, differences
 from minivjepa.training.runs import Run

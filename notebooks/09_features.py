@@ -42,7 +42,7 @@ from minivjepa.data.digits import DigitClips
 from minivjepa.data.protocol import CHANCE, CLIPS, DATA_SEED, FULL, SPLITS
 from minivjepa.evaluation.judge import encode_split, evaluation_clips
 from minivjepa.evaluation.probes import attentive_accuracy, knn_accuracy, linear_accuracy, linear_r2, standardise
-from minivjepa.experiments.tables import markdown
+from minivjepa.evaluation.statistics import markdown
 from minivjepa.training.config import Config, from_dict
 from minivjepa.training.recipe import build_model
 from minivjepa.tubelets import patchify
@@ -244,7 +244,7 @@ print(
 
 # %% [markdown]
 # Both know nearly all of it: how bright a tubelet is stands in its pixels, and training did not have to teach it. What training did teach, which way
-# the digit goes, no single token's colour shows.
+# the digit goes, no single token's color shows.
 #
 # ## Does it carry over?
 #

@@ -42,7 +42,7 @@ from minivjepa.data.digits import DigitClips
 from minivjepa.data.video import normalise
 from minivjepa.ema import half_life
 from minivjepa.encoder import Encoder
-from minivjepa.experiments.tables import markdown
+from minivjepa.evaluation.statistics import markdown
 from minivjepa.predictor import Predictor
 from minivjepa.released.load import load_pretrained
 from minivjepa.released.names import from_original, to_original
@@ -121,7 +121,7 @@ for key, value in list(held["encoder"].items())[:6]:
 # `load_pretrained` reads such a file, translates names and shapes (`from_original`), builds networks of the size that the weights have, and fills
 # them. What a file does not say has to be given: for which clips it is, and how many heads there are, because heads only cut the same
 # numbers differently. And clips must be normalised as in training: for the released models with the mean and spread of ImageNet's
-# colours, which `minivjepa embed` does.
+# colors, which `minivjepa embed` does.
 
 # %%
 translated = from_original(held)
@@ -284,7 +284,7 @@ assert (round(half_life(0.998)), round(half_life(0.99925))) == (346, 924)
 #
 # ## Look at its features
 #
-# Features of a clip as colours, as in lesson 09. With random weights this only shows that all is connected; with released weights, set above,
+# Features of a clip as colors, as in lesson 09. With random weights this only shows that all is connected; with released weights, set above,
 # it shows what they see.
 
 # %%
@@ -294,7 +294,7 @@ clips, _ = DigitClips(eyes.grid, "test").batch(0, torch.arange(1))
 frames = torch.from_numpy((255 * displayed(clips)[0]).astype("uint8"))  # [T, H, W, 3], as a video file has them
 with torch.no_grad():
     tokens = eyes(normalise(frames.permute(0, 3, 1, 2))[None])[0].unflatten(0, eyes.grid.shape)
-title = f"weights {source}" if source else "random weights: colours show pixels and places, nothing learned"
+title = f"weights {source}" if source else "random weights: colors show pixels and places, nothing learned"
 show(feature_strip(frames.numpy(), tokens.numpy(), title))
 
 # %% [markdown]

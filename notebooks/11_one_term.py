@@ -43,7 +43,8 @@ from minivjepa.course.figures.room_films import film
 from minivjepa.course.lesson import Live, check, compare, show, table
 from minivjepa.course.widgets import explore
 from minivjepa.evaluation.probes import linear_r2
-from minivjepa.experiments.tables import apart, heuristics_table, markdown, variant_table
+from minivjepa.evaluation.statistics import apart, markdown
+from minivjepa.experiments.tables import heuristics_table, variant_table
 from minivjepa.objective import sigreg, vicreg_terms
 from minivjepa.tubelets import Grid
 from minivjepa.world.ablation import train_lewm
@@ -471,7 +472,7 @@ assert stops and saved == arms[:-1] and below == arms and not plain
 # at the other one, and the probe stretches what is left.)
 #
 # Why? We did not test it, but two differences are plain. LeWorldModel asks for one normal latent a *frame*, after a projector. Here every *token*, straight from
-# a LayerNorm, had to be normal in 64 dimensions, and at most places of most frames there is nothing to tell but the colour of the floor. And 16 clips
+# a LayerNorm, had to be normal in 64 dimensions, and at most places of most frames there is nothing to tell but the color of the floor. And 16 clips
 # a step make, by the factor n, a third of the strength of 48. The last section is about what SIGReg may cost.
 #
 # ## A loss that can be read?

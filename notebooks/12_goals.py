@@ -41,7 +41,8 @@ from minivjepa.course.figures.room_films import film, success_rates, walk
 from minivjepa.course.lesson import check, compare, show, table
 from minivjepa.course.widgets import explore
 from minivjepa.evaluation.probes import linear_r2
-from minivjepa.experiments.tables import apart, interval, markdown, world_search_table, world_table
+from minivjepa.evaluation.statistics import apart, interval, markdown
+from minivjepa.experiments.tables import world_search_table, world_table
 from minivjepa.training.config import differences, from_dict
 from minivjepa.training.recipe import build_model
 from minivjepa.tubelets import Grid, patchify
@@ -113,7 +114,7 @@ show(film(list(displayable(test_clips[0, :, :7]).transpose(0, 1)), words))
 #
 # Each frame has 16 tokens of 64 numbers. That is more than is handy for what follows, so a frame's features are first cut to their
 # **main directions**: the 32 directions in which the features of example frames differ most (principal components, as in the
-# coloured pictures of lesson 09). What comes out is the frame's **latent**. The cut is linear, knows nothing of actions, and is done in the
+# colored pictures of lesson 09). What comes out is the frame's **latent**. The cut is linear, knows nothing of actions, and is done in the
 # same way for all that we compare: V-JEPA's features, those of the untrained encoder, and raw pixels.
 #
 # **Predict:** from which of the three does the probe read the action best? (`"V-JEPA"`, `"untrained"` or `"raw pixels"`)

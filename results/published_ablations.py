@@ -8,7 +8,8 @@ V-JEPA papers publish no such ablation.
 
 from typing import Any
 
-from minivjepa.experiments.tables import NAMES, cell, markdown
+from minivjepa.evaluation.statistics import cell, markdown
+from minivjepa.experiments.tables import NAMES
 
 # (what is changed, what was published, arms of this package)
 PUBLISHED: tuple[tuple[str, str, tuple[str, ...]], ...] = (

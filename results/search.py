@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from page_tables import search_table
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -24,10 +25,10 @@ from minivjepa.data.digits import DigitClips
 from minivjepa.data.protocol import FULL
 from minivjepa.evaluation.judge import encode_split
 from minivjepa.evaluation.probes import attentive_accuracy, linear_accuracy, standardise
-from minivjepa.experiments.tables import search_table
 from minivjepa.training.arms import with_arm
 from minivjepa.training.config import Config
-from minivjepa.training.runs import Run, read_json, write_json
+from minivjepa.training.files import read_json, write_json
+from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
 
 FILE = Path(__file__).with_suffix(".json")

@@ -32,7 +32,7 @@ from minivjepa.masking import MaskPair
 from minivjepa.speed.step_time import Step, find_geometry, prepare, seconds
 from minivjepa.training import trainer as training
 from minivjepa.training.config import PRESETS
-from minivjepa.training.runs import read_json, versions, write_json
+from minivjepa.training.files import read_json, versions, write_json
 from minivjepa.vjepa import VJEPA
 
 FOLDER = Path(__file__).parent

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from minivjepa.training.runs import read_json, versions, write_json
+from minivjepa.training.files import read_json, versions, write_json
 from minivjepa.world.ablation import experiments, rank_correlation, settings
 
 FILE = Path(__file__).with_suffix(".json")

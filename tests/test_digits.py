@@ -12,14 +12,8 @@ from minivjepa.course.figures.film_strips import HEADINGS, film_strip
 from minivjepa.data.digits import DigitClips, Factors
 from minivjepa.data.protocol import CLIPS, DIRECTIONS, IDENTITIES, SPLITS, Budget, digit_split
 from minivjepa.evaluation import judge as evaluation
-from minivjepa.evaluation.judge import (
-    Alter,
-    encode_split,
-    evaluation_clips,
-    first_frame,
-    pixel_direction,
-    shuffled_frames,
-)
+from minivjepa.evaluation.controls import first_frame, pixel_direction, shuffled_frames
+from minivjepa.evaluation.judge import Alter, encode_split, evaluation_clips
 from minivjepa.tubelets import Grid, patchify
 
 GRID = Grid(8, 32, 32, 2, 8)
@@ -96,7 +90,7 @@ def test_factors_are_uniform_and_independent() -> None:
     table = np.zeros((DIRECTIONS, IDENTITIES))
     np.add.at(table, (found.direction.numpy(), found.identity.numpy()), 1)
     assert stats.chi2_contingency(table).pvalue > 1e-3
-    for name in ("position", "colour", "speed"):
+    for name in ("position", "color", "speed"):
         values = getattr(found, name).reshape(8000, -1)
         for column in values.T.numpy():
             groups = [column[found.direction.numpy() == d] for d in range(DIRECTIONS)]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from minivjepa.course.figures.feature_colors import component_colours, feature_animation, feature_strip
+from minivjepa.course.figures.feature_colors import component_colors, feature_animation, feature_strip
 from minivjepa.data.video import normalise, read_clip
 from minivjepa.encoder import Encoder
 from minivjepa.released.names import to_original
@@ -124,17 +124,17 @@ def test_a_run_of_ours_embeds_a_clip_and_draws_it(suffix: str, video: Path, tmp_
         assert min(image.size) > 100
 
 
-def test_like_tokens_get_like_colours() -> None:
-    """Catches: a map whose colours follow the place instead of the token."""
+def test_like_tokens_get_like_colors() -> None:
+    """Catches: a map whose colors follow the place instead of the token."""
     generator = np.random.default_rng(0)
     kinds = generator.normal(size=(4, 16))
     which = generator.integers(0, 4, (2, 6, 5))
-    colours = component_colours(kinds[which] + 1e-3 * generator.normal(size=(2, 6, 5, 16)))
+    colors = component_colors(kinds[which] + 1e-3 * generator.normal(size=(2, 6, 5, 16)))
     for kind in range(4):
-        assert colours[which == kind].std(axis=0).max() < 0.02
-    centres = np.array([colours[which == kind].mean(axis=0) for kind in range(4)])
+        assert colors[which == kind].std(axis=0).max() < 0.02
+    centres = np.array([colors[which == kind].mean(axis=0) for kind in range(4)])
     assert min(np.abs(a - b).max() for n, a in enumerate(centres) for b in centres[:n]) > 0.2
-    assert component_colours(np.zeros((2, 3, 3, 8))).shape == (2, 3, 3, 3)  # a collapsed encoder has a map too
+    assert component_colors(np.zeros((2, 3, 3, 8))).shape == (2, 3, 3, 3)  # a collapsed encoder has a map too
     frames = generator.integers(0, 255, (4, 24, 20, 3), dtype=np.uint8)
     animation = feature_animation(frames, kinds[which])
     assert len(animation.frames) == 4

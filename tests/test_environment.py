@@ -49,7 +49,7 @@ class Logged(RoomsEnv):
 
 
 def test_clips_of_an_environment_are_those_of_the_rooms() -> None:
-    """Catches: channels last, colours that are scaled otherwise, actions that do not belong to their frames."""
+    """Catches: channels last, colors that are scaled otherwise, actions that do not belong to their frames."""
     env = Logged()
     clip, journey = EnvironmentClips(env, GRID, seed=1).batch(5, torch.tensor([3, 8]))
     assert clip.shape == (2, 3, 4, 32, 32)

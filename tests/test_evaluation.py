@@ -9,7 +9,8 @@ from pages import FOLDER
 from torch import nn
 
 from minivjepa.data.protocol import BUDGETS, CHANCE, FULL, Budget
-from minivjepa.evaluation.judge import CONTROLS, METRICS, control, encode_split, judge, judge_untrained, probe_encoder
+from minivjepa.evaluation.controls import CONTROLS, control
+from minivjepa.evaluation.judge import METRICS, encode_split, judge, judge_untrained, probe_encoder
 from minivjepa.evaluation.probes import (
     AttentiveProbe,
     Labelled,
@@ -22,8 +23,8 @@ from minivjepa.evaluation.probes import (
     train_attentive,
 )
 from minivjepa.training.config import PRESETS, Config, from_dict
+from minivjepa.training.files import read_json
 from minivjepa.training.recipe import build_model
-from minivjepa.training.runs import read_json
 from minivjepa.tubelets import Grid
 from minivjepa.vjepa import ARMS
 
@@ -134,7 +135,7 @@ def test_labels_belong_to_their_clips_and_do_not_depend_on_chunks() -> None:
     part = encode_split(lambda clip: clip.mean(dim=(3, 4)).transpose(1, 2), grid, "test", Budget(1, 1, 130), CPU)
     assert part.tokens.shape == (130, 4, 3)
     brightness = part.tokens.mean(dim=1)
-    assert torch.corrcoef(torch.stack([brightness[:, 0], part.colour[:, 0]]))[0, 1] > 0.3
+    assert torch.corrcoef(torch.stack([brightness[:, 0], part.color[:, 0]]))[0, 1] > 0.3
     assert part.place.square().sum(dim=1).sub(2).abs().max() < 1e-5
 
 

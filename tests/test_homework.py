@@ -553,7 +553,7 @@ def test_check_without_nbval_says_how_to_get_it(
     ],
 )
 def test_the_message_is_found_in_a_traceback(traceback: str, message: str) -> None:
-    """Catches: colours, or a traceback, in what a student reads."""
+    """Catches: colors, or a traceback, in what a student reads."""
     assert lesson_of(traceback) == message
 
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from minivjepa.evaluation.early_warning import SIGNALS, alarm, collapsed, told
-from minivjepa.experiments.tables import apart
+from minivjepa.evaluation.statistics import apart
 from minivjepa.training.arms import VARIANTS
 
 ROOT = Path(__file__).parents[1]

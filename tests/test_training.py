@@ -19,8 +19,9 @@ import torch
 from minivjepa.data.digits import DigitClips
 from minivjepa.training import runs
 from minivjepa.training.config import Config
+from minivjepa.training.files import check_new, finite_or_null, write_atomically
 from minivjepa.training.recipe import build_model
-from minivjepa.training.runs import Run, RunStopped, check_new, finite_or_null, write_atomically
+from minivjepa.training.runs import Run, RunStopped
 from minivjepa.training.trainer import Trainer
 from minivjepa.vjepa import ARMS
 

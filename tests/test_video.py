@@ -59,7 +59,7 @@ def test_every_advertised_format_decodes(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", LOSSLESS)
 def test_lossless_files_come_back_to_the_bit(tmp_path: Path, suffix: str) -> None:
-    """Catches: swapped colour channels or frames out of order."""
+    """Catches: swapped color channels or frames out of order."""
     frames = np.random.default_rng(0).integers(0, 256, (9, 32, 48, 3), dtype=np.uint8)
     path = write_video(tmp_path / f"clip{suffix}", frames)
     np.testing.assert_array_equal(np.stack([frame for _, frame in decode(path)]), frames)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from minivjepa.evaluation.judge import rate_in_words, wilson
+from minivjepa.evaluation.statistics import rate_in_words, wilson
 from minivjepa.objective import sigreg
 from minivjepa.training.runs import Run
 from minivjepa.tubelets import Grid
@@ -46,7 +46,7 @@ def inside(position: Tensor) -> Tensor:
 
 
 def test_a_frame_is_what_a_slow_loop_paints() -> None:
-    """Catches: rows and columns swapped, a wall where the door is, colours in another order."""
+    """Catches: rows and columns swapped, a wall where the door is, colors in another order."""
     position, height, width = torch.tensor([0.3, 0.62]), 12, 20
     fast = ROOMS.render(position, height, width)
     for row in range(height):
@@ -55,10 +55,10 @@ def test_a_frame_is_what_a_slow_loop_paints() -> None:
             wall = abs(x - 0.5) < ROOMS.wall / 2 and not ROOMS.door_at - 0.14 <= y <= ROOMS.door_at + 0.14
             far = math.hypot(y - 0.3, x - 0.62)
             share = 1 / (1 + math.exp(-(ROOMS.robot - far) * 2 * height))
-            for colour in range(3):
-                under = WALL[colour] if wall else BACKGROUND[colour]
-                wanted = ((1 - share) * under + share * ROBOT[colour] - MEAN) / STD
-                assert abs(float(fast[colour, row, column]) - wanted) < 1e-4, (row, column, colour)
+            for color in range(3):
+                under = WALL[color] if wall else BACKGROUND[color]
+                wanted = ((1 - share) * under + share * ROBOT[color] - MEAN) / STD
+                assert abs(float(fast[color, row, column]) - wanted) < 1e-4, (row, column, color)
 
 
 def test_many_frames_in_one_pass_are_the_same_as_one_by_one() -> None:

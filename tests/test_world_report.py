@@ -12,7 +12,8 @@ from minivjepa.course.figures.clouds import Moment, characteristic, folding, sha
 from minivjepa.course.figures.goal_maps import distance_maps, misses, planning_rounds, rollout_errors, strips, ways
 from minivjepa.course.figures.latent_plots import loss_against_probe, spectra
 from minivjepa.course.figures.room_films import film, success_rates, walk
-from minivjepa.experiments.tables import apart, heuristics_table, variant_table, world_table
+from minivjepa.evaluation.statistics import apart
+from minivjepa.experiments.tables import heuristics_table, variant_table, world_table
 from minivjepa.training.config import from_dict
 from minivjepa.training.recipe import build_model
 from minivjepa.world import ablation

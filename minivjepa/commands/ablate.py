@@ -18,7 +18,7 @@ from minivjepa.experiments.plan import collect, open_folder, plan_jobs, train_co
 from minivjepa.training.arms import ARM_NAMES, VARIANTS
 from minivjepa.training.config import PRESETS, Config
 from minivjepa.training.devices import pick_device
-from minivjepa.training.runs import finite_or_null, write_json, write_text
+from minivjepa.training.files import finite_or_null, write_json, write_text
 from minivjepa.vjepa import ARMS, CollapsePrevention
 
 DEFAULT_ARMS = "vjepa,frozen,no-ema,no-stopgrad,neither"

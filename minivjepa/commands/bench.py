@@ -27,7 +27,7 @@ from minivjepa.speed.step_time import (
     wait,
 )
 from minivjepa.training.devices import pick_device
-from minivjepa.training.runs import versions, write_json
+from minivjepa.training.files import versions, write_json
 from minivjepa.training.trainer import Tuning
 
 

@@ -17,12 +17,13 @@ import tyro
 from minivjepa.commands.options import parse, plain_errors
 from minivjepa.course.figures import require_matplotlib
 from minivjepa.data.protocol import CLIPS
-from minivjepa.data.video import IMAGENET_MEAN, IMAGENET_STD, Colour, normalise, read_clip
+from minivjepa.data.video import IMAGENET_MEAN, IMAGENET_STD, Color, normalise, read_clip
 from minivjepa.encoder import Encoder
 from minivjepa.released.load import load_pretrained
 from minivjepa.training.devices import pick_device
+from minivjepa.training.files import versions, write_bytes
 from minivjepa.training.recipe import build_model
-from minivjepa.training.runs import Run, versions, write_bytes
+from minivjepa.training.runs import Run
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class EmbedOptions:
     out: Path
     """The .npz to write; it must not exist yet."""
     picture: Path | None = None
-    """Also draw the features: their first three principal components as colours, as a .png, or a .gif over the frames."""
+    """Also draw the features: their first three principal components as colors, as a .png, or a .gif over the frames."""
     which: Literal["auto", "online", "target"] = "auto"
     """Which encoder: auto is the online one of a run of ours, and of released weights the target encoder where there is one."""
     size: tuple[int, int, int] | None = None
@@ -60,8 +61,8 @@ class Eye:
     """An encoder, how pixels are normalised for it, and what it is."""
 
     encoder: Encoder
-    mean: Colour
-    std: Colour
+    mean: Color
+    std: Color
     made_of: dict[str, object]
 
 
@@ -97,7 +98,7 @@ def open_run(folder: Path, options: EmbedOptions) -> Eye:
 
 
 def pick(
-    have: dict[str, Encoder | None], which: str, source: str, mean: Colour, std: Colour, made_of: dict[str, object]
+    have: dict[str, Encoder | None], which: str, source: str, mean: Color, std: Color, made_of: dict[str, object]
 ) -> Eye:
     """One of the encoders there are.  Raises ValueError if that one is not there."""
     encoder = have[which]

@@ -10,8 +10,9 @@ from minivjepa.commands.options import check_json, parse, plain_errors
 from minivjepa.data.protocol import CHANCE, FULL
 from minivjepa.evaluation.judge import METRICS, check_memory, judge, judge_untrained
 from minivjepa.training.devices import pick_device
+from minivjepa.training.files import write_json
 from minivjepa.training.recipe import build_model
-from minivjepa.training.runs import Run, write_json
+from minivjepa.training.runs import Run
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from minivjepa.data.video import VideoClips
 from minivjepa.training.arms import ARM_NAMES
 from minivjepa.training.config import Config
 from minivjepa.training.devices import check_processes, meet, pick_device, process_group
+from minivjepa.training.files import check_new
 from minivjepa.training.monitor import ClipSource
 from minivjepa.training.progress_bar import RunBar
-from minivjepa.training.runs import Run, check_new
+from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer, Tuning
 
 

@@ -9,8 +9,9 @@ import tyro
 
 from minivjepa.commands.options import early, fail, parse, plain_errors
 from minivjepa.training.devices import pick_device
+from minivjepa.training.files import check_new
 from minivjepa.training.progress_bar import RunBar
-from minivjepa.training.runs import Run, check_new
+from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
 from minivjepa.world.comparison import compare, summary
 from minivjepa.world.goal_reaching import Task

@@ -22,14 +22,14 @@ class Factors:
 
     identity: int64 [B], 0..9.  direction: int64 [B], 0..7, multiples of 45 degrees from rightwards, clockwise
     on the screen.  position: float32 [B, 2], (y, x) of the digit's top left corner in the first frame, as a
-    share of the frame.  colour: float32 [B, 3].  speed: float32 [B], pixels a frame at height 32.
+    share of the frame.  color: float32 [B, 3].  speed: float32 [B], pixels a frame at height 32.
     image: int64 [B], which handwritten image of the split.
     """
 
     identity: Tensor
     direction: Tensor
     position: Tensor
-    colour: Tensor
+    color: Tensor
     speed: Tensor
     image: Tensor
 
@@ -45,7 +45,7 @@ class DigitClips:
         if split not in SPLITS:
             raise ValueError(f"unknown split {split!r}; choose from {', '.join(SPLITS)}")
         if grid.channels != 3:
-            raise ValueError(f"the clips are in colour: --grid.channels is {grid.channels}, expected 3")
+            raise ValueError(f"the clips are in color: --grid.channels is {grid.channels}, expected 3")
         self.grid, self.seed, self.rules, self.device = grid, seed, rules, torch.device(device)
         images, labels = digit_split()[split]
         self.images = torch.from_numpy(images).to(self.device)  # [n, 8, 8]
@@ -65,7 +65,7 @@ class DigitClips:
             identity=self.labels[image],
             direction=(u[:, 1] * DIRECTIONS).long(),
             position=u[:, 2:4],
-            colour=self.rules.darkest + (1 - self.rules.darkest) * u[:, 4:7],
+            color=self.rules.darkest + (1 - self.rules.darkest) * u[:, 4:7],
             speed=self.rules.slowest + (self.rules.fastest - self.rules.slowest) * u[:, 7],
             image=image,
         )
@@ -82,7 +82,7 @@ class DigitClips:
         rows = self._spread(corner[:, 0], self.grid.height, cell)  # [B, T, H, 8]
         columns = self._spread(corner[:, 1], self.grid.width, cell)  # [B, T, W, 8]
         ink = rows @ self.images[factors.image][:, None] @ columns.transpose(-1, -2)  # [B, T, H, W]
-        clip = factors.colour[:, :, None, None, None] * ink[:, None]  # [B, C, T, H, W]
+        clip = factors.color[:, :, None, None, None] * ink[:, None]  # [B, C, T, H, W]
         key = randomness.keys("noise", self.seed, step, index.to(self.device))
         clip += randomness.normal(key, clip[0].numel()).reshape(clip.shape) * self.rules.noise
         return (clip - self.rules.mean) / self.rules.std

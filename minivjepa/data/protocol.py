@@ -25,7 +25,7 @@ class ClipRules:
     digit: float = 20.0  # side of the enlarged 8 x 8 image
     slowest: float = 0.7  # speed in pixels a frame
     fastest: float = 1.5
-    darkest: float = 0.3  # smallest value of a colour channel; the largest is 1
+    darkest: float = 0.3  # smallest value of a color channel; the largest is 1
     noise: float = 0.2  # standard deviation of the pixel noise
     mean: float = 0.15  # pixels are normalised as (x - mean) / std
     std: float = 0.3

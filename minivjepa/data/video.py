@@ -21,7 +21,7 @@ from minivjepa import randomness
 from minivjepa.tubelets import Grid
 
 SUFFIXES = (".mp4", ".webm", ".avi", ".mkv", ".gif")
-Colour = tuple[float, ...]  # one number a channel
+Color = tuple[float, ...]  # one number a channel
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 KEPT = 2**30  # bytes of decoded frames, at clip size, that stay in memory
@@ -129,8 +129,8 @@ def resize_and_crop(frames: Tensor, height: int, width: int) -> Tensor:
     return x[:, :, top : top + height, left : left + width].round().clamp(0, 255).to(torch.uint8)
 
 
-def normalise(frames: Tensor, mean: Colour = IMAGENET_MEAN, std: Colour = IMAGENET_STD) -> Tensor:
-    """uint8 [T, 3, H, W] -> float32 [3, T, H, W] with a mean and standard deviation per colour taken out."""
+def normalise(frames: Tensor, mean: Color = IMAGENET_MEAN, std: Color = IMAGENET_STD) -> Tensor:
+    """uint8 [T, 3, H, W] -> float32 [3, T, H, W] with a mean and standard deviation per color taken out."""
     middle, spread = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (mean, std))
     return ((frames.float() / 255 - middle) / spread).transpose(0, 1).contiguous()
 
@@ -145,7 +145,7 @@ class VideoClips:
 
     def __init__(self, path: Path, grid: Grid, seed: int = 0, device: str = "cpu", stride: int = 2):
         if grid.channels != 3:
-            raise ValueError(f"video is read in colour: --grid.channels is {grid.channels}, expected 3")
+            raise ValueError(f"video is read in color: --grid.channels is {grid.channels}, expected 3")
         self.grid, self.seed, self.device, self.stride = grid, seed, torch.device(device), stride
         if not path.exists():
             raise ValueError(f"video path {path} does not exist; give a video file or a folder of them")

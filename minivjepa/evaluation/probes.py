@@ -28,14 +28,14 @@ TASKS = {"direction": DIRECTIONS, "identity": IDENTITIES}  # classes of each
 class Labelled:
     """Features of B clips and what is in them.
 
-    tokens: float32 [B, N, D].  identity, direction: int64 [B].  colour: [B, 3].
+    tokens: float32 [B, N, D].  identity, direction: int64 [B].  color: [B, 3].
     place: [B, 4], sine and cosine of the start position, which lives on a frame with joined ends.
     """
 
     tokens: Tensor
     identity: Tensor
     direction: Tensor
-    colour: Tensor
+    color: Tensor
     place: Tensor
 
     def to(self, device: torch.device) -> "Labelled":

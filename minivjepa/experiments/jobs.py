@@ -20,11 +20,13 @@ from tqdm import tqdm
 
 from minivjepa.data.digits import DigitClips
 from minivjepa.data.protocol import Budget
-from minivjepa.evaluation.judge import control, judge, judge_untrained
+from minivjepa.evaluation.controls import control
+from minivjepa.evaluation.judge import judge, judge_untrained
 from minivjepa.training.config import Config
+from minivjepa.training.files import read_json, write_json
 from minivjepa.training.progress_bar import RunBar
 from minivjepa.training.recipe import build_model
-from minivjepa.training.runs import Run, read_json, write_json
+from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
 
 PROBING = 700  # steps that take about as long as judging a finished run

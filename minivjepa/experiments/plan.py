@@ -13,11 +13,12 @@ from typing import Any
 import torch
 
 from minivjepa.data.protocol import CHANCE, Budget
-from minivjepa.evaluation.judge import CONTROLS, METRICS
+from minivjepa.evaluation.controls import CONTROLS
+from minivjepa.evaluation.judge import METRICS
 from minivjepa.experiments.jobs import Job
 from minivjepa.training.arms import with_arm
 from minivjepa.training.config import Config, differences, from_dict, to_dict
-from minivjepa.training.runs import check_new, read_json, versions, write_json
+from minivjepa.training.files import check_new, read_json, versions, write_json
 
 
 def plan_jobs(arms: Sequence[str], seeds: Sequence[int], config: Config, out: Path) -> list[Job]:

@@ -176,7 +176,7 @@ thing. Then its encoder is frozen, and probes try to read from it what the clips
 {collapse_curves(results).html()}
 <h2>Every number</h2>
 <p>Means over seeds, with the range below where there are several. Probe accuracies are fractions of held-out clips
-with held-out handwriting; colour and position are R&sup2;. {escape(leak_sentence(results))} A frozen random target (the
+with held-out handwriting; color and position are R&sup2;. {escape(leak_sentence(results))} A frozen random target (the
 arm <i>frozen</i>) is a strong control: a moving target has shown that it helps only where it beats that one.</p>
 {table(results)}
 {spectra(results).html()}

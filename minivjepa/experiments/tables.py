@@ -2,14 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from statistics import mean, stdev
 from typing import Any
-
-from scipy.stats import t as student
 
 from minivjepa.course.figures.arm_curves import Results
 from minivjepa.evaluation.early_warning import SIGNALS, alarm, collapsed, told
-from minivjepa.evaluation.judge import rate_in_words
+from minivjepa.evaluation.statistics import cell, markdown, rate_in_words
 from minivjepa.experiments.report import Row
 
 NAMES = {
@@ -24,42 +21,10 @@ NAMES = {
     "attentive_direction": "direction, attentive",
     "attentive_identity": "identity, attentive",
     "knn_identity": "identity, kNN",
-    "linear_color": "colour R²",
+    "linear_color": "color R²",
     "linear_position": "position R²",
 }
 SHORT = ("feature_std", "linear_direction", "linear_identity", "attentive_direction", "attentive_identity")
-
-
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and half-width of the 95 % interval of the mean (Student's t); the half-width of a single value is NaN."""
-    if len(values) < 2:
-        return mean(values), math.nan
-    half = float(student.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
-    return mean(values), half
-
-
-def apart(a: Sequence[float], b: Sequence[float]) -> bool:
-    """Whether the interval of a lies wholly above that of b.  Raises ValueError for fewer than 2 values."""
-    if min(len(a), len(b)) < 2:
-        raise ValueError(f"an interval needs at least 2 runs; given {len(a)} and {len(b)}")
-    (above, up), (below, down) = interval(a), interval(b)
-    return above - up > below + down
-
-
-def cell(values: Sequence[float | None]) -> str:
-    """A mean with its interval as text, such as "0.669 ± 0.043"; empty if nothing is known."""
-    known = [value for value in values if value is not None and math.isfinite(value)]
-    if not known:
-        return ""
-    middle, half = interval(known)
-    digits = 3 if abs(middle) < 10 else 1
-    return f"{middle:.{digits}f}" + ("" if math.isnan(half) else f" ± {half:.{digits}f}")
-
-
-def markdown(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table: the first column to the left, all others to the right."""
-    rows = [list(heads), ["---"] + ["---:"] * (len(heads) - 1), *map(list, lines)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def metric_table(rows: Sequence[Row], columns: Sequence[str] = SHORT) -> str:
@@ -69,22 +34,6 @@ def metric_table(rows: Sequence[Row], columns: Sequence[str] = SHORT) -> str:
         for row in rows
     ]
     return markdown(["", *(NAMES[column] for column in columns)], lines)
-
-
-def apart_table(results: Results, goals: dict[str, float]) -> str:
-    """Whether vjepa's mean reaches each goal (metric -> least mean), and whether its interval lies above the controls'."""
-    runs = [run["final"] for run in results["arms"]["vjepa"]]
-    others = {"untrained": results["untrained"], "raw pixels": results["raw_pixels"]}
-    others["frozen"] = [run["final"] for run in results["arms"]["frozen"]]
-    lines = []
-    for metric, goal in goals.items():
-        own = [run[metric] for run in runs]
-        lines.append([NAMES[metric], cell(own), f"at least {goal:.2f}", "yes" if mean(own) >= goal else "no"])
-        for name, rows in others.items():
-            theirs = [row[metric] for row in rows]
-            answer = "yes" if apart(own, theirs) else "no, they overlap" if not apart(theirs, own) else "no, below"
-            lines.append(["", "", f"above {name}, {cell(theirs)}", answer])
-    return markdown(["vjepa", "mean", "expected", "so?"], lines)
 
 
 def warning_table(results: Results) -> str:
@@ -109,21 +58,6 @@ def alarm_table(results: Results) -> str:
         when = "" if not steps else (f"{min(steps)} to {max(steps)}" if min(steps) < max(steps) else f"{steps[0]}")
         lines.append([arm, f"{sum(map(collapsed, runs))} of {len(runs)}", f"{len(steps)} of {len(runs)}", when])
     return markdown(["arm", "collapsed", "early warning", "at step"], lines)
-
-
-def decay_table(runs: Sequence[dict[str, Any]]) -> str:
-    """Per arm and weight decay: every seed's direction, and means with intervals."""
-    groups = sorted({(run["arm"], run["weight_decay"]) for run in runs}, reverse=True)
-    lines = []
-    for arm, decay in groups:
-        own = [run for run in runs if (run["arm"], run["weight_decay"]) == (arm, decay)]
-        each = ", ".join(f"{run['linear_direction']:.2f}" for run in own)
-        means = [
-            cell([run[name] for run in own]) for name in ("feature_std", "attentive_direction", "attentive_identity")
-        ]
-        lines.append([arm, f"{decay:g}", each, *means])
-    heads = ["arm", "weight decay", "direction, linear, each seed", "feature std", NAMES["attentive_direction"]]
-    return markdown([*heads, NAMES["attentive_identity"]], lines)
 
 
 def world_table(results: dict[str, Any]) -> str:
@@ -197,18 +131,3 @@ def heuristics_table(results: dict[str, Any]) -> str:
         [name, weight, *(cell([row.get(column) for row in own]) for column in columns)] for name, weight, own in groups
     ]
     return markdown(["heuristics of V-JEPA", "lambda", *columns.values()], lines)
-
-
-def search_table(trials: Sequence[dict[str, Any]]) -> str:
-    """The trials of the recipe search, in the order in which they were made, means over seeds."""
-    columns = ("cpu_seconds", *SHORT[1:], "feature_std")
-    heads = ["trial", "differs from the first in", "seeds", "probe", "CPU seconds", *(NAMES[c] for c in columns[1:])]
-    lines = []
-    for trial in trials:
-        changes = ", ".join(f"{name} {value}" for name, value in trial["changes"].items())
-        values = [mean(run[column] for run in trial["runs"]) for column in columns]
-        seeds = ", ".join(str(run["seed"]) for run in trial["runs"])
-        lines.append(
-            [trial["trial"], changes, seeds, trial["probe"], f"{values[0]:.0f}", *(f"{v:.3f}" for v in values[1:])]
-        )
-    return markdown(heads, lines)

@@ -21,7 +21,7 @@ from minivjepa.grading.submissions import Cell, HandedIn, read_cells, read_file,
 from minivjepa.homework.cases import Task, diagnose
 from minivjepa.homework.checking import shown
 from minivjepa.homework.notebooks import WRITTEN, graded, is_answer, is_check, read_source
-from minivjepa.training.runs import read_json, write_bytes, write_json
+from minivjepa.training.files import read_json, write_bytes, write_json
 
 LONGEST = 4000  # characters that feedback says of an exercise
 RIGHT = "right"  # what is said of an exercise that has all its points; only this process says it

@@ -16,7 +16,7 @@ from minivjepa.homework.checking import FOLDER, assignments
 from minivjepa.homework.notebooks import graded, is_check, read_notebook, with_answers
 
 CELL_SECONDS = 120
-COLOURS = re.compile(r"(\x1b|#x1B)\[[0-9;]*m")  # as they are, and as XML writes them
+COLORS = re.compile(r"(\x1b|#x1B)\[[0-9;]*m")  # as they are, and as XML writes them
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def check_file(path: Path) -> list[Verdict]:
 
 def lesson_of(text: str) -> str:
     """The message of a failed check within a traceback; its last line if it is another error."""
-    clean = COLOURS.sub("", text)
+    clean = COLORS.sub("", text)
     found = re.search(r"CheckFailed: (.*?)(?:\n\s*\n|\Z)", clean, re.S)
     if found:
         return found[1].strip()

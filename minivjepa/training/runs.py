@@ -1,95 +1,20 @@
-"""A run is a folder of plain files: config.json, metrics.jsonl, checkpoint.pt.  Nothing here can tear a file."""
+"""A run is a folder of plain files: config.json, metrics.jsonl, checkpoint.pt."""
 
 import json
-import math
 import os
-import platform
 import shutil
-from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 from torch import nn
 
 from minivjepa.training.config import Config, differences, from_dict, to_dict
+from minivjepa.training.files import check_new, finite_or_null, write_atomically, write_json, write_text
 
 
 class RunStopped(ValueError):
     """A run that cannot go on, through no fault of the code: the message says what to do."""
-
-
-def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
-    """Write a file that is either complete or not there: a temporary file beside it, flushed, then renamed.
-
-    Raises OSError as the disk does, after removing the temporary file; the old file stays as it was.
-    """
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with open(temporary, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # a full disk does not say which file it could not take
-        raise
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file atomically."""
-
-    def write(file: IO[bytes]) -> None:
-        file.write(data)
-
-    write_atomically(path, write)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    write_bytes(path, text.encode())
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically; NaN and infinity become null."""
-    write_text(path, json.dumps(finite_or_null(value), indent=1) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """The value in a JSON file that this package wrote.  Raises ValueError, with its name, for one that was damaged."""
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}); put it back, or delete it and start again") from None
-
-
-def finite_or_null(value: Any) -> Any:
-    """The same nested value with every float that JSON cannot hold replaced by None."""
-    if isinstance(value, dict):
-        return {key: finite_or_null(v) for key, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite_or_null(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def check_new(out: Path) -> None:
-    """Raise ValueError unless `out` can become a new folder: absent or empty."""
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"--out {out} is a file; give a folder that does not exist yet")
-    left = [p.name for p in out.iterdir() if p.suffix != ".tmp"] if out.exists() else []
-    if left:
-        raise ValueError(
-            f"--out {out} is not empty (it holds {left[0]}); choose another folder, or add --resume to go on"
-        )
-
-
-def versions() -> dict[str, str]:
-    """What produced a result: Python, the system and the libraries that numbers depend on."""
-    found = {name: version(name) for name in ("minivjepa", "torch", "numpy", "scikit-learn")}
-    return {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}", **found}
 
 
 class Run:

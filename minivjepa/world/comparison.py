@@ -14,9 +14,11 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from minivjepa.evaluation.judge import Metrics, rate_in_words, wilson
+from minivjepa.evaluation.judge import Metrics
+from minivjepa.evaluation.statistics import rate_in_words, wilson
 from minivjepa.training.config import to_dict
-from minivjepa.training.runs import Run, check_new, read_json, versions, write_json
+from minivjepa.training.files import check_new, read_json, versions, write_json
+from minivjepa.training.runs import Run
 from minivjepa.world.goal_reaching import Costs, Outcome, Task, oracle_costs, picture_costs, pursue
 from minivjepa.world.planner import CEM
 from minivjepa.world.rooms import Rooms

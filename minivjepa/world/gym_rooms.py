@@ -94,7 +94,7 @@ class EnvironmentClips:
     def __init__(self, environment: gymnasium.Env, grid: Grid, seed: int = 0, key: str | None = None):
         space = environment.action_space
         if grid.channels != 3:
-            raise ValueError(f"pictures are in colour: the grid has {grid.channels} channels, expected 3")
+            raise ValueError(f"pictures are in color: the grid has {grid.channels} channels, expected 3")
         if not isinstance(space, gymnasium.spaces.Box) or not space.is_bounded():
             raise ValueError(
                 f"the actions are {space}, expected a Box with finite bounds; wrap the environment so that they are"

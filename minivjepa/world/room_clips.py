@@ -33,7 +33,7 @@ class RoomClips:
 
     def __init__(self, grid: Grid, seed: int = 0, device: str = "cpu", rooms: Rooms | None = None):
         if grid.channels != 3:
-            raise ValueError(f"the rooms are in colour: the grid has {grid.channels} channels, expected 3")
+            raise ValueError(f"the rooms are in color: the grid has {grid.channels} channels, expected 3")
         if grid.frames < 2:
             raise ValueError("a clip of 1 frame shows no action, expected 2 frames or more")
         self.grid, self.seed, self.rooms, self.device = grid, seed, rooms or Rooms(), torch.device(device)

@@ -18,7 +18,7 @@ MEAN, STD = 0.2, 0.25  # pixels are normalised as (x - MEAN) / STD
 
 
 def displayable(frames: Tensor) -> Tensor:
-    """Normalised frames -> the same as colours from 0 to 1."""
+    """Normalised frames -> the same as colors from 0 to 1."""
     return (frames * STD + MEAN).clamp(0, 1)
 
 
@@ -119,11 +119,11 @@ class Rooms:
         y = (torch.arange(height, device=position.device) + 0.5) / height
         x = (torch.arange(width, device=position.device) + 0.5) / width
         solid = ((x - 0.5).abs() < self.wall / 2) & ((y[:, None] - self.door_at).abs() > self.door / 2)  # [H, W]
-        colours = torch.tensor([BACKGROUND, WALL, ROBOT], device=position.device)[..., None, None]  # [3, C, 1, 1]
-        empty = torch.where(solid, colours[1], colours[0])  # [C, H, W]
+        colors = torch.tensor([BACKGROUND, WALL, ROBOT], device=position.device)[..., None, None]  # [3, C, 1, 1]
+        empty = torch.where(solid, colors[1], colors[0])  # [C, H, W]
         dy, dx = y - position[..., 0, None], x - position[..., 1, None]  # [..., H], [..., W]
         distance = (dy.square()[..., :, None] + dx.square()[..., None, :]).sqrt()  # [..., H, W]
         disc = torch.sigmoid((self.robot - distance) * (2 * height))[
             ..., None, :, :
         ]  # the edge is about two pixels wide
-        return (empty + disc * (colours[2] - empty) - MEAN) / STD
+        return (empty + disc * (colors[2] - empty) - MEAN) / STD

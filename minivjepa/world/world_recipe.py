@@ -129,7 +129,7 @@ class WorldConfig:
         """Refuse what a frozen encoder and its predictor cannot be, before the encoder is trained."""
         grid = self.pretraining.grid
         if grid.channels != 3:
-            raise ValueError(f"pretraining.grid.channels is {grid.channels}, expected 3: the rooms are in colour")
+            raise ValueError(f"pretraining.grid.channels is {grid.channels}, expected 3: the rooms are in color")
         check_scheme("rotary", self.predictor_dim // self.predictor_heads)
         most = min(EXAMPLES, grid.tokens // grid.shape[0] * self.pretraining.dim)
         if self.latent > most:

@@ -415,7 +415,7 @@ def comparisons(rng: np.random.Generator) -> list[dict[str, Any]]:
 VERDICT_RIGHT = "def verdict(a, b, level):\n    def interval(values):\n        n = len(values)\n        if n < 2:\n            return values[0], math.inf\n        s = np.std(values, ddof=1)\n        t = stats.t.ppf((1 + level) / 2, n - 1)\n        return np.mean(values), t * s / math.sqrt(n)\n    (x, dx), (y, dy) = interval(a), interval(b)\n    word = 'higher' if x - dx > y + dy else 'lower' if x + dx < y - dy else 'not apart'\n    return {'mean_a': float(x), 'half_a': float(dx), 'mean_b': float(y), 'half_b': float(dy), 'verdict': word}"
 VERDICT = Exercise(
     "verdict",
-    ("minivjepa.experiments.tables.interval", "minivjepa.experiments.tables.apart", "minivjepa.experiments.tables.cell", "minivjepa.experiments.tables.apart_table"),
+    ("minivjepa.evaluation.statistics.interval", "minivjepa.evaluation.statistics.apart", "minivjepa.evaluation.statistics.cell"),
     (
         {"a": [1.0, 3.0], "b": [-2.0, 0.0], "level": 0.5},
         {"a": [0.708, 0.697, 0.757, 0.631, 0.834], "b": [0.199, 0.278, 0.824, 0.301, 0.212], "level": 0.95},

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from minivjepa.collapse import COLLAPSED, WARNING
-from minivjepa.course.figures import COLOURS, STYLES, Picture
+from minivjepa.course.figures import COLORS, STYLES, Picture
 from minivjepa.data.protocol import CHANCE
 from minivjepa.evaluation.early_warning import Row, collapsed, smaller_std
 from minivjepa.vjepa import ARMS
@@ -20,19 +20,19 @@ Results = dict[str, Any]
 
 
 def look(arm: str, number: int) -> tuple[str, str]:
-    """Colour and line style of an arm: the same in every picture.  number: its place in this one, for arms of one's own."""
+    """Color and line style of an arm: the same in every picture.  number: its place in this one, for arms of one's own."""
     place = list(ARMS).index(arm) if arm in ARMS else number
-    return COLOURS[place % len(COLOURS)], STYLES[place % len(STYLES)]
+    return COLORS[place % len(COLORS)], STYLES[place % len(STYLES)]
 
 
 def _curves(ax: Axes, results: Results, value: Callable[[Row], float | None], title: str) -> None:
-    """One line per run, one colour and style per arm, on a logarithmic scale."""
+    """One line per run, one color and style per arm, on a logarithmic scale."""
     for number, (arm, runs) in enumerate(results["arms"].items()):
-        colour, style = look(arm, number)
+        color, style = look(arm, number)
         for run in runs:
             steps = [row["step"] for row in run["history"]]
             values = [math.nan if (v := value(row)) is None else v for row in run["history"]]
-            ax.plot(steps, values, style, color=colour, label=arm if run is runs[0] else None, lw=1.8, alpha=0.85)
+            ax.plot(steps, values, style, color=color, label=arm if run is runs[0] else None, lw=1.8, alpha=0.85)
     ax.set(xlabel="training step", title=title, yscale="log")
     ax.grid(alpha=0.25)
 
@@ -52,8 +52,8 @@ def collapse_curves(results: Results) -> Picture:
     values = final_values(results, "linear_direction")
     values["untrained"] = [row["linear_direction"] for row in results["untrained"]]
     for number, (arm, scores) in enumerate(values.items()):
-        colour = look(arm, number)[0] if arm in results["arms"] else "#999999"
-        bars.bar(number, float(np.mean(scores)), color=colour, alpha=0.85)
+        color = look(arm, number)[0] if arm in results["arms"] else "#999999"
+        bars.bar(number, float(np.mean(scores)), color=color, alpha=0.85)
         bars.plot(
             [number] * len(scores), scores, "o", color="black", markeredgecolor="white", markeredgewidth=0.5, ms=4
         )
@@ -79,10 +79,10 @@ def spectra(results: Results) -> Picture:
     first = {arm: runs[0]["final"] for arm, runs in results["arms"].items()} | {"untrained": results["untrained"][0]}
     for number, (arm, metrics) in enumerate(first.items()):
         sigma = np.array(metrics["spectrum"])
-        colour, style = look(arm, number) if arm in results["arms"] else ("#999999", "-")
+        color, style = look(arm, number) if arm in results["arms"] else ("#999999", "-")
         label = f"{arm} (effective rank {metrics['effective_rank']:.0f})" if metrics["effective_rank"] else arm
-        plain.semilogy(np.arange(1, len(sigma) + 1), sigma, style, color=colour, label=label)
-        scaled.semilogy(np.arange(1, len(sigma) + 1), sigma / sigma.sum(), style, color=colour)
+        plain.semilogy(np.arange(1, len(sigma) + 1), sigma, style, color=color, label=label)
+        scaled.semilogy(np.arange(1, len(sigma) + 1), sigma / sigma.sum(), style, color=color)
     plain.set(title="Singular values", xlabel="direction", ylabel="std along it")
     scaled.set(title="The same, each curve divided by its sum", xlabel="direction")
     plain.legend(fontsize=7)
@@ -102,9 +102,9 @@ def mask_map(results: Results) -> Picture:
     groups = {name: [run["final"] for run in runs] for name, runs in results["arms"].items()}
     for number, (name, runs) in enumerate((groups | {"untrained": results["untrained"]}).items()):
         x, y = ([run[metric] for run in runs] for metric in ("linear_direction", "attentive_identity"))
-        colour = COLOURS[number % len(COLOURS)] if name in groups else "#999999"
-        ax.plot(x, y, "o", color=colour, ms=4, alpha=0.5)
-        ax.plot(np.mean(x), np.mean(y), "s", color=colour, ms=9, label=name)
+        color = COLORS[number % len(COLORS)] if name in groups else "#999999"
+        ax.plot(x, y, "o", color=color, ms=4, alpha=0.5)
+        ax.plot(np.mean(x), np.mean(y), "s", color=color, ms=9, label=name)
         said.append(f"{name} {np.mean(x):.2f} and {np.mean(y):.2f}")
     ax.axvline(results["chance"]["direction"], color="black", lw=1, ls=":")
     ax.axhline(results["chance"]["identity"], color="black", lw=1, ls=":")
@@ -124,13 +124,13 @@ def dashboard(histories: Mapping[str, Sequence[Row]]) -> Picture:
     figure = Figure(figsize=(14, 3.6), layout="constrained")
     std, rank, spectrum, probe = figure.subplots(1, 4)
     for number, (arm, rows) in enumerate(histories.items()):
-        colour, style = look(arm, number)
+        color, style = look(arm, number)
         steps = [row["step"] for row in rows]
-        std.semilogy(steps, [row["feature_std"] for row in rows], style, color=colour, label=arm)
-        std.semilogy(steps, [row["target_feature_std"] for row in rows], "x", color=colour)
-        rank.plot(steps, [row["effective_rank"] for row in rows], style, color=colour)
-        spectrum.semilogy(rows[-1]["spectrum"], style, color=colour)
-        probe.plot(steps, [row["linear_direction"] for row in rows], style, color=colour)
+        std.semilogy(steps, [row["feature_std"] for row in rows], style, color=color, label=arm)
+        std.semilogy(steps, [row["target_feature_std"] for row in rows], "x", color=color)
+        rank.plot(steps, [row["effective_rank"] for row in rows], style, color=color)
+        spectrum.semilogy(rows[-1]["spectrum"], style, color=color)
+        probe.plot(steps, [row["linear_direction"] for row in rows], style, color=color)
     std.axhline(WARNING, color="black", lw=1, ls=":")
     titles = ("feature std (x: target encoder)", "effective rank", "singular values, now", "direction, linear probe")
     for ax, title in zip((std, rank, spectrum, probe), titles):
@@ -166,8 +166,8 @@ def update_fields(updates: Mapping[str, Callable[[Tensor], Tensor]], loop: Tenso
         ax.quiver(
             *points.numpy().T, *(arrows / length).T, np.log10(length[:, 0]), cmap="cividis", scale=26, width=0.005
         )
-        ax.plot(*loop.numpy().T, color=COLOURS[1], lw=2)
-        ax.annotate("", loop[10].tolist(), loop[0].tolist(), arrowprops={"arrowstyle": "-|>", "color": COLOURS[1]})
+        ax.plot(*loop.numpy().T, color=COLORS[1], lw=2)
+        ax.annotate("", loop[10].tolist(), loop[0].tolist(), arrowprops={"arrowstyle": "-|>", "color": COLORS[1]})
         ax.axhline(0, color="black", lw=1, ls=":")
         ax.axvline(1, color="black", lw=1, ls="--")
         ax.set(xlabel="w, the predictor", ylabel="e, the encoder", title=name)

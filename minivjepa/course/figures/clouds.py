@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from minivjepa.collapse import feature_std
-from minivjepa.course.figures import COLOURS, STYLES, Picture
+from minivjepa.course.figures import COLORS, STYLES, Picture
 
 WIDE = 3.2  # how far clouds are drawn
 BINS = np.linspace(-WIDE, WIDE, 34)  # no edge at a whole number
@@ -23,13 +23,13 @@ def normal_density(x: np.ndarray) -> np.ndarray:
 
 def _scatter(ax: Axes, cloud: Tensor, title: str) -> None:
     """Points [n, 2] in a square."""
-    ax.scatter(cloud[:, 0].numpy(), cloud[:, 1].numpy(), s=5, color=COLOURS[0], alpha=0.5, linewidths=0, zorder=3)
+    ax.scatter(cloud[:, 0].numpy(), cloud[:, 1].numpy(), s=5, color=COLORS[0], alpha=0.5, linewidths=0, zorder=3)
     ax.set(xlim=(-WIDE, WIDE), ylim=(-WIDE, WIDE), aspect="equal", title=title, xticks=[], yticks=[])
 
 
-def _shadow(ax: Axes, values: np.ndarray, colour: str) -> None:
+def _shadow(ax: Axes, values: np.ndarray, color: str) -> None:
     """Histogram of projections, with the density of N(0, 1)."""
-    ax.hist(values.clip(-WIDE, WIDE), BINS.tolist(), density=True, color=colour, alpha=0.6)
+    ax.hist(values.clip(-WIDE, WIDE), BINS.tolist(), density=True, color=color, alpha=0.6)
     ax.plot(BINS, normal_density(BINS), color="black", lw=1.2)
     ax.set(xlim=(-WIDE, WIDE), ylim=(0, 1), xticks=[-2, 0, 2], yticks=[])
 
@@ -42,15 +42,15 @@ def shadows(clouds: Mapping[str, Tensor], directions: Tensor) -> Picture:
     for (name, cloud), column in zip(clouds.items(), axes.T):
         _scatter(column[0], cloud, name)
         spreads = []
-        for ax, direction, colour in zip(column[1:], directions.T, COLOURS[1:]):
+        for ax, direction, color in zip(column[1:], directions.T, COLORS[1:]):
             column[0].annotate(
                 "",
                 xy=2.6 * direction.numpy(),
                 xytext=(0, 0),
-                arrowprops={"arrowstyle": "->", "color": colour, "lw": 2, "alpha": 0.7},
+                arrowprops={"arrowstyle": "->", "color": color, "lw": 2, "alpha": 0.7},
             )
             values = (cloud @ direction).numpy()
-            _shadow(ax, values, colour)
+            _shadow(ax, values, color)
             spreads.append(f"{values.std():.2f}")
         said.append(f"{name} {' and '.join(spreads)}")
     axes[1, 0].set_ylabel("along the\nfirst arrow", fontsize=8)
@@ -73,7 +73,7 @@ def characteristic(clouds: Mapping[str, Tensor], direction: Tensor, reach: float
     for number, (name, cloud) in enumerate(clouds.items()):
         angle = (cloud @ direction).numpy()[:, None] * t  # [n, points]
         for ax, values in zip(panels, (np.cos(angle).mean(axis=0), np.sin(angle).mean(axis=0))):
-            ax.plot(t, values, STYLES[number % 4], color=COLOURS[number % 6], label=name, lw=1.8)
+            ax.plot(t, values, STYLES[number % 4], color=COLORS[number % 6], label=name, lw=1.8)
         gaps.append(f"{name} {np.abs(np.cos(angle).mean(axis=0) - wanted).max():.2f}")
     for ax, curve, title in zip(panels, (wanted, 0 * t), ("mean of cos(t x)", "mean of sin(t x)")):
         ax.plot(t, curve, color="black", lw=4, alpha=0.25, label="what it should be")
@@ -104,11 +104,11 @@ def shaping(moments: Sequence[Moment], title: str) -> Picture:
     now = moments[-1]
     _scatter(place, now.cloud, f"{title}, step {now.step}")
     ways = np.stack([moment.cloud[:TRAILS].numpy() for moment in moments])  # [moments, points, 2]
-    place.plot(ways[..., 0], ways[..., 1], color=COLOURS[1], lw=0.7, alpha=0.7)
-    _shadow(side, now.cloud[:, 1].numpy(), COLOURS[2])
+    place.plot(ways[..., 0], ways[..., 1], color=COLORS[1], lw=0.7, alpha=0.7)
+    _shadow(side, now.cloud[:, 1].numpy(), COLORS[2])
     side.set_title("seen from the side")
     steps = [moment.step for moment in moments]
-    curve.plot(steps, [max(moment.value, 1e-3) for moment in moments], ".-", color=COLOURS[0])
+    curve.plot(steps, [max(moment.value, 1e-3) for moment in moments], ".-", color=COLORS[0])
     curve.axhline(1.05, color="black", lw=1, ls=":", label="random normal points, on average")
     curve.set(yscale="log", xlabel="step", title="SIGReg")
     curve.grid(alpha=0.25)
@@ -128,11 +128,11 @@ def folding(
     """A sheet of two dimensions, folded ever finer into `width` numbers: SIGReg's value, and what can still be read, by name."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     term, read = figure.subplots(1, 2)
-    term.plot(waves, values, "o-", color=COLOURS[0])
+    term.plot(waves, values, "o-", color=COLORS[0])
     term.axhline(1.05, color="black", lw=1, ls=":")
     term.set(yscale="log", title="SIGReg (dotted: random normal points)")
     for number, (name, series) in enumerate(scores.items()):
-        read.plot(waves, series, "s" + STYLES[number % 4], color=COLOURS[1 + number % 5], label=name)
+        read.plot(waves, series, "s" + STYLES[number % 4], color=COLORS[1 + number % 5], label=name)
     read.set(ylim=(-0.1, 1.1), title="what can be read of the place")
     read.legend(fontsize=8)
     for ax in (term, read):

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from minivjepa.collapse import token_metrics
-from minivjepa.course.figures import COLOURS, STYLES, Picture
+from minivjepa.course.figures import COLORS, STYLES, Picture
 
 SHOWN = 40  # clips that are drawn
 
@@ -43,7 +43,7 @@ def loss_and_spread(histories: Mapping[str, Sequence[tuple[int, float, float]]])
         steps = [row[0] for row in rows]
         for ax, column in zip(panels, (1, 2)):
             values = [row[column] for row in rows]
-            ax.semilogy(steps, values, STYLES[number % 4], color=COLOURS[number % 7], label=name, lw=1.8)
+            ax.semilogy(steps, values, STYLES[number % 4], color=COLORS[number % 7], label=name, lw=1.8)
     for ax, title in zip(panels, ("Loss: lower is better?", "Feature std across clips: 0 is collapse")):
         ax.set(xlabel="training step", title=title)
         ax.grid(alpha=0.25)

@@ -7,18 +7,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from minivjepa.course.figures import COLOURS, STYLES, Picture
+from minivjepa.course.figures import COLORS, STYLES, Picture
 from minivjepa.ema import half_life
 
 
-def _box(ax: Axes, x: float, y: float, text: str, colour: str, wide: float = 2.3) -> None:
+def _box(ax: Axes, x: float, y: float, text: str, color: str, wide: float = 2.3) -> None:
     """A rounded box with its middle at (x, y)."""
     ax.add_patch(
         FancyBboxPatch(
-            (x - wide / 2, y - 0.42), wide, 0.84, boxstyle="round,pad=0.05", facecolor=colour, edgecolor="none"
+            (x - wide / 2, y - 0.42), wide, 0.84, boxstyle="round,pad=0.05", facecolor=color, edgecolor="none"
         )
     )
-    ax.text(x, y, text, ha="center", va="center", color="white" if colour != "#dddddd" else "black", fontsize=9)
+    ax.text(x, y, text, ha="center", va="center", color="white" if color != "#dddddd" else "black", fontsize=9)
 
 
 def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], text: str, style: str = "-") -> None:
@@ -38,9 +38,9 @@ def three_components(shapes: Mapping[str, Sequence[int]]) -> Picture:
     ax.set(xlim=(0, 15), ylim=(0, 5.2))
     ax.axis("off")
     _box(ax, 1.2, 2.5, "clip", "#dddddd", 1.6)
-    _box(ax, 5.0, 4.0, "online encoder", COLOURS[0])
-    _box(ax, 9.0, 4.0, "predictor", COLOURS[2])
-    _box(ax, 5.0, 1.0, "target encoder", COLOURS[1])
+    _box(ax, 5.0, 4.0, "online encoder", COLORS[0])
+    _box(ax, 9.0, 4.0, "predictor", COLORS[2])
+    _box(ax, 5.0, 1.0, "target encoder", COLORS[1])
     _box(ax, 9.0, 1.0, "LayerNorm,\nkeep the hidden", "#dddddd")
     _box(ax, 13.4, 2.5, "mean |.|", "#444444", 1.8)
     _arrow(ax, (2.1, 2.8), (3.7, 3.9), "visible tubelets")
@@ -51,8 +51,8 @@ def three_components(shapes: Mapping[str, Sequence[int]]) -> Picture:
     _arrow(ax, (10.3, 1.1), (12.4, 2.1), said["target"])
     _arrow(ax, (5.0, 3.5), (5.0, 1.5), "", "--")
     ax.text(5.15, 2.5, "EMA: weights follow slowly", fontsize=8, va="center")
-    ax.plot([10.5, 10.75], [1.5, 0.9], color=COLOURS[1], lw=4, zorder=3)  # a bar across the teacher's arrow
-    ax.text(10.6, 0.45, "bar: no gradient flows back", fontsize=8, color=COLOURS[1])
+    ax.plot([10.5, 10.75], [1.5, 0.9], color=COLORS[1], lw=4, zorder=3)  # a bar across the teacher's arrow
+    ax.text(10.6, 0.45, "bar: no gradient flows back", fontsize=8, color=COLORS[1])
     ax.text(1.2, 1.85, said["clip"], fontsize=8, ha="center", family="monospace")
     ax.annotate(
         "mask tokens + positions of the hidden tubelets", xy=(9.0, 4.45), xytext=(9.0, 4.9), fontsize=8, ha="center",
@@ -74,8 +74,8 @@ def target_response(momentum: float, steps: int = 1000) -> Picture:
     half = half_life(momentum)
     figure = Figure(figsize=(6.6, 3.4), layout="constrained")
     ax = figure.subplots()
-    ax.plot(step, np.ones_like(follows), STYLES[1], color=COLOURS[0], label="student (online encoder)")
-    ax.plot(step, follows, color=COLOURS[1], label="teacher (target encoder)")
+    ax.plot(step, np.ones_like(follows), STYLES[1], color=COLORS[0], label="student (online encoder)")
+    ax.plot(step, follows, color=COLORS[1], label="teacher (target encoder)")
     if half <= steps:
         ax.plot([half, half], [0, 0.5], ":", color="black", lw=1)
         ax.text(half, 0.02, f" half-life {half:.0f}", fontsize=8)
@@ -94,7 +94,7 @@ def movement_curves(moved: Mapping[str, Sequence[float]]) -> Picture:
     figure = Figure(figsize=(6.6, 3.6), layout="constrained")
     ax = figure.subplots()
     for number, (name, values) in enumerate(moved.items()):
-        ax.semilogy(range(1, len(values) + 1), values, STYLES[number % len(STYLES)], color=COLOURS[number], label=name)
+        ax.semilogy(range(1, len(values) + 1), values, STYLES[number % len(STYLES)], color=COLORS[number], label=name)
     ax.set(xlabel="training step", ylabel="relative change of the target in one step")
     ax.grid(alpha=0.25)
     ax.legend(fontsize=8)

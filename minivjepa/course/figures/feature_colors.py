@@ -1,4 +1,4 @@
-"""Lessons 9 and 10: what features are like: which clips they bring together, and their components as colours."""
+"""Lessons 9 and 10: what features are like: which clips they bring together, and their components as colors."""
 
 import io
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
-from minivjepa.course.figures import COLOURS, Picture
+from minivjepa.course.figures import COLORS, Picture
 
 SIDE = 224  # pixels of an animation's panels, about
 
 
-def component_colours(features: np.ndarray) -> np.ndarray:
-    """Tokens [t, h, w, D] -> colours 0..1 [t, h, w, 3]: the first three principal components over all tokens of the clip.
+def component_colors(features: np.ndarray) -> np.ndarray:
+    """Tokens [t, h, w, D] -> colors 0..1 [t, h, w, 3]: the first three principal components over all tokens of the clip.
 
     Each component is stretched from its 2nd to its 98th percentile.
     """
@@ -29,11 +29,11 @@ def component_colours(features: np.ndarray) -> np.ndarray:
 
 def feature_strip(frames: np.ndarray, features: np.ndarray, title: str) -> Picture:
     """uint8 [T, H, W, 3] and tokens [t, h, w, D]: the first frame of every tubelet, above its tokens' components."""
-    colours, t = component_colours(features), len(features)
+    colors, t = component_colors(features), len(features)
     figure = Figure(figsize=(1.6 * t, 3.5), layout="constrained")
     for number, (above, below) in enumerate(np.transpose(figure.subplots(2, t, squeeze=False))):
         above.imshow(frames[number * len(frames) // t])
-        below.imshow(colours[number], interpolation="nearest")
+        below.imshow(colors[number], interpolation="nearest")
         above.set_title(f"time step {number}", fontsize=8)
         for ax in (above, below):
             ax.set(xticks=[], yticks=[])
@@ -41,9 +41,9 @@ def feature_strip(frames: np.ndarray, features: np.ndarray, title: str) -> Pictu
     _, h, w, d = features.shape
     return Picture(
         figure,
-        f"{title}: two rows of {t} pictures, frames of a clip, and below each its {h} by {w} tokens as coloured squares.",
+        f"{title}: two rows of {t} pictures, frames of a clip, and below each its {h} by {w} tokens as colored squares.",
         f"{title}. Above: one frame per time step. Below: its {h} x {w} tokens; the first three of {d} principal components are red, green and blue, "
-        "so tokens of one colour are alike to the encoder.",
+        "so tokens of one color are alike to the encoder.",
     )
 
 
@@ -65,12 +65,12 @@ class Animation:
 
 def feature_animation(frames: np.ndarray, features: np.ndarray) -> Animation:
     """uint8 [T, H, W, 3] and tokens [t, h, w, D]: every frame beside the components of the tokens it belongs to."""
-    colours = (255 * component_colours(features)).astype(np.uint8)
+    colors = (255 * component_colors(features)).astype(np.uint8)
     height, width = frames.shape[1:3]
     zoom = max(1, SIDE // height)
     panels = []
     for number, frame in enumerate(frames):
-        tokens = colours[number * len(features) // len(frames)]
+        tokens = colors[number * len(features) // len(frames)]
         tokens = tokens.repeat(height // tokens.shape[0], axis=0).repeat(width // tokens.shape[1], axis=1)
         panels.append(np.concatenate([frame, tokens], axis=1).repeat(zoom, axis=0).repeat(zoom, axis=1))
     return Animation(panels)
@@ -78,10 +78,10 @@ def feature_animation(frames: np.ndarray, features: np.ndarray) -> Animation:
 
 def trail(clips: np.ndarray) -> np.ndarray:
     """Brightness 0..1 [B, T, H, W] -> one picture a clip [B, H, W, 3]: early frames blue, late ones orange."""
-    early, late = (np.array(colour) for colour in ((0.2, 0.5, 1.0), (1.0, 0.55, 0.1)))
+    early, late = (np.array(color) for color in ((0.2, 0.5, 1.0), (1.0, 0.55, 0.1)))
     share = np.linspace(0, 1, clips.shape[1])[:, None]
-    colours = (1 - share) * early + share * late  # [T, 3]
-    return (clips[..., None] * colours[None, :, None, None]).max(axis=1).clip(0, 1)
+    colors = (1 - share) * early + share * late  # [T, 3]
+    return (clips[..., None] * colors[None, :, None, None]).max(axis=1).clip(0, 1)
 
 
 def neighbours_strip(trails: np.ndarray, labels: list[str], found: np.ndarray, title: str) -> Picture:
@@ -103,7 +103,7 @@ def neighbours_strip(trails: np.ndarray, labels: list[str], found: np.ndarray, t
             ax.set_xlabel(labels[clip] + (f"\nsame {' and '.join(same) or 'nothing'}" if number else ""), fontsize=7)
             ax.set_title(f"nearest {number}" if number else "query", fontsize=8)
             ax.set(xticks=[], yticks=[])
-        axes[0].spines[:].set(color=COLOURS[1], linewidth=2)
+        axes[0].spines[:].set(color=COLORS[1], linewidth=2)
         said.append(f"{labels[ids[0]]}: {', '.join(labels[clip] for clip in ids[1:])}")
     figure.suptitle(f"{title} encoder", fontsize=9)
     total = rows * (columns - 1)

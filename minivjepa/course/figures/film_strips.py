@@ -13,7 +13,7 @@ HEADINGS = ("right", "down right", "down", "down left", "left", "up left", "up",
 
 
 def displayed(clip: torch.Tensor) -> np.ndarray:
-    """Normalised clips of moving handwriting [B, C, T, H, W] -> colours 0..1 [B, T, H, W, C], ready to be drawn."""
+    """Normalised clips of moving handwriting [B, C, T, H, W] -> colors 0..1 [B, T, H, W, C], ready to be drawn."""
     return (clip * CLIPS.std + CLIPS.mean).clamp(0, 1).permute(0, 2, 3, 4, 1).numpy()
 
 

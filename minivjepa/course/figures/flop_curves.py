@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from minivjepa.course.figures import COLOURS, STYLES, Picture
+from minivjepa.course.figures import COLORS, STYLES, Picture
 from minivjepa.transformer import block_flops
 
 
@@ -16,7 +16,7 @@ def block_cost_curves(dim: int, longest: int) -> Picture:
     figure = Figure(figsize=(6.6, 4), layout="constrained")
     ax = figure.subplots()
     for number, (name, flops) in enumerate(parts.items()):
-        ax.loglog(lengths, flops, STYLES[number], color=COLOURS[number], label=name, lw=2)
+        ax.loglog(lengths, flops, STYLES[number], color=COLORS[number], label=name, lw=2)
     for factor, name, side in ((4, "the MLP", "right"), (6, "all dense layers", "left")):
         ax.axvline(factor * dim, color="black", lw=1, ls=":")
         ax.text(factor * dim, ax.get_ylim()[0] * 2, f" n = {factor} D: \n passes {name} ", fontsize=8, ha=side)
@@ -42,7 +42,7 @@ def measured_times(
             lengths,
             [1000 * v for v in values],
             "o" + STYLES[number],
-            color=COLOURS[number],
+            color=COLORS[number],
             label=f"{name}: n to the {slopes[name]:.1f}",
         )
     ax.set(xlabel="tokens n", ylabel="milliseconds", title="Measured on this machine")
@@ -66,7 +66,7 @@ def shares_bar(shares: Mapping[str, Mapping[str, float]]) -> Picture:
     for row, share in enumerate(shares.values()):
         left = 0.0
         for number, part in enumerate(parts):
-            ax.barh(row, share[part], left=left, color=COLOURS[number], label=part if row == 0 else None)
+            ax.barh(row, share[part], left=left, color=COLORS[number], label=part if row == 0 else None)
             ax.text(
                 left + share[part] / 2,
                 row,

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from minivjepa.course.figures import COLOURS, STYLES, Picture
+from minivjepa.course.figures import COLORS, STYLES, Picture
 
 LINES = (("-", "white"), ("--", "#F0E442"), (":", "#56B4E9"))  # of paths: readable on the dark floor of the rooms
 SHARES = (0.0, 1.0, 1.0, 0.0)  # a picture's edges, so that positions can be drawn on it
@@ -37,7 +37,7 @@ def rollout_errors(curves: Mapping[str, Sequence[float]], radius: float) -> Pict
     ax = figure.subplots()
     for number, (name, values) in enumerate(curves.items()):
         steps = range(1, len(values) + 1)
-        ax.plot(steps, values, STYLES[number % 4], marker="o", markersize=4, color=COLOURS[number % 7], label=name)
+        ax.plot(steps, values, STYLES[number % 4], marker="o", markersize=4, color=COLORS[number % 7], label=name)
     ax.axhline(radius, color="grey", linewidth=0.8)
     ax.annotate("near enough to a goal", (1, radius), (0, 3), textcoords="offset points", fontsize=8, color="grey")
     ax.set(xlabel="steps imagined", ylabel="distance from the true position\n(sides of the world)", ylim=(0, None))
@@ -63,9 +63,9 @@ def ways(
     figure = Figure(figsize=(max(4.2, 2.2 * count), 2.72 if count > 1 else 4.5), layout="constrained")
     for number, ax in enumerate(figure.subplots(1, count, squeeze=False)[0]):
         floor(ax, frames[number], titles[number])
-        for (style, colour), (label, path) in zip(LINES, lines[number].items()):
+        for (style, color), (label, path) in zip(LINES, lines[number].items()):
             y, x = path.unbind(-1)
-            ax.plot(x, y, style, marker=".", markersize=4, linewidth=1.4, color=colour, label=label)
+            ax.plot(x, y, style, marker=".", markersize=4, linewidth=1.4, color=color, label=label)
         if goals:
             ring(ax, goals[number], radius)
     handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -107,9 +107,9 @@ def planning_rounds(start: Tensor, goal: Tensor, rounds: Sequence[tuple[Tensor, 
         passing = int(((paths - goal).norm(dim=-1) <= radius).any(dim=1).sum())
         said.append(f"{passing} of {len(paths)} in round {number}")
         floor(ax, start, f"round {number}: {passing} of {len(paths)} pass the goal")
-        for some, colour, alpha in ((paths, "white", 0.25), (kept, "#F0E442", 0.9)):
+        for some, color, alpha in ((paths, "white", 0.25), (kept, "#F0E442", 0.9)):
             for y, x in (path.unbind(-1) for path in some):
-                ax.plot(x, y, color=colour, alpha=alpha, linewidth=0.9)
+                ax.plot(x, y, color=color, alpha=alpha, linewidth=0.9)
         ring(ax, goal, radius)
     words = ", ".join(said)
     return Picture(

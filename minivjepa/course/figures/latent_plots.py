@@ -4,7 +4,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from minivjepa.course.figures import COLOURS, STYLES, Picture
+from minivjepa.course.figures import COLORS, STYLES, Picture
 
 
 def loss_against_probe(results: dict[str, Any]) -> Picture:
@@ -14,7 +14,7 @@ def loss_against_probe(results: dict[str, Any]) -> Picture:
     said = []
     for number, (ax, weight) in enumerate(zip(figure.subplots(1, len(weights), squeeze=False)[0], weights)):
         rows = [row for row in results["ranking"] if row["weight"] == weight]
-        ax.scatter([row["loss"] for row in rows], [row["position_r2"] for row in rows], s=18, color=COLOURS[number])
+        ax.scatter([row["loss"] for row in rows], [row["position_r2"] for row in rows], s=18, color=COLORS[number])
         title = f"lambda {weight:g}"
         ax.set(xscale="log", xlabel="training loss at the end", ylabel="position, held-out R²", title=title)
         ax.grid(alpha=0.25)
@@ -33,7 +33,7 @@ def spectra(curves: dict[str, list[float]]) -> Picture:
     figure = Figure(figsize=(6.4, 3.4), layout="constrained")
     ax = figure.subplots()
     for number, (name, values) in enumerate(curves.items()):
-        ax.plot(range(1, len(values) + 1), values, STYLES[number % 4], color=COLOURS[number % 7], label=name)
+        ax.plot(range(1, len(values) + 1), values, STYLES[number % 4], color=COLORS[number % 7], label=name)
     ax.set(
         yscale="log", xlabel="direction", ylabel="spread of latents", title="Spread in every direction, largest first"
     )

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from minivjepa.course.figures import COLOURS, Picture
+from minivjepa.course.figures import COLORS, Picture
 from minivjepa.course.figures.tubelet_grids import digit_frames
 from minivjepa.masking import MaskPair, parse_mask
 from minivjepa.tubelets import Grid
@@ -32,7 +32,7 @@ def masked_strip(grid: Grid, pair: MaskPair, name: str, row: int = 0) -> Picture
     state = states(grid, pair, row)
     t = grid.shape[0]
     frames = digit_frames(grid, row)[:: grid.tubelet]
-    covers = ListedColormap(["#ffffff", COLOURS[0], NEITHER])
+    covers = ListedColormap(["#ffffff", COLORS[0], NEITHER])
     figure = Figure(figsize=(1.6 * t, 2.3), layout="constrained")
     for number, ax in enumerate(figure.subplots(1, t, squeeze=False).flat):
         ax.imshow(frames[number], interpolation="nearest")
@@ -43,7 +43,7 @@ def masked_strip(grid: Grid, pair: MaskPair, name: str, row: int = 0) -> Picture
     seen, hidden, lost = (int((state == kind).sum()) for kind in range(3))
     handles = [
         Patch(facecolor="white", edgecolor="black", label="picture: seen"),
-        Patch(color=COLOURS[0], label="to predict"),
+        Patch(color=COLORS[0], label="to predict"),
     ]
     handles += [Patch(color=NEITHER, label="neither")] if lost else []
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
@@ -91,7 +91,7 @@ def survival_curves(curves: Mapping[str, list[float]]) -> Picture:
             range(len(shares)),
             shares,
             "-o" if number % 2 == 0 else "--s",
-            color=COLOURS[number % len(COLOURS)],
+            color=COLORS[number % len(COLORS)],
             label=name,
         )
     ax.set(xlabel="time step", ylabel="share that is left", ylim=(0, 1.03), title="The cut takes from the end")

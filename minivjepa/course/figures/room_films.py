@@ -7,8 +7,8 @@ from einops import rearrange
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from minivjepa.course.figures import COLOURS, Picture
-from minivjepa.evaluation.judge import rate_in_words
+from minivjepa.course.figures import COLORS, Picture
+from minivjepa.evaluation.statistics import rate_in_words
 
 NAMES = {
     "random": "random actions",
@@ -28,7 +28,7 @@ def success_rates(results: dict[str, Any]) -> Picture:
     labels = [NAMES[name] + (f", seed {row['seed']}" if "seed" in row else "") for name, row in rows]
     figure = Figure(figsize=(9, 1.2 + 0.36 * len(rows)), layout="constrained")
     ax = figure.subplots()
-    for shift, part, colour, marker in ((-0.12, "door", COLOURS[0], "o"), (0.12, "room", COLOURS[1], "s")):
+    for shift, part, color, marker in ((-0.12, "door", COLORS[0], "o"), (0.12, "room", COLORS[1], "s")):
         values = [100 * row[part]["success"] for _, row in rows]
         errors = [
             [max(0.0, value - 100 * row[part]["low"]) for value, (_, row) in zip(values, rows)],
@@ -36,7 +36,7 @@ def success_rates(results: dict[str, Any]) -> Picture:
         ]
         places = [number + shift for number in range(len(rows))]
         title = {"door": "through the door", "room": "within a room"}[part]
-        ax.errorbar(values, places, xerr=errors, fmt=marker, color=colour, capsize=3, markersize=5, label=title)
+        ax.errorbar(values, places, xerr=errors, fmt=marker, color=color, capsize=3, markersize=5, label=title)
     ax.set_yticks(range(len(rows)), labels)
     ax.set(xlim=(0, 102), xlabel="goals reached (%), with 95 % intervals")
     ax.grid(alpha=0.25, axis="x")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from minivjepa.course.figures import COLOURS, STYLES, Picture
+from minivjepa.course.figures import COLORS, STYLES, Picture
 
 STARTS = (0, 5, 10, 15)  # places of the query that are drawn
 
@@ -18,7 +18,7 @@ def scores_over_distance(scores: Mapping[str, Tensor]) -> Picture:
         reach = len(table) - max(STARTS)
         curves = [table[start, start : start + reach] for start in STARTS]
         for number, (start, curve) in enumerate(zip(STARTS, curves)):
-            ax.plot(curve.numpy(), STYLES[number], color=COLOURS[number], label=f"query at place {start}", lw=2)
+            ax.plot(curve.numpy(), STYLES[number], color=COLORS[number], label=f"query at place {start}", lw=2)
         apart = max(float((curve - curves[0]).abs().max()) for curve in curves)
         said.append(f"{name}: curves differ by up to {apart:.2f}")
         ax.set(title=name, xlabel="places from query to key")

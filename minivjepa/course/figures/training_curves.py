@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from minivjepa.course.figures import COLOURS, STYLES, Picture
+from minivjepa.course.figures import COLORS, STYLES, Picture
 from minivjepa.course.figures.arm_curves import Results
 from minivjepa.training.config import Config
 from minivjepa.training.recipe import schedule
@@ -16,7 +16,7 @@ def losses_and_spread(results: Results, arm: str) -> Picture:
         rows = [row for row in run["history"] if row["step"] >= 50]
         for ax, name in ((loss, "loss"), (std, "feature_std")):
             steps, values = [row["step"] for row in rows], [row[name] for row in rows]
-            ax.plot(steps, values, STYLES[number % 4], color=COLOURS[number % 7], label=f"seed {run['seed']}")
+            ax.plot(steps, values, STYLES[number % 4], color=COLORS[number % 7], label=f"seed {run['seed']}")
     for ax, title in ((loss, "Loss, from step 50 on"), (std, "Feature std across clips")):
         ax.set(xlabel="training step", title=title, ylim=(0, None))
         ax.grid(alpha=0.25)
@@ -45,7 +45,7 @@ def schedules(configs: dict[str, Config]) -> Picture:
         curves = ([value / config.lr for value in lr], decay, [1 - value for value in momentum])
         for ax, values in zip(figure.axes or figure.subplots(1, 3), curves):
             ax.plot(
-                [step / config.steps for step in steps], values, STYLES[number % 4], color=COLOURS[number], label=name
+                [step / config.steps for step in steps], values, STYLES[number % 4], color=COLORS[number], label=name
             )
         said.append(f"{name} ends at {curves[0][-1]:.3f} of its peak rate, momentum {momentum[-1]:.4f}")
     for ax, title in zip(figure.axes, titles):

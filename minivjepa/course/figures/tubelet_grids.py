@@ -5,7 +5,7 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from minivjepa.course.figures import COLOURS, Picture
+from minivjepa.course.figures import COLORS, Picture
 from minivjepa.course.figures.film_strips import displayed
 from minivjepa.data.digits import DigitClips
 from minivjepa.tubelets import Grid, sincos_positions
@@ -36,7 +36,7 @@ def cut_up(grid: Grid, token: int = 0, index: int = 0) -> Picture:
             ax.axvline(line * grid.patch - 0.5, color="white", lw=0.5)
         if number // grid.tubelet == step:
             corner = (column * grid.patch - 0.5, row * grid.patch - 0.5)
-            ax.add_patch(Rectangle(corner, grid.patch, grid.patch, fill=False, edgecolor=COLOURS[4], lw=3))
+            ax.add_patch(Rectangle(corner, grid.patch, grid.patch, fill=False, edgecolor=COLORS[4], lw=3))
         ax.set(xticks=[], yticks=[])
         ax.set_title(f"frame {number}\ntime step {number // grid.tubelet}", fontsize=8)
     where = f"time step {step}, row {row}, column {column}"
@@ -62,7 +62,7 @@ def position_map(grid: Grid, dims: int, token: int) -> Picture:
         ax.set_title(f"time step {number}", fontsize=8)
     figure.colorbar(image, ax=list(axes), label="cosine")
     step, row, column = token // (h * w), token // w % h, token % w
-    axes[step].plot(column, row, "x", color=COLOURS[1], ms=9, mew=2)
+    axes[step].plot(column, row, "x", color=COLORS[1], ms=9, mew=2)
     return Picture(
         figure,
         f"{t} maps of {h} by {w} squares; brightest at the cross, in row {row} and column {column} of time step {step}, and darker away from it.",

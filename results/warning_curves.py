@@ -19,9 +19,9 @@ def warning_curves(results: Results) -> Picture:
             steps = [row["step"] for row in rows]
             smaller = [smaller_std(row) for row in rows]
             label = name if run is runs[0] else None
-            colour, style = look(name, number)
-            loss.plot(steps, [row["loss"] for row in rows], style, color=colour, alpha=0.8, label=label)
-            std.plot(steps, smaller, style, color=colour, alpha=0.8)
+            color, style = look(name, number)
+            loss.plot(steps, [row["loss"] for row in rows], style, color=color, alpha=0.8, label=label)
+            std.plot(steps, smaller, style, color=color, alpha=0.8)
             below = [step for step, value in zip(steps, smaller) if value < WARNING]
             if below:
                 first[name] = max(first.get(name, 0), below[0])
