@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from minivjepa.rotary import check_scheme, rotary_angles
-from minivjepa.transformer import EPS, Block, Blocks, block_flops, linear_flops
+from minivjepa.transformer import EPS, Block, block_flops, linear_flops
 from minivjepa.tubelets import Grid, TubeletEmbedding
 
 
@@ -27,18 +27,17 @@ class Encoder(nn.Module):
         self.grid, self.dim, self.depth, self.head, self.positions = grid, dim, depth, dim // heads, positions
         self.embed = TubeletEmbedding(grid, dim, positions)
         self.hidden = hidden
-        self.blocks = Blocks(Block(dim, heads, hidden) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(dim, heads, hidden) for _ in range(depth))
         self.norm = nn.LayerNorm(dim, eps=EPS)
 
-    def forward(self, clip: Tensor, ids: Tensor | None = None, sizes: list[int] | None = None) -> Tensor:
-        """clip [B, C, T, H, W], or its tubelets [B, N, values] -> [B, N, D]; with ids [B, K] of the tubelets to see -> [B, K, D].
-
-        sizes: where ids holds those of several mask groups side by side, K of each: no group sees another.
-        """
+    def forward(self, clip: Tensor, ids: Tensor | None = None) -> Tensor:
+        """clip [B, C, T, H, W] -> [B, N, D]; with ids [B, K] of the tubelets to see -> [B, K, D]."""
         x = self.embed(clip, ids)
         where = torch.arange(self.grid.tokens, device=x.device)[None] if ids is None else ids
         angles = rotary_angles(self.grid, where, self.head, self.positions, x.dtype)
-        return self.norm(self.blocks(x, angles, sizes))
+        for block in self.blocks:
+            x = block(x, angles)
+        return self.norm(x)
 
     def flops(self, n: int) -> int:
         """FLOPs of one clip's forward pass on n of its tubelets."""

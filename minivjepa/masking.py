@@ -160,17 +160,15 @@ class OfficialBlocks:
     def sample(self, grid: Grid, seed: int, step: int, index: Tensor) -> MaskPair:
         """Masks of the samples in `index` [B]: one batch on one device."""
         covered = draw_blocks(grid, self.count, self.scale, seed, step, index, attempt=0)
-        for attempt in range(1, RETRIES):
+        for attempt in range(1, RETRIES + 1):
             full = covered.all(dim=1)
             if not full.any():
-                break
+                return self._first(~covered, grid), self._first(covered, grid)
             covered[full] = draw_blocks(grid, self.count, self.scale, seed, step, index[full], attempt)
-        else:
-            raise ValueError(
-                f"{self.count} blocks of scale {self.scale:g} covered the whole {grid.shape[1]} x {grid.shape[2]} "
-                f"frame {RETRIES} times in a row; choose fewer or smaller blocks"
-            )
-        return self._first(~covered, grid), self._first(covered, grid)
+        raise ValueError(
+            f"{self.count} blocks of scale {self.scale:g} covered the whole {grid.shape[1]} x {grid.shape[2]} "
+            f"frame {RETRIES} times in a row; choose fewer or smaller blocks"
+        )
 
     @staticmethod
     def _first(wanted: Tensor, grid: Grid) -> Tensor:
@@ -194,12 +192,15 @@ MASKS: dict[str, Mask] = {
 
 
 def parse_mask(text: str) -> Mask:
-    """A mask from its name in MASKS, or from the name and a share to hide, such as "tube:0.9"."""
-    name, _, hide = text.partition(":")
+    """A mask from its name in MASKS, or from the name and a share to hide, such as "tube:0.9".
+
+    Raises ValueError for an unknown name, or a share that is no number from 0 to 1.
+    """
+    name, colon, hide = text.partition(":")
     if name not in MASKS:
         raise ValueError(f"unknown mask {name!r}; choose from {', '.join(MASKS)}")
     mask = MASKS[name]
-    if not hide:
+    if not colon:
         return mask
     if isinstance(mask, OfficialBlocks):
         raise ValueError(f"mask {name!r} takes no share to hide: its blocks decide; write {name!r} alone")

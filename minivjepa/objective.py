@@ -5,10 +5,15 @@ SIGReg of LeJEPA (arXiv 2511.08544).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
+import torch.distributed as dist
+import torch.distributed.nn
 import torch.nn.functional as F
 from torch import Tensor
+
+from minivjepa import randomness
 
 
 def normalise_targets(h: Tensor) -> Tensor:
@@ -58,3 +63,53 @@ def sigreg(z: Tensor, directions: Tensor, points: int = 17, reach: float = 3.0) 
     angle = (z @ directions)[..., None] * t  # [..., n, A, points]
     gap = (angle.cos().mean(dim=-3) - normal).square() + angle.sin().mean(dim=-3).square()  # [..., A, points]
     return z.shape[-2] * (gap @ (trapezoid * normal)).mean()
+
+
+def unit_directions(dim: int, count: int, seed: int, step: int, device: torch.device) -> Tensor:
+    """float32 [D, A]: A = `count` random unit columns, other ones at every step."""
+    key = randomness.keys("directions", seed, step, torch.arange(count, device=device))
+    return F.normalize(randomness.normal(key, dim), dim=1).T
+
+
+@dataclass(frozen=True)
+class VICReg:
+    """The two terms of VICReg, weighted: an object to hand to CollapsePrevention."""
+
+    variance: float = 1.0
+    """Weight of the variance term."""
+    covariance: float = 0.04
+    """Weight of the covariance term."""
+
+    def __call__(self, h: Tensor, seed: int, step: int) -> Tensor:
+        """Un-normalised tokens [B, N, D] -> a scalar; nothing is drawn, so seed and step do not matter."""
+        variance, covariance = vicreg_terms(h)
+        return self.variance * variance + self.covariance * covariance
+
+
+@dataclass(frozen=True)
+class SIGReg:
+    """SIGReg, weighted, with one test per position across the clips of a batch."""
+
+    weight: float = 0.1
+    """Lambda, with the factor n inside the statistic."""
+    directions: int = 256
+    """Random directions a step."""
+
+    def __post_init__(self) -> None:
+        if self.directions < 1:
+            raise ValueError(f"directions is {self.directions}, expected 1 or more")
+
+    def __call__(self, h: Tensor, seed: int, step: int) -> Tensor:
+        """Un-normalised tokens [B, N, D] -> a scalar, along the directions of this seed and step."""
+        directions = unit_directions(h.shape[-1], self.directions, seed, step, h.device).to(h.dtype)
+        return self.weight * sigreg(h.transpose(0, 1), directions)  # [N, B, D]: the samples are the clips
+
+
+def all_clips(h: Tensor) -> Tensor:
+    """[B, N, D] of this process -> [world * B, N, D] of all processes, with gradient; h itself in a single process.
+
+    Statistics over a batch are not means over processes, so they are computed from all of its clips.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return h
+    return torch.cat(torch.distributed.nn.all_gather(h))

@@ -4,24 +4,13 @@ Built in lesson 3.  A pre-norm ViT block as in V-JEPA's code: LayerNorm eps 1e-6
 exact GELU, an MLP four times as wide.
 """
 
-import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from minivjepa.rotary import rotate
 
 EPS = 1e-6  # of every LayerNorm, as in the released code
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None = None) -> Tensor:
-    """softmax(q k^T / sqrt d) v, head by head: q, k, v [B, head, n, d] -> [B, head, n, d]; allowed as for Attention."""
-    if q.device.type == "cpu" and q.dtype == torch.bfloat16 and q.requires_grad and allowed is None:
-        # torch's fused attention has a slow backward pass in bfloat16 on CPUs; this keeps [B, head, n, n] instead
-        share = (q * q.shape[-1] ** -0.5 @ k.transpose(-1, -2)).softmax(dim=-1)  # [B, head, n, n]
-        return share @ v
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
 
 
 class Attention(nn.Module):
@@ -35,33 +24,20 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(
-        self,
-        x: Tensor,
-        angles: Tensor | None = None,
-        allowed: Tensor | None = None,
-        sizes: list[int] | None = None,
-    ) -> Tensor:
-        """[B, n, D] -> [B, n, D]; angles [B, n, r]: rotary positions; allowed bool [n, n]: which row may look at which.
+    def forward(self, x: Tensor, angles: Tensor | None = None, allowed: Tensor | None = None) -> Tensor:
+        """[B, n, D] -> [B, n, D].
 
-        sizes: where the tokens of several mask groups stand side by side, how many each has: none looks at another.  Raises ValueError
-        if both are given.
+        angles [B, n, r]: rotary positions.  allowed bool [n, n]: which token (row) may look at which (column).
         """
         q, k, v = rearrange(self.qkv(x), "B n (qkv head d) -> qkv B head n d", qkv=3, head=self.heads)
         if angles is not None:
             q, k = rotate(q, angles), rotate(k, angles)
-        if sizes is not None and allowed is not None:
-            raise ValueError("allowed and sizes both say who may look at whom; give one of them")
-        if sizes is None:
-            mixed = attend(q, k, v, allowed)
-        else:
-            parts = zip(*(tensor.split(sizes, dim=2) for tensor in (q, k, v)))
-            mixed = torch.cat([attend(*part) for part in parts], dim=2)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)  # softmax(q k^T / sqrt d) v, head by head
         return self.proj(rearrange(mixed, "B head n d -> B n (head d)"))
 
 
 class MLP(nn.Module):
-    """Two linear layers with a GELU between them, applied to each token alone.  hidden: width between, 4 D if None."""
+    """Two linear layers with a GELU between them, applied to each token.  hidden: the width between them, 4 D if None."""
 
     def __init__(self, dim: int, hidden: int | None = None):
         super().__init__()
@@ -83,35 +59,10 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(dim, eps=EPS)
         self.mlp = MLP(dim, hidden)
 
-    def forward(
-        self,
-        x: Tensor,
-        angles: Tensor | None = None,
-        allowed: Tensor | None = None,
-        sizes: list[int] | None = None,
-    ) -> Tensor:
-        """[B, n, D] -> [B, n, D]; angles, allowed and sizes as for Attention."""
-        x = x + self.attention(self.norm1(x), angles, allowed, sizes)
+    def forward(self, x: Tensor, angles: Tensor | None = None, allowed: Tensor | None = None) -> Tensor:
+        """[B, n, D] -> [B, n, D]; angles and allowed as for Attention."""
+        x = x + self.attention(self.norm1(x), angles, allowed)
         return x + self.mlp(self.norm2(x))
-
-
-class Blocks(nn.ModuleList):
-    """Blocks one after the other.
-
-    recompute: keep only what stands between blocks, and run each of them a second time when its gradient is wanted
-    (activation checkpointing): one forward pass more, less memory, the same numbers.
-    """
-
-    recompute = False
-
-    def forward(self, x: Tensor, angles: Tensor | None = None, sizes: list[int] | None = None) -> Tensor:
-        """[B, n, D] -> [B, n, D]; angles and sizes as for Attention."""
-        for block in self:
-            if self.recompute and torch.is_grad_enabled():
-                x = checkpoint(block, x, angles, None, sizes, use_reentrant=False)
-            else:
-                x = block(x, angles, sizes=sizes)
-        return x
 
 
 def init_linear(module: nn.Module, scheme: str) -> None:

@@ -142,12 +142,11 @@ class TubeletEmbedding(nn.Module):
         self.register_buffer("positions", added_positions(grid, dim, positions), persistent=False)
 
     def forward(self, clip: Tensor, ids: Tensor | None = None) -> Tensor:
-        """[B, C, T, H, W] -> [B, N, D], or [B, K, D] with ids [B, K]; a clip may be given as its tubelets [B, N, values] too.
+        """[B, C, T, H, W] -> [B, N, D], or [B, K, D] with ids [B, K] of the tubelets to keep.
 
         Pixels are gathered before they are embedded: a hidden tubelet costs nothing and cannot leak.
         """
-        cut = clip.shape[1:] == (self.grid.tokens, self.grid.values)
-        tubelets = clip if cut else patchify(clip, self.grid)  # [B, N, values]
+        tubelets = patchify(clip, self.grid)  # [B, N, values]
         if ids is None:
             return self.project(tubelets) + self.positions
         return self.project(gather_tokens(tubelets, ids)) + self.positions[ids]

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from minivjepa.ema import ema_update, target_copy
 from minivjepa.encoder import Encoder
 from minivjepa.masking import MaskPair
-from minivjepa.objective import latent_distance, normalise_targets, sigreg, vicreg_terms
-from minivjepa.predictor import LinearPredictor, Predictor
-from minivjepa.tubelets import gather_tokens, patchify
+from minivjepa.objective import SIGReg, VICReg, all_clips, latent_distance, normalise_targets
+from minivjepa.predictor import Predictor
+from minivjepa.tubelets import gather_tokens
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,15 @@ class CollapsePrevention:
     """A constant EMA momentum in place of the run's schedule; 1 freezes the copy, 0 is no EMA."""
     normalise: bool = True
     """LayerNorm the targets over features, without affine."""
-    regulariser: str = "none"
-    """A term on the targets before normalisation: none, vicreg or sigreg; only without stop_gradient."""
-    weights: tuple[float, float] = (1.0, 0.04)
-    """Of the regulariser's terms: (variance, covariance) for vicreg; (lambda, unused) for sigreg."""
+    regulariser: VICReg | SIGReg | None = None
+    """A term on the targets before normalisation; only without stop_gradient."""
 
     def __post_init__(self) -> None:
-        for name, known in {"target": ("ema", "online"), "regulariser": ("none", "vicreg", "sigreg")}.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(known)}")
-        if self.regulariser != "none" and self.stop_gradient:
+        if self.target not in ("ema", "online"):
+            raise ValueError(f"unknown target {self.target!r}; choose from ema, online")
+        if self.regulariser is not None and self.stop_gradient:
             raise ValueError(
-                f"regulariser {self.regulariser!r} acts on the targets, which stop_gradient=True detaches, so it would "
+                f"{type(self.regulariser).__name__} acts on the targets, which stop_gradient=True detaches, so it would "
                 "do nothing; give stop_gradient=False with it"
             )
         if self.momentum is not None and self.target == "online":
@@ -58,17 +55,18 @@ ARMS: dict[str, CollapsePrevention] = {
     "no-ema": CollapsePrevention(target="online"),
     "no-stopgrad": CollapsePrevention(stop_gradient=False),
     "neither": CollapsePrevention(target="online", stop_gradient=False),
-    "vicreg": CollapsePrevention(target="online", stop_gradient=False, regulariser="vicreg"),
-    "sigreg": CollapsePrevention(target="online", stop_gradient=False, regulariser="sigreg", weights=(0.1, 0.0)),
+    "vicreg": CollapsePrevention(target="online", stop_gradient=False, regulariser=VICReg()),
+    "sigreg": CollapsePrevention(target="online", stop_gradient=False, regulariser=SIGReg()),
 }
 
 
 class VJEPA(nn.Module):
-    """Online encoder, predictor and (for most arms) target encoder.  Raises ValueError from its parts."""
+    """Online encoder, predictor and (for most arms) target encoder.
 
-    def __init__(
-        self, encoder: Encoder, predictor: Predictor | LinearPredictor, prevention: CollapsePrevention, loss: str = "l1"
-    ):
+    loss: "l1" (V-JEPA) or "l2" (squared error).
+    """
+
+    def __init__(self, encoder: Encoder, predictor: Predictor, prevention: CollapsePrevention, loss: str = "l1"):
         super().__init__()
         self.encoder, self.predictor, self.prevention, self.loss = encoder, predictor, prevention, loss
         self.target_encoder = (
@@ -76,56 +74,41 @@ class VJEPA(nn.Module):
         )
 
     def targets(self, clip: Tensor) -> Tensor:
-        """clip [B, C, T, H, W] -> what the predictor should say, [B, N, D], before normalisation."""
+        """clip [B, C, T, H, W] -> features of the whole clip [B, N, D], before normalisation."""
         encoder = self.encoder if self.target_encoder is None else self.target_encoder
         if self.prevention.stop_gradient:
             with torch.no_grad():  # <- this line is the stop-gradient
                 return encoder(clip)
         return encoder(clip)
 
-    def predict(self, clip: Tensor, masks: Sequence[MaskPair]) -> Sequence[Tensor]:
-        """One prediction [B, M, D] for every (context, target) pair; the encoder sees the context only.
-
-        Equal to predictor(encoder(clip, context), context, target, group) for each pair, in one pass for all of them.
-        """
-        sizes = [context.shape[1] for context, _ in masks]
-        contexts = self.encoder(clip, torch.cat([context for context, _ in masks], dim=1), sizes)
-        return self.predictor.all_groups(contexts.split(sizes, dim=1), masks)
-
     def normalised(self, h: Tensor) -> Tensor:
         """Targets as the loss sees them, [B, N, D] -> [B, N, D]."""
         return normalise_targets(h) if self.prevention.normalise else h
 
-    def forward(
-        self, clip: Tensor, masks: Sequence[MaskPair], directions: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """The prediction loss and the weighted regulariser (0 for most arms); train on their sum.
+    def predict(self, clip: Tensor, masks: Sequence[MaskPair]) -> list[Tensor]:
+        """One prediction [B, M, D] for every mask group; the encoder sees the context only."""
+        predictions = []
+        for group, (context, target) in enumerate(masks):
+            z = self.encoder(clip, context)  # [B, K, D]
+            predictions.append(self.predictor(z, context, target, group))
+        return predictions
 
-        clip [B, C, T, H, W]; masks: one (context ids [B, K], target ids [B, M]) pair per group;
-        directions [D, A]: this step's random unit columns, for sigreg only.
+    def forward(self, clip: Tensor, masks: Sequence[MaskPair], seed: int = 0, step: int = 0) -> Tensor:
+        """The loss to train on, a scalar.
+
+        clip [B, C, T, H, W]; masks: one (context ids [B, K], target ids [B, M]) pair per mask group.  seed, step: of the
+        random directions of SIGReg; the other arms draw nothing.
         """
-        tubelets = patchify(clip, self.encoder.grid)  # cut once for both encoders, which take them like a clip
-        h = self.targets(tubelets)  # one pass a clip, whatever the number of mask groups
+        h = self.targets(clip)  # once a clip, whatever the number of mask groups
         wanted = self.normalised(h)
-        distance = latent_distance(
-            self.predict(tubelets, masks), [gather_tokens(wanted, target) for _, target in masks], self.loss
+        loss = latent_distance(
+            self.predict(clip, masks), [gather_tokens(wanted, target) for _, target in masks], self.loss
         )
-        with torch.autocast(h.device.type, enabled=False):  # statistics over a batch need float32
-            return distance, self.regulariser(h, directions)
-
-    def regulariser(self, h: Tensor, directions: Tensor | None) -> Tensor:
-        """The arm's term on un-normalised whole-clip tokens h [B, N, D], across clips at fixed positions."""
-        first, second = self.prevention.weights
-        h = h.float()
-        if self.prevention.regulariser == "vicreg":
-            variance, covariance = vicreg_terms(h)
-            return first * variance + second * covariance
-        if self.prevention.regulariser == "sigreg":
-            if directions is None:
-                raise ValueError("sigreg needs random directions [D, A] with unit columns, given None")
-            by_position = h.transpose(0, 1)  # [N, B, D]: the samples are the clips, one test per position
-            return first * sigreg(by_position, directions)
-        return h.new_zeros(())
+        if self.prevention.regulariser is None:
+            return loss
+        with torch.autocast(h.device.type, enabled=False):  # statistics over a batch need float32 or better
+            h = all_clips(h.to(torch.promote_types(h.dtype, torch.float32)))
+            return loss + self.prevention.regulariser(h, seed, step)
 
     def update_target(self, momentum: float) -> None:
         """EMA after the optimiser's step; nothing to do where the online encoder is its own target."""

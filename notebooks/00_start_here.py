@@ -116,7 +116,7 @@ for name, arm in (("with", "vjepa"), ("without", "neither")):
     probe, _ = source.batch(step=10_000, index=torch.arange(64))
     for step in range(300):
         clips, _ = source.batch(step, torch.arange(config.batch))
-        loss, _ = model(clips, sample_masks(config, step, torch.arange(config.batch)))
+        loss = model(clips, sample_masks(config, step, torch.arange(config.batch)))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

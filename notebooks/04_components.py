@@ -230,7 +230,7 @@ my_list_of_those_with_gradients = None
 
 # %%
 model.zero_grad()
-loss, _ = model(clips, [(context, target)])
+loss = model(clips, [(context, target)])
 loss.backward()
 parts = {"online encoder": model.encoder, "predictor": model.predictor, "target encoder": model.target_encoder}
 audit = {

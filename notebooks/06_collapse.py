@@ -131,7 +131,7 @@ def train(arm, kind="l1", steps=400):
     optimiser = torch.optim.AdamW(parameter_groups(model, run), lr=2e-3)
     for step in range(steps):
         batch, _ = source.batch(step, torch.arange(16))
-        loss, _ = model(batch, sample_masks(run, step, torch.arange(16)))
+        loss = model(batch, sample_masks(run, step, torch.arange(16)))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -42,10 +42,11 @@ import torch
 from minivjepa.course.figures.training_curves import losses_and_spread, schedules
 from minivjepa.course.lesson import check, compare, show
 from minivjepa.data.digits import DigitClips
+from minivjepa.training import minimal
 from minivjepa.training.config import PRESETS, Config
 from minivjepa.training.devices import pick_device
 from minivjepa.training.progress_bar import RunBar
-from minivjepa.training.recipe import build_model, parameter_groups, sample_masks, schedule
+from minivjepa.training.recipe import build_model, sample_masks, schedule
 from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
 
@@ -69,51 +70,37 @@ except TypeError as error:
 assert refused
 
 # %% [markdown]
-# Presets are starting points, and `replace` makes another from one. Here is the smallest, and its loop written out. Clips, masks, loss
-# and EMA are those of lessons 01 to 05. The rest is what any network is trained with:
+# Presets are starting points, and `replace` makes another from one: `replace(PRESETS["cpu"], steps=100)`.
 #
-# - **AdamW** turns gradients into steps. The **learning rate** (`lr`) is their size; **weight decay** also pulls every weight towards zero a
-#   little. `parameter_groups` exempts biases and other one-dimensional parameters from that, and gives the predictor twice the
-#   learning rate (its `scale`). `fused` updates all parameters in one operation.
-# - `schedule` says how large learning rate, weight decay and momentum are at each step; their picture follows.
+# ## One screen that trains
+#
+# Here is all of it, written out for one config, the preset `cpu`. Clips, masks, loss and EMA are those of lessons 01 to 05. The rest is what any
+# network is trained with:
+#
+# - **AdamW** turns gradients into steps. The **learning rate** is their size; **weight decay** also pulls every weight towards zero a
+#   little, but not biases and other one-dimensional parameters. The predictor learns twice as fast as the encoder. `fused` updates all
+#   parameters in one operation.
+# - Two **schedules**: the learning rate climbs and falls, and the momentum of EMA rises to 1. Their picture follows.
 
 # %%
-config = replace(PRESETS["tiny"], precision="fp32")
+print(inspect.getsource(minimal))
 
-
-def train_by_hand(config, steps):
-    """V-JEPA's loop: clips, masks, loss, backward, step, EMA."""
-    model = build_model(config)
-    source = DigitClips(config.grid, "train", config.seed)
-    optimiser = torch.optim.AdamW(parameter_groups(model, config), lr=config.lr, fused=True)
-    index = torch.arange(config.batch)
-    for step in range(steps):
-        lr, decay, momentum = schedule(config, step)
-        for group in optimiser.param_groups:
-            group["lr"], group["weight_decay"] = lr * group["scale"], decay if group["decays"] else 0.0
-        clips, _ = source.batch(step, index)
-        masks = sample_masks(config, step, index)
-        loss, _ = model(clips, masks)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        model.update_target(momentum)
-    return model
-
-
-by_hand = train_by_hand(config, config.steps)
+# %%
+STEPS = 100
+by_hand = minimal.train(STEPS)
 
 # %% [markdown]
-# The package's `Trainer` does this for long runs: with a log, with checkpoints, in several processes. Read its step, in two parts. `rank` and `world` are the
-# number of this process and how many there are (one, so far); `send` copies to the device; `autocast` comes below; `random_directions` is for SIGReg, of lesson
-# 11; large gradients may be clipped to a greatest length; and `pending` keeps the loss on the device until somebody wants to see it.
+# The package's `Trainer` does this for any config, and for long runs: with a log, with checkpoints, in several processes. Read its step, in two parts. `rank` and
+# `world` are the number of this process and how many there are (one, so far); `send` copies to the device; `apply_schedule` sets learning rate and weight decay
+# and returns the momentum; `autocast` comes below; large gradients may be clipped to a greatest length; and `pending` keeps the loss on the device until
+# it is wanted.
 
 # %%
 print(inspect.getsource(Trainer.train_step))
 print(inspect.getsource(Trainer.update))
 
 # %% [markdown]
-# **Predict:** after the same 60 steps, how many numbers in the two models differ?
+# **Predict:** after the same 100 steps, how many numbers in the two models differ?
 
 # %%
 my_number_of_different_weights = None
@@ -137,7 +124,8 @@ def different(a, b):
     return sum(int((a[key] != b[key]).sum()) for key in a)
 
 
-packaged, log = train(config, "tiny", torch.device("cpu"))
+config = replace(PRESETS["cpu"], steps=STEPS, precision="fp32")
+packaged, log = train(config, "packaged", torch.device("cpu"))
 count = different(by_hand.state_dict(), packaged.state_dict())
 total = sum(value.numel() for value in packaged.state_dict().values())
 compare("numbers that differ", my_number_of_different_weights, f"{count} of {total}")
@@ -148,7 +136,7 @@ moved = different(packaged.state_dict(), build_model(config).state_dict())
 check(
     "the loop",
     count == 0 < moved,
-    "the loop of this page and the package's trainer move the weights to exactly the same numbers",
+    "the loop on one screen and the package's trainer move the weights to exactly the same numbers",
 )
 
 # %% [markdown]
@@ -280,7 +268,7 @@ check("resume", count == 0 and 0 < at < 900 and before == after and [end["step"]
       "a run that was killed goes on from its checkpoint, and ends with the same numbers as one that was not")  # fmt: skip
 
 # %% [markdown]
-# It loses the steps since its last checkpoint, and does them again alike.
+# It loses the steps since its last checkpoint, and repeats them exactly.
 #
 # ## Half the bits
 #

@@ -114,7 +114,10 @@ BAD = {
     "grey clips": (["train", "--grid.channels", "1"], "--grid.channels is 1, expected 3"),
     "a patch of nothing": (["train", "--grid.patch", "0"], "its tubelet 0; expected 1 or more"),
     "a seed beyond 32 bits": (["train", "--seed", "99999999999999999999"], "seed is 99999999999999999999, expected"),
-    "no directions": (["train", "--arm", "sigreg", "--sigreg-directions", "0"], "sigreg_directions is 0, expected"),
+    "no directions": (
+        ["train", "--arm", "sigreg", "--prevention.regulariser.directions", "0"],
+        "directions is 0, expected",
+    ),
     "a batch of one for vicreg": (["train", "--arm", "vicreg", "--batch", "1"], "batch is 1, expected 2 or more"),
     "an endless mask ratio": (
         ["train", "--masks", "tube:inf"],

@@ -232,7 +232,7 @@ TRUTHS = {
     "hidden pixels leaked": ("minivjepa.encoder.Encoder.forward", leaking, "04_components", "P1"),
     "the detach dropped": ("minivjepa.vjepa.VJEPA.targets", undetached, "04_components", "P3"),
     "the momentum swapped": ("minivjepa.ema.ema_update", swapped, "05_objective", "O4"),
-    "the trainer a step late": ("minivjepa.training.trainer.schedule", late, "08_train", '"the loop"'),
+    "the trainer a step late": ("minivjepa.training.recipe.schedule", late, "08_train", '"the loop"'),
     "queries and keys not turned": ("minivjepa.rotary.rotate", unmixed, "10_released", '"rotary"'),
     "SIGReg without its factor": ("minivjepa.objective.sigreg", without_n, "11_one_term", "flat and grows"),
     "actions ignored": ("minivjepa.world.frozen_model.FrozenWorldModel.imagine", unmoved, "12_goals", "O7b actions"),

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from minivjepa.predictor import LinearPredictor, Predictor
-from minivjepa.training.arms import VARIANTS, with_arm
+from minivjepa.predictor import Predictor
+from minivjepa.training.arms import VARIANTS, LinearPredictor, with_arm
 from minivjepa.training.config import PRESETS, Config
 from minivjepa.training.recipe import build_model, sample_masks
 from minivjepa.tubelets import Grid

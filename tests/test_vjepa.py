@@ -9,9 +9,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from minivjepa.collapse import feature_std
 from minivjepa.data.digits import DigitClips
+from minivjepa.objective import SIGReg, VICReg
 from minivjepa.predictor import Predictor
 from minivjepa.training.config import Config
-from minivjepa.training.recipe import build_model, parameter_groups, random_directions, sample_masks, schedule
+from minivjepa.training.recipe import build_model, parameter_groups, sample_masks, schedule
 from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
 from minivjepa.tubelets import Grid, patchify, unpatchify
@@ -29,11 +30,9 @@ def one_step(model: VJEPA, config: Config, step: int = 0) -> torch.Tensor:
     index = torch.arange(config.batch)
     clip, _ = DigitClips(config.grid, seed=config.seed).batch(step, index)
     model.zero_grad()
-    distance, regulariser = model(
-        clip, sample_masks(config, step, index), random_directions(config, step, torch.device("cpu"))
-    )
-    (distance + regulariser).backward()
-    return distance
+    loss = model(clip, sample_masks(config, step, index), config.seed, step)
+    loss.backward()
+    return loss
 
 
 def train(config: Config, steps: int, update: bool = True) -> tuple[VJEPA, list[float]]:
@@ -189,8 +188,8 @@ def test_the_hand_made_constant_network_has_loss_zero(tiny: Config, kind: str) -
     model.predictor.leave.weight.zero_()
     model.predictor.leave.bias.copy_(model.normalised(vector))
     clip, _ = DigitClips(tiny.grid).batch(0, torch.arange(4))
-    distance, _ = model(clip, sample_masks(tiny, 0, torch.arange(4)))
-    assert distance == 0.0
+    loss = model(clip, sample_masks(tiny, 0, torch.arange(4)))
+    assert loss == 0.0
     assert feature_std(model.encoder(clip)) == 0.0
 
 
@@ -223,27 +222,30 @@ def test_regularisers_push_on_the_encoder(tiny: Config, name: str) -> None:
     model = build_model(config)
     clip, _ = DigitClips(tiny.grid).batch(0, torch.arange(8))
     h = model.targets(clip)
-    directions = random_directions(config, 0, torch.device("cpu"))
-    term = model.regulariser(h, directions)
+    [mask] = sample_masks(config, 0, torch.arange(8))
+    assert config.prevention.regulariser is not None
+    term = config.prevention.regulariser(h, seed=0, step=0)
     assert term > 0
-    assert model.regulariser(h * 0.01, directions) > term
+    assert config.prevention.regulariser(h * 0.01, seed=0, step=0) > term
+    without = build_model(arm(tiny, "neither"))  # the same weights and the same loss, but for the term
+    torch.testing.assert_close(model(clip, [mask]) - without(clip, [mask]), term)
     term.backward()
     assert model.encoder.embed.project.weight.grad.abs().sum() > 0
 
 
-def test_sigreg_without_directions_is_refused(tiny: Config) -> None:
-    """Catches: a None that dies deep inside a matmul."""
-    model = build_model(arm(tiny, "sigreg"))
-    with pytest.raises(ValueError, match="sigreg needs random directions"):
-        model.regulariser(torch.zeros(2, 8, 24), None)
+def test_sigreg_draws_other_directions_at_every_step_and_seed_and_vicreg_draws_none() -> None:
+    """Catches: directions that never change, which leave most of the space unseen."""
+    h = torch.randn(8, 3, 12)
+    drawn = [float(SIGReg(directions=4)(h, seed, step)) for seed, step in ((0, 0), (0, 0), (0, 1), (1, 0))]
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn)) == 3
+    assert VICReg()(h, 0, 0) == VICReg()(h, 1, 5)
 
 
 def test_unknown_switches_are_refused() -> None:
     """Catches: a misspelt switch that silently keeps the default."""
     with pytest.raises(ValueError, match="unknown target 'emma'; choose from ema, online"):
         CollapsePrevention(target="emma")
-    with pytest.raises(ValueError, match="unknown regulariser"):
-        CollapsePrevention(regulariser="sig")
     with pytest.raises(ValueError, match="expected a number from 0 to 1"):
         CollapsePrevention(momentum=1.2)
 
@@ -251,7 +253,7 @@ def test_unknown_switches_are_refused() -> None:
 def test_switches_that_would_do_nothing_are_refused() -> None:
     """Catches: a regulariser on detached targets, which would be logged and train nothing."""
     with pytest.raises(ValueError, match="would do nothing; give stop_gradient=False"):
-        CollapsePrevention(regulariser="vicreg")
+        CollapsePrevention(regulariser=VICReg())
     with pytest.raises(ValueError, match="momentum is of the EMA copy"):
         CollapsePrevention(target="online", momentum=0.5)
 
@@ -268,7 +270,7 @@ def test_step_flops_are_torchs_own_count(tiny: Config, name: str) -> None:
     sizes = [(c.shape[1], t.shape[1]) for c, t in masks]
     clip = torch.randn(1, 3, 4, 16, 16)
     with FlopCounterMode(display=False) as counted, sdpa_kernel(SDPBackend.MATH):
-        model(clip, masks)[0].backward()
+        model(clip, masks).backward()
     embedded = sum(k for k, _ in sizes) + (0 if config.prevention.stop_gradient else config.grid.tokens)
     expected = sum(model.step_flops(sizes).values()) - 2 * embedded * config.grid.values * config.dim
     assert counted.get_total_flops() == expected

@@ -55,7 +55,11 @@ def parse(kind: type[A], argv: list[str], command: str, defaults: A | None = Non
     try:
         with contextlib.redirect_stderr(said):
             return tyro.cli(
-                kind, args=argv, prog=f"minivjepa {command}", config=(tyro.conf.FlagCreatePairsOff,), **default
+                kind,
+                args=argv,
+                prog=f"minivjepa {command}",
+                config=(tyro.conf.FlagCreatePairsOff, tyro.conf.AvoidSubcommands),
+                **default,
             )
     except ValueError as error:
         fail(str(error))

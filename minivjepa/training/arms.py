@@ -6,7 +6,12 @@ Read in lesson 7.  An arm of vjepa.ARMS sets the prevention alone; a variant set
 from dataclasses import replace
 from typing import Any
 
+import torch
+from torch import Tensor, nn
+
 from minivjepa.training.config import Config
+from minivjepa.transformer import linear_flops
+from minivjepa.tubelets import Grid
 from minivjepa.vjepa import ARMS, CollapsePrevention
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -36,3 +41,27 @@ def with_arm(config: Config, name: str) -> Config:
     if name in VARIANTS:
         return replace(config, **VARIANTS[name])
     raise ValueError(f"unknown arm {name!r}; choose from {', '.join([*ARMS, *VARIANTS])}")
+
+
+class LinearPredictor(nn.Module):
+    """The plainest predictor that can use the context: every prediction is a linear function of it.
+
+    A learned table says how much tubelet k contributes to tubelet j, one matrix maps features, one vector per
+    position is added.  Theories of learning without negatives (DirectPred, arXiv 2102.06810) are about such predictors.
+    """
+
+    def __init__(self, grid: Grid, dim: int):
+        super().__init__()
+        self.dim = dim
+        self.mixing = nn.Parameter(torch.full((grid.tokens, grid.tokens), 1 / grid.tokens))
+        self.features = nn.Linear(dim, dim)
+        self.offset = nn.Parameter(torch.zeros(grid.tokens, dim))
+
+    def forward(self, context: Tensor, context_ids: Tensor, target_ids: Tensor, group: int = 0) -> Tensor:
+        """context [B, K, D], its ids [B, K], ids to predict [B, M] -> predictions [B, M, D]; all groups share one table."""
+        share = self.mixing[target_ids[:, :, None], context_ids[:, None, :]]  # [B, M, K]
+        return share @ self.features(context) + self.offset[target_ids]
+
+    def flops(self, k: int, m: int) -> int:
+        """FLOPs of one clip's forward pass with k context and m target tokens."""
+        return linear_flops(k, self.dim, self.dim) + 2 * m * k * self.dim

@@ -1,7 +1,9 @@
 """Everything that decides the weights of a run, and the presets that people start from."""
 
 import dataclasses
+import math
 import typing
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -71,8 +73,6 @@ class Config:
     """EMA momentum at the end of its linear ramp."""
     stretch: float = 1.0
     """Length of the three schedules as a multiple of the steps; 1.25 in the released code, which ends before they do."""
-    sigreg_directions: int = 256
-    """Random directions a step, for the sigreg arm."""
 
     seed: int = 0
     """Seed of the weights, clips and masks."""
@@ -92,30 +92,20 @@ class Config:
             if getattr(self, name) not in known:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(known)}")
         positive = (
-            "dim",
-            "depth",
-            "heads",
-            "predictor_dim",
-            "predictor_heads",
-            "steps",
-            "batch",
-            "lr",
-            "predictor_lr",
-            "log_every",
-            "checkpoint_every",
-            "monitor_clips",
-            "sigreg_directions",
-            "stretch",
-        )
-        for name in positive:
-            if not getattr(self, name) > 0:  # also refuses NaN
-                raise ValueError(f"{name} is {getattr(self, name)}, expected a number above 0")
-        for name in ("predictor_depth", "warmup", "clip_grad", "weight_decay", "final_weight_decay"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more")
-        for name in ("momentum", "final_momentum", "start_lr", "final_lr"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected a number from 0 to 1")
+            "dim", "depth", "heads", "predictor_dim", "predictor_heads", "steps", "batch", "lr", "predictor_lr", "log_every",
+            "checkpoint_every", "stretch",
+        )  # fmt: skip
+        check_numbers(self, positive, "a number above 0", lambda value: value > 0)
+        shares = ("momentum", "final_momentum", "start_lr", "final_lr")
+        check_numbers(self, shares, "a number from 0 to 1", lambda value: 0 <= value <= 1)
+        others = ("predictor_depth", "warmup", "clip_grad", "weight_decay", "final_weight_decay")
+        check_numbers(self, others, "0 or more", lambda value: value >= 0)
+        check_numbers(self, ("seed",), f"a whole number from 0 to {2**32 - 1}", lambda value: 0 <= value < 2**32)
+        check_numbers(self, ("monitor_clips",), "2 or more: one clip has no spread", lambda value: value >= 2)
+        if self.prevention.regulariser is not None:
+            weights = tuple(vars(self.prevention.regulariser))
+            check_numbers(self.prevention.regulariser, weights, "0 or more", lambda value: value >= 0)
+            check_numbers(self, ("batch",), "2 or more: a regulariser compares clips", lambda value: value >= 2)
         for name, width, heads in (
             ("encoder", self.dim, self.heads),
             ("predictor", self.predictor_dim, self.predictor_heads),
@@ -125,14 +115,18 @@ class Config:
                     f"{name} width {width} is not divisible by {heads} heads; choose a multiple of {heads}"
                 )
             check_scheme(self.positions, width // heads)
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed is {self.seed}, expected a whole number from 0 to {2**32 - 1}")
-        if self.prevention.regulariser != "none" and self.batch < 2:
-            raise ValueError(f"{self.prevention.regulariser} compares clips: batch is {self.batch}, expected 2 or more")
         if not self.masks:
             raise ValueError(f"no mask is given; choose at least one from {', '.join(MASKS)}")
         for text in self.masks:  # draw one small batch, so that a hopeless ratio is found before training starts
             parse_mask(text).sample(self.grid, self.seed, 0, torch.arange(2))
+
+
+def check_numbers(config: Any, names: Sequence[str], expected: str, fits: Callable[[float], bool]) -> None:
+    """Raise ValueError for the first field of a config that is not finite, or does not fit."""
+    for name in names:
+        value = getattr(config, name)
+        if not (math.isfinite(value) and fits(value)):
+            raise ValueError(f"{name} is {value}, expected {expected}")
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -148,8 +142,10 @@ def from_dict(kind: type[C], values: dict[str, Any]) -> C:
         raise ValueError(f"{kind.__name__} has unknown keys {unknown} and lacks {missing}; expected {sorted(hints)}")
     parsed = {}
     for name, value in values.items():
-        if dataclasses.is_dataclass(hints[name]):
-            value = from_dict(typing.cast(type, hints[name]), value)
+        kinds = [one for one in (hints[name], *typing.get_args(hints[name])) if dataclasses.is_dataclass(one)]
+        if isinstance(value, dict) and kinds:
+            fitting = [one for one in kinds if {f.name for f in dataclasses.fields(one)} == set(value)] or kinds[:1]
+            value = from_dict(typing.cast(type, fitting[0]), value)
         parsed[name] = tuple(value) if isinstance(value, list) else value
     return kind(**parsed)
 

@@ -38,13 +38,21 @@ def send(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """bfloat16 for "bf16", or for "auto" on a GPU that has it; "fp32" changes nothing."""
+    native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    enabled = precision == "bf16" or (precision == "auto" and native)
+    # without the cache: casts made for detached targets must not be reused where gradients are needed
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled, cache_enabled=False)
+
+
 @contextlib.contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
     """Ctrl-C inside sets a flag instead of tearing a step apart; the yielded function reads the flag."""
     pressed: list[int] = []
     try:
         old = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
-    except ValueError:  # not the main thread: nobody can press Ctrl-C here
+    except ValueError:  # not the main thread: Ctrl-C goes elsewhere
         yield lambda: False
         return
     try:
@@ -72,7 +80,7 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield device
-        dist.barrier()  # nobody leaves while another may still be talking to it: that one would be aborted
+        dist.barrier()  # a process that leaves early would abort the others
     finally:
         dist.destroy_process_group()
 

@@ -4,16 +4,16 @@ Read in lesson 8.  Schedules and parameter groups follow V-JEPA's released code.
 """
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from minivjepa import randomness
 from minivjepa.ema import momentum_at
 from minivjepa.encoder import Encoder
 from minivjepa.masking import MaskPair, parse_mask
-from minivjepa.predictor import LinearPredictor, Predictor
+from minivjepa.predictor import Predictor
+from minivjepa.training.arms import LinearPredictor
 from minivjepa.training.config import Config
 from minivjepa.transformer import init_linear
 from minivjepa.vjepa import VJEPA
@@ -30,29 +30,31 @@ def build_model(config: Config) -> VJEPA:
     return VJEPA(encoder, predictor, config.prevention, config.loss)
 
 
-def build_predictor(config: Config) -> Predictor | LinearPredictor:
-    """A transformer, or for predictor_depth 0 the linear one."""
+def build_predictor(config: Config) -> Predictor:
+    """A transformer, or for predictor_depth 0 the linear one, which is called in the same way."""
     if config.predictor_depth == 0:
-        return LinearPredictor(config.grid, config.dim)
+        return cast(Predictor, LinearPredictor(config.grid, config.dim))
     return Predictor(
         config.grid, config.dim, config.predictor_dim, config.predictor_depth, config.predictor_heads, len(config.masks),
         config.positions,
     )  # fmt: skip
 
 
+def weight_groups(part: nn.Module, scale: float = 1.0) -> list[dict[str, Any]]:
+    """AdamW groups of what trains in one part: matrices decay, biases and other 1-D parameters do not.
+
+    scale: multiplies the learning rate.
+    """
+    trained = [p for p in part.parameters() if p.requires_grad]
+    matrices, others = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
+    groups = [{"params": matrices, "scale": scale, "decays": True}, {"params": others, "scale": scale, "decays": False}]
+    return [group for group in groups if group["params"]]
+
+
 def parameter_groups(model: VJEPA, config: Config) -> list[dict[str, Any]]:
-    """AdamW groups: no weight decay on 1-D parameters; `scale` multiplies the learning rate."""
-    parts: list[tuple[nn.Module, float]] = [(model.encoder, 1.0), (model.predictor, config.predictor_lr)]
-    if model.target_encoder is not None:
-        parts.append((model.target_encoder, 1.0))  # trainable in the no-stopgrad arm only
-    groups = []
-    for part, scale in parts:
-        trained = [p for p in part.parameters() if p.requires_grad]
-        matrices, others = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
-        if trained:
-            groups.append({"params": matrices, "scale": scale, "decays": True})
-            groups.append({"params": others, "scale": scale, "decays": False})
-    return groups
+    """AdamW groups of all parts; a target encoder trains in the no-stopgrad arm only."""
+    groups = weight_groups(model.encoder) + weight_groups(model.predictor, config.predictor_lr)
+    return groups + (weight_groups(model.target_encoder) if model.target_encoder is not None else [])
 
 
 def cosine(start: float, end: float, share: float) -> float:
@@ -77,17 +79,17 @@ def schedule(config: Config, step: int) -> tuple[float, float, float]:
     return lr, decay, momentum_at(step, config.steps, config.momentum, config.final_momentum, config.stretch)
 
 
+def apply_schedule(optimiser: torch.optim.Optimizer, config: Config, step: int) -> float:
+    """Set learning rate and weight decay of this 0-based step in groups of weight_groups; returns its momentum."""
+    lr, decay, momentum = schedule(config, step)
+    for group in optimiser.param_groups:
+        group["lr"], group["weight_decay"] = lr * group["scale"], decay if group["decays"] else 0.0
+    return momentum
+
+
 def sample_masks(config: Config, step: int, index: Tensor) -> list[MaskPair]:
     """One (context ids, target ids) pair per mask group, of the global sample indices int64 [B]."""
     return [
         parse_mask(text).sample(config.grid, config.seed + 2**32 * group, step, index)  # each group draws its own
         for group, text in enumerate(config.masks)
     ]
-
-
-def random_directions(config: Config, step: int, device: torch.device) -> Tensor | None:
-    """float32 [D, A], unit columns, new each step: for the sigreg arm; None for all others."""
-    if config.prevention.regulariser != "sigreg":
-        return None
-    key = randomness.keys("directions", config.seed, step, torch.arange(config.sigreg_directions, device=device))
-    return nn.functional.normalize(randomness.normal(key, config.dim), dim=1).T

@@ -3,25 +3,27 @@
 Read in lesson 8.  The loop itself is Trainer.train_step and Trainer.fit; all else is bookkeeping.
 """
 
-import contextlib
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.checkpoint import checkpoint
 
 from minivjepa.masking import MaskPair, OfficialBlocks, parse_mask
+from minivjepa.objective import SIGReg
 from minivjepa.training.config import Config, to_dict
-from minivjepa.training.devices import deferred_interrupt, send
+from minivjepa.training.devices import autocast, deferred_interrupt, send
 from minivjepa.training.monitor import ClipSource, Monitor
-from minivjepa.training.recipe import build_model, parameter_groups, random_directions, sample_masks, schedule
+from minivjepa.training.recipe import apply_schedule, build_model, parameter_groups, sample_masks, schedule
 from minivjepa.training.runs import Run, RunStopped
-from minivjepa.transformer import Blocks
+from minivjepa.transformer import Block
 from minivjepa.vjepa import VJEPA
 
 AGREE = 10  # steps between questions whether any process heard Ctrl-C
@@ -39,7 +41,9 @@ class Tuning:
     """Keep less for the backward pass and compute it again: one forward pass more, less memory."""
 
     def check(self, config: Config) -> None:
-        """Raise ValueError for --compile with masks whose size changes from step to step."""
+        """Raise ValueError for --compile with what changes from step to step."""
+        if self.compile and isinstance(config.prevention.regulariser, SIGReg):
+            raise ValueError("--compile cannot fuse SIGReg, which draws other directions at every step; leave it out")
         if self.compile and any(isinstance(parse_mask(text), OfficialBlocks) for text in config.masks):
             raise ValueError(
                 f"--compile needs masks of a constant size, and those of {', '.join(config.masks)} change with every batch; "
@@ -48,9 +52,9 @@ class Tuning:
 
     def apply(self, model: nn.Module) -> nn.Module:
         """The model, set up like this."""
-        for part in model.modules():
-            if isinstance(part, Blocks):
-                part.recompute = self.recompute
+        for block in model.modules() if self.recompute else ():
+            if isinstance(block, Block):  # keep what stands between blocks, run each again for its gradient
+                block.forward = partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
         return torch.compile(model, dynamic=False) if self.compile else model  # type: ignore[return-value]
 
 
@@ -93,13 +97,6 @@ class Trainer:
         self.parallel = tuning.apply(self.parallel)
         self.pending: list[Tensor] = []  # losses still on the device
 
-    def autocast(self) -> contextlib.AbstractContextManager[Any]:
-        """bfloat16 where it was asked for or, with "auto", on a GPU that has it."""
-        native = self.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        enabled = self.config.precision == "bf16" or (self.config.precision == "auto" and native)
-        # without the cache: casts made for detached targets must not be reused where gradients are needed
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled, cache_enabled=False)
-
     def train_step(self) -> None:
         """Draw this step's clips and masks, and learn from them."""
         clips = self.config.batch // self.world  # of this process
@@ -110,23 +107,21 @@ class Trainer:
 
     def update(self, clip: Tensor, masks: list[MaskPair]) -> None:
         """One optimiser step and one EMA update, without waiting for the device."""
-        lr, decay, momentum = schedule(self.config, self.step)
-        for group in self.optimiser.param_groups:
-            group["lr"], group["weight_decay"] = lr * group["scale"], decay if group["decays"] else 0.0
-        with self.autocast():
-            distance, regulariser = self.parallel(clip, masks, random_directions(self.config, self.step, self.device))
+        momentum = apply_schedule(self.optimiser, self.config, self.step)
+        with autocast(self.config.precision, self.device):
+            loss = self.parallel(clip, masks, self.config.seed, self.step)
         self.optimiser.zero_grad()
-        (distance + regulariser).backward()
+        loss.backward()
         if self.config.clip_grad and self.step >= self.config.warmup:
             for part in (self.model.encoder, self.model.predictor):
                 nn.utils.clip_grad_norm_(part.parameters(), self.config.clip_grad)
         self.optimiser.step()
         self.model.update_target(momentum)
-        self.pending.append((distance + regulariser).detach())
+        self.pending.append(loss.detach())
         self.step += 1
 
-    def settle(self) -> None:
-        """Fetch the losses of the last steps, which stayed on the device until now, and stop at the first that is no number."""
+    def fetch_losses(self) -> None:
+        """Fetch the losses of the last steps, which stayed on the device until now; stop at the first that is not finite."""
         if self.pending:
             losses = torch.stack(self.pending).float()
             if self.world > 1:
@@ -149,7 +144,7 @@ class Trainer:
 
     def save(self) -> None:
         """Checkpoint, unless a parameter is no longer finite."""
-        self.settle()
+        self.fetch_losses()
         if self.rank == 0:
             if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
                 self.give_up(f"a weight is no longer finite after step {self.step}")
@@ -166,7 +161,7 @@ class Trainer:
 
     def log(self, monitor: Monitor | None, seconds: float) -> dict[str, Any] | None:
         """Write a row of metrics.jsonl (rank 0 only) and return it."""
-        self.settle()
+        self.fetch_losses()
         total, count = self.loss_sum, self.loss_count
         self.loss_sum, self.loss_count = 0.0, 0
         if monitor is None:  # not the first process: only that one writes

@@ -129,9 +129,9 @@ def train_vjepa(config: Config, masked: bool, weight: float) -> VJEPA:
         for group in optimiser.param_groups:
             group["lr"], group["weight_decay"] = lr * group["scale"], decay if group["decays"] else 0.0
         clip, _ = source.batch(step, index)
-        loss, _ = model(clip, masks_of(config, masked, step, index))
+        loss = model(clip, masks_of(config, masked, step, index))
         if weight:
-            key = randomness.keys("directions", config.seed, step, torch.arange(config.sigreg_directions))
+            key = randomness.keys("directions", config.seed, step, torch.arange(256))
             directions = F.normalize(randomness.normal(key, config.dim), dim=1).T
             loss = loss + weight * sigreg(model.encoder(clip).transpose(0, 1), directions)
         optimiser.zero_grad()
