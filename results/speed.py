@@ -1,4 +1,4 @@
-"""Measure how fast this machine trains: python results/speed.py [--device cuda] [--only rows,memory,tricks,data,matrix]
+"""Measure how fast this machine trains: python results/speed.py [--device cuda] [--only rows,peers,tricks,data,matrix]
 
 Writes results/speed-DEVICE.json, from which `python results/pages.py` makes the tables of docs/speed.md.  Needs the extras
 figures, video and parity.  On the CPU everything runs on one thread; keep the machine free of other work.
@@ -13,106 +13,95 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import numpy as np
 import torch
-import torch.nn.functional as F
+from speed_data import data
 from torch import Tensor
 from tqdm import tqdm
 
-from minivjepa import transformer, tubelets, vjepa
-from minivjepa.data import video
-from minivjepa.data.read_ahead import Ahead
+from minivjepa import tubelets, vjepa
 from minivjepa.encoder import Encoder
-from minivjepa.masking import MaskPair
 from minivjepa.speed.step_time import Step, find_geometry, prepare, seconds
 from minivjepa.training import trainer as training
-from minivjepa.training.config import PRESETS
 from minivjepa.training.files import read_json, versions, write_json
 from minivjepa.vjepa import VJEPA
 
 FOLDER = Path(__file__).parent
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
-NO_AMX = {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"}  # as on processors without matrix units
-AVX2 = {"MKL_ENABLE_INSTRUCTIONS": "AVX2"}  # vectors of 8 numbers, as on most laptops
-ROWS: dict[str, list[tuple[str, dict[str, str]]]] = {
+ROWS = {
     "cpu": [
-        ("mini --account --peer", {}),
-        ("mini --dtype bfloat16 --account --peer", {}),
-        ("mini", AVX2),
-        ("mini --dtype bfloat16", NO_AMX),
-        ("paper --account --peer --steps 4", {}),
-        ("paper --dtype bfloat16 --account --peer --steps 4", {}),
-        ("paper --steps 4", AVX2),
-        ("paper --dtype bfloat16 --steps 4", NO_AMX),
-        ("mini --compile", {}),
-        ("mini --recompute", {}),
-        ("tiny --steps 100", {}),
-        ("cpu --steps 50 --account", {}),
-        ("cpu --steps 50 --dtype bfloat16", {}),
-        ("cpu-long --steps 50", {}),
-        ("cuda --steps 2", {}),
-        ("vitl --batch 1 --steps 1 --recompute", {}),
+        "mini --account",
+        "mini --dtype bfloat16 --account --steps 4",
+        "paper --account --steps 4",
+        "paper --dtype bfloat16 --account --steps 1",
+        "mini --compile",
+        "mini --recompute",
+        "tiny --steps 100",
+        "cpu --steps 50 --account",
+        "cpu --steps 20 --dtype bfloat16",
+        "cpu-long --steps 50",
+        "cuda --steps 1",
+        "vitl --batch 1 --steps 1 --recompute",
     ],
     "cuda": [
-        ("mini --account --peer", {}),
-        ("mini --dtype bfloat16 --account --peer", {}),
-        ("mini --dtype bfloat16 --compile", {}),
-        ("paper --dtype bfloat16 --account --peer", {}),
-        ("paper --dtype bfloat16 --compile", {}),
-        ("vitl --dtype bfloat16 --account --peer", {}),
-        ("vitl --dtype bfloat16 --compile", {}),
-        ("vitl --dtype bfloat16 --compile --recompute --batch 24", {}),
-        ("cuda --dtype bfloat16 --account", {}),
-        ("cuda --dtype bfloat16 --compile", {}),
-        ("cpu --account", {}),
+        "mini --account",
+        "mini --dtype bfloat16 --account",
+        "mini --dtype bfloat16 --compile",
+        "paper --dtype bfloat16 --account",
+        "paper --dtype bfloat16 --compile",
+        "vitl --dtype bfloat16 --account",
+        "vitl --dtype bfloat16 --compile",
+        "vitl --dtype bfloat16 --compile --recompute --batch 24",
+        "cuda --dtype bfloat16 --account",
+        "cuda --dtype bfloat16 --compile",
+        "cpu --account",
     ],
 }
-WHOLE = "vitl --batch 24 --dtype bfloat16 --recompute --steps 1"  # the preset's batch: its memory is what counts
+PEERS = {"cpu": [("mini", "float32"), ("paper", "float32")], "cuda": [("mini", "bfloat16"), ("vitl", "bfloat16")]}
 ROUNDS = 7  # of a step with a trick and one without, in turn
 
 
-def memory(device: str) -> dict[str, Any]:
-    """Peak memory of the preset vitl.  On one thread a step takes minutes."""
-    [row] = rows(device, [(WHOLE, {})])
-    return {key: row[key] for key in ("command", "batch", "dtype", "peak_memory_mib")}
-
-
-def rows(device: str, wanted: list[tuple[str, dict[str, str]]]) -> list[dict[str, Any]]:
+def rows(device: str) -> list[dict[str, Any]]:
     """One `minivjepa bench` after the other, each in a process of its own, so that peak memory is its own."""
     found = []
-    for words, environment in tqdm(wanted, desc="bench", unit="row"):
+    for words in tqdm(ROWS[device], desc="bench", unit="row"):
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "row.json"
             command = ["-m", "minivjepa", "bench", "--geometry", *words.split(), "--device", device]
             subprocess.run(
                 [sys.executable, *command, "--json", str(file)],
-                env={**ONE_THREAD, **environment},
-                check=True,
-                stdout=subprocess.DEVNULL,
-            )
+                env=ONE_THREAD, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
             row = read_json(file)
         row["command"] = " ".join(["minivjepa", *command[2:]])
-        found.append({**row, "environment": environment})
+        found.append(row)
+    return found
+
+
+def peers(device: str) -> list[dict[str, Any]]:
+    """The same step with VJEPA2Model of transformers as the encoder."""
+    found = []
+    for geometry, dtype in tqdm(PEERS[device], desc="peers", unit="row"):
+        command = [sys.executable, str(FOLDER / "peer.py"), geometry, dtype, device]
+        done = subprocess.run(command, env=ONE_THREAD, check=True, capture_output=True, text=True)
+        found.append({"geometry": geometry, "dtype": dtype, "step_s": float(done.stdout.split()[-1])})
     return found
 
 
 # --- what each trick buys: the step with the obvious version in its place ---
 
 
-def embed_everything(self: Encoder, clip: Tensor, ids: Tensor | None = None, sizes: list[int] | None = None) -> Tensor:
+def embed_everything(self: Encoder, clip: Tensor, ids: Tensor | None = None) -> Tensor:
     """The encoder that embeds all tubelets and then keeps those that the mask names."""
     x = self.embed(clip)
-    return self.norm(self.blocks(x if ids is None else tubelets.gather_tokens(x, ids), None, sizes))
-
-
-def one_group_after_the_other(self: VJEPA, clip: Tensor, masks: Sequence[MaskPair]) -> list[Tensor]:
-    """Encoder and predictor once for every mask group."""
-    return [self.predictor(self.encoder(clip, c), c, t, group) for group, (c, t) in enumerate(masks)]
+    x = x if ids is None else tubelets.gather_tokens(x, ids)
+    for block in self.blocks:
+        x = block(x)
+    return self.norm(x)
 
 
 def targets_for_every_group(self: VJEPA, clip: Tensor) -> Tensor:
@@ -139,11 +128,6 @@ def one_parameter_after_the_other(target: torch.nn.Module, online: torch.nn.Modu
             t.lerp_(o, 1 - momentum)
 
 
-def torchs_attention(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None = None) -> Tensor:
-    """Always the fused kernel."""
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
-
-
 ADAMW = torch.optim.AdamW
 
 
@@ -154,29 +138,23 @@ def looping_adamw(groups: Any, lr: float, fused: bool) -> torch.optim.AdamW:
 
 TRICKS: dict[str, tuple[Any, str, Any]] = {
     "embed only the kept tubelets": (Encoder, "forward", embed_everything),
-    "cut the clip into tubelets once": (vjepa, "patchify", lambda clip, grid: clip),
     "one target pass a clip": (VJEPA, "targets", targets_for_every_group),
     "targets without a graph": (VJEPA, "targets", targets_detached_later),
-    "all mask groups in one pass": (VJEPA, "predict", one_group_after_the_other),
-    "bf16 attention written out": (transformer, "attend", torchs_attention),
     "EMA in one call": (vjepa, "ema_update", one_parameter_after_the_other),
     "AdamW in one kernel": (training.torch.optim, "AdamW", looping_adamw),
 }
 
 
 def tricks(device: torch.device) -> list[dict[str, Any]]:
-    """Seconds of a step with and without each trick, at mini in both types, in turn."""
+    """Seconds of a step at mini with and without each trick, in turn."""
     found = []
-    for dtype in ("float32", "bfloat16"):
-        geometry = find_geometry("mini", None)
-        ours = prepare(geometry, dtype, device)
-        for name, (owner, attribute, obvious) in tqdm(TRICKS.items(), desc=f"tricks, {dtype}", unit="trick"):
-            with patch.object(owner, attribute, obvious):
-                theirs = prepare(geometry, dtype, device)
-            spent = in_turn(ours, theirs, owner, attribute, obvious, device)
-            calls = [count(step, owner, attribute, change) for step, change in ((ours, None), (theirs, obvious))]
-            found.append({"trick": name, "dtype": dtype, "ours_s": spent[0], "obvious_s": spent[1],
-                          "ours_operators": calls[0], "obvious_operators": calls[1]})  # fmt: skip
+    geometry = find_geometry("mini", None)
+    ours = prepare(geometry, "float32", device)
+    for name, (owner, attribute, obvious) in tqdm(TRICKS.items(), desc="tricks", unit="trick"):
+        with patch.object(owner, attribute, obvious):
+            theirs = prepare(geometry, "float32", device)
+        spent = in_turn(ours, theirs, owner, attribute, obvious, device)
+        found.append({"trick": name, "ours_s": spent[0], "obvious_s": spent[1]})
     return found
 
 
@@ -195,72 +173,6 @@ def in_turn(ours: Step, theirs: Step, owner: Any, attribute: str, obvious: Any, 
             with changed(owner, attribute, change):
                 times.append(seconds(step, device))
     return [statistics.median(times[1:]) for times in spent]
-
-
-def count(step: Step, owner: Any, attribute: str, obvious: Any) -> int:
-    """How many operators a step calls: on a GPU, about as many kernels are started."""
-    from minivjepa.speed.operators import Recorder
-
-    with changed(owner, attribute, obvious), Recorder() as recorder:
-        step()
-    return sum(recorder.calls.values())
-
-
-# --- data ---
-
-
-def write_film(path: Path, frames: int, height: int, width: int) -> None:
-    """A film of moving noise, compressed as films are."""
-    import av
-
-    rng = np.random.default_rng(0)
-    still = np.kron(rng.integers(0, 255, (height // 8, width // 8, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8))
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=25)
-        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-        for number in range(frames):
-            image = np.roll(still, (number, 2 * number), axis=(0, 1))
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
-
-
-def clips_per_second(source: Any, batches: int, index: Tensor, train: Callable[[], Any]) -> float:
-    """Batches drawn one after the other, each followed by a step that takes its time."""
-    source.batch(0, index)
-    start = time.perf_counter()
-    for step in range(1, batches + 1):
-        source.batch(step, index)
-        train()
-    return batches * len(index) / (time.perf_counter() - start)
-
-
-def data(device: torch.device) -> dict[str, Any]:
-    """Decoding, and clips of a film that stays in memory, of one that does not, and of one that workers read ahead."""
-    grid, index, batches = PRESETS["cuda"].grid, torch.arange(8), 6
-    with tempfile.TemporaryDirectory() as folder:
-        film = Path(folder) / "film.mp4"
-        write_film(film, 300, 240, 320)
-        start = time.perf_counter()
-        frames = sum(1 for _ in video.decode(film))
-        found: dict[str, Any] = {
-            "frames_per_s": frames / (time.perf_counter() - start),
-            "frames": frames,
-            "size": [240, 320],
-            "clip": grid.shape,
-        }
-        nothing: Callable[[], Any] = lambda: None  # noqa: E731
-        found["in_memory_clips_per_s"] = clips_per_second(video.VideoClips(film, grid), batches, index, nothing)
-        with patch.object(video, "KEPT", 0):
-            source = video.VideoClips(film, grid)
-        found["from_file_clips_per_s"] = clips_per_second(source, batches, index, nothing)
-        work = prepare(find_geometry("mini", None), "float32", device)
-        work()  # the first one also makes the optimiser's state
-        found["step_clips_per_s"] = len(index) / statistics.median(seconds(work, device) for _ in range(ROUNDS))
-        for workers in (0, 1):
-            reading = Ahead(source, batches + 1, workers, device) if workers else source
-            rate = clips_per_second(reading, batches, index, lambda: (work(), seconds(lambda: None, device)))
-            found[f"training_clips_per_s_workers_{workers}"] = rate
-    return found
 
 
 # --- many small runs ---
@@ -288,7 +200,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=ROWS, default="cpu", help="what trains (default: cpu)")
     parser.add_argument(
-        "--only", default="rows,memory,tricks,data,matrix", help="parts, separated by commas (default: all)"
+        "--only", default="rows,peers,tricks,data,matrix", help="parts, separated by commas (default: all)"
     )
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -296,8 +208,8 @@ def main() -> None:
     file = FOLDER / f"speed-{options.device}.json"
     found = read_json(file) if file.exists() else {}
     parts: dict[str, Callable[[], Any]] = {
-        "rows": lambda: rows(options.device, ROWS[options.device]),
-        "memory": lambda: memory(options.device),
+        "rows": lambda: rows(options.device),
+        "peers": lambda: peers(options.device),
         "tricks": lambda: tricks(device),
         "data": lambda: data(device),
         "matrix": lambda: matrix(options.device),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pages as results
+import peer as peers
 import pytest
 import speed_tables as speed
 import torch
@@ -15,9 +16,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from minivjepa.encoder import Encoder
-from minivjepa.speed import hugging_face as peers
 from minivjepa.speed import step_time as bench
-from minivjepa.speed.operators import FLUSH, Recorder, account, alone
+from minivjepa.speed.operators import OTHER, account, kind_of
 from minivjepa.training.config import PRESETS
 from minivjepa.training.recipe import build_predictor
 from minivjepa.transformer import linear_flops
@@ -72,62 +72,33 @@ def test_presets_are_measured_with_their_own_masks() -> None:
     assert set(PRESETS) <= set(bench.NAMES)
 
 
-def test_every_operator_is_recorded_and_called_again_at_its_shapes() -> None:
-    """Catches: views that are timed, operators that are lost, strides that are not kept."""
-    a, b = torch.randn(6, 5), torch.randn(7, 5)
-
-    def work() -> None:
-        (a @ b.T).relu() + 1
-        a @ b.T
-
-    with Recorder() as recorder:
-        work()
-    counted = {(call.name, times) for call, times in recorder.calls.items()}
-    assert counted == {("mm", 2), ("relu", 1), ("add", 1)}
-    [product] = [call for call in recorder.calls if call.name == "mm"]
-    shapes = [(leaf.shape, leaf.stride) for leaf in product.leaves]
-    assert shapes == [((6, 5), (5, 1)), ((5, 7), (1, 5))]
-    assert product.moved == 4 * (30 + 35 + 42)
-    assert alone(product, lambda: None, 2, cold=True) > 0
-    rows = {row["kind"]: row for row in account(work, lambda: None, 1)}
-    assert rows["linear layers"]["calls"] == 2
-    assert rows["linear layers"]["bytes"] == 2 * product.moved
-
-
-def test_operators_take_longer_when_no_cache_holds_their_numbers() -> None:
-    """Catches: a flush that flushes nothing."""
-    x = torch.randn(2**16)  # a quarter of a MiB: in the cache, unless something else has been there
-    with Recorder() as recorder:
-        x + 1
-    [call_] = recorder.calls
-    assert min(alone(call_, lambda: None, 5, cold=True) for _ in range(5)) > 1.2 * min(
-        alone(call_, lambda: None, 5, cold=False) for _ in range(5)
-    )
-    assert 100 * call_.moved < FLUSH
-
-
-def test_rows_that_share_memory_share_it_again() -> None:
-    """Catches: an expanded tensor that becomes a large one."""
-    x = torch.zeros(1, 3).expand(1000, 3)
-    with Recorder() as recorder:
-        x.clone()
-    [call_] = recorder.calls
-    made = call_.leaves[0].make()
-    assert (made.shape, made.stride()) == (x.shape, x.stride())
-    assert made.untyped_storage().nbytes() == 12
+@pytest.mark.parametrize(
+    ("operator", "kind"),
+    [
+        ("aten::addmm", "linear layers"), ("aten::mm", "linear layers"), ("aten::bmm", "attention"),
+        ("aten::_scaled_dot_product_flash_attention_for_cpu_backward", "attention"), ("aten::_fused_adamw_", "optimiser and EMA"),
+        ("aten::_foreach_lerp_", "optimiser and EMA"), ("aten::native_layer_norm_backward", "LayerNorm"), ("aten::gelu", "GELU"),
+        ("aten::copy_", "casts, copies, gathers"), ("aten::transpose", OTHER), ("aten::add", OTHER), ("AddmmBackward0", OTHER),
+    ],
+)  # fmt: skip
+def test_an_operator_is_counted_in_its_kind(operator: str, kind: str) -> None:
+    """Catches: a product that counts as a cast, a backward pass that counts as something else."""
+    assert kind_of(operator) == kind
 
 
 def test_an_account_holds_the_whole_step() -> None:
-    """Catches: kinds that overlap or leave something out."""
-    step = bench.prepare(bench.find_geometry("tiny", None), "bfloat16", CPU)
+    """Catches: kinds that overlap or leave something out; a profile of something that is not the step."""
+    step = bench.prepare(bench.find_geometry("cpu", 4), "float32", CPU)
     step()  # the first one also makes the optimiser's state
-    with Recorder() as recorder:
-        step()
-    rows = account(step, lambda: None, 1)
-    assert sum(row["calls"] for row in rows) == sum(recorder.calls.values())
-    kinds = {row["kind"] for row in rows}
-    assert {"attention", "linear layers", "GELU", "LayerNorm", "optimiser and EMA", "casts, copies, gathers"} <= kinds
-    assert {call.name for call in recorder.calls if call.kind == "linear layers"} == {"mm", "addmm"}
+    rows = {row["kind"]: row for row in account(step)}
+    assert sum(row["share"] for row in rows.values()) == pytest.approx(1)
+    assert {"attention", "linear layers", "GELU", "LayerNorm", "optimiser and EMA", "casts, copies, gathers"} <= set(
+        rows
+    )
+    assert all(row["seconds"] > 0 for row in rows.values())
+    product = {row["kind"]: row for row in account(lambda: torch.randn(300, 300) @ torch.randn(300, 300))}
+    assert "attention" not in product
+    assert product["linear layers"]["share"] > 0.2
 
 
 def test_the_clock_measures_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +145,7 @@ def test_bench_writes_its_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert found["share"] == pytest.approx(
         found["gflop_per_step"] * 1e9 / found["step_s"] / found["matmul_flops_per_s"]
     )
-    assert found["operators_warm_s"] == pytest.approx(sum(row["warm_s"] for row in found["operators"]))
+    assert sum(row["share"] for row in found["operators"]) == pytest.approx(1)
     assert f"{found['share']:.3f}" in said
     assert "attention" in said
 
@@ -209,14 +180,8 @@ def test_too_little_memory_says_what_to_do(capsys: pytest.CaptureFixture[str], m
     assert "give a smaller --batch, or --recompute" in refused(capsys, "bench", "--device", "cpu")
 
 
-def test_a_peer_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Catches: an ImportError."""
-    monkeypatch.setattr("minivjepa.commands.bench.installed", lambda: False)
-    assert "--peer needs the library transformers" in refused(capsys, "bench", "--peer")
-
-
 @pytest.mark.slow
-def test_the_peer_takes_the_same_step(tmp_path: Path) -> None:
+def test_the_peer_takes_the_same_step(capsys: pytest.CaptureFixture[str]) -> None:
     """Catches: a peer of another size, that learns nothing, or whose targets are never updated."""
     pytest.importorskip("transformers", reason="needs the parity extra")
     geometry = bench.find_geometry("tiny", 2)
@@ -230,11 +195,8 @@ def test_the_peer_takes_the_same_step(tmp_path: Path) -> None:
         step.trainer.update(step.clip, step.masks)
     assert step.trainer.pending[-1] < step.trainer.pending[0]
     assert any(not torch.equal(a, b) for a, b in zip(before, theirs.target_encoder.parameters()))
-    assert (
-        call("bench", "--geometry", "tiny", "--device", "cpu", "--steps", "1", "--peer", "--json", str(tmp_path / "b"))
-        == 0
-    )
-    assert json.loads((tmp_path / "b").read_text())["peer"]["step_s"] > 0
+    peers.main("tiny", "float32", "cpu")
+    assert float(capsys.readouterr().out) > 0
 
 
 # --- docs/speed.md and what results/speed.py measured ---
@@ -242,22 +204,16 @@ def test_the_peer_takes_the_same_step(tmp_path: Path) -> None:
 MEASURED = results.load()["speed-cpu"]
 
 
-def test_shares_and_what_is_missing_add_up() -> None:
-    """Catches: time that no row of an account stands for."""
+def test_the_accounts_on_the_page_hold_whole_steps() -> None:
+    """Catches: a row that is lost between the file and the page; useful work that takes less than no time."""
     rows = [row for row in MEASURED["rows"] if "operators" in row]
     assert {(row["geometry"], row["dtype"]) for row in rows} >= {
         (name, dtype) for name in ("mini", "paper") for dtype in bench.PRECISIONS
     }
     for row in rows:
-        table = speed.account_table(row)
-        body = [line for line in table.splitlines() if line.startswith("| ")][2:]
-        missing = [float(line.split("|")[-2]) for line in body]
-        assert 100 * row["share"] + sum(missing) == pytest.approx(100, abs=0.5), row["command"]
-        assert missing[-1] > 0, row["command"]  # what lies between operators takes time
-        dear = {part["kind"]: part["warm_s"] * row["matmul_flops_per_s"] for part in row["operators"]}
-        work = speed.attention_flops(bench.find_geometry(row["geometry"], row["batch"]))
-        assert dear["attention"] > work
-        assert dear["linear layers"] > 0.95 * (row["gflop_per_step"] * 1e9 - work)
+        body = [line.split("|")[2:4] for line in speed.account_table(row).splitlines() if line.startswith("| ")][2:]
+        assert sum(float(share) for share, _ in body) == pytest.approx(100, abs=0.5), row["command"]
+        assert sum(float(ideal) for _, ideal in body if ideal.strip()) == pytest.approx(100 * row["share"], abs=0.2)
 
 
 def test_attention_and_linear_layers_are_the_whole_useful_work() -> None:
@@ -291,19 +247,12 @@ def test_what_the_page_on_speed_says_is_so() -> None:
     """Catches: a sentence that outlives its numbers."""
     rows = MEASURED["rows"]
     for row in rows:
-        if "operators" in row:
-            assert row["operators_warm_s"] < row["step_s"] < row["operators_cold_s"], row["command"]
         assert row["data"]["clips_per_s"] > row["clips_per_s"], row["command"]
         if row["geometry"] in ("tiny", "cpu", "cpu-long"):
             assert row["peak_memory_mib"] < 2048
     assert {row["geometry"] for row in rows} >= set(PRESETS)
-    [compiled] = [row for row in rows if row["compiled"]]
-    plain_one = next(row for row in rows if row["geometry"] == compiled["geometry"] and not speed.how(row))
-    assert compiled["step_s"] == pytest.approx(plain_one["step_s"], rel=0.05)
-    for name in ("mini", "paper"):
-        plain = {row["dtype"]: row["share"] for row in rows if row["geometry"] == name and not speed.how(row)}
-        slower = {row["dtype"]: row["share"] for row in rows if row["geometry"] == name and row["environment"]}
-        assert plain["bfloat16"] < plain["float32"] < slower["float32"] < slower["bfloat16"]
+    for row in results.load()["speed-before"]["rows"]:  # no step became slower than before the tricks were taken out
+        assert row["after_s"] < 1.05 * row["before_s"], row
     d = MEASURED["data"]
     assert d["training_clips_per_s_workers_0"] < d["training_clips_per_s_workers_1"] < 1.1 * d["step_clips_per_s"]
     assert all(row["losses"] == MEASURED["matrix"][0]["losses"] for row in MEASURED["matrix"])

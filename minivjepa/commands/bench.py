@@ -11,7 +11,6 @@ import tyro
 from tqdm import tqdm
 
 from minivjepa.commands.options import check_json, parse, plain_errors
-from minivjepa.speed.hugging_face import installed, their_vjepa
 from minivjepa.speed.operators import account
 from minivjepa.speed.step_time import (
     NAMES,
@@ -24,7 +23,6 @@ from minivjepa.speed.step_time import (
     report,
     time_data,
     time_step,
-    wait,
 )
 from minivjepa.training.devices import pick_device
 from minivjepa.training.files import versions, write_json
@@ -50,9 +48,7 @@ class BenchOptions:
     """Timed steps; the median counts."""
     tuning: Annotated[Tuning, tyro.conf.arg(name="")] = field(default_factory=Tuning)
     account: bool = False
-    """Also time every operator of the step alone, at its shapes, and say what each kind takes."""
-    peer: bool = False
-    """Also time VJEPA2Model of transformers as the encoder, on the same clips and masks with our predictor and loss."""
+    """Also say what each kind of operator takes of the step, by torch's profiler."""
     json: Path | None = None
     """Also write everything to this file."""
 
@@ -68,8 +64,6 @@ def bench(argv: list[str]) -> int:
             )
         if options.steps < 1:
             raise ValueError(f"--steps is {options.steps}, expected 1 or more")
-        if options.peer and not installed():
-            raise ValueError("--peer needs the library transformers; run: pip install 'minivjepa[parity]'")
         check_json(options.json)
         try:
             found = measure(options, geometry, device)
@@ -93,21 +87,13 @@ def bench(argv: list[str]) -> int:
 def measure(options: BenchOptions, geometry: Geometry, device: torch.device) -> dict[str, Any]:
     """All numbers of the report."""
     rate = MatrixRate(device, getattr(torch, options.dtype))
-    rounds = 2 if options.peer else 1
-    with tqdm(total=rounds * (options.steps + min(WARM_UP, options.steps)), desc=options.geometry, unit="step") as bar:
+    with tqdm(total=options.steps + min(WARM_UP, options.steps), desc=options.geometry, unit="step") as bar:
         step = prepare(geometry, options.dtype, device, options.tuning)
         timing = time_step(step, rate, options.steps, bar.update)
         found = report(geometry, step, timing) | {"peak_memory_mib": peak_memory(device)}
-        if options.peer:
-            theirs = prepare(geometry, options.dtype, device, model=their_vjepa(geometry.config))
-            again = time_step(theirs, rate, options.steps, bar.update)
-            batch = geometry.config.batch
-            found["peer"] = {"name": "transformers", "step_s": again["step_s"], "clips_per_s": batch / again["step_s"]}
     found["data"] = time_data(geometry.config, device)
     if options.account:
-        found["operators"] = account(step, lambda: wait(device))
-        for name in ("warm_s", "cold_s"):
-            found[f"operators_{name}"] = sum(row[name] for row in found["operators"])
+        found["operators"] = account(step)
     return found
 
 
@@ -124,17 +110,6 @@ def table(about: dict[str, Any], found: dict[str, Any]) -> list[str]:
         f"  peak memory       {'unknown' if memory is None else f'{memory:10.0f} MiB'}",
         f"  data              {found['data']['clips_per_s']:10.1f} clips/s, {found['data']['masks_per_s']:.0f} masks/s",
     ]
-    if "peer" in found:
-        peer = found["peer"]
-        lines.append(
-            f"  {peer['name']:17} {1000 * peer['step_s']:10.1f} ms, {peer['step_s'] / found['step_s']:.2f} times ours"
-        )
     for row in found.get("operators", []):
-        lines.append(
-            f"    {row['kind']:28} {row['calls']:5} calls, {1000 * row['warm_s']:8.1f} ms alone (cold {1000 * row['cold_s']:.1f}), {row['bytes'] / 1e6:.0f} MB"
-        )
-    if "operators" in found:
-        lines.append(
-            f"    together {1000 * found['operators_warm_s']:.1f} ms alone (cold {1000 * found['operators_cold_s']:.1f})"
-        )
+        lines.append(f"    {row['kind']:40} {100 * row['share']:5.1f} % of what the profiler sees")
     return lines

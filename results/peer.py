@@ -1,22 +1,23 @@
-"""Another implementation of the encoder, to measure ours against: VJEPA2Model of the library transformers.
+"""Another implementation of the encoder to measure ours against: python results/peer.py GEOMETRY DTYPE DEVICE
 
-It encodes the whole clip and then picks the context, so a context of it costs as much as a target.
+Times one training step with VJEPA2Model of the library transformers as the encoder, with our predictor, loss, clips and masks, and
+prints its seconds.  It encodes the whole clip and then picks the context, so a context costs as much as a target.
 """
 
-import importlib.util
+import statistics
+import sys
 
+import torch
 from torch import Tensor, nn
 
 from minivjepa.predictor import Predictor
+from minivjepa.speed.step_time import find_geometry, prepare, seconds
 from minivjepa.training.config import Config
 from minivjepa.training.recipe import build_predictor
-from minivjepa.tubelets import gather_tokens, unpatchify
+from minivjepa.tubelets import gather_tokens
 from minivjepa.vjepa import VJEPA
 
-
-def installed() -> bool:
-    """Whether there is a peer to measure."""
-    return importlib.util.find_spec("transformers") is not None
+STEPS = 4  # timed; one more before them is not
 
 
 class TheirEncoder(nn.Module):
@@ -32,18 +33,27 @@ class TheirEncoder(nn.Module):
             pred_hidden_size=config.predictor_heads * 12, pred_num_attention_heads=config.predictor_heads, pred_num_hidden_layers=1,
         )  # fmt: skip
         theirs._attn_implementation = "sdpa"
-        self.grid = config.grid
         self.encoder = VJEPA2Model(theirs).encoder
 
-    def forward(self, tubelets: Tensor, ids: Tensor | None = None, sizes: list[int] | None = None) -> Tensor:
-        """tubelets [B, N, values] -> [B, N, D]; with ids [B, K] -> [B, K, D], of tokens that have seen the whole clip."""
-        clip = unpatchify(tubelets, self.grid)
+    def forward(self, clip: Tensor, ids: Tensor | None = None) -> Tensor:
+        """clip [B, C, T, H, W] -> [B, N, D]; with ids [B, K] -> [B, K, D], of tokens that have seen the whole clip."""
         tokens = self.encoder(clip.transpose(1, 2)).last_hidden_state
         return tokens if ids is None else gather_tokens(tokens, ids)
 
 
 def their_vjepa(config: Config) -> VJEPA:
     """Their encoder and its EMA copy with our predictor and loss."""
-    predictor = build_predictor(config)
-    assert isinstance(predictor, Predictor)
+    predictor: Predictor = build_predictor(config)
     return VJEPA(TheirEncoder(config), predictor, config.prevention, config.loss)  # type: ignore[arg-type]
+
+
+def main(geometry: str, dtype: str, device: str) -> None:
+    """Print the median seconds of a step."""
+    found, where = find_geometry(geometry, None), torch.device(device)
+    step = prepare(found, dtype, where, model=their_vjepa(found.config))
+    spent = [seconds(step, where) for _ in range(STEPS + 1)]
+    print(statistics.median(spent[1:]))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
