@@ -3,9 +3,11 @@ import json
 
 import pytest
 
+from minivjepa.objective import SIGReg
 from minivjepa.training.config import PRESETS, Config, differences, from_dict, to_dict
 from minivjepa.training.recipe import schedule
 from minivjepa.tubelets import Grid
+from minivjepa.vjepa import ARMS
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -34,6 +36,13 @@ def test_unknown_and_missing_keys_are_refused() -> None:
         ({"steps": 0}, "steps is 0, expected a number above 0"),
         ({"lr": -1.0}, "lr is -1.0, expected"),
         ({"lr": float("nan")}, "lr is nan, expected"),
+        ({"lr": float("inf")}, "lr is inf, expected"),
+        ({"stretch": float("inf")}, "stretch is inf, expected"),
+        ({"weight_decay": float("inf")}, "weight_decay is inf, expected"),
+        ({"clip_grad": float("inf")}, "clip_grad is inf, expected"),
+        ({"monitor_clips": 1}, "monitor_clips is 1, expected 2 or more: one clip has no spread"),
+        ({"prevention": ARMS["vicreg"], "batch": 1}, "batch is 1, expected 2 or more: a regulariser compares clips"),
+        ({"masks": ("tube:",)}, "no number after the colon"),
         ({"warmup": -1}, "warmup is -1, expected 0 or more"),
         ({"momentum": 1.5}, "momentum is 1.5, expected a number from 0 to 1"),
         ({"positions": "rope"}, "unknown positions 'rope'; choose from sincos, rotary"),
@@ -51,6 +60,23 @@ def test_nonsense_is_refused_before_anything_is_trained(change: dict[str, object
     """Catches: an error that only appears minutes later, or a NaN."""
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(PRESETS["cpu"], **change)
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_every_arm_survives_json(arm: str) -> None:
+    """Catches: a regulariser that comes back as another one, or as a dict."""
+    config = dataclasses.replace(PRESETS["cpu"], prevention=ARMS[arm])
+    assert from_dict(Config, json.loads(json.dumps(to_dict(config)))) == config
+
+
+def test_a_regulariser_with_unknown_options_is_refused() -> None:
+    """Catches: an option of a regulariser that is dropped in silence."""
+    values = to_dict(dataclasses.replace(PRESETS["cpu"], prevention=ARMS["sigreg"]))
+    values["prevention"]["regulariser"]["lambda"] = 1.0
+    with pytest.raises(ValueError, match=r"unknown keys .*lambda"):
+        from_dict(Config, values)
+    with pytest.raises(ValueError, match="directions is 0, expected 1 or more"):
+        SIGReg(directions=0)
 
 
 def test_differences_name_the_nested_field() -> None:

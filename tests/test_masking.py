@@ -194,6 +194,18 @@ def test_blocks_that_cover_the_frame_are_refused() -> None:
         draw(OfficialBlocks(400, 0.5), PAPER, clips=2)
 
 
+def test_the_last_redraw_of_the_official_blocks_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a draw that leaves a context and is thrown away because it was the last one allowed."""
+    grid, drawn = Grid(8, 32, 32, 2, 8), iter([True, True, False])
+    monkeypatch.setattr("minivjepa.masking.RETRIES", 3)
+    monkeypatch.setattr(
+        "minivjepa.masking.draw_blocks",
+        lambda grid, count, scale, seed, step, index, attempt: torch.tensor([[next(drawn)] + [True] * 15] * len(index)),
+    )
+    context, _ = draw(OfficialBlocks(2, 0.7), grid, clips=1)
+    assert context.tolist() == [[0, 16, 32, 48]]
+
+
 def test_masks_are_named_and_may_carry_a_share() -> None:
     """Catches: a share that is parsed and then dropped."""
     assert parse_mask("future") == FutureMask(0.5)
@@ -202,6 +214,7 @@ def test_masks_are_named_and_may_carry_a_share() -> None:
     for text, message in {
         "tub": "unknown mask 'tub'",
         "tube:x": "no number",
+        "tube:": "no number",
         "official-long:0.5": "takes no share",
     }.items():
         with pytest.raises(ValueError, match=message):
