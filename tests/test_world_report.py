@@ -7,6 +7,7 @@ import numpy as np
 import pages as results
 import pytest
 import torch
+import world_ablation as ablation
 
 from minivjepa.course.figures.clouds import Moment, characteristic, folding, shadows, shaping
 from minivjepa.course.figures.goal_maps import distance_maps, misses, planning_rounds, rollout_errors, strips, ways
@@ -16,8 +17,7 @@ from minivjepa.evaluation.statistics import apart
 from minivjepa.experiments.tables import heuristics_table, variant_table, world_table
 from minivjepa.training.config import from_dict
 from minivjepa.training.recipe import build_model
-from minivjepa.world import ablation
-from minivjepa.world.comparison import judge_outcome
+from minivjepa.world.comparison import rates_of
 from minivjepa.world.goal_reaching import Outcome
 from minivjepa.world.rooms import Rooms, displayable
 from minivjepa.world.world_recipe import PRETRAINING, WorldConfig, build_frozen, build_lewm, pretraining
@@ -28,7 +28,7 @@ def judged(door: int, room: int, **more: Any) -> dict[str, Any]:
     """Results of 20 pairs, of which some were reached."""
     reached = torch.tensor([k < door for k in range(10)] + [k < room for k in range(10)])
     through = torch.arange(20) < 10
-    return {**judge_outcome(Outcome(torch.zeros(20, 3, 2), reached, through), 12.0), **more}
+    return {"seconds": 12.0, **rates_of(Outcome(torch.zeros(20, 3, 2), reached, through)), **more}
 
 
 RESULTS = {
@@ -178,7 +178,7 @@ def test_the_ablation_names_every_run_once_and_options_are_drawn_by_number() -> 
         assert len(set(keys)) == len(keys)
     assert len(found["ranking"]) == 2 * ablation.RUNS
     assert ablation.random_options(3) == ablation.random_options(3) != ablation.random_options(4)
-    assert {key["name"] for key, _ in found["variants"]} == {ablation.UNTRAINED, *ablation.VARIANTS}
+    assert {key["name"] for key, _ in found["variants"]} == {ablation.UNTRAINED, *ablation.LEWM_CHANGES}
 
 
 @pytest.mark.slow
@@ -189,7 +189,7 @@ def test_a_run_of_each_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ablation, "PAIRS", replace(ablation.PAIRS, pairs=4, steps=2))
     monkeypatch.setattr(ablation, "CLIPS", replace(PRETRAINING, steps=5, monitor_clips=16, **{**small, "heads": 2}))
     monkeypatch.setattr(ablation, "PROBED", (320, 160))
-    variant = ablation.run_variant("lambda 0", 10)
+    variant = ablation.run_lewm("lambda 0", 10)
     assert variant["second_loss"] == 0.0
     assert 0 <= variant["success"] <= 1
     stds = {}

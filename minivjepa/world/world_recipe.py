@@ -1,10 +1,12 @@
-"""What decides a world model's weights: the options, and the models that they build.
+"""The options of a world model, and the models that they build.
 
 Read in lesson 11.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,12 +29,26 @@ EXAMPLES = 1024  # frames that the main directions of a frozen encoder come from
 PRETRAINING = Config(masks=("tube",), steps=800, log_every=200)  # V-JEPA on the rooms' clips
 
 
+def check_numbers(
+    config: Any, positive: Sequence[str] = (), at_least_zero: Sequence[str] = (), shares: Sequence[str] = ()
+) -> None:
+    """Raise ValueError for a field that is not finite or is out of its range: above 0, at least 0, or from 0 to 1."""
+    for name in (*positive, *at_least_zero, *shares):
+        value = getattr(config, name)
+        if name in positive and not 0 < value < math.inf:  # also refuses NaN
+            raise ValueError(f"{name} is {value}, expected a number above 0")
+        if name in at_least_zero and not 0 <= value < math.inf:
+            raise ValueError(f"{name} is {value}, expected 0 or more")
+        if name in shares and not 0 <= value <= 1:
+            raise ValueError(f"{name} is {value}, expected a number from 0 to 1")
+
+
 @dataclass(frozen=True)
 class WorldConfig:
-    """One world model.  Frozen: derive another with dataclasses.replace.  Raises ValueError for nonsense."""
+    """One world model.  Frozen: derive another with dataclasses.replace.  Raises ValueError for options that cannot train."""
 
     model: str = "lewm"
-    """lewm (LeWorldModel), vjepa (a frozen V-JEPA encoder and an action-conditioned predictor) or untrained (the same without pretraining)."""
+    """lewm (LeWorldModel), vjepa (a frozen V-JEPA encoder and an action-conditioned predictor) or untrained (vjepa without pretraining)."""
     rooms: Rooms = field(default_factory=Rooms)
     """The world."""
     size: int = 32
@@ -57,9 +73,9 @@ class WorldConfig:
     weight: float = 0.1
     """Lambda, the weight of LeWorldModel's SIGReg (with the factor n); 0 = no SIGReg."""
     directions: int = 256
-    """Random directions a step, for SIGReg."""
+    """Random directions per step, for SIGReg."""
     pretraining: Config = field(default_factory=lambda: PRETRAINING)
-    """The V-JEPA training whose encoder is frozen, for vjepa; its sizes, untrained, for untrained.  Its seed is --seed."""
+    """The V-JEPA run whose encoder vjepa freezes; untrained uses only its sizes.  Its seed is --seed."""
 
     predictor_dim: int = 64
     """Width P of the predictor."""
@@ -71,7 +87,7 @@ class WorldConfig:
     steps: int = 800
     """Optimiser steps."""
     batch: int = 96
-    """Clips a step."""
+    """Clips per step."""
     lr: float = 1e-3
     """Peak learning rate of AdamW."""
     warmup: int = 50
@@ -79,7 +95,7 @@ class WorldConfig:
     final_lr: float = 0.05
     """Learning rate at the end of the cosine, as a share of the peak."""
     weight_decay: float = 0.01
-    """Weight decay."""
+    """Weight decay; none on biases and other 1-D parameters."""
     seed: int = 0
     """Seed of weights, clips and directions."""
     log_every: int = 100
@@ -88,21 +104,19 @@ class WorldConfig:
     """Steps between checkpoints."""
 
     def __post_init__(self) -> None:
-        """Refuse what could not train, with the value given, the values expected and what to do."""
+        """Refuse what could not train, before anything is made."""
         if self.model not in MODELS:
             raise ValueError(f"unknown model {self.model!r}; choose from {', '.join(MODELS)}")
-        positive = ("latent", "dim", "depth", "hidden", "directions", "predictor_dim", "predictor_depth", "steps", "lr")
-        for name in (*positive, "log_every", "checkpoint_every", "heads", "predictor_heads"):
-            if not 0 < getattr(self, name) < math.inf:  # also refuses NaN
-                raise ValueError(f"{name} is {getattr(self, name)}, expected a number above 0")
-        for name in ("weight", "weight_decay", "warmup"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more, and finite")
+        sizes = ("latent", "dim", "depth", "heads", "hidden", "directions", "predictor_dim", "predictor_depth")
+        check_numbers(
+            self,
+            positive=(*sizes, "predictor_heads", "steps", "lr", "log_every", "checkpoint_every"),
+            at_least_zero=("weight", "weight_decay", "warmup"),
+            shares=("final_lr",),
+        )
         for name in ("frames", "batch"):
             if getattr(self, name) < 2:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 2 or more")
-        if not 0 <= self.final_lr <= 1:
-            raise ValueError(f"final_lr is {self.final_lr}, expected a number from 0 to 1")
         for name, width, heads in (
             ("encoder", self.dim, self.heads),
             ("predictor", self.predictor_dim, self.predictor_heads),
@@ -115,19 +129,22 @@ class WorldConfig:
             raise ValueError(f"predictor_dim is {self.predictor_dim}, expected an even number")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed is {self.seed}, expected a whole number from 0 to {2**32 - 1}")
-        grid = self.pretraining.grid
-        if self.model != "lewm" and (grid.height, grid.width) != (self.size, self.size):
+        if self.pretraining.seed != PRETRAINING.seed:
             raise ValueError(
-                f"V-JEPA is trained on pictures of {grid.height} x {grid.width}, and the world is seen in {self.size} x {self.size}; "
-                "give the same --size and --pretraining.grid.*"
+                f"pretraining.seed is {self.pretraining.seed}, but the encoder is trained with --seed; leave --pretraining.seed out"
             )
         Grid(self.frames, self.size, self.size, 1, self.patch)  # refuses a patch that does not divide the picture
         if self.model != "lewm":
             self.check_frozen()
 
     def check_frozen(self) -> None:
-        """Refuse what a frozen encoder and its predictor cannot be, before the encoder is trained."""
+        """Refuse a frozen encoder and predictor that do not fit, before the encoder is trained."""
         grid = self.pretraining.grid
+        if (grid.height, grid.width) != (self.size, self.size):
+            raise ValueError(
+                f"V-JEPA is trained on pictures of {grid.height} x {grid.width}, but --size is {self.size}; "
+                "give the same --size and --pretraining.grid.*"
+            )
         if grid.channels != 3:
             raise ValueError(f"pretraining.grid.channels is {grid.channels}, expected 3: the rooms are in color")
         check_scheme("rotary", self.predictor_dim // self.predictor_heads)
@@ -137,7 +154,7 @@ class WorldConfig:
 
     @property
     def clips(self) -> Grid:
-        """The grid of training clips, one frame a tubelet."""
+        """The grid of training clips, with one frame per tubelet."""
         return Grid(self.frames, self.size, self.size, 1, self.patch)
 
 
@@ -154,7 +171,7 @@ def pretraining(config: WorldConfig) -> Config:
 
 
 def build_lewm(config: WorldConfig) -> LeWorldModel:
-    """A LeWorldModel on the CPU with weights that depend on the config's seed alone."""
+    """A LeWorldModel on the CPU; its weights depend only on the config."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         encoder = Encoder(replace(config.clips, frames=1), config.dim, config.depth, config.heads)
@@ -168,7 +185,7 @@ def build_lewm(config: WorldConfig) -> LeWorldModel:
 
 
 def frame_encoder(config: Config, encoder: Encoder | None = None) -> Encoder:
-    """The encoder of a V-JEPA run, of this config, cut to a clip of one tubelet; None: an untrained one of its seed."""
+    """The encoder of a V-JEPA run with this config, for clips of one tubelet; None: an untrained one."""
     made, grid = encoder or build_model(config).encoder, config.grid
     short = Encoder(replace(grid, frames=grid.tubelet), config.dim, config.depth, config.heads, config.positions)
     short.load_state_dict(made.state_dict())
@@ -176,7 +193,7 @@ def frame_encoder(config: Config, encoder: Encoder | None = None) -> Encoder:
 
 
 def build_frozen(config: WorldConfig, encoder: Encoder | None = None) -> FrozenWorldModel:
-    """A frozen encoder (None: an untrained one) and a predictor, on the CPU; weights depend on the config's seed and the encoder."""
+    """A frozen encoder (None: an untrained one) with an untrained predictor, on the CPU."""
     key = randomness.keys("examples", config.seed, 0, torch.arange(EXAMPLES))
     frames = config.rooms.render(config.rooms.place(randomness.uniform(key, 2)), config.size, config.size)
     with torch.random.fork_rng(devices=[]):
@@ -188,7 +205,7 @@ def build_frozen(config: WorldConfig, encoder: Encoder | None = None) -> FrozenW
 
 
 def learning_rate(config: WorldConfig, step: int) -> float:
-    """Of the 0-based step: linear warm-up, then cosine."""
+    """At the 0-based step: linear warm-up, then cosine."""
     if step < config.warmup:
         return config.lr * (step + 1) / config.warmup
     share = (step - config.warmup) / max(1, config.steps - config.warmup)
@@ -196,6 +213,6 @@ def learning_rate(config: WorldConfig, step: int) -> float:
 
 
 def step_directions(config: WorldConfig, step: int, device: torch.device) -> Tensor:
-    """float32 [Z, A]: SIGReg's random unit columns, new each step."""
+    """float32 [Z, A]: SIGReg's random unit columns, new at each step."""
     key = randomness.keys("directions", config.seed, step, torch.arange(config.directions, device=device))
     return F.normalize(randomness.normal(key, config.latent), dim=1).T
