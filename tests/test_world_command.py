@@ -163,6 +163,10 @@ BAD = {
         ["world", "train", "--model", "vjepa", "--size", "40"],
         "give the same --size",
     ),
+    "a seed that would not be used": (
+        ["world", "train", "--model", "vjepa", "--pretraining.seed", "3"],
+        "pretraining.seed is 3, but the encoder is trained with --seed; leave --pretraining.seed out",
+    ),
     "a device that is not there": (["world", "train", "--device", "tpu"], "unknown device 'tpu'"),
     "a run that is not there": (
         ["world", "plan", "nowhere"],

@@ -1,5 +1,6 @@
 """What world models and their judges must not get away with: each of these was broken once, and no test noticed."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from torch import Tensor
 
 from minivjepa.training.runs import Run, RunStopped
 from minivjepa.tubelets import Grid
-from minivjepa.world.frozen_model import stay
+from minivjepa.world.action_predictor import encode_frames
+from minivjepa.world.frozen_model import FRAMES, stay
 from minivjepa.world.goal_reaching import Task, picture_costs, planning_policy, pursue, replan, straight_policy
 from minivjepa.world.le_world_model import LeWorldModel
 from minivjepa.world.planner import CEM
@@ -46,6 +48,30 @@ def test_every_step_has_its_clips_and_its_learning_rate(tmp_path: Path) -> None:
     training.fit(lambda step, row: rates.append(training.optimiser.param_groups[0]["lr"]))
     assert source.asked[1:] == [0, 1, 2, 3]  # the first was for the collapse metrics
     assert rates[1:] == [learning_rate(SMALL, step) for step in range(4)]
+
+
+@pytest.mark.parametrize("build", [build_lewm, build_frozen])
+def test_only_matrices_decay(build: Callable[[WorldConfig], LeWorldModel], tmp_path: Path) -> None:
+    """Catches: biases and the gains of norms that are pulled to 0; a parameter that no group trains."""
+    config = replace(SMALL, weight_decay=0.5)
+    run = Run(tmp_path / "run", WorldConfig)
+    run.create(config, "rooms")
+    training = WorldTrainer(config, build(config), open_clips(config, CPU), run, CPU)
+    decay = {p: group["weight_decay"] for group in training.optimiser.param_groups for p in group["params"]}
+    assert set(decay) == {p for p in training.model.parameters() if p.requires_grad}
+    assert all(value == (0.5 if p.ndim > 1 else 0.0) for p, value in decay.items())
+
+
+def test_frames_are_split_before_they_are_encoded() -> None:
+    """Catches: a limit on frames that counts clips, so that long clips need several times the memory."""
+    model = build_frozen(WorldConfig(model="untrained", latent=16, predictor_dim=24))
+    sizes: list[int] = []
+    model.encoder.register_forward_pre_hook(lambda module, given: sizes.append(len(given[0])))
+    clip, _ = RoomClips(Grid(3, 32, 32, 1, 8)).batch(0, torch.arange(200))
+    features = model.features(clip)
+    assert sum(sizes) == 600
+    assert max(sizes) <= FRAMES
+    torch.testing.assert_close(features, encode_frames(model.encoder, clip))
 
 
 def test_clips_show_the_rooms_of_the_config() -> None:

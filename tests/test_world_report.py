@@ -1,6 +1,9 @@
 """Tables and pictures of world models say what their results say; the ablation runs what it names."""
 
+import json
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -179,6 +182,29 @@ def test_the_ablation_names_every_run_once_and_options_are_drawn_by_number() -> 
     assert len(found["ranking"]) == 2 * ablation.RUNS
     assert ablation.random_options(3) == ablation.random_options(3) != ablation.random_options(4)
     assert {key["name"] for key, _ in found["variants"]} == {ablation.UNTRAINED, *ablation.LEWM_CHANGES}
+
+
+def test_the_ablation_resumes_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: its own results refused as those of other settings; a finished run that is done again."""
+    done: list[int] = []
+
+    def job(number: int) -> dict[str, float]:
+        done.append(number)
+        if len(done) == 4:
+            raise KeyboardInterrupt
+        return {"loss": number, "position_r2": -number}
+
+    rows = [({"number": k, "weight": 0.1}, partial(job, k)) for k in range(6)]
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+    monkeypatch.setattr(ablation, "FILE", tmp_path / "kept.json")
+    monkeypatch.setattr(ablation, "experiments", lambda seeds: {"ranking": rows})
+    with pytest.raises(KeyboardInterrupt):
+        ablation.main()
+    ablation.main()
+    assert done == [0, 1, 2, 3, 3, 4, 5]
+    kept = json.loads((tmp_path / "kept.json").read_text())
+    assert kept["complete"]
+    assert kept["spearman"]["0.1"] == pytest.approx([1.0, 1.0, 1.0])
 
 
 @pytest.mark.slow

@@ -58,7 +58,7 @@ def test_walking_distance_is_the_shortest_path(rooms: Rooms) -> None:
     on_grid = torch.from_numpy(dijkstra(steps, directed=False, indices=starts.numpy()))[:, order]
     excess = on_grid - rooms.walking_distance(points[starts][:, None], points[order])
     assert float(excess.min()) > -1e-4  # no path on the grid is shorter
-    assert float(excess.max()) < 0.02  # the shortest one on the grid is hardly longer
+    assert float(excess.max()) < 0.025  # the shortest one on the grid is hardly longer
 
 
 @given(seed=st.integers(0, 2**31), number=st.integers(0, 2))
