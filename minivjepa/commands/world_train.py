@@ -8,6 +8,7 @@ import torch
 import tyro
 
 from minivjepa.commands.options import early, fail, parse, plain_errors
+from minivjepa.encoder import Encoder
 from minivjepa.training.devices import pick_device
 from minivjepa.training.progress_bar import RunBar
 from minivjepa.training.runs import Run
@@ -45,9 +46,8 @@ def world_train(argv: list[str]) -> int:
     with plain_errors():
         device = pick_device(options.device)
         run.check_same(config, "rooms") if options.resume else run.create(config, "rooms")
-        if config.model == "vjepa":
-            train_encoder(config, encoder_run(options.out), device)
-        trainer = WorldTrainer(config, build_world(config, options.out), open_clips(config, device), run, device)
+        encoder = train_encoder(config, encoder_run(options.out), device) if config.model == "vjepa" else None
+        trainer = WorldTrainer(config, build_world(config, encoder), open_clips(config, device), run, device)
         bar = RunBar(config.model, config.steps, trainer.step, patience=PATIENCE)
         with bar.bar:
             trainer.fit(bar.show)
@@ -57,11 +57,12 @@ def world_train(argv: list[str]) -> int:
     return 0
 
 
-def train_encoder(world: WorldConfig, run: Run, device: torch.device) -> None:
-    """Train V-JEPA on the rooms' clips, or go on with it."""
+def train_encoder(world: WorldConfig, run: Run, device: torch.device) -> Encoder:
+    """Train V-JEPA on the rooms' clips, or go on with it, and return its encoder."""
     config = pretraining(world)
     run.check_same(config, "rooms") if run.config_file.exists() else run.create(config, "rooms")
     trainer = Trainer(config, RoomClips(config.grid, config.seed, str(device), world.rooms), run, device)
     bar = RunBar("encoder", config.steps, trainer.step)
     with bar.bar:
         trainer.fit(bar.show)
+    return trainer.model.encoder

@@ -75,10 +75,6 @@ class LatentPredictor(nn.Module):
         self.register_buffer("positions", axis_positions(memory, dim).float(), persistent=False)
         self.blocks = nn.ModuleList(ActionBlock(dim, heads) for _ in range(depth))
         self.norm = nn.LayerNorm(dim, eps=EPS)
-        self.start()
-
-    def start(self) -> None:
-        """Initialise: Xavier, and zero where the predictor must start as the identity."""
         init_linear(self, "xavier")
         nn.init.zeros_(self.leave.weight)
         for module in self.modules():

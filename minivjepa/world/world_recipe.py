@@ -108,22 +108,16 @@ class WorldConfig:
         if self.model not in MODELS:
             raise ValueError(f"unknown model {self.model!r}; choose from {', '.join(MODELS)}")
         sizes = ("latent", "dim", "depth", "heads", "hidden", "directions", "predictor_dim", "predictor_depth")
-        check_numbers(
-            self,
-            positive=(*sizes, "predictor_heads", "steps", "lr", "log_every", "checkpoint_every"),
-            at_least_zero=("weight", "weight_decay", "warmup"),
-            shares=("final_lr",),
-        )
+        positive = (*sizes, "predictor_heads", "steps", "lr", "log_every", "checkpoint_every")
+        check_numbers(self, positive, at_least_zero=("weight", "weight_decay", "warmup"), shares=("final_lr",))
         for name in ("frames", "batch"):
             if getattr(self, name) < 2:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 2 or more")
-        for name, width, heads in (
-            ("encoder", self.dim, self.heads),
-            ("predictor", self.predictor_dim, self.predictor_heads),
-        ):
-            if width % heads:
+        widths, heads = (self.dim, self.predictor_dim), (self.heads, self.predictor_heads)
+        for part, width, parts in zip(("encoder", "predictor"), widths, heads):
+            if width % parts:
                 raise ValueError(
-                    f"{name} width {width} is not divisible by {heads} heads; choose a multiple of {heads}"
+                    f"{part} width {width} is not divisible by {parts} heads; choose a multiple of {parts}"
                 )
         if self.predictor_dim % 2:
             raise ValueError(f"predictor_dim is {self.predictor_dim}, expected an even number")
@@ -184,24 +178,19 @@ def build_lewm(config: WorldConfig) -> LeWorldModel:
     return LeWorldModel(encoder, projector, predictor, config.weight)
 
 
-def frame_encoder(config: Config, encoder: Encoder | None = None) -> Encoder:
-    """The encoder of a V-JEPA run with this config, for clips of one tubelet; None: an untrained one."""
-    made, grid = encoder or build_model(config).encoder, config.grid
-    short = Encoder(replace(grid, frames=grid.tubelet), config.dim, config.depth, config.heads, config.positions)
-    short.load_state_dict(made.state_dict())
-    return short
-
-
 def build_frozen(config: WorldConfig, encoder: Encoder | None = None) -> FrozenWorldModel:
-    """A frozen encoder (None: an untrained one) with an untrained predictor, on the CPU."""
+    """A frozen encoder (None: an untrained one), cut to clips of one tubelet, and a new predictor, on the CPU."""
+    run = pretraining(config)
+    trained = encoder or build_model(run).encoder
     key = randomness.keys("examples", config.seed, 0, torch.arange(EXAMPLES))
     frames = config.rooms.render(config.rooms.place(randomness.uniform(key, 2)), config.size, config.size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
+        short = Encoder(replace(run.grid, frames=run.grid.tubelet), run.dim, run.depth, run.heads, run.positions)
+        short.load_state_dict(trained.state_dict())
         return FrozenWorldModel(
-            frame_encoder(pretraining(config), encoder), frames, config.latent, config.predictor_dim, config.predictor_depth,
-            config.predictor_heads, ACTIONS,
-        )  # fmt: skip
+            short, frames, config.latent, config.predictor_dim, config.predictor_depth, config.predictor_heads, ACTIONS
+        )
 
 
 def learning_rate(config: WorldConfig, step: int) -> float:

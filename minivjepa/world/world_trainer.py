@@ -14,11 +14,11 @@ from torch import Tensor
 
 from minivjepa import randomness
 from minivjepa.collapse import token_metrics
+from minivjepa.encoder import Encoder
 from minivjepa.evaluation.probes import linear_r2
 from minivjepa.training.config import to_dict
 from minivjepa.training.devices import deferred_interrupt
 from minivjepa.training.monitor import CHUNK, MONITOR_STEP, ClipSource
-from minivjepa.training.recipe import build_model
 from minivjepa.training.runs import Run, RunStopped
 from minivjepa.training.trainer import EARLY, Progress
 from minivjepa.world.frozen_model import FrozenWorldModel
@@ -30,7 +30,6 @@ from minivjepa.world.world_recipe import (
     build_frozen,
     build_lewm,
     learning_rate,
-    pretraining,
     step_directions,
 )
 
@@ -165,29 +164,16 @@ def runs_of(config: WorldConfig, out: Path) -> list[Run]:
     return [Run(out, WorldConfig)] + ([encoder_run(out)] if config.model == "vjepa" else [])
 
 
-def build_world(config: WorldConfig, out: Path) -> WorldNet:
-    """The model of a run in the folder `out` before it is trained.
-
-    Raises ValueError for a vjepa one whose encoder is not trained to its end.
-    """
-    if config.model == "lewm":
-        return build_lewm(config)
-    if config.model == "untrained":
-        return build_frozen(config)
-    vjepa, run = build_model(pretraining(config)), encoder_run(out)
-    state = run.restore(vjepa, pretraining(config))
-    if state is None or state["step"] < config.pretraining.steps:
-        raise ValueError(
-            f"the encoder in {run.out} is not finished; run its `minivjepa world train` again with --resume"
-        )
-    return build_frozen(config, vjepa.encoder)
+def build_world(config: WorldConfig, encoder: Encoder | None = None) -> WorldNet:
+    """The model of a run before it is trained.  encoder: the one that a vjepa run freezes."""
+    return build_lewm(config) if config.model == "lewm" else build_frozen(config, encoder)
 
 
 def load_world(out: Path) -> tuple[WorldConfig, WorldNet]:
     """A trained world model and its config.  Raises ValueError for a folder without a finished run."""
     run = Run(out, WorldConfig)
     config, _ = run.config()
-    model = build_world(config, out)
+    model = build_world(config)  # the checkpoint holds the frozen encoder too
     state = run.restore(model, config)
     if state is None or state["step"] < config.steps:
         raise ValueError(f"{out} is not trained to its end; run its `minivjepa world train` again with --resume")
