@@ -82,7 +82,7 @@ def test_no_clip_holds_the_end_of_an_episode() -> None:
 
 
 def test_the_goal_picture_shows_the_goal_and_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Catches: a goal picture of the start, actions that are no numbers, a reset that never ends."""
+    """Catches: a goal picture of the start, actions that are NaN, a reset that never ends."""
     env = RoomsEnv()
     _, info = env.reset(seed=3)
     assert np.array_equal(info["goal_picture"], env.picture(env.goal))

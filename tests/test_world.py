@@ -1,4 +1,4 @@
-"""The rooms, their clips, the world models and the planner, each against a second way to know what is right."""
+"""The rooms, their clips, the world models and the planner, each checked against a second computation."""
 
 import math
 from dataclasses import replace
@@ -35,7 +35,7 @@ def places(count: int, seed: int = 0) -> Tensor:
 
 
 def inside(position: Tensor) -> Tensor:
-    """Whether a robot's centre is where it may be, said another way than Rooms says it: no wall within its radius' box."""
+    """Whether a robot's centre is where it may be, written differently from Rooms: no wall within a box of its radius."""
     y, x = position.unbind(-1)
     slack = 2e-5
     world = (torch.minimum(y, x) >= ROOMS.robot - slack) & (torch.maximum(y, x) <= 1 - ROOMS.robot + slack)
@@ -78,8 +78,8 @@ def test_no_robot_passes_through_a_wall(seed: int, speed: float) -> None:
     )  # cut to -1 .. 1 by the rooms
     path = rooms.walk(places(40, seed), actions)
     assert inside(path).all()
-    assert (path[:, 1:] - path[:, :-1]).abs().max() <= speed + 1e-4  # and nobody is thrown through the air
-    # a quarter of a step is shorter than the doorway is deep, so whoever changes rooms is seen in the doorway
+    assert (path[:, 1:] - path[:, :-1]).abs().max() <= speed + 1e-4  # no robot jumps
+    # a quarter of a step is shorter than the doorway is deep, so a robot that changes rooms is seen in the doorway
     assert speed / 4 < 2 * rooms.strip
     slow = replace(rooms, speed=speed / 4)
     steps = path[:, :1]
@@ -113,7 +113,7 @@ def test_walking_distance_bounds_every_walk() -> None:
 
 
 def test_robots_start_everywhere_they_can_be_and_nowhere_else() -> None:
-    """Catches: starts inside the wall; a doorway where nobody ever is, so that no model can learn it."""
+    """Catches: starts inside the wall; a doorway where no robot ever is, so no model can learn it."""
     found = places(2000)
     assert inside(found).all()
     assert 0.1 < ROOMS.in_strip(found[:, 1]).float().mean() < 0.35

@@ -42,7 +42,7 @@ class Spy(RoomClips):
 
 
 def test_every_step_has_its_clips_and_its_learning_rate(tmp_path: Path) -> None:
-    """Catches: one batch for the whole run; a schedule that nobody follows."""
+    """Catches: one batch for the whole run; a schedule that is not applied."""
     source = Spy(SMALL.clips)
     training, rates = trainer(SMALL, tmp_path / "run", source), []
     training.fit(lambda step, row: rates.append(training.optimiser.param_groups[0]["lr"]))
@@ -189,7 +189,7 @@ def test_who_walks_straight_needs_no_model_within_a_room_and_misses_behind_the_w
     [
         (lambda: Rooms(robot=0.24, door=0.49), "leave no rooms"),
         (lambda: Task(apart=0.6).draw(Rooms(wall=0.45), CPU), "no pair 0.6 apart was found"),
-        (lambda: Task(radius=0.4), "no robot would have to move"),
+        (lambda: Task(radius=0.4), "or no robot has to move"),
         (lambda: Task(radius=float("inf")), "radius is inf"),
         (lambda: Task(seed=2**40), "expected a whole number from 0 to"),
         (lambda: Task(pairs=10**9), "expected at most 10000"),

@@ -29,9 +29,7 @@ def encode_frames(encoder: Encoder, clip: Tensor) -> Tensor:
     """
     grid = encoder.grid
     if grid.frames != grid.tubelet:
-        raise ValueError(
-            f"the encoder sees clips of {grid.frames} frames, expected one tubelet of {grid.tubelet}: frames are encoded one by one"
-        )
+        raise ValueError(f"the encoder sees clips of {grid.frames} frames, expected one tubelet of {grid.tubelet}")
     still = repeat(clip, "B C T H W -> (B T) C dt H W", dt=grid.tubelet)
     return normalise_targets(rearrange(encoder(still), "(B T) n D -> B T n D", B=len(clip)))
 

@@ -19,9 +19,8 @@ MOST_PAIRS = 10_000
 CANDIDATES = 64  # start-goal pairs drawn for each one that is used
 OnStep = Callable[[int], None]  # called with the number of steps done
 Costs = Callable[[Tensor, Tensor], Cost]  # positions and goals [n, 2] -> what plans cost
-Policy = Callable[
-    [int, Tensor, Tensor, Tensor], Tensor
-]  # step, pair indices [n], positions, goals [n, 2] -> actions [n, 2]
+# step, indices of pairs [n], their positions and goals [n, 2] -> actions [n, 2]
+Policy = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Task:
             raise ValueError(f"apart is {self.apart}, expected at most 0.6: the rooms are no larger")
         if self.radius >= self.apart:
             raise ValueError(
-                f"radius is {self.radius}, expected less than apart, {self.apart}: no robot would have to move"
+                f"radius is {self.radius}, expected less than apart ({self.apart}), or no robot has to move"
             )
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed is {self.seed}, expected a whole number from 0 to {2**32 - 1}")
@@ -66,7 +65,7 @@ class Task:
         fits = (through == (index % 2 == 0)[:, None]) & ((start - goal).norm(dim=-1) >= self.apart)
         if not bool(fits.any(dim=1).all()):
             raise ValueError(
-                f"in these rooms, no pair {self.apart} apart was found in {CANDIDATES} draws; choose a smaller --task.apart"
+                f"no pair {self.apart} apart was found in {CANDIDATES} draws; choose a smaller --task.apart"
             )
         first = fits.int().argmax(dim=1)
         return start[index, first], goal[index, first]
@@ -74,11 +73,9 @@ class Task:
 
 def random_policy(seed: int) -> Policy:
     """The floor: random actions."""
-
-    def act(step: int, pairs: Tensor, position: Tensor, goal: Tensor) -> Tensor:
-        return 2 * randomness.uniform(randomness.keys("floor", seed, step, pairs), 2) - 1
-
-    return act
+    return lambda step, pairs, position, goal: (
+        2 * randomness.uniform(randomness.keys("floor", seed, step, pairs), 2) - 1
+    )
 
 
 def straight_policy(rooms: Rooms) -> Policy:
@@ -131,9 +128,7 @@ def picture_costs(model: WorldModel, rooms: Rooms, height: int, width: int) -> C
     @torch.no_grad()
     def costs(position: Tensor, goal: Tensor) -> Cost:
         pictures = rooms.render(torch.stack([position, goal], dim=1), height, width)  # [n, 2, C, H, W]
-        now, wanted = model.embed(pictures.transpose(1, 2)).unbind(
-            dim=1
-        )  # two frames of a clip, each encoded separately
+        now, wanted = model.embed(pictures.transpose(1, 2)).unbind(dim=1)  # as two frames of a clip
         return latent_cost(model, now, wanted)
 
     return costs

@@ -37,9 +37,7 @@ class RoomsEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self.position = self.goal = torch.zeros(2)
         self.moves = 0
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         """A new start and goal, at least the task's distance apart.  Raises ValueError for any options: there are none."""
         super().reset(seed=seed)
         if options:
@@ -51,7 +49,7 @@ class RoomsEnv(gymnasium.Env[np.ndarray, np.ndarray]):
                 self.moves = 0
                 return self.render(), self.info()
         raise ValueError(
-            f"no start and goal are {self.task.apart} apart in {ATTEMPTS} draws; choose a task with a smaller apart"
+            f"no start and goal are {self.task.apart} apart in {ATTEMPTS} draws; choose a smaller Task.apart"
         )
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
@@ -91,9 +89,7 @@ class EnvironmentClips:
         if grid.channels != 3:
             raise ValueError(f"pictures are in color: the grid has {grid.channels} channels, expected 3")
         if not isinstance(space, gymnasium.spaces.Box) or not space.is_bounded():
-            raise ValueError(
-                f"the actions are {space}, expected a Box with finite bounds; wrap the environment to have one"
-            )
+            raise ValueError(f"the actions are {space}, expected a Box with finite bounds; wrap the environment")
         self.environment, self.grid, self.seed, self.key, self.space = environment, grid, seed, key, space
 
     def batch(self, step: int, index: Tensor) -> tuple[Tensor, Journey]:

@@ -1,7 +1,7 @@
 """Two rooms joined by a door: how a robot moves there, and what it looks like.
 
 Built in lesson 11.  Lengths are shares of the world's side, positions are (y, x) from the top left corner, and a step's
-action is a velocity with two components from -1 to 1.  The state is the position alone, so one frame shows all of it.
+action is a velocity with two components from -1 to 1.  The state is just the position, so one frame shows all of it.
 """
 
 from dataclasses import dataclass
@@ -42,16 +42,14 @@ class Rooms:
             if not 0 < getattr(self, name) < 0.5:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected a number above 0 and below 0.5")
         if self.door <= 2 * self.robot:
-            raise ValueError(
-                f"a door of {self.door} lets no robot of radius {self.robot} pass; give a wider --rooms.door"
-            )
+            raise ValueError(f"a door of {self.door} lets no robot of radius {self.robot} pass; widen --rooms.door")
         if self.robot >= 0.5 - self.strip:
             raise ValueError(
-                f"a robot of radius {self.robot} and a wall of {self.wall} leave no rooms; give a smaller --rooms.robot or --rooms.wall"
+                f"a robot of radius {self.robot} and a wall of {self.wall} leave no rooms; shrink one of them"
             )
         if not self.robot + self.gap <= self.door_at <= 1 - self.robot - self.gap:
             raise ValueError(
-                f"a door {self.door} wide at {self.door_at} leaves the world; choose --rooms.door-at nearer 0.5"
+                f"a door of {self.door} at {self.door_at} leaves the world; move --rooms.door-at towards 0.5"
             )
 
     @property

@@ -113,19 +113,19 @@ class WorldConfig:
         for name in ("frames", "batch"):
             if getattr(self, name) < 2:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 2 or more")
-        widths, heads = (self.dim, self.predictor_dim), (self.heads, self.predictor_heads)
-        for part, width, parts in zip(("encoder", "predictor"), widths, heads):
-            if width % parts:
-                raise ValueError(
-                    f"{part} width {width} is not divisible by {parts} heads; choose a multiple of {parts}"
-                )
+        for part, width, heads in (
+            ("", self.dim, self.heads),
+            ("predictor ", self.predictor_dim, self.predictor_heads),
+        ):
+            if width % heads:
+                raise ValueError(f"{part}width {width} is not divisible by {heads} heads; choose a multiple of {heads}")
         if self.predictor_dim % 2:
             raise ValueError(f"predictor_dim is {self.predictor_dim}, expected an even number")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed is {self.seed}, expected a whole number from 0 to {2**32 - 1}")
         if self.pretraining.seed != PRETRAINING.seed:
             raise ValueError(
-                f"pretraining.seed is {self.pretraining.seed}, but the encoder is trained with --seed; leave --pretraining.seed out"
+                f"pretraining.seed is {self.pretraining.seed}, but --seed is used; leave --pretraining.seed out"
             )
         Grid(self.frames, self.size, self.size, 1, self.patch)  # refuses a patch that does not divide the picture
         if self.model != "lewm":
