@@ -4,7 +4,7 @@ Read in lesson 11.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,18 +29,12 @@ EXAMPLES = 1024  # frames that the main directions of a frozen encoder come from
 PRETRAINING = Config(masks=("tube",), steps=800, log_every=200)  # V-JEPA on the rooms' clips
 
 
-def check_numbers(
-    config: Any, positive: Sequence[str] = (), at_least_zero: Sequence[str] = (), shares: Sequence[str] = ()
-) -> None:
-    """Raise ValueError for a field that is not finite or is out of its range: above 0, at least 0, or from 0 to 1."""
-    for name in (*positive, *at_least_zero, *shares):
+def check_numbers(config: Any, names: Sequence[str], expected: str, fits: Callable[[float], bool]) -> None:
+    """Raise ValueError for the first field of a config that is not finite, or does not fit."""
+    for name in names:
         value = getattr(config, name)
-        if name in positive and not 0 < value < math.inf:  # also refuses NaN
-            raise ValueError(f"{name} is {value}, expected a number above 0")
-        if name in at_least_zero and not 0 <= value < math.inf:
-            raise ValueError(f"{name} is {value}, expected 0 or more")
-        if name in shares and not 0 <= value <= 1:
-            raise ValueError(f"{name} is {value}, expected a number from 0 to 1")
+        if not (math.isfinite(value) and fits(value)):
+            raise ValueError(f"{name} is {value}, expected {expected}")
 
 
 @dataclass(frozen=True)
@@ -109,10 +103,10 @@ class WorldConfig:
             raise ValueError(f"unknown model {self.model!r}; choose from {', '.join(MODELS)}")
         sizes = ("latent", "dim", "depth", "heads", "hidden", "directions", "predictor_dim", "predictor_depth")
         positive = (*sizes, "predictor_heads", "steps", "lr", "log_every", "checkpoint_every")
-        check_numbers(self, positive, at_least_zero=("weight", "weight_decay", "warmup"), shares=("final_lr",))
-        for name in ("frames", "batch"):
-            if getattr(self, name) < 2:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 2 or more")
+        check_numbers(self, positive, "a number above 0", lambda value: value > 0)
+        check_numbers(self, ("weight", "weight_decay", "warmup"), "0 or more", lambda value: value >= 0)
+        check_numbers(self, ("frames", "batch"), "2 or more", lambda value: value >= 2)
+        check_numbers(self, ("final_lr",), "a number from 0 to 1", lambda value: 0 <= value <= 1)
         for part, width, heads in (
             ("", self.dim, self.heads),
             ("predictor ", self.predictor_dim, self.predictor_heads),
