@@ -47,12 +47,11 @@ from minivjepa.evaluation.statistics import apart, markdown
 from minivjepa.experiments.tables import heuristics_table, variant_table
 from minivjepa.objective import sigreg, vicreg_terms
 from minivjepa.tubelets import Grid
-from minivjepa.world.ablation import train_lewm
 from minivjepa.world.le_world_model import LeWorldModel
 from minivjepa.world.room_clips import RoomClips
 from minivjepa.world.rooms import displayable
 from minivjepa.world.world_recipe import WorldConfig, build_lewm
-from minivjepa.world.world_trainer import embed_frames
+from minivjepa.world.world_trainer import embed_frames, train_lewm
 
 # %% [markdown]
 # ## A world with a robot in it
@@ -630,5 +629,5 @@ print(f"feature std {last['feature_std']:.3f}, position R² {last['position_r2']
 # 0.1: our term is n times hers, so lambda is n times smaller. If she doubles her batch and keeps her 10, ours would have to be 0.05.
 # </details>
 #
-# **In the package:** `minivjepa/objective.py` (`sigreg`), `minivjepa/world/le_world_model.py`, `minivjepa/world/world_trainer.py`, `minivjepa/world/ablation.py`. **In the papers:** LeJEPA
+# **In the package:** `minivjepa/objective.py` (`sigreg`), `minivjepa/world/le_world_model.py`, `minivjepa/world/world_trainer.py`, `results/world_ablation.py`. **In the papers:** LeJEPA
 # (arXiv 2511.08544), section 4; LeWorldModel (arXiv 2603.19312). **Next:** 12, what such a model is for.

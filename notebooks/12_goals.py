@@ -48,7 +48,15 @@ from minivjepa.training.recipe import build_model
 from minivjepa.tubelets import Grid, patchify
 from minivjepa.world.action_predictor import action_loss
 from minivjepa.world.frozen_model import MainDirections, stay
-from minivjepa.world.goal_reaching import Task, oracle_costs, picture_costs, pursue, replan
+from minivjepa.world.goal_reaching import (
+    Task,
+    oracle_costs,
+    picture_costs,
+    planning_policy,
+    pursue,
+    random_policy,
+    replan,
+)
 from minivjepa.world.planner import CEM, latent_cost
 from minivjepa.world.room_clips import RoomClips
 from minivjepa.world.rooms import displayable
@@ -309,7 +317,7 @@ check("O7b actions", frozen > 0.75 and frozen > still + 0.2 and still > other,
 task, planner = Task(pairs=10), CEM()
 starts, goals = Task().draw(rooms, cpu)  # the 200 start-goal pairs of the record; the even ones lead through the door
 far = int(rooms.walking_distance(starts[:10], goals[:10]).argmax())  # of the first ten, the pair with the longest way
-with_oracle = pursue(rooms, task, planner, oracle_costs(rooms), cpu)
+with_oracle = pursue(rooms, task, planning_policy(planner, oracle_costs(rooms), task.seed), cpu)
 print(
     f"near enough: {task.radius} sides of the world; within {task.steps} steps; one step is at most {rooms.speed} each way"
 )
@@ -470,7 +478,7 @@ my_goals_of_vjepa = None
 # %%
 runs = {name: [act(my_costs(model, nearest_step), number) for number in range(10)]
         for name, model in (("V-JEPA, frozen", vjepa), ("LeWorldModel", lewm))}  # fmt: skip
-at_random = pursue(rooms, task, planner, None, cpu)
+at_random = pursue(rooms, task, random_policy(task.seed), cpu)
 reached = {"oracle": with_oracle.reached.tolist()}
 reached |= {name: [there for _, _, there in found] for name, found in runs.items()}
 reached["random actions"] = at_random.reached.tolist()
@@ -481,7 +489,9 @@ table(markdown(["goals reached", "through the door, of 5", "within a room, of 5"
 
 # %%
 # NBVAL_CHECK_OUTPUT
-package = pursue(rooms, task, planner, picture_costs(vjepa, rooms, 32, 32), cpu)  # many pairs at once
+package = pursue(
+    rooms, task, planning_policy(planner, picture_costs(vjepa, rooms, 32, 32), task.seed), cpu
+)  # many pairs at once
 hits = {name: sum(there) for name, there in reached.items()}
 agree = sum(a == b for a, b in zip(package.reached.tolist(), reached["V-JEPA, frozen"]))
 check("O7b", min(hits["V-JEPA, frozen"], hits["LeWorldModel"]) >= 8 and hits["oracle"] == 10 and hits["random actions"] <= 3 and agree >= 9,
@@ -547,7 +557,7 @@ def last_step(distances):
     return distances[:, -1]
 
 
-ended = pursue(rooms, task, planner, my_costs(lewm, last_step), cpu)
+ended = pursue(rooms, task, planning_policy(planner, my_costs(lewm, last_step), task.seed), cpu)
 compare("goals reached, of ten, if the last step counts", my_goals_with_the_last_step, int(ended.reached.sum()))
 print("and if the nearest counts:", hits["LeWorldModel"])
 begun = list(displayable(rooms.render(starts, 64, 64)))  # the first picture of every pair
@@ -756,7 +766,7 @@ assert {model: sum(values) for model, values in every.items()} == {"lewm": 3, "v
 
 # %%
 horizon = 10  # make this 2, then 3
-short = pursue(rooms, task, CEM(horizon=horizon), picture_costs(lewm, rooms, 32, 32), cpu)
+short = pursue(rooms, task, planning_policy(CEM(horizon=horizon), picture_costs(lewm, rooms, 32, 32), task.seed), cpu)
 print(
     f"{horizon} steps ahead: through the door {int(short.reached[::2].sum())} of 5, within a room {int(short.reached[1::2].sum())} of 5"
 )

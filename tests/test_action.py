@@ -118,7 +118,7 @@ def test_frames_are_encoded_alone_and_standing_still() -> None:
 
 @pytest.mark.slow
 def test_it_learns_a_world_whose_frames_shift_as_told() -> None:
-    """Catches: gradients that do not reach the actions. Patches are rolled by the action; without it nobody can know."""
+    """Catches: gradients that do not reach the actions. Patches are rolled by the action; without it the shift cannot be known."""
     torch.manual_seed(0)
     model = ActionPredictor(FRAME, 10, 24, 2, 2, actions=2, states=1)
     optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3)

@@ -12,7 +12,7 @@ from gymnasium.utils.env_checker import check_env  # noqa: E402
 
 from minivjepa.world.goal_reaching import Task  # noqa: E402
 from minivjepa.world.gym_rooms import EnvironmentClips, RoomsEnv  # noqa: E402
-from minivjepa.world.world_recipe import WorldConfig, build_lewm, step_directions  # noqa: E402
+from minivjepa.world.world_recipe import WorldConfig, build_lewm  # noqa: E402
 
 GRID = Grid(4, 32, 32, 1, 8)
 
@@ -82,7 +82,7 @@ def test_no_clip_holds_the_end_of_an_episode() -> None:
 
 
 def test_the_goal_picture_shows_the_goal_and_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Catches: a goal picture of the start, actions that are no numbers, a reset that never ends."""
+    """Catches: a goal picture of the start, actions that are NaN, a reset that never ends."""
     env = RoomsEnv()
     _, info = env.reset(seed=3)
     assert np.array_equal(info["goal_picture"], env.picture(env.goal))
@@ -113,5 +113,5 @@ def test_pusht_drops_in() -> None:
     again, _ = EnvironmentClips(env, GRID).batch(0, torch.tensor([2]))
     torch.testing.assert_close(again[0], clip[2])
     config = WorldConfig(dim=16, depth=1, hidden=32, latent=8, predictor_dim=16, directions=16)
-    error, term = build_lewm(config).losses(clip, journey.actions, step_directions(config, 0, torch.device("cpu")))
+    error, term = build_lewm(config).losses(clip, journey.actions, config.seed, 0)
     assert bool((error + term).isfinite())

@@ -60,6 +60,8 @@ def test_every_kind_of_world_model_is_trained_and_can_be_loaded(trained: dict[st
         assert isinstance(config, WorldConfig)
         assert config.model == name
         assert model.embed(torch.zeros(1, 3, 1, 32, 32)).shape == (1, 1, 8)
+        saved = torch.load(out / "checkpoint.pt", weights_only=True)["model"]
+        assert all(torch.equal(value, saved[part]) for part, value in model.state_dict().items())
     encoders = [
         torch.load(trained["vjepa"] / part, weights_only=True)["model"]
         for part in ("encoder/checkpoint.pt", "checkpoint.pt")
@@ -163,6 +165,10 @@ BAD = {
         ["world", "train", "--model", "vjepa", "--size", "40"],
         "give the same --size",
     ),
+    "a seed that would not be used": (
+        ["world", "train", "--model", "vjepa", "--pretraining.seed", "3"],
+        "pretraining.seed is 3, but --seed is used; leave --pretraining.seed out",
+    ),
     "a device that is not there": (["world", "train", "--device", "tpu"], "unknown device 'tpu'"),
     "a run that is not there": (
         ["world", "plan", "nowhere"],
@@ -205,7 +211,7 @@ def test_a_run_of_the_other_kind_or_unfinished_is_refused(
 
 @pytest.mark.parametrize("part", ["train", "plan"])
 def test_help_shows_units_and_defaults(part: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Catches: an option that nobody explained."""
+    """Catches: an option without an explanation."""
     assert call("world", part, "--help") == 0
     said = re.sub(r"[│\s]+", " ", capsys.readouterr().out)  # as it was before it was wrapped into a box
     words = {

@@ -1,12 +1,16 @@
 """Tables and pictures of world models say what their results say; the ablation runs what it names."""
 
+import json
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pages as results
 import pytest
 import torch
+import world_ablation as ablation
 
 from minivjepa.course.figures.clouds import Moment, characteristic, folding, shadows, shaping
 from minivjepa.course.figures.goal_maps import distance_maps, misses, planning_rounds, rollout_errors, strips, ways
@@ -16,8 +20,7 @@ from minivjepa.evaluation.statistics import apart
 from minivjepa.experiments.tables import heuristics_table, variant_table, world_table
 from minivjepa.training.config import from_dict
 from minivjepa.training.recipe import build_model
-from minivjepa.world import ablation
-from minivjepa.world.comparison import judge_outcome
+from minivjepa.world.comparison import rates_of
 from minivjepa.world.goal_reaching import Outcome
 from minivjepa.world.rooms import Rooms, displayable
 from minivjepa.world.world_recipe import PRETRAINING, WorldConfig, build_frozen, build_lewm, pretraining
@@ -28,7 +31,7 @@ def judged(door: int, room: int, **more: Any) -> dict[str, Any]:
     """Results of 20 pairs, of which some were reached."""
     reached = torch.tensor([k < door for k in range(10)] + [k < room for k in range(10)])
     through = torch.arange(20) < 10
-    return {**judge_outcome(Outcome(torch.zeros(20, 3, 2), reached, through), 12.0), **more}
+    return {"seconds": 12.0, **rates_of(Outcome(torch.zeros(20, 3, 2), reached, through)), **more}
 
 
 RESULTS = {
@@ -178,7 +181,30 @@ def test_the_ablation_names_every_run_once_and_options_are_drawn_by_number() -> 
         assert len(set(keys)) == len(keys)
     assert len(found["ranking"]) == 2 * ablation.RUNS
     assert ablation.random_options(3) == ablation.random_options(3) != ablation.random_options(4)
-    assert {key["name"] for key, _ in found["variants"]} == {ablation.UNTRAINED, *ablation.VARIANTS}
+    assert {key["name"] for key, _ in found["variants"]} == {ablation.UNTRAINED, *ablation.LEWM_CHANGES}
+
+
+def test_the_ablation_resumes_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: its own results refused as those of other settings; a finished run that is done again."""
+    done: list[int] = []
+
+    def job(number: int) -> dict[str, float]:
+        done.append(number)
+        if len(done) == 4:
+            raise KeyboardInterrupt
+        return {"loss": number, "position_r2": -number}
+
+    rows = [({"number": k, "weight": 0.1}, partial(job, k)) for k in range(6)]
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+    monkeypatch.setattr(ablation, "FILE", tmp_path / "kept.json")
+    monkeypatch.setattr(ablation, "experiments", lambda seeds: {"ranking": rows})
+    with pytest.raises(KeyboardInterrupt):
+        ablation.main()
+    ablation.main()
+    assert done == [0, 1, 2, 3, 3, 4, 5]
+    kept = json.loads((tmp_path / "kept.json").read_text())
+    assert kept["complete"]
+    assert kept["spearman"]["0.1"] == pytest.approx([1.0, 1.0, 1.0])
 
 
 @pytest.mark.slow
@@ -189,7 +215,7 @@ def test_a_run_of_each_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ablation, "PAIRS", replace(ablation.PAIRS, pairs=4, steps=2))
     monkeypatch.setattr(ablation, "CLIPS", replace(PRETRAINING, steps=5, monitor_clips=16, **{**small, "heads": 2}))
     monkeypatch.setattr(ablation, "PROBED", (320, 160))
-    variant = ablation.run_variant("lambda 0", 10)
+    variant = ablation.run_lewm("lambda 0", 10)
     assert variant["second_loss"] == 0.0
     assert 0 <= variant["success"] <= 1
     stds = {}

@@ -22,6 +22,13 @@ COMMANDS = {
     "grade": "grade a folder of homework: a table, and a page of feedback a student",
     "doctor": "check that this machine can run the course",
 }
+WORLD_PARTS = ("train", "plan")
+WORLD_USAGE = """usage: minivjepa world train --model lewm|vjepa|untrained --out FOLDER [options]
+           train a world model of two rooms
+       minivjepa world plan RUN... --out FOLDER [options]
+           let trained ones reach goals, beside an oracle and random actions
+
+`minivjepa world train --help` and `minivjepa world plan --help` show the options, with units and defaults."""
 RESUMABLE = ("train", "ablate", "world", "grade")
 
 
@@ -42,16 +49,23 @@ def main(argv: list[str] | None = None) -> NoReturn:
     if not words or words[0] in ("-h", "--help"):
         print(usage())
         raise SystemExit(0 if words else 2)
-    name = words[0]
+    name, rest = words[0], words[1:]
     if name == "--version":
         print(f"minivjepa {__version__}")
         raise SystemExit(0)
     if name not in COMMANDS:
         fail(f"unknown command {name!r}; choose from {', '.join(COMMANDS)}, or see minivjepa --help")
+    if name == "world":
+        if not rest or rest[0] in ("-h", "--help"):
+            print(WORLD_USAGE)
+            raise SystemExit(0 if rest else 2)
+        if rest[0] not in WORLD_PARTS:
+            fail(f"unknown command 'world {rest[0]}'; choose from world train, world plan")
+        name, rest = f"world_{rest[0]}", rest[1:]
     try:
         command = importlib.import_module(f"minivjepa.commands.{name}")  # only what this command needs is loaded
-        raise SystemExit(getattr(command, name)(words[1:]))
+        raise SystemExit(getattr(command, name)(rest))
     except KeyboardInterrupt:
-        advice = "; run the same command with --resume to go on" if name in RESUMABLE else ""
+        advice = "; run the same command with --resume to go on" if words[0] in RESUMABLE else ""
         sys.stderr.write(f"\nminivjepa: stopped by Ctrl-C{advice}\n")
         raise SystemExit(130) from None

@@ -79,11 +79,16 @@ def schedule(config: Config, step: int) -> tuple[float, float, float]:
     return lr, decay, momentum_at(step, config.steps, config.momentum, config.final_momentum, config.stretch)
 
 
+def set_rates(optimiser: torch.optim.Optimizer, lr: float, decay: float) -> None:
+    """Set learning rate and weight decay in groups of weight_groups."""
+    for group in optimiser.param_groups:
+        group["lr"], group["weight_decay"] = lr * group["scale"], decay if group["decays"] else 0.0
+
+
 def apply_schedule(optimiser: torch.optim.Optimizer, config: Config, step: int) -> float:
     """Set learning rate and weight decay of this 0-based step in groups of weight_groups; returns its momentum."""
     lr, decay, momentum = schedule(config, step)
-    for group in optimiser.param_groups:
-        group["lr"], group["weight_decay"] = lr * group["scale"], decay if group["decays"] else 0.0
+    set_rates(optimiser, lr, decay)
     return momentum
 
 

@@ -1,8 +1,8 @@
 """What happens next if I do this?  The action-conditioned predictor of V-JEPA 2.
 
-Read in lesson 12.  V-JEPA 2-AC (arXiv 2506.09985, section 3): the encoder is trained, frozen, and looks at one frame at
-a time; a second, causal transformer learns to predict the features of the next frame from those of all frames so far,
-the actions, and the state of the body that acts.  Axes: T frames, n tokens a frame, A numbers of an action, S of a state.
+Read in lesson 12.  V-JEPA 2-AC (arXiv 2506.09985, section 3): the encoder is trained, then frozen, and sees one frame at a
+time; a second, causal transformer predicts the features of the next frame from all frames so far, the actions, and the
+robot's states.  Axes: T frames, n tokens per frame, A numbers in an action, S in a state.
 """
 
 from collections.abc import Callable
@@ -22,24 +22,22 @@ Advance = Callable[[Tensor, Tensor], Tensor]  # (states [B, S], actions [B, A]) 
 
 @torch.no_grad()
 def encode_frames(encoder: Encoder, clip: Tensor) -> Tensor:
-    """clip [B, C, T, H, W] -> normalised features [B, T, n, D], every frame seen alone.
+    """clip [B, C, T, H, W] -> normalised features [B, T, n, D], each frame encoded separately.
 
-    A tubelet needs more than one frame, so each is shown as a clip that stands still, as in the released code.  Raises
-    ValueError if the encoder's clip is longer than one tubelet.
+    A frame is repeated to fill a tubelet, as in the released code.  Raises ValueError if the encoder's clip is longer than
+    one tubelet.
     """
     grid = encoder.grid
     if grid.frames != grid.tubelet:
-        raise ValueError(
-            f"the encoder sees clips of {grid.frames} frames, expected one tubelet of {grid.tubelet}: frames are encoded one by one"
-        )
+        raise ValueError(f"the encoder sees clips of {grid.frames} frames, expected one tubelet of {grid.tubelet}")
     still = repeat(clip, "B C T H W -> (B T) C dt H W", dt=grid.tubelet)
     return normalise_targets(rearrange(encoder(still), "(B T) n D -> B T n D", B=len(clip)))
 
 
 class ActionPredictor(nn.Module):
-    """Features, actions and states of frames so far -> features of the next frame.
+    """Features, actions and states so far -> features of the next frame.
 
-    frame: grid of one frame as the encoder sees it.  dim: D.  inner: the predictor's own width.  actions: A.  states: S.
+    frame: grid of one frame.  dim: D.  inner: the predictor's width P.  actions: A.  states: S.
     """
 
     def __init__(self, frame: Grid, dim: int, inner: int, depth: int, heads: int, actions: int, states: int):
@@ -54,10 +52,10 @@ class ActionPredictor(nn.Module):
         self.leave = nn.Linear(inner, dim)
 
     def forward(self, z: Tensor, actions: Tensor, states: Tensor) -> Tensor:
-        """z [B, T, n, D], actions [B, T, A], states [B, T, S] -> [B, T, n, D]: for every frame, what the next one looks like.
+        """z [B, T, n, D], actions [B, T, A], states [B, T, S] -> [B, T, n, D]: for each frame, a prediction of the next.
 
-        Frame k reads frames 0 .. k, their actions and their states: never what comes after.  Raises ValueError for
-        another number of tokens than the frame has.
+        Frame k reads frames 0 .. k, their actions and their states, and nothing later.  Raises ValueError if n is not the
+        number of tokens of `frame`.
         """
         T, n = z.shape[1:3]
         if n != self.frame.tokens:
@@ -74,10 +72,10 @@ class ActionPredictor(nn.Module):
         return self.leave(self.norm(x[:, :, 2:]))
 
     def angles(self, T: int, n: int, z: Tensor) -> Tensor | None:
-        """Rotary angles [1, T (2 + n), r]: patches turn by time, row and column; actions and states by time alone."""
+        """Rotary angles [1, T (2 + n), r]: patches turn by time, row and column; actions and states only by time."""
         _, h, w = self.frame.shape
         clip = Grid(T, h, w, tubelet=1, patch=1)
-        within = torch.cat([torch.zeros(2, dtype=torch.int64), torch.arange(n)])  # row 0 and column 0 turn nothing
+        within = torch.cat([torch.zeros(2, dtype=torch.int64), torch.arange(n)])  # row 0 and column 0: no turn
         ids = torch.arange(T)[:, None] * n + within
         return rotary_angles(clip, ids.flatten()[None].to(z.device), self.head, "rotary", z.dtype)
 
@@ -85,7 +83,7 @@ class ActionPredictor(nn.Module):
 def rollout(predictor: ActionPredictor, z: Tensor, actions: Tensor, state: Tensor, advance: Advance) -> Tensor:
     """Imagine: first frame z [B, n, D], actions [B, T, A], first state [B, S] -> frames 1 .. T [B, T, n, D].
 
-    Each prediction is fed back as if it had been seen; `advance` says how an action changes the state.
+    Each prediction is fed back as if it had been seen; `advance` tells how an action changes the state.
     """
     seen, states = [z], [state]
     for step in range(actions.shape[1]):
@@ -100,9 +98,9 @@ def action_loss(
 ) -> tuple[Tensor, Tensor]:
     """(teacher-forcing loss, rollout loss), each a mean |.|; train on their sum (equations 2 to 4 of the paper).
 
-    z [B, T + 1, n, D]: frames as they were; actions [B, T, A] and states [B, T, S] of the first T.  Teacher forcing
-    predicts every next frame from true ones; the rollout imagines `steps` frames from the first one and is judged by the
-    last.  Raises ValueError if there are fewer than `steps` actions.
+    z [B, T + 1, n, D]: true frames; actions [B, T, A] and states [B, T, S] of the first T.  Teacher forcing predicts each
+    next frame from true ones; the rollout imagines `steps` frames from the first and only the last of them counts.  Raises
+    ValueError for fewer than `steps` actions.
     """
     if actions.shape[1] < steps:
         raise ValueError(f"a rollout of {steps} steps needs as many actions, given {actions.shape[1]}")

@@ -1,8 +1,8 @@
-"""The other way to a world model: features of a frozen encoder, and a predictor trained on them.
+"""A world model on a frozen encoder: only the predictor is trained.
 
-Read in lesson 12.  V-JEPA 2-AC (arXiv 2506.09985, section 3) in small: the encoder learned from clips alone, without actions, and
-is frozen; the action-conditioned predictor of action.py learns what follows.  So that planning is a matter of seconds, a frame's
-features are first cut to their main directions (PCA, which is linear and learns nothing about actions).
+Read in lesson 12.  A small V-JEPA 2-AC (arXiv 2506.09985, section 3): the encoder learned from clips without actions and is
+frozen; the action-conditioned predictor learns what each action does.  To plan within seconds, a frame's features are first
+reduced to their main directions (PCA, which is linear and learns nothing about actions).
 """
 
 import torch
@@ -19,9 +19,9 @@ FRAMES = 256  # encoded at once
 
 
 class MainDirections(nn.Module):
-    """Features of a frame [n, D] -> its latent [Z]: standardise each number over frames, keep the Z main directions, normalise.
+    """Features of a frame [n, D] -> its latent [Z]: standardise each feature over frames, keep Z main directions, normalise.
 
-    The same for every encoder, and fixed before any action is seen.  Raises ValueError for fewer than Z example frames.
+    They are fitted in the same way for every encoder, before any action is seen.
     """
 
     mean: Tensor
@@ -35,7 +35,7 @@ class MainDirections(nn.Module):
         self.register_buffer("directions", torch.zeros(tokens * dim, latent))
 
     def fit(self, features: Tensor) -> None:
-        """features [B, n, D] of example frames."""
+        """Fit to features [B, n, D] of example frames.  Raises ValueError for fewer than Z frames."""
         latent = self.directions.shape[1]
         if len(features) < latent:
             raise ValueError(f"{latent} main directions need as many frames, given {len(features)}")
@@ -49,10 +49,10 @@ class MainDirections(nn.Module):
 
 
 class FrozenWorldModel(nn.Module):
-    """A frozen encoder, its main directions, and V-JEPA 2's action-conditioned predictor, of frames with a single token.
+    """A frozen encoder, its main directions, and V-JEPA 2's action-conditioned predictor on one token per frame.
 
-    encoder: of one tubelet in time, as action.encode_frames wants it.  examples: frames [B, C, H, W] that the main
-    directions come from.  actions: A.
+    encoder: one tubelet long, as encode_frames needs it.  examples: frames [B, C, H, W] to fit the main directions to.
+    actions: A.
     """
 
     def __init__(
@@ -64,20 +64,22 @@ class FrozenWorldModel(nn.Module):
         self.directions = MainDirections(grid.tokens, encoder.dim, latent)
         self.directions.fit(self.features(examples[:, :, None])[:, 0])
         whole = Grid(grid.tubelet, grid.height, grid.height, grid.tubelet, grid.height)  # one token a frame
-        # the robot reports nothing of itself: its state is a single 0, and all that is known of it comes from pixels
+        # the robot does not report its state, so that input is a constant 0: all that is known comes from pixels
         self.predictor = ActionPredictor(whole, latent, dim, depth, heads, actions, states=1)
         init_linear(self.predictor, "xavier")
 
     def features(self, clip: Tensor) -> Tensor:
         """clip [B, C, T, H, W] -> normalised tokens [B, T, n, D]."""
-        return torch.cat([encode_frames(self.encoder, part) for part in clip.split(FRAMES)])
+        frames = rearrange(clip, "B C T H W -> (B T) C 1 H W")
+        tokens = torch.cat([encode_frames(self.encoder, part) for part in frames.split(FRAMES)])
+        return rearrange(tokens, "(B T) 1 n D -> B T n D", B=len(clip))
 
     def embed(self, clip: Tensor) -> Tensor:
         """clip [B, C, T, H, W] -> latents [B, T, Z]."""
         return self.directions(self.features(clip))
 
-    def losses(self, clip: Tensor, actions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-        """(teacher-forcing loss, rollout loss) of action.action_loss; train on their sum.  directions: not used, SIGReg's alone."""
+    def losses(self, clip: Tensor, actions: Tensor, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        """(teacher-forcing loss, rollout loss) of action_loss; train on their sum.  seed and step do not matter: nothing is drawn."""
         z = rearrange(self.embed(clip), "B T Z -> B T 1 Z")
         states = z.new_zeros(*actions.shape[:2], 1)
         return action_loss(self.predictor, z, actions, states, stay, steps=actions.shape[1])
@@ -85,7 +87,7 @@ class FrozenWorldModel(nn.Module):
     def imagine(self, z: Tensor, actions: Tensor) -> Tensor:
         """latents [n, Z], actions [n, H, A] -> the latents that follow [n, H, Z].
 
-        Each is imagined from the one before alone: a frame of the rooms shows the whole state, and a memory would cost
+        Each is imagined from only the one before: a frame of the rooms shows the whole state, and a memory would cost
         several times as much.
         """
         seen, state = [z[:, None]], z.new_zeros(len(z), 1)
@@ -95,5 +97,5 @@ class FrozenWorldModel(nn.Module):
 
 
 def stay(state: Tensor, action: Tensor) -> Tensor:
-    """The state that a robot reports which reports nothing: always the same."""
+    """The next state of a robot that does not report one: unchanged."""
     return state

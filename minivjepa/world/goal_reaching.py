@@ -1,7 +1,7 @@
-"""Reaching goals, and counting how often: the task, the loop of look, plan, act, and four ways to choose an action.
+"""Reaching goals: the task, the policies that choose actions, and the loop that follows a policy.
 
-Built in lesson 12.  Success is to come within a radius of the goal within a budget of steps.  Everything is a function of the seed
-and of the index of a pair, so that all models meet the same pairs and no pair depends on another.
+Built in lesson 12.  A robot succeeds if it comes within a radius of the goal within a budget of steps.  Everything depends only on
+the seed and the index of a pair, so all models meet the same pairs and no pair depends on another.
 """
 
 import math
@@ -16,22 +16,25 @@ from minivjepa.world.planner import CEM, Cost, WorldModel, latent_cost
 from minivjepa.world.rooms import Rooms
 
 MOST_PAIRS = 10_000
-CANDIDATES = 64  # start-goal pairs drawn for every one that is used
-Progress = Callable[[int], None]  # called with the steps done
+CANDIDATES = 64  # start-goal pairs drawn for each one that is used
+OnStep = Callable[[int], None]  # called with the number of steps done
+Costs = Callable[[Tensor, Tensor], Cost]  # positions and goals [n, 2] -> what plans cost
+# step, indices of pairs [n], their positions and goals [n, 2] -> actions [n, 2]
+Policy = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Task:
-    """What counts as success.  Raises ValueError for a task without pairs or steps."""
+    """What counts as success.  Raises ValueError for a task that is empty, impossible or solved from the start."""
 
     pairs: int = 200
-    """Start-goal pairs; every other one leads through the door."""
+    """Start-goal pairs; half of them lead through the door."""
     radius: float = 0.08
-    """How near the goal the robot must come, in sides of the world."""
+    """How close to the goal the robot must come, in sides of the world."""
     steps: int = 25
-    """Steps that it may take."""
+    """Steps the robot may take."""
     apart: float = 0.3
-    """Least straight-line distance of start and goal, in sides of the world."""
+    """Smallest straight-line distance from start to goal, in sides of the world."""
     seed: int = 31_000_000
     """Seed of pairs and plans, far from any training seed."""
 
@@ -40,18 +43,18 @@ class Task:
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected a number above 0")
         if self.pairs > MOST_PAIRS:
-            raise ValueError(f"pairs is {self.pairs}, expected at most {MOST_PAIRS}: they are all planned for at once")
+            raise ValueError(f"pairs is {self.pairs}, expected at most {MOST_PAIRS}: all are planned at once")
         if self.apart > 0.6:
-            raise ValueError(f"apart is {self.apart}, expected at most 0.6: rooms are not larger")
+            raise ValueError(f"apart is {self.apart}, expected at most 0.6: the rooms are no larger")
         if self.radius >= self.apart:
             raise ValueError(
-                f"radius is {self.radius}, expected less than apart, {self.apart}: all would be there at once"
+                f"radius is {self.radius}, expected less than apart ({self.apart}), or no robot has to move"
             )
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed is {self.seed}, expected a whole number from 0 to {2**32 - 1}")
 
     def draw(self, rooms: Rooms, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Starts and goals, [pairs, 2] each: pairs with an even index are in different rooms, the others in one.
+        """Starts and goals, [pairs, 2] each: in different rooms if the index is even, in the same room if it is odd.
 
         Raises ValueError for rooms where such pairs are hard to find.
         """
@@ -62,21 +65,56 @@ class Task:
         fits = (through == (index % 2 == 0)[:, None]) & ((start - goal).norm(dim=-1) >= self.apart)
         if not bool(fits.any(dim=1).all()):
             raise ValueError(
-                f"in these rooms, no pair {self.apart} apart was found in {CANDIDATES} draws; choose a smaller --task.apart"
+                f"no pair {self.apart} apart was found in {CANDIDATES} draws; choose a smaller --task.apart"
             )
         first = fits.int().argmax(dim=1)
         return start[index, first], goal[index, first]
 
 
-Costs = Callable[[Tensor, Tensor], Cost]  # positions and goals [B, 2] of the pairs under way -> what their plans cost
+def random_policy(seed: int) -> Policy:
+    """The floor: random actions."""
+    return lambda step, pairs, position, goal: (
+        2 * randomness.uniform(randomness.keys("floor", seed, step, pairs), 2) - 1
+    )
+
+
+def straight_policy(rooms: Rooms) -> Policy:
+    """Straight to the goal, whatever stands in the way: it knows both positions and no walls."""
+    return lambda step, pairs, position, goal: ((goal - position) / rooms.speed).clamp(-1, 1)
+
+
+def planning_policy(cem: CEM, costs: Costs, seed: int) -> Policy:
+    """Model-predictive control: plan, take the first action, and start the next search from the rest of the plan."""
+    plans = torch.empty(0)
+
+    def act(step: int, pairs: Tensor, position: Tensor, goal: Tensor) -> Tensor:
+        nonlocal plans
+        if step == 0:  # every pair is under way
+            plans = position.new_zeros(len(pairs), cem.horizon, 2)
+        found = replan(cem, costs(position, goal), plans[pairs], seed, step, pairs)
+        plans[pairs] = torch.cat([found[:, 1:], torch.zeros_like(found[:, :1])], dim=1)
+        return found[:, 0]
+
+    return act
+
+
+def replan(cem: CEM, cost: Cost, mean: Tensor, seed: int, step: int, pairs: Tensor) -> Tensor:
+    """CEM.plan from mean [n, H, A], with noise that depends only on the seed, the step, the round and the pair."""
+    _, H, A = mean.shape
+
+    def noise(number: int) -> Tensor:
+        key = randomness.keys("plan", seed, step * cem.rounds + number, pairs)
+        return randomness.normal(key, cem.samples * H * A).view(len(pairs), cem.samples, H, A)
+
+    return cem.plan(cost, mean, noise)
 
 
 def oracle_costs(rooms: Rooms) -> Costs:
-    """The ceiling: knows positions and walls; a plan costs the walking distance to the goal where it comes nearest."""
+    """The ceiling knows positions and walls: a plan costs the walking distance to the goal from its nearest point."""
 
     def costs(position: Tensor, goal: Tensor) -> Cost:
         def cost(plans: Tensor) -> Tensor:
-            path = rooms.walk(position[:, None].expand(*plans.shape[:2], 2), plans)[:, :, 1:]  # [B, S, H, 2]
+            path = rooms.walk(position[:, None].expand(*plans.shape[:2], 2), plans)[:, :, 1:]  # [n, S, H, 2]
             return rooms.walking_distance(path, goal[:, None, None].expand_as(path)).amin(dim=-1)
 
         return cost
@@ -85,12 +123,12 @@ def oracle_costs(rooms: Rooms) -> Costs:
 
 
 def picture_costs(model: WorldModel, rooms: Rooms, height: int, width: int) -> Costs:
-    """A world model sees two pictures, of where the robot is and of where it should be, and nothing else."""
+    """A world model sees two pictures, one of the robot where it is and one of it at the goal, and nothing else."""
 
     @torch.no_grad()
     def costs(position: Tensor, goal: Tensor) -> Cost:
-        pictures = rooms.render(torch.stack([position, goal], dim=1), height, width)  # [B, 2, C, H, W]
-        now, wanted = model.embed(pictures.transpose(1, 2)).unbind(dim=1)  # two frames of one clip, each seen alone
+        pictures = rooms.render(torch.stack([position, goal], dim=1), height, width)  # [n, 2, C, H, W]
+        now, wanted = model.embed(pictures.transpose(1, 2)).unbind(dim=1)  # as two frames of a clip
         return latent_cost(model, now, wanted)
 
     return costs
@@ -98,7 +136,7 @@ def picture_costs(model: WorldModel, rooms: Rooms, height: int, width: int) -> C
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of every pair.  path: float32 [pairs, steps + 1, 2], standing still after success.  reached: bool [pairs].
+    """What happened to each pair.  path: float32 [pairs, steps + 1, 2]; the robot stops when it succeeds.  reached: bool [pairs].
 
     through: bool [pairs], whether start and goal are in different rooms.
     """
@@ -109,50 +147,18 @@ class Outcome:
 
 
 def pursue(
-    rooms: Rooms,
-    task: Task,
-    cem: CEM,
-    costs: Costs | None,
-    device: torch.device,
-    progress: Progress = lambda step: None,
-    straight: bool = False,
+    rooms: Rooms, task: Task, policy: Policy, device: torch.device, on_step: OnStep = lambda step: None
 ) -> Outcome:
-    """Look, plan, take the first action, look again (model-predictive control).  Each plan starts from what was left of the one before.
-
-    costs None: nobody plans.  Actions are random, the floor; or, if `straight`, they lead straight to the goal, as of one who
-    knows where both are and nothing of walls.
-    """
+    """Let one robot for each pair follow a policy until it reaches its goal or runs out of steps."""
     position, goal = task.draw(rooms, device)
     through = (position[:, 1] < 0.5) != (goal[:, 1] < 0.5)
-    plans, path = torch.zeros(task.pairs, cem.horizon, 2, device=device), [position]
-    reached = torch.zeros_like(through)
+    path, reached = [position], torch.zeros_like(through)
     for step in range(task.steps):
-        under_way = torch.where(~reached)[0]
-        if len(under_way):
-            if costs is None and straight:
-                action = ((goal - position)[under_way] / rooms.speed).clamp(-1, 1)
-            elif costs is None:
-                key = randomness.keys("floor", task.seed, step, under_way)
-                action = 2 * randomness.uniform(key, 2) - 1
-            else:
-                cost = costs(position[under_way], goal[under_way])
-                found = replan(cem, cost, plans[under_way], task.seed, step, under_way)
-                action = found[:, 0]
-                plans[under_way] = torch.cat([found[:, 1:], torch.zeros_like(found[:, :1])], dim=1)
-            position = position.clone()
-            position[under_way] = rooms.move(position[under_way], action)
+        pairs = torch.where(~reached)[0]  # those under way
+        if len(pairs):
+            action = policy(step, pairs, position[pairs], goal[pairs])
+            position = position.index_copy(0, pairs, rooms.move(position[pairs], action))
             reached = reached | ((position - goal).norm(dim=1) <= task.radius)
         path.append(position)
-        progress(step + 1)
+        on_step(step + 1)
     return Outcome(torch.stack(path, dim=1), reached, through)
-
-
-def replan(cem: CEM, cost: Cost, mean: Tensor, seed: int, step: int, index: Tensor) -> Tensor:
-    """CEM.plan with noise that depends on (seed, step, round, index of the pair) alone."""
-    _, H, A = mean.shape
-
-    def noise(number: int) -> Tensor:
-        key = randomness.keys("plan", seed, step * cem.rounds + number, index)
-        return randomness.normal(key, cem.samples * H * A).view(len(index), cem.samples, H, A)
-
-    return cem.plan(cost, mean, noise)

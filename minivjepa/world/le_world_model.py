@@ -1,7 +1,7 @@
 """LeWorldModel: a world model without target encoder, stop-gradient or mask.
 
-Built in lesson 11.  LeWorldModel (arXiv 2603.19312) rests on LeJEPA's SIGReg (arXiv 2511.08544): encode every frame alone, predict the next
-frame's latent from those so far and the actions, and keep all latents normally distributed.  Nothing else prevents collapse.
+Built in lesson 11.  LeWorldModel (arXiv 2603.19312) uses LeJEPA's SIGReg (arXiv 2511.08544): encode each frame separately, predict
+the next latent from the latents and actions so far, and keep the latents normally distributed.  Nothing else prevents collapse.
 Axes: T frames, A numbers of an action, Z latent width, P predictor width.
 """
 
@@ -11,7 +11,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from minivjepa.encoder import Encoder
-from minivjepa.objective import sigreg
+from minivjepa.objective import SIGReg
 from minivjepa.transformer import EPS, MLP, Attention, init_linear
 from minivjepa.tubelets import axis_positions
 
@@ -19,8 +19,8 @@ from minivjepa.tubelets import axis_positions
 class Projector(nn.Module):
     """Pooled features [n, D] -> latents [n, Z] through one hidden layer.
 
-    The encoder ends in a LayerNorm, which ties its vectors to a sphere; BatchNorm in the hidden layer gives back what
-    differs between frames.  norm: False leaves it out.
+    The encoder ends in a LayerNorm, which puts its vectors on a sphere; BatchNorm in the hidden layer brings out again
+    what differs between frames.  norm: False leaves BatchNorm out.
     """
 
     def __init__(self, dim: int, hidden: int, latent: int, norm: bool = True):
@@ -34,10 +34,10 @@ class Projector(nn.Module):
 
 
 class ActionBlock(nn.Module):
-    """A transformer block that is steered by the action: AdaLN-zero, of DiT (arXiv 2212.09748).
+    """A transformer block steered by the action: AdaLN-zero, from DiT (arXiv 2212.09748).
 
-    The action sets shift, scale and gate of both halves.  The layer that does so starts at 0, so the block starts as the
-    identity, and actions come in as far as they help.
+    The action sets shift, scale and gate of both halves.  `steer`, the layer that computes them, starts at 0, so the block
+    starts as the identity and learns to use actions as far as they help.
     """
 
     def __init__(self, dim: int, heads: int):
@@ -47,7 +47,7 @@ class ActionBlock(nn.Module):
         self.steer = nn.Linear(dim, 6 * dim)
 
     def start(self) -> None:
-        """Close both gates, and neither shift nor scale."""
+        """Zero `steer`: both gates closed, no shift, no scale."""
         nn.init.zeros_(self.steer.weight)
         nn.init.zeros_(self.steer.bias)
 
@@ -61,8 +61,8 @@ class ActionBlock(nn.Module):
 class LatentPredictor(nn.Module):
     """Latents and actions so far -> the next latent.
 
-    latent: Z.  dim: P, an even number.  actions: A.  memory: frames that it can look back on, the present one included.
-    It adds to the present latent, and what it adds starts at 0: before training it says that nothing changes.
+    latent: Z.  dim: P, an even number.  actions: A.  memory: frames it can look back on, the present one included.
+    It predicts the change of the latent, which starts at 0: an untrained predictor says that nothing changes.
     """
 
     positions: Tensor
@@ -75,10 +75,6 @@ class LatentPredictor(nn.Module):
         self.register_buffer("positions", axis_positions(memory, dim).float(), persistent=False)
         self.blocks = nn.ModuleList(ActionBlock(dim, heads) for _ in range(depth))
         self.norm = nn.LayerNorm(dim, eps=EPS)
-        self.start()
-
-    def start(self) -> None:
-        """Initialise: Xavier, and zero where the predictor starts as the identity."""
         init_linear(self, "xavier")
         nn.init.zeros_(self.leave.weight)
         for module in self.modules():
@@ -86,9 +82,9 @@ class LatentPredictor(nn.Module):
                 module.start()
 
     def forward(self, z: Tensor, actions: Tensor) -> Tensor:
-        """z [B, T, Z], actions [B, T, A] -> [B, T, Z]: for every frame, the latent of the next.
+        """z [B, T, Z], actions [B, T, A] -> [B, T, Z]: for each frame, the latent of the next.
 
-        Frame k reads frames 0 .. k and their actions, never what comes after.  Raises ValueError for more frames than the
+        Frame k reads frames 0 .. k and their actions, and nothing later.  Raises ValueError for more frames than the
         memory holds.
         """
         T = z.shape[1]
@@ -103,31 +99,31 @@ class LatentPredictor(nn.Module):
 
 
 class LeWorldModel(nn.Module):
-    """Encoder, projector and predictor, trained together by both terms of one loss.
+    """Encoder, projector and predictor, trained together on the sum of two terms.
 
-    encoder: of single frames, so its grid has one frame a tubelet and one tubelet in time.  weight: lambda of SIGReg, whose
-    factor n (here the clips of a batch) is part of it: see objective.sigreg.
+    encoder: of single frames, so its grid is one frame long, with one frame per tubelet.  weight: lambda of SIGReg.  SIGReg
+    includes its factor n, here the clips of a batch: see objective.sigreg.
     """
 
-    def __init__(self, encoder: Encoder, projector: Projector, predictor: LatentPredictor, weight: float):
+    def __init__(self, encoder: Encoder, projector: Projector, predictor: LatentPredictor, regulariser: SIGReg):
         super().__init__()
-        self.encoder, self.projector, self.predictor, self.weight = encoder, projector, predictor, weight
+        self.encoder, self.projector, self.predictor, self.regulariser = encoder, projector, predictor, regulariser
 
     def embed(self, clip: Tensor) -> Tensor:
-        """clip [B, C, T, H, W] -> latents [B, T, Z], every frame seen alone."""
+        """clip [B, C, T, H, W] -> latents [B, T, Z], each frame encoded separately."""
         frames = rearrange(clip, "B C T H W -> (B T) C 1 H W")
         pooled = self.encoder(frames).mean(dim=1)  # [B * T, D]
         return rearrange(self.projector(pooled), "(B T) Z -> B T Z", B=len(clip))
 
-    def losses(self, clip: Tensor, actions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    def losses(self, clip: Tensor, actions: Tensor, seed: int, step: int) -> tuple[Tensor, Tensor]:
         """(next-latent squared error, lambda * SIGReg): train on their sum.
 
-        clip [B, C, T, H, W]; actions [B, T - 1, A]; directions [Z, A']: this step's random unit columns.  Nothing is detached and
-        nothing is masked.  SIGReg's samples are the clips, one test for every time step.
+        clip [B, C, T, H, W]; actions [B, T - 1, A]; seed, step: of SIGReg's random directions.  Nothing is detached
+        or masked.  SIGReg's samples are the clips, with one test for each time step.
         """
         z = self.embed(clip)
         error = F.mse_loss(self.predictor(z[:, :-1], actions), z[:, 1:])
-        return error, self.weight * sigreg(z.transpose(0, 1), directions)
+        return error, self.regulariser(z, seed, step)
 
     def imagine(self, z: Tensor, actions: Tensor) -> Tensor:
         """latents [n, Z], actions [n, H, A] -> the latents that follow [n, H, Z]; predictions are fed back as if seen."""

@@ -1,8 +1,8 @@
-"""Planning: the cross-entropy method, over whatever can imagine.
+"""Planning by the cross-entropy method, with any model that can imagine.
 
 Built in lesson 12.  Draw action sequences around a mean, keep those whose imagined outcome costs least, move mean and spread to
-theirs, repeat (Rubinstein and Kroese 2004; used so in PlaNet, V-JEPA 2-AC and LeWorldModel).  The goal is a picture: a plan
-costs the squared distance of the goal's latent to the nearest of those that it imagines.
+theirs, and repeat (Rubinstein and Kroese 2004; used in PlaNet, V-JEPA 2-AC and LeWorldModel).  The goal is a picture: a plan
+costs the squared distance from the goal's latent to the nearest latent that the plan imagines.
 """
 
 import math
@@ -14,13 +14,13 @@ import torch
 from einops import einsum
 from torch import Tensor
 
-CHUNK = 2048  # action sequences imagined at once: what they need stays in the processor's cache
+PLANS_AT_ONCE = 2048  # action sequences imagined together: few enough for the processor's cache
 Cost = Callable[[Tensor], Tensor]  # action sequences [B, S, H, A] -> what each costs [B, S]
 Noise = Callable[[int], Tensor]  # the 0-based round -> standard normal numbers [B, S, H, A]
 
 
 class WorldModel(Protocol):
-    """What a planner needs to know of a world: LeWorldModel and FrozenWorldModel have it."""
+    """What the planner needs; LeWorldModel and FrozenWorldModel provide it."""
 
     def embed(self, clip: Tensor) -> Tensor:
         """clip [B, C, T, H, W] -> latents [B, T, Z]."""
@@ -33,20 +33,20 @@ class WorldModel(Protocol):
 
 @dataclass(frozen=True)
 class CEM:
-    """The planner and its budget.  Raises ValueError for one that cannot plan."""
+    """The planner and its budget.  Raises ValueError for settings with which it cannot plan."""
 
     horizon: int = 10
     """Steps that a plan looks ahead."""
     samples: int = 64
-    """Action sequences imagined a round."""
+    """Action sequences imagined per round."""
     elites: int = 8
-    """Action sequences kept a round."""
+    """Action sequences kept per round."""
     rounds: int = 4
     """Rounds before every action."""
     spread: float = 0.8
-    """Standard deviation of the first round's actions, which are cut to -1 .. 1."""
+    """Standard deviation of the first round's actions, which are clipped to -1 .. 1."""
     persistence: float = 0.7
-    """Correlation of what the first round draws for one step and for the next: 0 trembles on the spot, 1 goes straight on."""
+    """Correlation of successive actions in the first round: 0 trembles on the spot, 1 goes straight on."""
 
     def __post_init__(self) -> None:
         for name in ("horizon", "rounds", "spread"):
@@ -55,12 +55,10 @@ class CEM:
         if not 0 <= self.persistence <= 0.99:
             raise ValueError(f"persistence is {self.persistence}, expected a number from 0 to 0.99")
         if not 2 <= self.elites <= self.samples:
-            raise ValueError(
-                f"{self.elites} elites of {self.samples} samples: expected at least 2, and no more than samples"
-            )
+            raise ValueError(f"{self.elites} elites of {self.samples} samples: expected from 2 to all of the samples")
 
     def memory(self, like: Tensor) -> Tensor:
-        """[H, H]: makes independent normal numbers correlated in time, as iCEM does (arXiv 2008.06389), with spread 1 at every step."""
+        """[H, H]: correlates independent normal numbers in time, with variance 1 at every step, as in iCEM (arXiv 2008.06389)."""
         when = torch.arange(self.horizon, device=like.device, dtype=like.dtype)
         return torch.linalg.cholesky(self.persistence ** (when[:, None] - when).abs())
 
@@ -69,10 +67,10 @@ class CEM:
         spread = torch.full_like(mean, self.spread)
         for number in range(self.rounds):
             drawn = noise(number)
-            if number == 0:  # look far first; later rounds refine, which takes steps that are free of each other
+            if number == 0:  # look far first; later rounds refine each step independently
                 drawn = einsum(self.memory(mean), drawn, "step past, B S past A -> B S step A")
             plans = (mean[:, None] + spread[:, None] * drawn).clamp(-1, 1)  # [B, S, H, A]
-            plans[:, 0] = mean  # the best guess so far takes part
+            plans[:, 0] = mean  # the best guess so far competes too
             best = cost(plans).topk(self.elites, dim=1, largest=False).indices  # [B, elites]
             kept = plans.gather(1, best[..., None, None].expand(-1, -1, *mean.shape[1:]))  # [B, elites, H, A]
             mean, spread = kept.mean(dim=1), kept.std(dim=1)
@@ -80,21 +78,20 @@ class CEM:
 
 
 def latent_cost(model: WorldModel, now: Tensor, goal: Tensor) -> Cost:
-    """now and goal: latents [B, Z] -> the cost of plans: squared distance to the goal's latent where they come nearest to it.
+    """now and goal: latents [B, Z] -> the cost of plans: squared distance to the goal's latent at the plan's nearest step.
 
-    The nearest step counts, and not the last or the mean: the way through a door leads away from the goal at first, and a
-    plan that arrives early has nothing to do afterwards.
+    The nearest step counts, not the last or the mean: the path through a door leads away from the goal at first, and what a
+    plan does after it arrived does not matter.
     """
 
     @torch.no_grad()
     def cost(plans: Tensor) -> Tensor:
         B, S, H, A = plans.shape
         starts, goals = (z.repeat_interleave(S, dim=0) for z in (now, goal))  # [B * S, Z]
-        parts = zip(starts.split(CHUNK), goals.split(CHUNK), plans.reshape(B * S, H, A).split(CHUNK))
-        far = [
-            (model.imagine(z, actions) - wanted[:, None]).square().mean(dim=2).amin(dim=1)
-            for z, wanted, actions in parts
-        ]
+        parts = zip(
+            starts.split(PLANS_AT_ONCE), goals.split(PLANS_AT_ONCE), plans.reshape(B * S, H, A).split(PLANS_AT_ONCE)
+        )
+        far = [(model.imagine(z, a) - wanted[:, None]).square().mean(dim=2).amin(dim=1) for z, wanted, a in parts]
         return torch.cat(far).view(B, S)
 
     return cost

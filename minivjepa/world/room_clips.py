@@ -1,6 +1,6 @@
-"""Offline experience: a robot that wanders about, as clips with its actions and positions.
+"""Training clips: a robot that wanders about, with its actions and positions.
 
-Built in lesson 11.  A trajectory is a function of (seed, step, sample index) alone.
+Built in lesson 11.  A trajectory depends only on (seed, step, sample index).
 """
 
 from dataclasses import dataclass
@@ -27,8 +27,8 @@ class Journey:
 class RoomClips:
     """An endless source of clips.
 
-    grid: size of a clip; its tubelets do not matter here.  seed: of everything drawn.  device: where clips are rendered.
-    Raises ValueError for other than 3 channels, or a single frame.
+    grid: size of a clip; its tubelets do not matter here.  seed: of every draw.  device: where clips are rendered.
+    Raises ValueError unless the grid has 3 channels and at least 2 frames.
     """
 
     def __init__(self, grid: Grid, seed: int = 0, device: str = "cpu", rooms: Rooms | None = None):
@@ -39,13 +39,13 @@ class RoomClips:
         self.grid, self.seed, self.rooms, self.device = grid, seed, rooms or Rooms(), torch.device(device)
 
     def batch(self, step: int, index: Tensor) -> tuple[Tensor, Journey]:
-        """Clips [B, C, T, H, W] and what happened in them, of the global sample indices int64 [B] at this step."""
+        """Clips [B, C, T, H, W] and what happened in them, for global sample indices int64 [B] at this step."""
         journey = self.journey(step, index)
         frames = self.rooms.render(journey.positions, self.grid.height, self.grid.width)
         return rearrange(frames, "B T C H W -> B C T H W"), journey
 
     def journey(self, step: int, index: Tensor) -> Journey:
-        """Wander: the start is anywhere, the velocity drifts (an autoregressive process cut to -1 .. 1)."""
+        """Start anywhere and wander: the velocity is an autoregressive process clipped to -1 .. 1."""
         index, moves = index.to(self.device), self.grid.frames - 1
         start = self.rooms.place(randomness.uniform(randomness.keys("start", self.seed, step, index), 2))
         pushes = randomness.normal(randomness.keys("wander", self.seed, step, index), 2 * moves).view(-1, moves, 2)

@@ -1,7 +1,7 @@
 """Two rooms joined by a door: how a robot moves there, and what it looks like.
 
 Built in lesson 11.  Lengths are shares of the world's side, positions are (y, x) from the top left corner, and a step's
-action is a velocity with two components from -1 to 1.  The state is the position alone, so one frame shows all of it.
+action is a velocity with two components from -1 to 1.  The state is just the position, so one frame shows all of it.
 """
 
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-EDGE = 1e-5  # who stands this near a wall touches it: coordinates are rounded
-SUBSTEPS = 4  # pieces of a move, so that a diagonal one slides along a wall instead of turning a corner
+EDGE = 1e-5  # a centre this near the strip around the wall is still outside it: coordinates are rounded
+SUBSTEPS = 4  # pieces of a move, so that a diagonal move slides along a wall instead of cutting a corner
 BACKGROUND = (0.1, 0.1, 0.15)  # red, green, blue
 WALL = (0.35, 0.6, 0.85)
 ROBOT = (1.0, 0.45, 0.1)
@@ -24,7 +24,7 @@ def displayable(frames: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Rooms:
-    """The world.  Frozen: derive another with dataclasses.replace.  Raises ValueError for one that cannot be lived in."""
+    """The world.  Frozen: derive another with dataclasses.replace.  Raises ValueError for rooms that no robot could cross."""
 
     speed: float = 0.15
     """Longest move of a step along each axis, in sides of the world."""
@@ -42,26 +42,24 @@ class Rooms:
             if not 0 < getattr(self, name) < 0.5:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected a number above 0 and below 0.5")
         if self.door <= 2 * self.robot:
-            raise ValueError(
-                f"a door of {self.door} lets no robot of radius {self.robot} pass; give a wider --rooms.door"
-            )
+            raise ValueError(f"a door of {self.door} lets no robot of radius {self.robot} pass; widen --rooms.door")
         if self.robot >= 0.5 - self.strip:
             raise ValueError(
-                f"a robot of radius {self.robot} and a wall of {self.wall} leave no rooms; give a smaller --rooms.robot or --rooms.wall"
+                f"a robot of radius {self.robot} and a wall of {self.wall} leave no rooms; shrink one of them"
             )
         if not self.robot + self.gap <= self.door_at <= 1 - self.robot - self.gap:
             raise ValueError(
-                f"a door {self.door} wide at {self.door_at} leaves the world; choose --rooms.door-at nearer 0.5"
+                f"a door of {self.door} at {self.door_at} leaves the world; move --rooms.door-at towards 0.5"
             )
 
     @property
     def strip(self) -> float:
-        """Half the width of the strip in the middle that a robot's centre enters only in the doorway."""
+        """Half the width of the strip around the wall; the robot's centre may enter it only in the doorway."""
         return self.wall / 2 + self.robot
 
     @property
     def gap(self) -> float:
-        """Half the height that a robot's centre has inside the doorway."""
+        """Half the height of the doorway for the robot's centre."""
         return self.door / 2 - self.robot
 
     def in_strip(self, x: Tensor) -> Tensor:
@@ -69,19 +67,19 @@ class Rooms:
         return (x - 0.5).abs() < self.strip - EDGE
 
     def in_doorway(self, y: Tensor) -> Tensor:
-        """Whether a centre at height y can pass the door; bool, the shape of y."""
+        """Whether a centre at height y fits through the door; bool, the shape of y."""
         return (y - self.door_at).abs() <= self.gap + EDGE
 
     def place(self, u: Tensor) -> Tensor:
-        """Uniform numbers [..., 2] -> positions [..., 2] everywhere that a robot can be, the doorway included."""
+        """Uniform numbers [..., 2] -> positions [..., 2] wherever the robot can be, the doorway included."""
         free = self.robot + (1 - 2 * self.robot) * u
         doorway = self.door_at + self.gap * (2 * u[..., 0] - 1)
         return torch.stack([torch.where(self.in_strip(free[..., 1]), doorway, free[..., 0]), free[..., 1]], dim=-1)
 
     def move(self, position: Tensor, action: Tensor) -> Tensor:
-        """positions [..., 2], actions [..., 2] -> the positions [..., 2] after one step.  Walls stop, and robots slide along them.
+        """positions [..., 2], actions [..., 2] -> the positions [..., 2] after one step.  Robots slide along walls.
 
-        Each of the substeps moves along x, then along y, and stops at the first obstacle: no speed can jump a wall.
+        Each substep moves along x, then along y, and stops at the first obstacle: no robot is fast enough to jump a wall.
         """
         y, x = position.unbind(-1)
         dy, dx = (action.clamp(-1, 1) * (self.speed / SUBSTEPS)).unbind(-1)
@@ -102,17 +100,26 @@ class Rooms:
         return torch.stack(path, dim=-2)
 
     def walking_distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """[..., 2] x [..., 2] -> [...]: the straight line within a room; by both ends of the doorway between rooms."""
-        direct = (a - b).norm(dim=-1)
-        ends = torch.tensor([[self.door_at, 0.5 - self.strip], [self.door_at, 0.5 + self.strip]], device=a.device)
-        left_a, left_b = a[..., 1] < 0.5, b[..., 1] < 0.5
-        # who stands in the doorway need not go to its own end of it
-        near_a, near_b = (
-            torch.where(self.in_strip(point[..., 1:]), point, ends[(~left).long()])
-            for point, left in ((a, left_a), (b, left_b))
-        )
-        around = (a - near_a).norm(dim=-1) + (near_a - near_b).norm(dim=-1) + (near_b - b).norm(dim=-1)
-        return torch.where(left_a == left_b, direct, around)
+        """[..., 2] x [..., 2] -> [...]: the shortest path of a robot's centre, straight or around the doorway's corners.
+
+        A path between the rooms crosses both ends of the doorway.  The shortest one is straight, or it bends at a corner
+        of one end and crosses the other end where that costs least.  All five candidates can be walked; the shortest counts.
+        """
+        swap = a[..., 1:] > b[..., 1:]
+        (ya, xa), (yb, xb) = torch.where(swap, b, a).unbind(-1), torch.where(swap, a, b).unbind(-1)  # left to right
+        low, high, left, right = self.door_at - self.gap, self.door_at + self.gap, 0.5 - self.strip, 0.5 + self.strip
+        x1, x2 = torch.minimum(xa.clamp_min(left), xb), torch.maximum(xb.clamp_max(right), xa)  # ends still ahead
+
+        def crossing(y: Tensor, x: Tensor, to_y: Tensor, to_x: Tensor, end: Tensor) -> Tensor:
+            """Where the line from (y, x) to (to_y, to_x) crosses an end of the doorway, or the nearest corner."""
+            return (y + (to_y - y) * (end - x) / (to_x - x).clamp_min(1e-9)).clamp(low, high)
+
+        crossings = [(crossing(ya, xa, yb, xb, x1), crossing(ya, xa, yb, xb, x2))]
+        for corner in (torch.full_like(xa, low), torch.full_like(xa, high)):
+            crossings += [(corner, crossing(corner, x1, yb, xb, x2)), (crossing(ya, xa, corner, x2, x1), corner)]
+        legs = [(y1 - ya).hypot(x1 - xa) + (y2 - y1).hypot(x2 - x1) + (yb - y2).hypot(xb - x2) for y1, y2 in crossings]
+        one_room = (xb <= left + EDGE) | (xa >= right - EDGE)
+        return torch.where(one_room, (a - b).norm(dim=-1), torch.stack(legs).amin(dim=0))
 
     def render(self, position: Tensor, height: int, width: int) -> Tensor:
         """positions [..., 2] -> normalised frames [..., 3, H, W], all in one pass: the robot is a disc with a soft edge."""
@@ -123,7 +130,5 @@ class Rooms:
         empty = torch.where(solid, colors[1], colors[0])  # [C, H, W]
         dy, dx = y - position[..., 0, None], x - position[..., 1, None]  # [..., H], [..., W]
         distance = (dy.square()[..., :, None] + dx.square()[..., None, :]).sqrt()  # [..., H, W]
-        disc = torch.sigmoid((self.robot - distance) * (2 * height))[
-            ..., None, :, :
-        ]  # the edge is about two pixels wide
+        disc = torch.sigmoid((self.robot - distance) * 2 * height)[..., None, :, :]  # edge about two pixels wide
         return (empty + disc * (colors[2] - empty) - MEAN) / STD

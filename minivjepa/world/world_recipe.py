@@ -1,19 +1,17 @@
-"""What decides a world model's weights: the options, and the models that they build.
+"""The options of a world model, and the models that they build.
 
 Read in lesson 11.
 """
 
-import math
 from dataclasses import dataclass, field, replace
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from minivjepa import randomness
 from minivjepa.encoder import Encoder
+from minivjepa.objective import SIGReg
 from minivjepa.rotary import check_scheme
-from minivjepa.training.config import Config
+from minivjepa.training.config import Config, check_numbers
 from minivjepa.training.recipe import build_model, cosine
 from minivjepa.transformer import init_linear
 from minivjepa.tubelets import Grid
@@ -29,10 +27,10 @@ PRETRAINING = Config(masks=("tube",), steps=800, log_every=200)  # V-JEPA on the
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """One world model.  Frozen: derive another with dataclasses.replace.  Raises ValueError for nonsense."""
+    """One world model.  Frozen: derive another with dataclasses.replace.  Raises ValueError for options that cannot train."""
 
     model: str = "lewm"
-    """lewm (LeWorldModel), vjepa (a frozen V-JEPA encoder and an action-conditioned predictor) or untrained (the same without pretraining)."""
+    """lewm (LeWorldModel), vjepa (a frozen V-JEPA encoder and an action-conditioned predictor) or untrained (vjepa without pretraining)."""
     rooms: Rooms = field(default_factory=Rooms)
     """The world."""
     size: int = 32
@@ -57,9 +55,9 @@ class WorldConfig:
     weight: float = 0.1
     """Lambda, the weight of LeWorldModel's SIGReg (with the factor n); 0 = no SIGReg."""
     directions: int = 256
-    """Random directions a step, for SIGReg."""
+    """Random directions per step, for SIGReg."""
     pretraining: Config = field(default_factory=lambda: PRETRAINING)
-    """The V-JEPA training whose encoder is frozen, for vjepa; its sizes, untrained, for untrained.  Its seed is --seed."""
+    """The V-JEPA run whose encoder vjepa freezes; untrained uses only its sizes.  Its seed is --seed."""
 
     predictor_dim: int = 64
     """Width P of the predictor."""
@@ -71,7 +69,7 @@ class WorldConfig:
     steps: int = 800
     """Optimiser steps."""
     batch: int = 96
-    """Clips a step."""
+    """Clips per step."""
     lr: float = 1e-3
     """Peak learning rate of AdamW."""
     warmup: int = 50
@@ -79,7 +77,7 @@ class WorldConfig:
     final_lr: float = 0.05
     """Learning rate at the end of the cosine, as a share of the peak."""
     weight_decay: float = 0.01
-    """Weight decay."""
+    """Weight decay; none on biases and other 1-D parameters."""
     seed: int = 0
     """Seed of weights, clips and directions."""
     log_every: int = 100
@@ -88,46 +86,40 @@ class WorldConfig:
     """Steps between checkpoints."""
 
     def __post_init__(self) -> None:
-        """Refuse what could not train, with the value given, the values expected and what to do."""
+        """Refuse what could not train, before anything is made."""
         if self.model not in MODELS:
             raise ValueError(f"unknown model {self.model!r}; choose from {', '.join(MODELS)}")
-        positive = ("latent", "dim", "depth", "hidden", "directions", "predictor_dim", "predictor_depth", "steps", "lr")
-        for name in (*positive, "log_every", "checkpoint_every", "heads", "predictor_heads"):
-            if not 0 < getattr(self, name) < math.inf:  # also refuses NaN
-                raise ValueError(f"{name} is {getattr(self, name)}, expected a number above 0")
-        for name in ("weight", "weight_decay", "warmup"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more, and finite")
-        for name in ("frames", "batch"):
-            if getattr(self, name) < 2:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 2 or more")
-        if not 0 <= self.final_lr <= 1:
-            raise ValueError(f"final_lr is {self.final_lr}, expected a number from 0 to 1")
-        for name, width, heads in (
-            ("encoder", self.dim, self.heads),
-            ("predictor", self.predictor_dim, self.predictor_heads),
+        sizes = ("latent", "dim", "depth", "heads", "hidden", "directions", "predictor_dim", "predictor_depth")
+        positive = (*sizes, "predictor_heads", "steps", "lr", "log_every", "checkpoint_every")
+        check_numbers(self, positive, "a number above 0", lambda value: value > 0)
+        check_numbers(self, ("weight", "weight_decay", "warmup"), "0 or more", lambda value: value >= 0)
+        check_numbers(self, ("frames", "batch"), "2 or more", lambda value: value >= 2)
+        check_numbers(self, ("final_lr",), "a number from 0 to 1", lambda value: 0 <= value <= 1)
+        for part, width, heads in (
+            ("", self.dim, self.heads),
+            ("predictor ", self.predictor_dim, self.predictor_heads),
         ):
             if width % heads:
-                raise ValueError(
-                    f"{name} width {width} is not divisible by {heads} heads; choose a multiple of {heads}"
-                )
+                raise ValueError(f"{part}width {width} is not divisible by {heads} heads; choose a multiple of {heads}")
         if self.predictor_dim % 2:
             raise ValueError(f"predictor_dim is {self.predictor_dim}, expected an even number")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed is {self.seed}, expected a whole number from 0 to {2**32 - 1}")
-        grid = self.pretraining.grid
-        if self.model != "lewm" and (grid.height, grid.width) != (self.size, self.size):
+        check_numbers(self, ("seed",), f"a whole number from 0 to {2**32 - 1}", lambda value: 0 <= value < 2**32)
+        if self.pretraining.seed != PRETRAINING.seed:
             raise ValueError(
-                f"V-JEPA is trained on pictures of {grid.height} x {grid.width}, and the world is seen in {self.size} x {self.size}; "
-                "give the same --size and --pretraining.grid.*"
+                f"pretraining.seed is {self.pretraining.seed}, but --seed is used; leave --pretraining.seed out"
             )
         Grid(self.frames, self.size, self.size, 1, self.patch)  # refuses a patch that does not divide the picture
         if self.model != "lewm":
             self.check_frozen()
 
     def check_frozen(self) -> None:
-        """Refuse what a frozen encoder and its predictor cannot be, before the encoder is trained."""
+        """Refuse a frozen encoder and predictor that do not fit, before the encoder is trained."""
         grid = self.pretraining.grid
+        if (grid.height, grid.width) != (self.size, self.size):
+            raise ValueError(
+                f"V-JEPA is trained on pictures of {grid.height} x {grid.width}, but --size is {self.size}; "
+                "give the same --size and --pretraining.grid.*"
+            )
         if grid.channels != 3:
             raise ValueError(f"pretraining.grid.channels is {grid.channels}, expected 3: the rooms are in color")
         check_scheme("rotary", self.predictor_dim // self.predictor_heads)
@@ -137,7 +129,7 @@ class WorldConfig:
 
     @property
     def clips(self) -> Grid:
-        """The grid of training clips, one frame a tubelet."""
+        """The grid of training clips, with one frame per tubelet."""
         return Grid(self.frames, self.size, self.size, 1, self.patch)
 
 
@@ -154,7 +146,7 @@ def pretraining(config: WorldConfig) -> Config:
 
 
 def build_lewm(config: WorldConfig) -> LeWorldModel:
-    """A LeWorldModel on the CPU with weights that depend on the config's seed alone."""
+    """A LeWorldModel on the CPU; its weights depend only on the config."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         encoder = Encoder(replace(config.clips, frames=1), config.dim, config.depth, config.heads)
@@ -164,38 +156,27 @@ def build_lewm(config: WorldConfig) -> LeWorldModel:
         predictor = LatentPredictor(
             config.latent, config.predictor_dim, config.predictor_depth, config.predictor_heads, ACTIONS, config.frames - 1
         )  # fmt: skip
-    return LeWorldModel(encoder, projector, predictor, config.weight)
-
-
-def frame_encoder(config: Config, encoder: Encoder | None = None) -> Encoder:
-    """The encoder of a V-JEPA run, of this config, cut to a clip of one tubelet; None: an untrained one of its seed."""
-    made, grid = encoder or build_model(config).encoder, config.grid
-    short = Encoder(replace(grid, frames=grid.tubelet), config.dim, config.depth, config.heads, config.positions)
-    short.load_state_dict(made.state_dict())
-    return short
+    return LeWorldModel(encoder, projector, predictor, SIGReg(config.weight, config.directions))
 
 
 def build_frozen(config: WorldConfig, encoder: Encoder | None = None) -> FrozenWorldModel:
-    """A frozen encoder (None: an untrained one) and a predictor, on the CPU; weights depend on the config's seed and the encoder."""
+    """A frozen encoder (None: an untrained one), cut to clips of one tubelet, and a new predictor, on the CPU."""
+    run = pretraining(config)
+    trained = encoder or build_model(run).encoder
     key = randomness.keys("examples", config.seed, 0, torch.arange(EXAMPLES))
     frames = config.rooms.render(config.rooms.place(randomness.uniform(key, 2)), config.size, config.size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
+        short = Encoder(replace(run.grid, frames=run.grid.tubelet), run.dim, run.depth, run.heads, run.positions)
+        short.load_state_dict(trained.state_dict())
         return FrozenWorldModel(
-            frame_encoder(pretraining(config), encoder), frames, config.latent, config.predictor_dim, config.predictor_depth,
-            config.predictor_heads, ACTIONS,
-        )  # fmt: skip
+            short, frames, config.latent, config.predictor_dim, config.predictor_depth, config.predictor_heads, ACTIONS
+        )
 
 
 def learning_rate(config: WorldConfig, step: int) -> float:
-    """Of the 0-based step: linear warm-up, then cosine."""
+    """At the 0-based step: linear warm-up, then cosine."""
     if step < config.warmup:
         return config.lr * (step + 1) / config.warmup
     share = (step - config.warmup) / max(1, config.steps - config.warmup)
     return cosine(config.lr, config.lr * config.final_lr, share)
-
-
-def step_directions(config: WorldConfig, step: int, device: torch.device) -> Tensor:
-    """float32 [Z, A]: SIGReg's random unit columns, new each step."""
-    key = randomness.keys("directions", config.seed, step, torch.arange(config.directions, device=device))
-    return F.normalize(randomness.normal(key, config.latent), dim=1).T

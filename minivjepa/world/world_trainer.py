@@ -1,61 +1,50 @@
 """Training a world model: one loop for both kinds, with checkpoints that resume to the same weights.
 
-Read in lesson 11.  Each model names two losses and is trained on their sum; all else is bookkeeping.
+Read in lesson 11.  Each model has two losses and is trained on their sum; the rest is bookkeeping.
 """
 
 import math
+import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
 from minivjepa import randomness
 from minivjepa.collapse import token_metrics
+from minivjepa.encoder import Encoder
 from minivjepa.evaluation.probes import linear_r2
 from minivjepa.training.config import to_dict
 from minivjepa.training.devices import deferred_interrupt
 from minivjepa.training.monitor import CHUNK, MONITOR_STEP, ClipSource
-from minivjepa.training.recipe import build_model
+from minivjepa.training.recipe import set_rates, weight_groups
 from minivjepa.training.runs import Run, RunStopped
 from minivjepa.training.trainer import EARLY, Progress
 from minivjepa.world.frozen_model import FrozenWorldModel
 from minivjepa.world.le_world_model import LeWorldModel
 from minivjepa.world.room_clips import RoomClips
 from minivjepa.world.rooms import Rooms
-from minivjepa.world.world_recipe import (
-    WorldConfig,
-    build_frozen,
-    build_lewm,
-    learning_rate,
-    pretraining,
-    step_directions,
-)
+from minivjepa.world.world_recipe import WorldConfig, build_frozen, build_lewm, learning_rate
 
-MONITORED = 10  # frames that the collapse metrics look at, for every number of a latent: the ranks need as many
-PROBED = (2048, 1024)  # frames that the probe for positions learns from, and is tested on
+WorldNet = LeWorldModel | FrozenWorldModel
+MONITORED = 10  # frames for the collapse metrics, per number in a latent: the ranks need this many
+PROBED = (2048, 1024)  # frames on which the probe for positions is trained, and is tested
 PROBE_SEED = 40_000_000  # of the probe's frames: far from any training seed
+CPU = torch.device("cpu")
 
 
 class WorldTrainer:
-    """One run in one folder.  source: clips and what was done in them, as RoomClips.batch gives them.
+    """One run in one folder.  source: clips with their actions, as RoomClips.batch gives them.
 
     Raises RunStopped for a loss that is not finite; KeyboardInterrupt after Ctrl-C, with everything saved.
     """
 
-    def __init__(
-        self,
-        config: WorldConfig,
-        model: LeWorldModel | FrozenWorldModel,
-        source: ClipSource,
-        run: Run,
-        device: torch.device,
-    ):
+    def __init__(self, config: WorldConfig, model: WorldNet, source: ClipSource, run: Run, device: torch.device):
         self.config, self.model, self.source, self.run, self.device = config, model.to(device), source, run, device
         self.step, self.sums, self.count = 0, [0.0, 0.0], 0  # of both losses since the last row
-        trained = [p for p in model.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(trained, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+        self.optimiser = torch.optim.AdamW(weight_groups(model), fused=True)
         state = run.restore(model, config)
         if state is not None:
             self.optimiser.load_state_dict(state["optimiser"])
@@ -63,17 +52,13 @@ class WorldTrainer:
 
     def train_step(self) -> None:
         """One optimiser step on the sum of both losses."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.config, self.step)
+        set_rates(self.optimiser, learning_rate(self.config, self.step), self.config.weight_decay)
         clip, journey = self.source.batch(self.step, torch.arange(self.config.batch, device=self.device))
         self.model.train()
-        first, second = self.model.losses(clip, journey.actions, step_directions(self.config, self.step, self.device))
+        first, second = self.model.losses(clip, journey.actions, self.config.seed, self.step)
         values = [float(part.detach()) for part in (first, second)]
         if not math.isfinite(sum(values)):
-            raise RunStopped(
-                f"the loss is {sum(values)} at step {self.step + 1}; the checkpoint before it, if there is one, was kept in "
-                f"{self.run.out}. Try a lower --lr, in a new folder"
-            )
+            self.give_up(f"the loss is {sum(values)} at step {self.step + 1}")
         self.optimiser.zero_grad()
         (first + second).backward()
         self.optimiser.step()
@@ -86,7 +71,7 @@ class WorldTrainer:
         self.sums, self.count = [0.0, 0.0], 0
         metrics = token_metrics(embed_frames(self.model, frames)[:, None].cpu())
         row = {"step": self.step, "loss": first + second, "first_loss": first, "second_loss": second, **metrics}
-        # the latents are their own targets, and a progress bar wants to know of both
+        # the progress bar's warning looks at targets too; here the latents are their own targets
         row |= {"target_feature_std": metrics["feature_std"], "seconds": round(seconds, 2)}
         self.run.append(row)
         return row
@@ -94,15 +79,18 @@ class WorldTrainer:
     def save(self) -> None:
         """Replace the checkpoint, unless a weight is no longer finite."""
         if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
-            raise RunStopped(
-                f"a weight is no longer finite after step {self.step}; {self.run.out} keeps the checkpoint before it, if there is one. "
-                "Try a lower --lr or --weight-decay, in a new folder"
-            )
+            self.give_up(f"a weight is no longer finite after step {self.step}")
         state = {"config": to_dict(self.config), "step": self.step, "loss_sum": self.sums, "loss_count": self.count}
         self.run.save({**state, "model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()})
 
+    def give_up(self, why: str) -> NoReturn:
+        """Raise RunStopped, with advice."""
+        raise RunStopped(
+            f"{why}; {self.run.out} keeps the last checkpoint, if there is one. Try a lower --lr or --weight-decay, in a new folder"
+        )
+
     def fit(self, progress: Progress) -> None:
-        """Train to the last step; `progress` is called after every step, with a row of metrics now and then."""
+        """Train to the last step; `progress` is called after every step, with the row of metrics if one was written."""
         rows = self.run.rewind(self.step if self.step else -1)
         spent = rows[-1]["seconds"] if rows else 0.0
         clip, _ = self.source.batch(MONITOR_STEP, torch.arange(MONITORED * self.config.latent, device=self.device))
@@ -124,19 +112,30 @@ class WorldTrainer:
 
 
 @torch.no_grad()
-def embed_frames(model: LeWorldModel | FrozenWorldModel, frames: Tensor) -> Tensor:
-    """frames [B, C, H, W] -> latents [B, Z] of a model that is not training."""
+def embed_frames(model: WorldNet, frames: Tensor) -> Tensor:
+    """frames [B, C, H, W] -> latents [B, Z]; puts the model in evaluation mode."""
     model.eval()
     return torch.cat([model.embed(part[:, :, None])[:, 0] for part in frames.split(CHUNK)])
 
 
-def position_r2(model: LeWorldModel | FrozenWorldModel, rooms: Rooms, size: int, device: torch.device) -> float:
-    """What the latents know of where the robot is: held-out R^2 of a linear probe, mean over both axes."""
+def position_r2(model: WorldNet, rooms: Rooms, size: int, device: torch.device) -> float:
+    """How well the latents tell the robot's position: held-out R^2 of a linear probe, mean over both axes."""
     key = randomness.keys("probe", PROBE_SEED, 0, torch.arange(sum(PROBED)))
     places = rooms.place(randomness.uniform(key, 2))
     latents = embed_frames(model, rooms.render(places, size, size).to(device)).cpu()
     (x, y), (places_x, places_y) = latents.split(PROBED), places.split(PROBED)
     return linear_r2(x, places_x, y, places_y)
+
+
+def train_lewm(config: WorldConfig, progress: Progress = lambda step, row: None) -> dict[str, Any]:
+    """Train a LeWorldModel and leave no files: its last row of metrics, "position_r2", and the "model"."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder) / "run", WorldConfig)
+        run.create(config, "rooms")
+        trainer = WorldTrainer(config, build_lewm(config), open_clips(config, CPU), run, CPU)
+        trainer.fit(progress)
+        row = run.history()[-1]
+    return {**row, "position_r2": position_r2(trainer.model, config.rooms, config.size, CPU), "model": trainer.model}
 
 
 def open_clips(config: WorldConfig, device: torch.device) -> RoomClips:
@@ -154,34 +153,19 @@ def runs_of(config: WorldConfig, out: Path) -> list[Run]:
     return [Run(out, WorldConfig)] + ([encoder_run(out)] if config.model == "vjepa" else [])
 
 
-def build_world(config: WorldConfig, out: Path) -> LeWorldModel | FrozenWorldModel:
-    """The model of a run in the folder `out`, before its own training; a vjepa one needs its encoder to be trained.
-
-    Raises ValueError if that is not so.
-    """
-    if config.model == "lewm":
-        return build_lewm(config)
-    if config.model == "untrained":
-        return build_frozen(config)
-    vjepa, run = build_model(pretraining(config)), encoder_run(out)
-    state = run.restore(vjepa, pretraining(config))
-    if state is None or state["step"] < config.pretraining.steps:
-        raise ValueError(
-            f"the encoder in {run.out} is not trained to its end; run its `minivjepa world train` again with --resume"
-        )
-    return build_frozen(config, vjepa.encoder)
+def build_world(config: WorldConfig, encoder: Encoder | None = None) -> WorldNet:
+    """The model of a run before it is trained.  encoder: the one that a vjepa run freezes."""
+    return build_lewm(config) if config.model == "lewm" else build_frozen(config, encoder)
 
 
-def load_world(out: Path) -> tuple[WorldConfig, LeWorldModel | FrozenWorldModel]:
-    """A trained world model and its config.  Raises ValueError for a folder that holds none, or one that is not finished."""
+def load_world(out: Path) -> tuple[WorldConfig, WorldNet]:
+    """A trained world model and its config.  Raises ValueError for a folder without a finished run."""
     run = Run(out, WorldConfig)
     config, _ = run.config()
-    model = build_world(config, out)
+    model = build_world(config)  # the checkpoint holds the frozen encoder too
     state = run.restore(model, config)
     if state is None or state["step"] < config.steps:
-        raise ValueError(
-            f"{out} is not trained to its end; run its `minivjepa world train` again with --resume, then plan"
-        )
+        raise ValueError(f"{out} is not trained to its end; run its `minivjepa world train` again with --resume")
     for part in runs_of(config, out):
         if not part.history():
             raise ValueError(f"{part.metrics_file} is missing or empty; put it back, or train again in a new folder")

@@ -1,4 +1,4 @@
-"""Lesson 12: what a world model imagines, how a planner narrows it down, and where goals are missed.
+"""Lesson 12: what a world model imagines, how a planner narrows down its plans, and which goals are missed.
 
 Positions are (y, x) as shares of the world's side, as in world/rooms.py; pictures are displayable, [3, H, W], 0 to 1.
 """
@@ -25,14 +25,14 @@ def floor(ax: Axes, picture: Tensor, title: str) -> None:
 
 
 def ring(ax: Axes, goal: Tensor, radius: float) -> None:
-    """Where the goal is: who comes inside has reached it."""
+    """Draw the goal: a robot inside the ring has reached it."""
     y, x = goal.tolist()
     turn = torch.linspace(0, 2 * torch.pi, 60)
     ax.plot(x + radius * turn.cos(), y + radius * turn.sin(), "-", color="#00E5A0", linewidth=1.6, label="the goal")
 
 
 def rollout_errors(curves: Mapping[str, Sequence[float]], radius: float) -> Picture:
-    """How far off imagined positions are, step by step, one curve for each way of imagining; the goal's radius beside it."""
+    """Error of imagined positions, step by step: one curve per model, and a line at the goal's radius."""
     figure = Figure(figsize=(7.4, 3.6), layout="constrained")
     ax = figure.subplots()
     for number, (name, values) in enumerate(curves.items()):
@@ -47,7 +47,7 @@ def rollout_errors(curves: Mapping[str, Sequence[float]], radius: float) -> Pict
     return Picture(
         figure,
         f"Distance of imagined from true positions over {len(next(iter(curves.values())))} steps. {said}.",
-        f"How far off the imagination is, on average, in sides of the world. {said}. A goal counts as reached within {radius:g}.",
+        f"Mean error of imagined positions, in sides of the world. {said}. A goal counts as reached within {radius:g}.",
     )
 
 
@@ -58,7 +58,7 @@ def ways(
     goals: Sequence[Tensor] = (),
     radius: float = 0.08,
 ) -> Picture:
-    """A row of rooms with paths drawn into them.  lines: for every picture, label -> positions [T, 2]; goals: a ring for every picture."""
+    """A row of rooms with paths drawn in.  lines: for each picture, label -> positions [T, 2]; goals: one for each picture."""
     count = len(frames)
     figure = Figure(figsize=(max(4.2, 2.2 * count), 2.72 if count > 1 else 4.5), layout="constrained")
     for number, ax in enumerate(figure.subplots(1, count, squeeze=False)[0]):
@@ -82,7 +82,7 @@ def ways(
 
 
 def strips(rows: Mapping[str, Sequence[Tensor]], titles: Sequence[str]) -> Picture:
-    """Film strips of the same moments, one below the other: row -> pictures."""
+    """Film strips of the same moments, one below the other.  rows: label -> pictures."""
     count = len(titles)
     figure = Figure(figsize=(1.25 * count + 0.6, 1.35 * len(rows) + 0.2), layout="constrained")
     for number, (grid, (name, frames)) in enumerate(
@@ -100,7 +100,7 @@ def strips(rows: Mapping[str, Sequence[Tensor]], titles: Sequence[str]) -> Pictu
 
 
 def planning_rounds(start: Tensor, goal: Tensor, rounds: Sequence[tuple[Tensor, Tensor]], radius: float) -> Picture:
-    """What a planner tries, round by round.  rounds: the paths of all plans [S, T, 2], and of those that were kept [E, T, 2]."""
+    """What a planner tries, round by round.  rounds: the paths of all plans [S, T, 2] and of those it kept [E, T, 2]."""
     figure = Figure(figsize=(2.5 * len(rounds), 2.9), layout="constrained")
     said = []
     for number, (ax, (paths, kept)) in enumerate(zip(figure.subplots(1, len(rounds), squeeze=False)[0], rounds), 1):
@@ -115,12 +115,12 @@ def planning_rounds(start: Tensor, goal: Tensor, rounds: Sequence[tuple[Tensor, 
     return Picture(
         figure,
         f"{len(rounds)} pictures of the rooms with the paths of all plans of a round. The goal is passed by {words}.",
-        f"Where all plans of a round truly lead (white), those that were kept (yellow), and the goal (ring). It is passed by {words}.",
+        f"Where the plans of a round really lead (white; yellow if they were kept), and the goal (ring). It is passed by {words}.",
     )
 
 
 def distance_maps(maps: Mapping[str, Tensor], goal: Tensor, radius: float) -> Picture:
-    """How far the goal is from everywhere, to each: name -> [n, n] from the top left corner, NaN where no robot can be.
+    """Distance to the goal from everywhere.  maps: name -> [n, n] from the top left corner, NaN where no robot can be.
 
     Each map has its own scale.
     """
@@ -141,12 +141,12 @@ def distance_maps(maps: Mapping[str, Tensor], goal: Tensor, radius: float) -> Pi
     return Picture(
         figure,
         f"Maps of the rooms, light where the goal at {x:.2f} from the left and {y:.2f} from the top is near, dark where it is far. {words}.",
-        f"How far the goal (ring, {x:.2f} from the left and {y:.2f} from the top) is, seen from everywhere: light is near, and blue is where the robot's centre cannot be. {words}.",
+        f"Distance to the goal (ring, {x:.2f} from the left and {y:.2f} from the top) from everywhere: light is near; the robot's centre cannot be in the blue. {words}.",
     )
 
 
 def misses(picture: Tensor, starts: Tensor, goals: Tensor, reached: Mapping[str, Sequence[bool]]) -> Picture:
-    """Which pairs were missed: an arrow from start to goal for each, one map for each name.  starts, goals: [pairs, 2]."""
+    """The pairs that were missed, as arrows from start to goal: one map per name.  starts, goals: [pairs, 2]."""
     figure = Figure(figsize=(2.9 * len(reached), 3.2), layout="constrained")
     said = []
     for ax, (name, found) in zip(figure.subplots(1, len(reached), squeeze=False)[0], reached.items()):

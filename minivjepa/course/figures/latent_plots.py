@@ -8,7 +8,7 @@ from minivjepa.course.figures import COLORS, STYLES, Picture
 
 
 def loss_against_probe(results: dict[str, Any]) -> Picture:
-    """Training loss and probe score of runs with random options, with SIGReg and without: does the loss tell which run is better?"""
+    """Training loss and probe score of runs with random options, with and without SIGReg: does the loss rank the runs?"""
     weights = sorted({row["weight"] for row in results["ranking"]}, reverse=True)
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     said = []
@@ -29,7 +29,7 @@ def loss_against_probe(results: dict[str, Any]) -> Picture:
 
 
 def spectra(curves: dict[str, list[float]]) -> Picture:
-    """Singular values of latents, descending, one curve a run, on a logarithmic scale."""
+    """Singular values of latents, largest first, on a logarithmic scale: one curve per run."""
     figure = Figure(figsize=(6.4, 3.4), layout="constrained")
     ax = figure.subplots()
     for number, (name, values) in enumerate(curves.items()):

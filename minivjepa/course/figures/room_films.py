@@ -1,4 +1,4 @@
-"""Lessons 11 and 12: two rooms, a robot's way, and how often who reaches the goal."""
+"""Lessons 11 and 12: two rooms, a robot's path, and how often each model reaches the goal."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ NAMES = {
 
 
 def success_rates(results: dict[str, Any]) -> Picture:
-    """How many goals each reaches, through the door and within a room, with 95 % intervals; one dot a trained model."""
+    """Share of goals reached through the door and within a room, with 95 % intervals: one row per control and model."""
     rows = [(name, results[name]) for name in ("random", "straight", "oracle")]
     rows += [(m["model"], m) for m in results["models"]]
     rows = sorted(rows, key=lambda row: list(NAMES).index(row[0]))
@@ -52,12 +52,12 @@ def success_rates(results: dict[str, Any]) -> Picture:
 
 
 def walk(frames: Tensor, goal: Tensor, path: Tensor, reached: bool) -> Picture:
-    """One robot's way to its goal: the first picture with the path on it, and the goal's picture.
+    """One robot's path to its goal: the first picture with the path on it, and the goal's picture.
 
     frames, goal: displayable pictures [3, H, W], 0 to 1.  path: positions [T, 2] as shares of the side, (y, x).
     """
     figure = Figure(figsize=(6.4, 3.3), layout="constrained")
-    for ax, picture, title in zip(figure.subplots(1, 2), (frames, goal), ("start, and the way it went", "goal")):
+    for ax, picture, title in zip(figure.subplots(1, 2), (frames, goal), ("start and path", "goal")):
         ax.imshow(rearrange(picture, "C H W -> H W C").numpy())
         ax.set(title=title, xticks=[], yticks=[])
     height, width = frames.shape[1:]
@@ -72,7 +72,7 @@ def walk(frames: Tensor, goal: Tensor, path: Tensor, reached: bool) -> Picture:
 
 
 def film(frames: Sequence[Tensor], captions: Sequence[str]) -> Picture:
-    """A strip of displayable pictures [3, H, W], 0 to 1, each with a word above it."""
+    """A strip of displayable pictures [3, H, W], 0 to 1, with a caption above each."""
     figure = Figure(figsize=(1.3 * len(frames), 1.7), layout="constrained")
     for ax, frame, word in zip(figure.subplots(1, len(frames), squeeze=False)[0], frames, captions):
         ax.imshow(rearrange(frame, "C H W -> H W C").numpy())

@@ -1,0 +1,45 @@
+"""`minivjepa world plan`: let world models reach goals."""
+
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+
+from minivjepa.commands.options import parse, plain_errors
+from minivjepa.training.devices import pick_device
+from minivjepa.world.comparison import compare, summary
+from minivjepa.world.goal_reaching import Task
+from minivjepa.world.planner import CEM
+
+
+@dataclass(frozen=True)
+class WorldPlanOptions:
+    """Let world models reach goals that are given as pictures, beside an oracle and random actions.
+
+    Leaves results.json in --out: for each the share of start-goal pairs that it reached, with 95 % intervals.
+    """
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders that `minivjepa world train` left."""
+    out: Path
+    """Folder of the results; new or empty, unless --resume is given."""
+    device: str = "auto"
+    """auto (cuda if there is one, else cpu), cpu or cuda."""
+    resume: bool = False
+    """Go on with the comparison in --out: finished models are kept."""
+    task: Task = field(default_factory=Task)
+    """What counts as success."""
+    planner: CEM = field(default_factory=CEM)
+    """The planner's budget, the same for all."""
+
+
+def world_plan(argv: list[str]) -> int:
+    """The command."""
+    options = parse(WorldPlanOptions, argv, "world plan")
+    command = shlex.join(["minivjepa", "world", "plan", *(word for word in argv if word != "--resume")])
+    with plain_errors():
+        device = pick_device(options.device)
+        results = compare(options.runs, options.out, options.task, options.planner, device, options.resume, command)
+    print("\n".join(summary(results)))
+    return 0

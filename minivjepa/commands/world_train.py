@@ -1,0 +1,68 @@
+"""`minivjepa world train`: train a world model of two rooms."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+
+from minivjepa.commands.options import early, fail, parse, plain_errors
+from minivjepa.encoder import Encoder
+from minivjepa.training.devices import pick_device
+from minivjepa.training.progress_bar import RunBar
+from minivjepa.training.runs import Run
+from minivjepa.training.trainer import Trainer
+from minivjepa.world.room_clips import RoomClips
+from minivjepa.world.world_recipe import PRESETS, WorldConfig, pretraining
+from minivjepa.world.world_trainer import WorldTrainer, build_world, encoder_run, open_clips
+
+PATIENCE = 50  # steps without a warning: a projector's latents start close together and need time to spread
+
+
+@dataclass(frozen=True)
+class WorldTrainOptions:
+    """Train one world model of the two rooms.  Leaves config.json, metrics.jsonl and checkpoint.pt in --out.
+
+    For vjepa, the run of its V-JEPA encoder is in the folder `encoder` inside.
+    """
+
+    out: Path
+    """Folder of the run; new or empty, unless --resume is given."""
+    device: str = "auto"
+    """auto (cuda if there is one, else cpu), cpu or cuda."""
+    resume: bool = False
+    """Go on with the run in --out, from its last checkpoint to the same final weights."""
+    config: Annotated[WorldConfig, tyro.conf.arg(name="")] = field(default_factory=WorldConfig)
+
+
+def world_train(argv: list[str]) -> int:
+    """The command."""
+    model = early(argv, "model", "lewm")
+    if model not in PRESETS:
+        fail(f"unknown model {model!r}; choose from {', '.join(PRESETS)}")
+    options = parse(WorldTrainOptions, argv, "world train", WorldTrainOptions(tyro.MISSING, config=PRESETS[model]))
+    config, run = options.config, Run(options.out, WorldConfig)
+    with plain_errors():
+        device = pick_device(options.device)
+        run.check_same(config, "rooms") if options.resume else run.create(config, "rooms")
+        encoder = train_encoder(config, encoder_run(options.out), device) if config.model == "vjepa" else None
+        trainer = WorldTrainer(config, build_world(config, encoder), open_clips(config, device), run, device)
+        bar = RunBar(config.model, config.steps, trainer.step, patience=PATIENCE)
+        with bar.bar:
+            trainer.fit(bar.show)
+    last = run.history()[-1]
+    print(f"trained to step {last['step']}: loss {last['loss']:.3f}, feature std {last['feature_std']:.4f}")
+    print(f"next: minivjepa world plan {options.out} --out runs/plan")
+    return 0
+
+
+def train_encoder(world: WorldConfig, run: Run, device: torch.device) -> Encoder:
+    """Train V-JEPA on the rooms' clips, or go on with it, and return its encoder."""
+    config = pretraining(world)
+    run.check_same(config, "rooms") if run.config_file.exists() else run.create(config, "rooms")
+    trainer = Trainer(config, RoomClips(config.grid, config.seed, str(device), world.rooms), run, device)
+    bar = RunBar("encoder", config.steps, trainer.step)
+    with bar.bar:
+        trainer.fit(bar.show)
+    return trainer.model.encoder
