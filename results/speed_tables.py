@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from minivjepa.evaluation.statistics import markdown
 from minivjepa.masking import OfficialBlocks
 from minivjepa.speed.step_time import Geometry, find_geometry
 from minivjepa.training.config import PRESETS
@@ -31,12 +32,6 @@ TRICKS = {
     "EMA in one call": ("one operator for all parameters", "test_ema_has_its_closed_form"),
     "AdamW in one kernel": ("torch's fused optimiser", "test_twenty_steps_equal_the_slow_reference"),
 }  # fmt: skip
-
-
-def lines(head: Sequence[str], body: Sequence[Sequence[str]], words: int = 1) -> str:
-    """A Markdown table; its first `words` columns are words, the others numbers."""
-    rule = ["---"] * words + ["---:"] * (len(head) - words)
-    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *body))
 
 
 def number(value: float) -> str:
@@ -76,7 +71,7 @@ def step_table(row_lists: Sequence[Sequence[Row]]) -> str:
         "clips drawn/s",
         "transformers takes",
     ]
-    return lines(head, body, words=4)
+    return markdown(head, body, words=4)
 
 
 def attention_flops(geometry: Geometry) -> int:
@@ -116,7 +111,7 @@ def account_table(row: Row) -> str:
         "% of the step beyond that",
     ]
     sums = f"{row['geometry']}, {row['dtype']}, {row['device']}: step {1000 * step:,.1f} ms, share {row['share']:.3f}; its operators alone take {1000 * row['operators_warm_s']:,.1f} ms with warm caches, {1000 * row['operators_cold_s']:,.1f} ms with cold ones: {row['operators_warm_s'] / step:.2f} and {row['operators_cold_s'] / step:.2f} of the step."
-    return f"{sums}\n\n{lines(head, body)}"
+    return f"{sums}\n\n{markdown(head, body)}"
 
 
 def tricks_table(found: dict[str, Any]) -> str:
@@ -132,7 +127,7 @@ def tricks_table(found: dict[str, Any]) -> str:
             f"{row['obvious_operators']} to {row['ours_operators']}" for row in (both["float32"], both["bfloat16"])
         ]
         body.append([name, what, f"`{test}`", *gains, *calls])
-    return lines(["trick", "what it is", "checked by", "step shorter by, float32", "bfloat16", "operators, float32", "bfloat16"], body, words=3)  # fmt: skip
+    return markdown(["trick", "what it is", "checked by", "step shorter by, float32", "bfloat16", "operators, float32", "bfloat16"], body, words=3)  # fmt: skip
 
 
 def data_lines(found: dict[str, Any]) -> str:
@@ -147,7 +142,7 @@ def data_lines(found: dict[str, Any]) -> str:
         ["training from a film that does not fit, clips/s", f"{d['training_clips_per_s_workers_0']:,.1f}"],
         ["the same with `--workers 1`", f"{d['training_clips_per_s_workers_1']:,.1f}"],
     ]
-    return lines([f"a film of {d['frames']} frames of {side}", "measured"], body)
+    return markdown([f"a film of {d['frames']} frames of {side}", "measured"], body)
 
 
 def matrix_table(found: dict[str, Any]) -> str:
@@ -155,7 +150,7 @@ def matrix_table(found: dict[str, Any]) -> str:
     same = all(row["losses"] == found["matrix"][0]["losses"] for row in found["matrix"])
     body = [[f"`{row['command']}`", str(row["jobs"]), f"{row['seconds']:,.0f}"] for row in found["matrix"]]
     note = "The runs end with the same losses to the last digit." if same else "The runs end with other losses."
-    return f"{lines(['command', 'processes', 'seconds'], body)}\n\n{note}"
+    return f"{markdown(['command', 'processes', 'seconds'], body)}\n\n{note}"
 
 
 def scale_table(found: dict[str, Any]) -> str:
@@ -178,7 +173,7 @@ def scale_table(found: dict[str, Any]) -> str:
         ],
         ["R from which that core no longer keeps up, TFLOP/s", f"{frames * flops / 1e12:,.0f}"],
     ]
-    return lines(["V-JEPA ViT-L", ""], body)
+    return markdown(["V-JEPA ViT-L", ""], body)
 
 
 def mask_table(batches: Sequence[int] = (1, 2, 10, 24, 96), steps: int = 30) -> str:
@@ -193,7 +188,7 @@ def mask_table(batches: Sequence[int] = (1, 2, 10, 24, 96), steps: int = 30) -> 
             )
             row += [f"{float(share):.3f}" for share in kept.double().mean(dim=0) / grid.tokens]
         body.append(row)
-    return lines(["clips per device", "short: context", "target", "long: context", "target"], body)
+    return markdown(["clips per device", "short: context", "target", "long: context", "target"], body)
 
 
 def speed_parts(raw: dict[str, Any]) -> dict[str, str]:

@@ -18,7 +18,7 @@ import torch
 from minivjepa.course.figures.arm_curves import collapse_curves, spectra
 from minivjepa.data.protocol import BUDGETS
 from minivjepa.evaluation.controls import CONTROLS
-from minivjepa.evaluation.judge import METRICS
+from minivjepa.evaluation.metrics import METRICS
 from minivjepa.experiments import report
 from minivjepa.experiments.jobs import Job, run_jobs
 from minivjepa.experiments.plan import flags, plan_jobs, train_command

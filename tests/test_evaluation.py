@@ -9,8 +9,9 @@ from pages import FOLDER
 from torch import nn
 
 from minivjepa.data.protocol import BUDGETS, CHANCE, FULL, Budget
-from minivjepa.evaluation.controls import CONTROLS, control
-from minivjepa.evaluation.judge import METRICS, encode_split, judge, judge_untrained, probe_encoder
+from minivjepa.evaluation.controls import CONTROLS, judge_control
+from minivjepa.evaluation.judge import encode_split, judge, judge_untrained, probe_encoder
+from minivjepa.evaluation.metrics import METRICS
 from minivjepa.evaluation.probes import (
     AttentiveProbe,
     Labelled,
@@ -166,7 +167,7 @@ def test_controls_are_what_they_say(tiny: Config) -> None:
     """Catches: a control that is quietly another one; a ceiling that was never trained."""
     steps: list[int] = []
     config = dataclasses.replace(tiny, steps=800, lr=5e-3)
-    found = {name: control(name, config, SMALL, CPU, steps.append) for name in CONTROLS}
+    found = {name: judge_control(name, config, SMALL, CPU, steps.append) for name in CONTROLS}
     untrained = probe_encoder(build_model(config).encoder, config.grid, SMALL, CPU, config.seed)
     assert steps == list(range(1, 801))
     assert found["supervised"]["linear_identity"] > untrained["linear_identity"] + 0.05

@@ -11,7 +11,7 @@ from page_tables import apart_table, search_table
 from published_ablations import PUBLISHED, published_table
 
 from minivjepa.collapse import COLLAPSED, WARNING, early_warning
-from minivjepa.evaluation.early_warning import SIGNALS, alarm, collapsed, told
+from minivjepa.evaluation.early_warning import SIGNALS, alarm, collapsed, first_separation
 from minivjepa.evaluation.statistics import apart, cell, interval
 from minivjepa.experiments.tables import alarm_table, warning_table
 from minivjepa.training.arms import VARIANTS
@@ -68,17 +68,17 @@ def test_a_signal_tells_from_the_step_after_which_it_separates_for_good() -> Non
     loss = SIGNALS["loss"]
     dead = [history(loss=[1, 0.5, 0.1, 0.1]), history(loss=[1, 0.5, 0.2, 0.1])]
     alive = [history(loss=[1, 0.6, 0.4, 0.4]), history(loss=[1, 0.4, 0.3, 0.4])]
-    assert told(dead, alive, loss).step == 20
-    assert told(dead, alive, loss).below
-    assert not told(alive, dead, loss).below
-    assert told(dead, [*alive, history(loss=[1, 1, 1, 0.05])], loss).step is None
-    assert told([history(loss=[1, None, None])], [history(loss=[1, None, None])], loss).step is None
+    assert first_separation(dead, alive, loss).step == 20
+    assert first_separation(dead, alive, loss).below
+    assert not first_separation(alive, dead, loss).below
+    assert first_separation(dead, [*alive, history(loss=[1, 1, 1, 0.05])], loss).step is None
+    assert first_separation([history(loss=[1, None, None])], [history(loss=[1, None, None])], loss).step is None
     switched = [history(loss=[1, 9, 9, 0.1])]
-    assert told(switched, alive, loss).step == 30
+    assert first_separation(switched, alive, loss).step == 30
     with pytest.raises(ValueError, match="given 2 collapsed and 0 other"):
-        told(dead, [], loss)
+        first_separation(dead, [], loss)
     with pytest.raises(ValueError, match="same steps"):
-        told(dead, [alive[0][:2]], loss)
+        first_separation(dead, [alive[0][:2]], loss)
 
 
 def test_a_run_counts_as_collapsed_if_either_encoder_did() -> None:

@@ -8,7 +8,8 @@ from tqdm import tqdm
 
 from minivjepa.commands.options import check_json, parse, plain_errors
 from minivjepa.data.protocol import CHANCE, FULL
-from minivjepa.evaluation.judge import METRICS, check_memory, judge, judge_untrained
+from minivjepa.evaluation.judge import check_memory, judge, judge_untrained
+from minivjepa.evaluation.metrics import METRICS
 from minivjepa.training.devices import pick_device
 from minivjepa.training.files import write_json
 from minivjepa.training.recipe import build_model

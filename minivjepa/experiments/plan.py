@@ -14,7 +14,7 @@ import torch
 
 from minivjepa.data.protocol import CHANCE, Budget
 from minivjepa.evaluation.controls import CONTROLS
-from minivjepa.evaluation.judge import METRICS
+from minivjepa.evaluation.metrics import METRICS
 from minivjepa.experiments.jobs import Job
 from minivjepa.training.arms import with_arm
 from minivjepa.training.config import Config, differences, from_dict, to_dict
@@ -81,6 +81,11 @@ def open_folder(out: Path, config: Config, preset: str, resume: bool) -> None:
     if not file.exists():
         raise ValueError(f"nothing to resume in {out}: it holds no ablation.json; run the command without --resume")
     saved = read_json(file)
+    if saved["preset"] != preset:
+        raise ValueError(
+            f"{out} holds an ablation of the preset {saved['preset']!r}, and --preset {preset} was given; presets may probe with "
+            f"other budgets, so resume with --preset {saved['preset']}, or choose another folder"
+        )
     lines = differences(from_dict(Config, saved["config"]), config)
     if lines:
         raise ValueError(
