@@ -96,7 +96,7 @@ def judge_untrained(model: VJEPA, config: Config, budget: Budget, device: torch.
 
 
 def judge(
-    model: VJEPA, config: Config, budget: Budget, device: torch.device, part_done: Callable[[], None] = lambda: None
+    model: VJEPA, config: Config, budget: Budget, device: torch.device, part_done: Callable[[], object] = lambda: None
 ) -> Metrics:
     """Metrics of the online encoder; under "target" those of the target encoder, or None if it has none."""
     shared = prediction_metrics(model, config, budget, device)

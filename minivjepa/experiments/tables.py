@@ -82,17 +82,10 @@ def variant_table(results: dict[str, Any]) -> str:
     """LeWorldModel with one option changed: collapse metrics, probe and goals reached, means over seeds."""
     columns = {name: METRICS[name].title for name in ("loss", "feature_std", "effective_rank")}
     columns |= {"position_r2": METRICS["linear_position"].title, "success": "goals reached"}
-    groups: dict[str, list[Any]] = {"untrained": []}  # the control first
-    for row in results["variants"]:
-        groups.setdefault(row["name"], []).append(row)
-    return markdown(
-        ["", *columns.values()],
-        [
-            [f"*{name}*" if name == "untrained" else name, *cells(rows, columns)]
-            for name, rows in groups.items()
-            if rows
-        ],
-    )
+    groups: dict[str, list[Any]] = {}
+    for row in sorted(results["variants"], key=lambda row: row["name"] != "untrained"):  # the control first
+        groups.setdefault("*untrained*" if row["name"] == "untrained" else row["name"], []).append(row)
+    return markdown(["", *columns.values()], [[name, *cells(rows, columns)] for name, rows in groups.items()])
 
 
 def heuristics_table(results: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ Results = dict[str, Any]
 
 
 def look(arm: str, number: int) -> tuple[str, str]:
-    """Color and line style of an arm: the same in every picture.  number: its place in this one, for arms of one's own."""
+    """Color and line style of an arm: the same in every picture.  number: its place in this one, for arms that are not in ARMS."""
     place = list(ARMS).index(arm) if arm in ARMS else number
     return COLORS[place % len(COLORS)], STYLES[place % len(STYLES)]
 
@@ -95,7 +95,7 @@ def spectra(results: Results) -> Picture:
 
 
 def mask_map(results: Results) -> Picture:
-    """Motion against identity, one point per run, for arms that differ in their masks alone."""
+    """Motion against identity, one point per run, for arms that differ only in their masks."""
     figure = Figure(figsize=(6.4, 5), layout="constrained")
     ax = figure.subplots()
     said = []
