@@ -39,7 +39,7 @@ from minivjepa.course.figures.arm_curves import collapse_curves, dashboard, mask
 from minivjepa.course.lesson import Live, check, compare, show, table
 from minivjepa.data.digits import DigitClips
 from minivjepa.data.protocol import Budget
-from minivjepa.evaluation.early_warning import SIGNALS, alarm, collapsed, told
+from minivjepa.evaluation.early_warning import SIGNALS, alarm, collapsed, first_separation
 from minivjepa.evaluation.judge import encode_split
 from minivjepa.evaluation.probes import linear_accuracy
 from minivjepa.evaluation.statistics import apart, interval
@@ -359,7 +359,8 @@ every = [run for runs in stored["arms"].values() for run in runs]
 dead = [run["history"] for run in every if collapsed(run)]
 alive = [run["history"] for run in every if not collapsed(run)]
 rank, std = (
-    told(dead, alive, SIGNALS[name]) for name in ("effective rank, online", "feature std, the smaller of both encoders")
+    first_separation(dead, alive, SIGNALS[name])
+    for name in ("effective rank, online", "feature std, the smaller of both encoders")
 )
 warned = [collapsed(run) for run in every if alarm(run["history"]) is not None]
 print("the online encoder's effective rank never tells:", rank.step is None)

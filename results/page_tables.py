@@ -4,25 +4,32 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-from minivjepa.evaluation.statistics import apart, cell, markdown
+from minivjepa.evaluation.metrics import METRICS
+from minivjepa.evaluation.statistics import apart, cell, markdown, paired_interval
 from minivjepa.experiments.report import Results
-from minivjepa.experiments.tables import NAMES, SHORT
+from minivjepa.experiments.tables import SHORT
 
 
 def apart_table(results: Results, goals: dict[str, float]) -> str:
-    """Whether vjepa's mean reaches each goal (metric -> least mean), and whether its interval lies above the controls'."""
-    runs = [run["final"] for run in results["arms"]["vjepa"]]
-    others = {"untrained": results["untrained"], "raw pixels": results["raw_pixels"]}
-    others["frozen"] = [run["final"] for run in results["arms"]["frozen"]]
+    """Whether vjepa's mean reaches each goal (metric -> least mean), and whether its interval lies above the controls'.
+
+    Beside each control: the mean difference from vjepa over shared seeds, with its paired interval.
+    """
+    runs, frozen = ({run["seed"]: run["final"] for run in results["arms"][arm]} for arm in ("vjepa", "frozen"))
+    untrained, pixels = ({row["seed"]: row for row in results[name]} for name in ("untrained", "raw_pixels"))
     lines = []
     for metric, goal in goals.items():
-        own = [run[metric] for run in runs]
-        lines.append([NAMES[metric], cell(own), f"at least {goal:.2f}", "yes" if mean(own) >= goal else "no"])
-        for name, rows in others.items():
-            theirs = [row[metric] for row in rows]
-            answer = "yes" if apart(own, theirs) else "no, they overlap" if not apart(theirs, own) else "no, below"
-            lines.append(["", "", f"above {name}, {cell(theirs)}", answer])
-    return markdown(["vjepa", "mean", "expected", "so?"], lines)
+        own = {seed: run[metric] for seed, run in runs.items()}
+        reached = "yes" if mean(own.values()) >= goal else "no"
+        lines.append([METRICS[metric].title, f"at least {goal:.2f}", cell([*own.values()]), "", reached])
+        for name, rows in (("untrained", untrained), ("raw pixels", pixels), ("frozen", frozen)):
+            theirs = {seed: row[metric] for seed, row in rows.items()}
+            above, below = apart([*own.values()], [*theirs.values()]), apart([*theirs.values()], [*own.values()])
+            answer = "yes" if above else "no: below" if below else "no: intervals overlap"
+            more, low, high = paired_interval(own, theirs)
+            difference = f"{more:+.3f} ({low:+.3f} to {high:+.3f})"
+            lines.append(["", f"above {name}", cell([*theirs.values()]), difference, answer])
+    return markdown(["vjepa", "expected", "mean", "vjepa minus it, paired by seed", "reached?"], lines)
 
 
 def decay_table(runs: Sequence[dict[str, Any]]) -> str:
@@ -36,14 +43,15 @@ def decay_table(runs: Sequence[dict[str, Any]]) -> str:
             cell([run[name] for run in own]) for name in ("feature_std", "attentive_direction", "attentive_identity")
         ]
         lines.append([arm, f"{decay:g}", each, *means])
-    heads = ["arm", "weight decay", "direction, linear, each seed", "feature std", NAMES["attentive_direction"]]
-    return markdown([*heads, NAMES["attentive_identity"]], lines)
+    heads = ["arm", "weight decay", "direction, linear, each seed", "feature std", METRICS["attentive_direction"].title]
+    return markdown([*heads, METRICS["attentive_identity"].title], lines)
 
 
 def search_table(trials: Sequence[dict[str, Any]]) -> str:
     """The trials of the recipe search, in the order in which they were made, means over seeds."""
     columns = ("cpu_seconds", *SHORT[1:], "feature_std")
-    heads = ["trial", "differs from the first in", "seeds", "probe", "CPU seconds", *(NAMES[c] for c in columns[1:])]
+    titles = [METRICS[column].title for column in columns[1:]]
+    heads = ["trial", "differs from the first in", "seeds", "probe", "CPU seconds", *titles]
     lines = []
     for trial in trials:
         changes = ", ".join(f"{name} {value}" for name, value in trial["changes"].items())

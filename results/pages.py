@@ -1,7 +1,7 @@
 """Rebuild every committed table and figure from the raw results files: `python results/pages.py`.
 
 The raw files are what `minivjepa ablate`, results/search.py and results/speed.py wrote.  A page holds its tables between two marks, and
-whatever stands there is made anew.
+everything between them is rebuilt.
 """
 
 from pathlib import Path
@@ -15,10 +15,10 @@ from warning_curves import warning_curves
 from minivjepa.course.figures.arm_curves import Results, collapse_curves, mask_map
 from minivjepa.course.figures.latent_plots import loss_against_probe
 from minivjepa.course.figures.room_films import success_rates
+from minivjepa.evaluation.metrics import METRICS
 from minivjepa.evaluation.statistics import markdown
 from minivjepa.experiments.report import table_rows
 from minivjepa.experiments.tables import (
-    NAMES,
     alarm_table,
     heuristics_table,
     metric_table,
@@ -70,13 +70,13 @@ def load() -> dict[str, Any]:
 def readme_parts(raw: dict[str, Any]) -> dict[str, str]:
     """The tables of README.md."""
     matrix, long = raw["matrix"], raw["long"]
-    times = "\n".join(f"| {row['machine']} | {row['took']} |" for row in raw["times"])
+    times = [[row["machine"], row["took"]] for row in raw["times"]]
     note = f"Means over seeds {seeds(matrix)} with 95 % intervals; probes are accuracies on held-out clips with held-out handwriting."
     return {
         "matrix": f"{metric_table(table_rows(matrix))}\n\n{note} {provenance(matrix)}",
         "long": f"{metric_table(table_rows(long))}\n\nSeeds {seeds(long)}. {provenance(long)}",
         "world": world_part(raw["world_seeds"]),
-        "times": f"| machine | how long `make ablation` takes |\n|---|---|\n{times}",
+        "times": markdown(["machine", "how long `make ablation` takes"], times, words=2),
     }
 
 
@@ -87,10 +87,10 @@ def results_parts(raw: dict[str, Any]) -> dict[str, str]:
     masks = [row for row in table_rows({**matrix, "arms": masked(arms)}) if row.kind == "arm"]
     changed = [row for row in table_rows(variants) if row.kind == "arm" and not row.name.startswith("mask-")]
     return {
-        "arms": f"{metric_table(table_rows(matrix), tuple(NAMES))}\n\nSeeds {seeds(matrix)}. {provenance(matrix)}",
-        "variants": f"{metric_table(changed, tuple(NAMES))}\n\nSeeds {seeds(variants)}. {provenance(variants)}",
-        "masks": metric_table(masks, tuple(NAMES)),
-        "long": f"{apart_table(long, GOALS)}\n\n{metric_table(table_rows(long), tuple(NAMES))}\n\nSeeds {seeds(long)}. {provenance(long)}",
+        "arms": f"{metric_table(table_rows(matrix), tuple(METRICS))}\n\nSeeds {seeds(matrix)}. {provenance(matrix)}",
+        "variants": f"{metric_table(changed, tuple(METRICS))}\n\nSeeds {seeds(variants)}. {provenance(variants)}",
+        "masks": metric_table(masks, tuple(METRICS)),
+        "long": f"{apart_table(long, GOALS)}\n\n{metric_table(table_rows(long), tuple(METRICS))}\n\nSeeds {seeds(long)}. {provenance(long)}",
         "warning": warning_table(matrix),
         "alarm": alarm_table(matrix),
         "published": published_table(arms),
@@ -101,7 +101,7 @@ def results_parts(raw: dict[str, Any]) -> dict[str, str]:
 
 
 def world_part(world: dict[str, Any]) -> str:
-    """Who reaches how many goals, and how that was made."""
+    """How often each way reaches its goals, and how that was measured."""
     made = f"`{world['command']}`, {world['date']}, {world['device']}, torch {world['versions']['torch']}."
     return f"{world_table(world)}\n\n{made}"
 
@@ -125,7 +125,7 @@ def world_parts(raw: dict[str, Any]) -> dict[str, str]:
 
 
 def masked(arms: dict[str, Any]) -> dict[str, Any]:
-    """The arms that differ in their masks alone; vjepa's is `future`."""
+    """The arms that differ only in their masks; vjepa's is `future`."""
     return {name: runs for name, runs in arms.items() if name == "vjepa" or name.startswith("mask-")}
 
 

@@ -8,8 +8,8 @@ V-JEPA papers publish no such ablation.
 
 from typing import Any
 
+from minivjepa.evaluation.metrics import METRICS
 from minivjepa.evaluation.statistics import cell, markdown
-from minivjepa.experiments.tables import NAMES
 
 # (what is changed, what was published, arms of this package)
 PUBLISHED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -24,7 +24,7 @@ PUBLISHED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("linear predictor", "DirectPred: enough, with EMA", ("linear-predictor",)),
     ("SIGReg in place of both", "a user: AUC .72", ("sigreg",)),
 )  # fmt: skip
-METRICS = ("feature_std", "linear_direction", "attentive_identity")
+SHOWN = ("feature_std", "linear_direction", "attentive_identity")
 
 
 def published_table(arms: dict[str, list[dict[str, Any]]]) -> str:
@@ -34,8 +34,8 @@ def published_table(arms: dict[str, list[dict[str, Any]]]) -> str:
         for name in names:
             runs = [run["final"] for run in arms[name]]
             targets = [run["target"] for run in runs if run["target"] is not None]
-            std, *probes = (cell([run[metric] for run in runs]) for metric in METRICS)
+            std, *probes = (cell([run[metric] for run in runs]) for metric in SHOWN)
             first = (question, published) if name == names[0] else ("", "")
             lines.append([*first, name, std, cell([target["feature_std"] for target in targets]), *probes])
     heads = ["taken away or changed", "published", "here", "feature std", "of the target encoder"]
-    return markdown([*heads, *(NAMES[metric] for metric in METRICS[1:])], lines)
+    return markdown([*heads, *(METRICS[metric].title for metric in SHOWN[1:])], lines)

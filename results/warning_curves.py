@@ -22,7 +22,7 @@ def warning_curves(results: Results) -> Picture:
             color, style = look(name, number)
             loss.plot(steps, [row["loss"] for row in rows], style, color=color, alpha=0.8, label=label)
             std.plot(steps, smaller, style, color=color, alpha=0.8)
-            below = [step for step, value in zip(steps, smaller) if value < WARNING]
+            below = [step for step, value in zip(steps, smaller) if value is not None and value < WARNING]
             if below:
                 first[name] = max(first.get(name, 0), below[0])
     for ax, title in ((loss, "Loss"), (std, "Feature std, the smaller of both encoders")):

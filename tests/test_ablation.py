@@ -18,10 +18,10 @@ import torch
 from minivjepa.course.figures.arm_curves import collapse_curves, spectra
 from minivjepa.data.protocol import BUDGETS
 from minivjepa.evaluation.controls import CONTROLS
-from minivjepa.evaluation.judge import METRICS
+from minivjepa.evaluation.metrics import METRICS
 from minivjepa.experiments import report
 from minivjepa.experiments.jobs import Job, run_jobs
-from minivjepa.experiments.plan import flags, plan_jobs, train_command
+from minivjepa.experiments.plan import flags, open_folder, plan_jobs, train_command
 from minivjepa.experiments.report import leak_sentence, spread, verdict
 from minivjepa.training.config import PRESETS, to_dict
 from minivjepa.vjepa import ARMS
@@ -232,6 +232,47 @@ def test_ctrl_c_exits_130_and_leaves_a_resumable_ablation(tmp_path: Path) -> Non
     state = torch.load(out / "runs" / "vjepa-0" / "checkpoint.pt", weights_only=True)
     assert 0 < state["step"] < 3000
     assert not (out / "results.json").exists()
+
+
+INTERRUPTED = """
+import os, signal
+from multiprocessing.context import SpawnProcess
+from minivjepa.commands.cli import main
+
+start = SpawnProcess.start
+
+def start_under_ctrl_c(self):
+    os.killpg(0, signal.SIGINT)  # as a terminal does: to every process of the command
+    start(self)
+    os.killpg(0, signal.SIGINT)  # and to the one that has just been started
+
+if __name__ == "__main__":
+    SpawnProcess.start = start_under_ctrl_c
+    main()
+"""
+
+
+def test_ctrl_c_while_a_job_starts_is_not_lost(tmp_path: Path) -> None:
+    """Catches: SIGINT ignored around process.start(), so that Ctrl-C does nothing; a traceback from the new process."""
+    script, out = tmp_path / "interrupted.py", tmp_path / "out"
+    script.write_text(INTERRUPTED)
+    command = [sys.executable, str(script), *COMMAND[3:], "--arms", "neither", "--steps", "3000", "--out", str(out)]
+    ended = subprocess.run(
+        command, env=ENVIRONMENT, capture_output=True, text=True, start_new_session=True, timeout=120
+    )
+    assert ended.returncode == 130
+    assert "Traceback" not in ended.stderr
+    assert "--resume to go on" in ended.stderr
+    open_folder(out, dataclasses.replace(PRESETS["tiny"], steps=3000), "tiny", resume=True)
+
+
+def test_resuming_under_another_preset_is_refused(tmp_path: Path) -> None:
+    """Catches: probes of two budgets in one table, where options make the configs of two presets equal."""
+    out = tmp_path / "out"
+    open_folder(out, PRESETS["tiny"], "tiny", resume=False)
+    open_folder(out, PRESETS["tiny"], "tiny", resume=True)
+    with pytest.raises(ValueError, match="of the preset 'tiny', and --preset cpu was given"):
+        open_folder(out, PRESETS["tiny"], "cpu", resume=True)
 
 
 def test_a_failed_run_is_named_and_the_others_are_kept(tmp_path: Path) -> None:

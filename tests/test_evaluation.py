@@ -1,6 +1,8 @@
 """Probes: they read what is there, nothing that is not, and agree with a second way to compute them."""
 
 import dataclasses
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -9,8 +11,9 @@ from pages import FOLDER
 from torch import nn
 
 from minivjepa.data.protocol import BUDGETS, CHANCE, FULL, Budget
-from minivjepa.evaluation.controls import CONTROLS, control
-from minivjepa.evaluation.judge import METRICS, encode_split, judge, judge_untrained, probe_encoder
+from minivjepa.evaluation.controls import CONTROLS, judge_control, train_supervised
+from minivjepa.evaluation.judge import check_memory, encode_split, judge, judge_untrained, probe_encoder
+from minivjepa.evaluation.metrics import METRICS
 from minivjepa.evaluation.probes import (
     AttentiveProbe,
     Labelled,
@@ -166,7 +169,7 @@ def test_controls_are_what_they_say(tiny: Config) -> None:
     """Catches: a control that is quietly another one; a ceiling that was never trained."""
     steps: list[int] = []
     config = dataclasses.replace(tiny, steps=800, lr=5e-3)
-    found = {name: control(name, config, SMALL, CPU, steps.append) for name in CONTROLS}
+    found = {name: judge_control(name, config, SMALL, CPU, steps.append) for name in CONTROLS}
     untrained = probe_encoder(build_model(config).encoder, config.grid, SMALL, CPU, config.seed)
     assert steps == list(range(1, 801))
     assert found["supervised"]["linear_identity"] > untrained["linear_identity"] + 0.05
@@ -174,6 +177,72 @@ def test_controls_are_what_they_say(tiny: Config) -> None:
         assert found[name]["feature_std"] > 0
         assert abs(found[name]["linear_direction"] - CHANCE["direction"]) < 0.06
     assert len(found["raw_pixels"]["spectrum"]) == config.grid.values
+
+
+def test_the_ceiling_is_trained_like_every_arm(tiny: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: weight decay on biases and LayerNorm; a precision that the supervised encoder ignores."""
+    made: list[torch.optim.AdamW] = []
+
+    class Recorded(torch.optim.AdamW):
+        def step(self, closure: None = None) -> None:  # type: ignore[override]
+            made.append(self)
+            super().step(closure)
+
+    monkeypatch.setattr(torch.optim, "AdamW", Recorded)
+    config = dataclasses.replace(tiny, steps=2, warmup=0, precision="fp32")
+    plain = train_supervised(config, CPU, lambda step: None)
+    groups = made[0].param_groups
+    assert {p.ndim > 1: group["weight_decay"] > 0 for group in groups for p in group["params"]} == {
+        True: True,
+        False: False,
+    }
+    assert len(groups) == 2
+    assert sum(len(group["params"]) for group in groups) == len([*plain.parameters()]) + 4  # two heads
+    half = train_supervised(dataclasses.replace(config, precision="bf16"), CPU, lambda step: None)
+    assert not all(torch.equal(a, b) for a, b in zip(plain.parameters(), half.parameters()))
+
+
+PEAK = """
+import resource, sys, torch
+from minivjepa.data.protocol import Budget
+from minivjepa.evaluation.judge import probe_encoder, token_bytes
+from minivjepa.tubelets import Grid
+torch.set_num_threads(1)
+grid, dim = Grid(2, 48, 48, 2, int(sys.argv[1])), 32
+budget = Budget(500, 100, 250, attentive_epochs=1, attentive_rates=(1e-2,), attentive_decays=(1.0,))
+probe_encoder(lambda clip: torch.randn(len(clip), grid.tokens, dim), grid, budget, torch.device("cpu"), 0)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, token_bytes(grid, dim, budget))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the unit of ru_maxrss is KiB on Linux only")
+def test_the_memory_that_probing_asks_for_is_what_it_takes() -> None:
+    """Catches: one copy of the tokens counted where more are held.  Two sizes, so that Python and torch cancel out.
+
+    A little less than 1, for the small size fits into memory that was free again.
+    """
+    runs = [subprocess.run([sys.executable, "-c", PEAK, patch], capture_output=True, text=True) for patch in ("8", "1")]
+    (peak, counted), (more, counted_more) = (map(int, run.stdout.split()) for run in runs)
+    assert 0.65 < 1024 * (more - peak) / (counted_more - counted) < 1.1
+
+
+def test_what_probing_holds_is_said(tiny: Config) -> None:
+    """Catches: a limit on one copy of the tokens while two are held; a message without the size."""
+    grid = Grid(16, 128, 128, 2, 8)  # one copy of 7168 clips is 9 GiB
+    with pytest.raises(
+        ValueError, match=r"holds 2 copies of 7168 clips x 2048 tokens x 160 features in memory, 18 GiB"
+    ):
+        check_memory(dataclasses.replace(tiny, grid=grid, dim=160, heads=4), FULL)
+
+
+def test_every_probe_is_read_from_its_own_label() -> None:
+    """Catches: a metric whose name, title and label do not belong together; a probe that is not computed."""
+    for name, metric in METRICS.items():
+        factor = name.split("_", 1)[1] if metric.reads else ""
+        assert {"place": "position"}.get(metric.reads, metric.reads) == factor
+        assert factor in metric.title
+        assert (metric.probe is not None) == name.startswith(("linear", "knn"))
 
 
 @pytest.mark.parametrize("seed", [0, 1])

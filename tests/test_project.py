@@ -13,7 +13,7 @@ import pages as results
 import pytest
 import yaml
 
-from minivjepa.evaluation.early_warning import SIGNALS, alarm, collapsed, told
+from minivjepa.evaluation.early_warning import SIGNALS, alarm, collapsed, first_separation
 from minivjepa.evaluation.statistics import apart
 from minivjepa.training.arms import VARIANTS
 
@@ -328,7 +328,7 @@ def test_what_is_said_of_the_warnings_is_so(raw: dict[str, results.Results]) -> 
     runs = [run for arm in raw["matrix"]["arms"].values() for run in arm]
     dead = [run["history"] for run in runs if collapsed(run)]
     alive = [run["history"] for run in runs if not collapsed(run)]
-    found = {name: told(dead, alive, signal) for name, signal in SIGNALS.items()}
+    found = {name: first_separation(dead, alive, signal) for name, signal in SIGNALS.items()}
     assert found["loss"].step is not None
     assert found["loss"].below
     blind = {name for name, signal in found.items() if signal.step is None}

@@ -11,8 +11,8 @@ from page_tables import apart_table, search_table
 from published_ablations import PUBLISHED, published_table
 
 from minivjepa.collapse import COLLAPSED, WARNING, early_warning
-from minivjepa.evaluation.early_warning import SIGNALS, alarm, collapsed, told
-from minivjepa.evaluation.statistics import apart, cell, interval
+from minivjepa.evaluation.early_warning import SIGNALS, alarm, collapsed, first_separation, smaller_std
+from minivjepa.evaluation.statistics import apart, cell, interval, markdown, paired_interval, wilson
 from minivjepa.experiments.tables import alarm_table, warning_table
 from minivjepa.training.arms import VARIANTS
 from minivjepa.training.progress_bar import RunBar
@@ -55,6 +55,32 @@ def test_rows_are_apart_only_if_their_intervals_do_not_touch() -> None:
         apart([0.9], [0.1, 0.2, 0.3])
 
 
+def test_arms_that_share_seeds_are_compared_seed_by_seed() -> None:
+    """Catches: pairs by place in the list and not by seed; an interval that ignores the pairing, ten times as wide here."""
+    a, b = {10: 1.1, 11: 2.2, 12: 3.3, 13: 9.0}, {12: 3.0, 11: 2.0, 10: 1.0, 14: 0.0}
+    middle, low, high = paired_interval(a, b)
+    assert middle == pytest.approx(0.2)
+    half = 4.302653 * 0.1 / math.sqrt(3)  # by hand: differences .1, .2, .3; t(.975, 2) = 4.303, std .1, n 3
+    assert (low, high) == pytest.approx((0.2 - half, 0.2 + half), rel=1e-6)
+    with pytest.raises(ValueError, match=r"at least 2 shared seeds; given \[10\] and \[10, 11\]"):
+        paired_interval({10: 1.0}, {10: 1.0, 11: 2.0})
+
+
+def test_wilson_intervals_are_the_formula() -> None:
+    """Catches: another interval of the library, which leaves 0 .. 1 or is of no width at the ends."""
+    z = 1.959963984540054
+    for hits, trials in ((0, 7), (3, 7), (81, 263), (200, 200)):
+        share, extra = hits / trials, z * z / trials
+        middle = (share + extra / 2) / (1 + extra)
+        half = z / (1 + extra) * (share * (1 - share) / trials + extra / (4 * trials)) ** 0.5
+        assert wilson(hits, trials) == pytest.approx((max(0.0, middle - half), min(1.0, middle + half)), abs=1e-9)
+
+
+def test_columns_of_words_stand_to_the_left() -> None:
+    """Catches: words and numbers of a Markdown table aligned alike."""
+    assert markdown(["a", "b", "c"], [["x", "y", "1"]], words=2) == "| a | b | c |\n| --- | --- | ---: |\n| x | y | 1 |"
+
+
 def test_cells_show_mean_and_interval() -> None:
     """Catches: an interval invented for a single run; NaN in a table."""
     assert cell([0.5]) == "0.500"
@@ -68,17 +94,17 @@ def test_a_signal_tells_from_the_step_after_which_it_separates_for_good() -> Non
     loss = SIGNALS["loss"]
     dead = [history(loss=[1, 0.5, 0.1, 0.1]), history(loss=[1, 0.5, 0.2, 0.1])]
     alive = [history(loss=[1, 0.6, 0.4, 0.4]), history(loss=[1, 0.4, 0.3, 0.4])]
-    assert told(dead, alive, loss).step == 20
-    assert told(dead, alive, loss).below
-    assert not told(alive, dead, loss).below
-    assert told(dead, [*alive, history(loss=[1, 1, 1, 0.05])], loss).step is None
-    assert told([history(loss=[1, None, None])], [history(loss=[1, None, None])], loss).step is None
+    assert first_separation(dead, alive, loss).step == 20
+    assert first_separation(dead, alive, loss).below
+    assert not first_separation(alive, dead, loss).below
+    assert first_separation(dead, [*alive, history(loss=[1, 1, 1, 0.05])], loss).step is None
+    assert first_separation([history(loss=[1, None, None])], [history(loss=[1, None, None])], loss).step is None
     switched = [history(loss=[1, 9, 9, 0.1])]
-    assert told(switched, alive, loss).step == 30
+    assert first_separation(switched, alive, loss).step == 30
     with pytest.raises(ValueError, match="given 2 collapsed and 0 other"):
-        told(dead, [], loss)
+        first_separation(dead, [], loss)
     with pytest.raises(ValueError, match="same steps"):
-        told(dead, [alive[0][:2]], loss)
+        first_separation(dead, [alive[0][:2]], loss)
 
 
 def test_a_run_counts_as_collapsed_if_either_encoder_did() -> None:
@@ -96,6 +122,22 @@ def test_the_warning_looks_at_both_encoders_and_not_at_the_loss() -> None:
     assert early_warning(rows[0]) is None
     assert "target encoder is 0.050, below 0.1" in str(early_warning(rows[1]))
     assert alarm(history(loss=[1, 0, 0])) is None
+
+
+def test_a_history_with_nulls_can_be_read() -> None:
+    """Catches: a warning that stops at a std that was NaN, which JSON has as null, or that takes null for 0."""
+    rows = history(feature_std=[0.8, None, 0.05, 0.01], target_feature_std=[None, 0.8, None, None])
+    assert alarm(rows) == 20
+    assert [smaller_std(row) for row in rows] == [None, None, None, None]
+    assert smaller_std(history(feature_std=[0.2, 0.3])[1]) == 0.3
+    alive = history(feature_std=[0.8, 0.7, 0.7, 0.7])
+    assert first_separation([rows], [alive], SIGNALS["feature std, online"]).step == 20
+    assert first_separation([rows], [alive], SIGNALS["feature std, the smaller of both encoders"]).step is None
+    nan = history(feature_std=[0.8, 0.05, 0.05, math.nan])
+    assert first_separation([nan], [alive], SIGNALS["feature std, online"]).step is None
+    unknown = {"final": {"feature_std": None, "target": {"feature_std": None}}}
+    assert not collapsed(unknown)
+    assert collapsed({"final": {"feature_std": None, "target": {"feature_std": COLLAPSED / 2}}})
 
 
 def test_the_warning_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -171,16 +213,17 @@ def test_goals_are_judged_by_means_and_intervals() -> None:
     """Catches: a goal met by the best seed; rows called apart whose intervals touch."""
 
     def rows(*values: float) -> list[dict[str, Any]]:
-        return [{"linear_direction": value} for value in values]
+        return [{"seed": seed, "linear_direction": value} for seed, value in enumerate(values)]
 
     stored = {
-        "arms": {name: [{"final": row} for row in held] for name, held in (("vjepa", rows(0.9, 0.91, 0.92)), ("frozen", rows(0.85, 0.9, 0.95)))},
+        "arms": {name: [{"seed": row["seed"], "final": row} for row in held] for name, held in (("vjepa", rows(0.9, 0.91, 0.92)), ("frozen", rows(0.85, 0.9, 0.95)))},
         "untrained": rows(0.1, 0.2, 0.15),
-        "raw_pixels": rows(0.95, 0.96, 0.97),
+        "raw_pixels": rows(0.95, 0.97, 0.96),
     }  # fmt: skip
     lines = apart_table(stored, {"linear_direction": 0.905}).splitlines()
-    assert lines[2].endswith("| at least 0.91 | yes |")
-    assert [line.split("|")[4].strip() for line in lines[3:]] == ["yes", "no, below", "no, they overlap"]
+    assert lines[2] == "| direction, linear | at least 0.91 | 0.910 ± 0.025 |  | yes |"
+    assert [line.split("|")[5].strip() for line in lines[3:]] == ["yes", "no: below", "no: intervals overlap"]
+    assert "| above raw pixels | 0.960 ± 0.025 | -0.050 (-0.075 to -0.025) |" in lines[4]
     assert apart_table(stored, {"linear_direction": 0.92}).splitlines()[2].endswith("| no |")
 
 

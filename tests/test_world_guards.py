@@ -57,6 +57,7 @@ def test_only_matrices_decay(build: Callable[[WorldConfig], LeWorldModel], tmp_p
     run = Run(tmp_path / "run", WorldConfig)
     run.create(config, "rooms")
     training = WorldTrainer(config, build(config), open_clips(config, CPU), run, CPU)
+    training.train_step()
     decay = {p: group["weight_decay"] for group in training.optimiser.param_groups for p in group["params"]}
     assert set(decay) == {p for p in training.model.parameters() if p.requires_grad}
     assert all(value == (0.5 if p.ndim > 1 else 0.0) for p, value in decay.items())

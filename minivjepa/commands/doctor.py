@@ -8,7 +8,7 @@ from minivjepa.course.setup_checks import diagnose
 
 @dataclass(frozen=True)
 class DoctorOptions:
-    """Check that this machine can run the course: one line a check.  Exits with 1 if one fails."""
+    """Check that this machine can run the course: one line per check.  Exits with 1 if a check fails."""
 
 
 def doctor(argv: list[str]) -> int:

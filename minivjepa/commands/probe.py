@@ -1,4 +1,4 @@
-"""`minivjepa probe`: what the frozen encoders of a run know."""
+"""`minivjepa probe`: what the frozen encoders of a run have learned."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,8 @@ from tqdm import tqdm
 
 from minivjepa.commands.options import check_json, parse, plain_errors
 from minivjepa.data.protocol import CHANCE, FULL
-from minivjepa.evaluation.judge import METRICS, check_memory, judge, judge_untrained
+from minivjepa.evaluation.judge import check_memory, judge, judge_untrained
+from minivjepa.evaluation.metrics import METRICS
 from minivjepa.training.devices import pick_device
 from minivjepa.training.files import write_json
 from minivjepa.training.recipe import build_model
@@ -19,7 +20,7 @@ from minivjepa.training.runs import Run
 class ProbeOptions:
     """Ask a trained run's frozen encoders what they know: collapse metrics and probes on held-out moving handwriting.
 
-    Always with the full probe budget, and on handwriting also where the run was trained on video.
+    Always with the full probe budget, and always on handwriting, even if the run was trained on video.
     """
 
     run: tyro.conf.Positional[Path]
@@ -40,23 +41,17 @@ def probe(argv: list[str]) -> int:
         model = build_model(config)
         state = run.restore(model, config)
         if state is None:
-            raise ValueError(f"{options.run} holds no checkpoint.pt yet; train further with --resume, then probe")
+            raise ValueError(f"{options.run} has no checkpoint.pt yet; train further with --resume, then probe")
         model.to(device)
         check_memory(config, FULL)
         check_json(options.json)
-        steps = tqdm(total=3 if model.target_encoder is None else 4, desc="probing", unit="part")
-        with steps:
+        with tqdm(total=3 if model.target_encoder is None else 4, desc="probing", unit="part") as bar:
             untrained = judge_untrained(build_model(config).to(device), config, FULL, device)
-            steps.update(1)
-
-            def part_done() -> None:
-                steps.update(1)
-
-            final = judge(model, config, FULL, device, part_done)
+            bar.update()
+            final = judge(model, config, FULL, device, bar.update)
     shown = {"untrained": untrained, "online": final} | ({"target": final["target"]} if final["target"] else {})
-    print(
-        f"step {state['step']} of {config.steps}; chance: direction {CHANCE['direction']:.3f}, identity {CHANCE['identity']:.3f}"
-    )
+    chance = ", ".join(f"{label} {share:.3f}" for label, share in CHANCE.items())
+    print(f"step {state['step']} of {config.steps}; chance: {chance}")
     print(" " * 22 + "".join(f"{name:>11}" for name in shown))
     for name in METRICS:
         print(f"{name:22}" + "".join(f"{metrics[name]:11.4f}" for metrics in shown.values()))

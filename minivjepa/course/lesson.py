@@ -13,7 +13,7 @@ class ClaimFailed(AssertionError):
 
 
 def check(claim: str, holds: bool, says: str) -> None:
-    """Print that a claim holds, or raise ClaimFailed.  `says`: the claim in words and whole numbers."""
+    """Print that a claim holds, or raise ClaimFailed.  `says`: the claim in words, with whole numbers only."""
     if not isinstance(holds, bool):
         raise TypeError(f"check {claim} was given {type(holds).__name__}, expected True or False: compare first")
     if not holds:
@@ -24,13 +24,13 @@ def check(claim: str, holds: bool, says: str) -> None:
 
 
 def compare(question: str, predicted: Any, measured: Any) -> None:
-    """Print a reader's prediction beside what was measured; a prediction of None was not made."""
+    """Print a reader's prediction beside what was measured; None: the reader made none."""
     guess = "not predicted" if predicted is None else f"you predicted {predicted}"
     print(f"{question}\n  {guess}\n  measured      {measured}")
 
 
 def show(picture: Picture) -> None:
-    """Display a picture with its alt text, and its caption below in words that everybody can read."""
+    """Display a picture with its alt text, and its caption below."""
     Live().show(picture)
 
 

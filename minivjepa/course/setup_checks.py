@@ -1,4 +1,4 @@
-"""`minivjepa doctor`: can this machine run the course?  One line a check, each with what to do about it."""
+"""`minivjepa doctor`: can this machine run the course?  Each check prints one line; a failure says what to do."""
 
 import importlib.util
 import os
@@ -37,7 +37,7 @@ def check_torch() -> str:
 
 
 def check_gpu() -> str:
-    """Says what there is; having none is fine."""
+    """Name the GPU; the course runs without one."""
     if torch.cuda.is_available():  # pragma: no cover (needs a GPU)
         return f"GPU {torch.cuda.get_device_name()}: use --preset cuda"
     return "no CUDA GPU: every lesson runs on the CPU, use --preset cpu"
@@ -64,7 +64,7 @@ def check_training() -> str:
 
 
 def check_extra(name: str) -> str:
-    """Says which optional parts are installed; lacking one is fine until a lesson asks for it."""
+    """Say whether an optional part is installed; it may be missing until a lesson asks for it."""
     missing = [module for module in EXTRAS[name] if importlib.util.find_spec(module) is None]
     if missing:
         return f"extra {name} is not installed (lacks {', '.join(missing)}): pip install 'minivjepa[{name}]' adds it"
@@ -72,7 +72,7 @@ def check_extra(name: str) -> str:
 
 
 def diagnose(say: Callable[[str], None]) -> bool:
-    """Run all checks, say one line each, and return whether all passed."""
+    """Run all checks, say one line for each, and return whether all passed."""
     checks: list[Callable[[], str]] = [check_python, check_torch, check_gpu, check_disk, check_training]
     checks += [lambda name=name: check_extra(name) for name in EXTRAS]  # type: ignore[misc]
     say(f"minivjepa {__version__}")
@@ -83,5 +83,5 @@ def diagnose(say: Callable[[str], None]) -> bool:
         except Exception as error:  # a doctor reports every failure and goes on to the next check
             healthy = False
             say(f"[FAIL] {error}")
-    say("All is well." if healthy else "Something is wrong: mend the [FAIL] lines from the top and run this again.")
+    say("Your setup is ready." if healthy else "Fix the [FAIL] lines from the top, then run this again.")
     return healthy

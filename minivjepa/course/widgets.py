@@ -17,13 +17,13 @@ Sliders = Mapping[str, Any]  # argument -> (least, most, step), a list to choose
 def explore(draw: Callable[..., Picture], sliders: Sliders) -> ipywidgets.interactive:
     """An interactive view of draw(...): one slider or menu per argument.
 
-    What cannot be drawn, such as a clip that tubelets do not divide, is said in its place.
+    Where draw raises ValueError, such as for a clip that tubelets do not divide, its message stands in place of the picture.
     """
     return ipywidgets.interactive(lambda **values: _show_or_say(draw, values), **sliders)
 
 
 def _show_or_say(draw: Callable[..., Picture], values: Mapping[str, Any]) -> None:
-    """Show the picture of these values, or say why there is none."""
+    """Show the picture of these values, or print why it cannot be drawn."""
     try:
         show(draw(**values))
     except ValueError as error:

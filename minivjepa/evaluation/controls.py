@@ -1,4 +1,4 @@
-"""What stands beside every result: encoders that learned nothing, clips without motion, pixels, and a ceiling with labels.
+"""The controls beside every result: clips without motion, raw pixels, and a ceiling trained with labels.
 
 Read in lesson 9.
 """
@@ -13,43 +13,44 @@ from minivjepa import randomness
 from minivjepa.data.digits import DigitClips
 from minivjepa.data.protocol import DATA_SEED, Budget
 from minivjepa.evaluation.judge import Alter, Encode, Metrics, encode_split, probe_encoder
-from minivjepa.evaluation.probes import TASKS, linear_accuracy
+from minivjepa.evaluation.probes import CLASSES, linear_accuracy
 from minivjepa.training.config import Config
-from minivjepa.training.recipe import build_model, schedule
+from minivjepa.training.devices import autocast
+from minivjepa.training.recipe import apply_schedule, build_model, weight_groups
 from minivjepa.training.runs import RunStopped
 from minivjepa.tubelets import Grid, patchify
 
 
 def first_frame(clip: Tensor, index: Tensor) -> Tensor:
-    """The first frame in place of every frame.  [B, C, T, H, W] -> the same shape."""
+    """Every frame replaced by the first.  [B, C, T, H, W] -> the same shape."""
     return clip[:, :, :1].expand_as(clip)
 
 
 def shuffled_frames(clip: Tensor, index: Tensor) -> Tensor:
-    """The frames of each clip in an order of its own, a function of its sample index.  Shapes stay."""
+    """The frames of each clip in a random order that depends on its sample index only.  [B, C, T, H, W] -> the same shape."""
     key = randomness.keys("shuffle", DATA_SEED, 0, index.to(clip.device))
     order = randomness.uniform(key, clip.shape[2]).argsort(dim=1)  # [B, T]
     return clip.gather(2, order[:, None, :, None, None].expand_as(clip))
 
 
 def train_supervised(config: Config, device: torch.device, progress: Callable[[int], None]) -> Encode:
-    """An encoder of the same size, trained with labels for as many steps: the ceiling.
+    """The ceiling: an encoder of the same size, trained with labels for as many steps by the same optimiser.
 
-    Pooled tokens, one linear head for direction and one for identity, sum of the cross-entropies.  Raises
-    RunStopped if the loss is not a number at the end.
+    Pooled tokens, one linear head for direction and one for identity, sum of the cross-entropies.  `progress` is
+    called after every step.  Raises RunStopped if the loss is not finite at the end.
     """
     encoder = build_model(config).encoder.to(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        heads = nn.ModuleDict({task: nn.Linear(config.dim, classes) for task, classes in TASKS.items()}).to(device)
-    optimiser = torch.optim.AdamW([*encoder.parameters(), *heads.parameters()], lr=config.lr, fused=True)
+        heads = nn.ModuleDict({task: nn.Linear(config.dim, classes) for task, classes in CLASSES.items()}).to(device)
+    optimiser = torch.optim.AdamW(weight_groups(nn.ModuleList([encoder, heads])), fused=device.type != "mps")
     source, index = DigitClips(config.grid, "train", config.seed, str(device)), torch.arange(config.batch)
     for step in range(config.steps):
-        lr, decay, _ = schedule(config, step)
-        optimiser.param_groups[0].update(lr=lr, weight_decay=decay)
+        apply_schedule(optimiser, config, step)
         clip, factors = source.batch(step, index)
-        pooled = encoder(clip).mean(dim=1)
-        losses = [F.cross_entropy(heads[task](pooled), getattr(factors, task)) for task in TASKS]
+        with autocast(config.precision, device):
+            pooled = encoder(clip).mean(dim=1)
+            losses = [F.cross_entropy(heads[task](pooled), getattr(factors, task)) for task in CLASSES]
         optimiser.zero_grad()
         torch.stack(losses).sum().backward()
         optimiser.step()
@@ -62,9 +63,9 @@ def train_supervised(config: Config, device: torch.device, progress: Callable[[i
 
 
 def pixel_direction(grid: Grid, budget: Budget, device: torch.device, alter: Alter | None = None) -> float:
-    """Held-out accuracy of a linear probe for direction on whole frames of 8 x 8 averaged pixels, not pooled over tokens.
+    """Held-out accuracy of a linear probe for direction on all frames, each shrunk to 8 x 8 pixels; no encoder is needed.
 
-    Where a digit stands is linear in these, so this is the reader that a start tied to the direction cannot fool.
+    A digit's position is linear in these pixels, so this probe finds a start position that gives the direction away.
     """
 
     def shrink(clip: Tensor) -> Tensor:
@@ -77,15 +78,15 @@ def pixel_direction(grid: Grid, budget: Budget, device: torch.device, alter: Alt
 CONTROLS = ("first_frame", "shuffled_frames", "raw_pixels", "supervised")
 
 
-def control(
+def judge_control(
     name: str, config: Config, budget: Budget, device: torch.device, progress: Callable[[int], None]
 ) -> Metrics:
-    """Probe metrics of one row of CONTROLS.
+    """Metrics of one of CONTROLS; `progress` is called after every training step of the supervised one.
 
-    raw_pixels: the tubelets themselves.  first_frame, shuffled_frames: the untrained encoder of this seed on
-    altered clips.  In the first frame no probe may find the direction, else the data leaks.  Shuffled frames still
-    show the line of motion but not which way along it, so an attentive probe may reach 1/2 and a linear one
-    finds nothing.  Both also get pixels_direction, the score of a reader that needs no encoder.  supervised: an encoder of the same size trained with labels.  `progress` hears of its steps.
+    raw_pixels: the tubelets themselves.  supervised: train_supervised.  first_frame, shuffled_frames: the untrained
+    encoder of this seed on altered clips, and pixels_direction.  If a probe finds the direction in the first frame, the
+    data leaks it.  Shuffled frames show the line of motion but not which way along it: the attentive probe may reach
+    1/2, a linear one stays at chance.
     """
     grid = config.grid
     if name == "raw_pixels":

@@ -2,24 +2,32 @@
 
 Read in lesson 7.  A run counts as collapsed if the features of its online or its target encoder ended with a standard
 deviation below collapse.COLLAPSED.  A number could have told at a step if, from there to the end, one threshold at each
-step has all collapsed runs on one side and all others on the other side.
+step has all collapsed runs on one side and all others on the other side.  Histories come from JSON, where NaN is null.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from minivjepa.collapse import COLLAPSED, early_warning
 
-Row = dict[str, Any]  # a line of metrics.jsonl
+LogRow = dict[str, Any]  # a line of metrics.jsonl: step, and numbers or null
+Signal = Callable[[LogRow], float | None]
 
 
-def smaller_std(row: Row) -> float:
-    """The feature std of the online or the target encoder, whichever is smaller."""
-    return min(row["feature_std"], row["target_feature_std"])
+def or_nan(value: float | None) -> float:
+    """A number as it was measured: JSON has null for NaN."""
+    return math.nan if value is None else value
 
 
-SIGNALS: dict[str, Callable[[Row], float]] = {
+def smaller_std(row: LogRow) -> float | None:
+    """The feature std of the online or the target encoder, whichever is smaller; None if one of them is unknown."""
+    stds = row["feature_std"], row["target_feature_std"]
+    return None if None in stds else min(stds)
+
+
+SIGNALS: dict[str, Signal] = {
     "feature std, the smaller of both encoders": smaller_std,
     "feature std, online": lambda row: row["feature_std"],
     "feature std, target": lambda row: row["target_feature_std"],
@@ -36,7 +44,7 @@ SIGNALS: dict[str, Callable[[Row], float]] = {
 
 @dataclass(frozen=True)
 class Separation:
-    """What one signal could have told.  step: None = never.  below: whether collapsed runs have the lower values."""
+    """From when on one signal separates collapsed runs from others.  step: None = never.  below: collapsed runs are lower."""
 
     step: int | None
     below: bool
@@ -46,11 +54,11 @@ def collapsed(run: dict[str, Any]) -> bool:
     """Whether a finished run, as results.json has it, ended collapsed in either encoder."""
     target = run["final"]["target"]
     stds = [run["final"]["feature_std"]] + ([target["feature_std"]] if target else [])
-    return min(stds) < COLLAPSED
+    return any(std is not None and std < COLLAPSED for std in stds)
 
 
-def told(dead: list[list[Row]], alive: list[list[Row]], signal: Callable[[Row], float]) -> Separation:
-    """From which logged step on a signal separates two groups of histories, to the end and on the same side.
+def first_separation(dead: list[list[LogRow]], alive: list[list[LogRow]], signal: Signal) -> Separation:
+    """The logged step from which a signal separates two groups of histories, to the end and on the same side.
 
     Raises ValueError if a group is empty or the histories were logged at different steps.
     """
@@ -63,8 +71,8 @@ def told(dead: list[list[Row]], alive: list[list[Row]], signal: Callable[[Row], 
     first: int | None = None
     side: bool | None = None
     for number in range(len(steps) - 1, 0, -1):  # backwards; row 0 is before training and has no loss
-        low, high = ([signal(history[number]) for history in group] for group in (dead, alive))
-        if None in (*low, *high):  # a rank of too few clips is null
+        low, high = ([or_nan(signal(history[number])) for history in group] for group in (dead, alive))
+        if any(map(math.isnan, (*low, *high))):  # such as a rank of too few clips
             break
         below, above = max(low) < min(high), min(low) > max(high)
         if not (below or above) or side not in (None, below):
@@ -73,6 +81,8 @@ def told(dead: list[list[Row]], alive: list[list[Row]], signal: Callable[[Row], 
     return Separation(first, bool(side))
 
 
-def alarm(history: list[Row]) -> int | None:
+def alarm(history: list[LogRow]) -> int | None:
     """The first logged step at which train and ablate print their early warning, None if they never do."""
-    return next((row["step"] for row in history if early_warning(row)), None)
+    stds = ("feature_std", "target_feature_std")
+    rows = ({"step": row["step"], **{name: or_nan(row[name]) for name in stds}} for row in history)
+    return next((row["step"] for row in rows if early_warning(row)), None)

@@ -1,4 +1,4 @@
-"""Every number that a finished run is judged by, and the controls that stand beside it.
+"""Judging a finished run: every number of metrics.py, of its online and of its target encoder.
 
 Read in lesson 9.  Clips, splits and budgets are protocol.py's, the same for every run; only the masks of the held-out
 loss and margin are the run's own.
@@ -14,14 +14,8 @@ from torch import Tensor
 from minivjepa.collapse import token_metrics
 from minivjepa.data.digits import DigitClips
 from minivjepa.data.protocol import DATA_SEED, SPLITS, Budget
-from minivjepa.evaluation.probes import (
-    Labelled,
-    attentive_accuracy,
-    knn_accuracy,
-    linear_accuracy,
-    linear_r2,
-    standardise,
-)
+from minivjepa.evaluation.metrics import METRICS
+from minivjepa.evaluation.probes import Labelled, attentive_accuracy, standardise
 from minivjepa.objective import latent_distance
 from minivjepa.training.config import Config
 from minivjepa.training.monitor import CHUNK, prediction_margin
@@ -32,10 +26,8 @@ from minivjepa.vjepa import VJEPA
 Encode = Callable[[Tensor], Tensor]  # clips [B, C, T, H, W] -> tokens [B, N, D]
 Alter = Callable[[Tensor, Tensor], Tensor]  # (clips, sample indices [B]) -> clips of the same shape
 Metrics = dict[str, Any]
-METRICS = (
-    "loss", "feature_std", "position_std", "effective_rank", "rankme", "margin", "linear_direction", "linear_identity",
-    "linear_color", "linear_position", "attentive_direction", "attentive_identity", "knn_identity",
-)  # fmt: skip
+COPIES = 2  # of all evaluation clips' tokens: as they were encoded, and standardised for the attentive probes
+LARGEST = 16 * 2**30  # bytes of tokens that probing may hold in memory
 
 
 def evaluation_clips(grid: Grid, split: str, device: torch.device) -> DigitClips:
@@ -72,16 +64,10 @@ def probe_encoder(
     seed: of the attentive probes' weights and batches.  spectrum: singular values of the centred pooled test features, descending.
     """
     train, validation, test = (encode_split(encode, grid, split, budget, device, alter) for split in SPLITS)
-    x, y = train.pooled, test.pooled
-    metrics: Metrics = {
-        **token_metrics(test.tokens),
-        "linear_direction": linear_accuracy(x, train.direction, y, test.direction),
-        "linear_identity": linear_accuracy(x, train.identity, y, test.identity),
-        "linear_color": linear_r2(x, train.color, y, test.color),
-        "linear_position": linear_r2(x, train.place, y, test.place),
-        "knn_identity": knn_accuracy(x, train.identity, y, test.identity, budget.neighbours),
-        "spectrum": (torch.linalg.svdvals((y - y.mean(dim=0)).double()) / len(y) ** 0.5).tolist(),
-    }
+    metrics: Metrics = token_metrics(test.tokens)
+    metrics |= {name: metric.probe(train, test, budget) for name, metric in METRICS.items() if metric.probe}
+    centred = test.pooled - test.pooled.mean(dim=0)
+    metrics["spectrum"] = (torch.linalg.svdvals(centred.double()) / len(centred) ** 0.5).tolist()
     train, validation, test = (part.to(device) for part in standardise([train, validation, test]))
     for task, (held_out, seen) in attentive_accuracy(train, validation, test, budget, seed).items():
         metrics[f"attentive_{task}"], metrics[f"attentive_{task}_train"] = held_out, seen
@@ -110,7 +96,7 @@ def judge_untrained(model: VJEPA, config: Config, budget: Budget, device: torch.
 
 
 def judge(
-    model: VJEPA, config: Config, budget: Budget, device: torch.device, part_done: Callable[[], None] = lambda: None
+    model: VJEPA, config: Config, budget: Budget, device: torch.device, part_done: Callable[[], object] = lambda: None
 ) -> Metrics:
     """Metrics of the online encoder; under "target" those of the target encoder, or None if it has none."""
     shared = prediction_metrics(model, config, budget, device)
@@ -123,15 +109,16 @@ def judge(
     return result
 
 
-LARGEST = 16 * 2**30  # bytes of tokens that probing may hold in memory
+def token_bytes(grid: Grid, dim: int, budget: Budget) -> int:
+    """Bytes of the float32 tokens that probe_encoder holds at its peak."""
+    return COPIES * 4 * sum(budget.clips(split) for split in SPLITS) * grid.tokens * dim
 
 
 def check_memory(config: Config, budget: Budget) -> None:
-    """Raise ValueError if the tokens of all evaluation clips are more than a machine should be asked to hold."""
-    clips = sum(budget.clips(split) for split in SPLITS)
-    needed = 4 * clips * config.grid.tokens * config.dim
+    """Raise ValueError if probing would hold more tokens than a machine should be asked to hold."""
+    needed = token_bytes(config.grid, config.dim, budget)
     if needed > LARGEST:
         raise ValueError(
-            f"probing keeps {clips} clips x {config.grid.tokens} tokens x {config.dim} features in memory, "
+            f"probing holds {COPIES} copies of {sum(budget.clips(split) for split in SPLITS)} clips x {config.grid.tokens} tokens x {config.dim} features in memory, "
             f"{needed / 2**30:.0f} GiB; expected at most {LARGEST / 2**30:.0f} GiB: choose a smaller --grid or --dim"
         )

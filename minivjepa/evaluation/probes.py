@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from minivjepa.data.protocol import DIRECTIONS, IDENTITIES, Budget
 
 ALPHAS = tuple(10.0**k for k in range(-2, 5))
-TASKS = {"direction": DIRECTIONS, "identity": IDENTITIES}  # classes of each
+CLASSES = {"direction": DIRECTIONS, "identity": IDENTITIES}  # what attentive probes read, and how many classes it has
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,10 @@ class AttentiveProbe(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Standardised tokens [B, N, D] -> class scores [B, classes]."""
-        return self.classify(attend(x, self.query).flatten(1))
+        return self.classify(attentive_pool(x, self.query).flatten(1))
 
 
-def attend(x: Tensor, query: Tensor) -> Tensor:
+def attentive_pool(x: Tensor, query: Tensor) -> Tensor:
     """Tokens [B, N, D], queries [D, H] -> [B, H, D]: per query, the average token under its softmax over the N."""
     return (query.T @ x.transpose(1, 2)).softmax(dim=-1) @ x
 
@@ -100,7 +100,7 @@ def train_attentive(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         orders = [torch.randperm(len(train.tokens)) for _ in range(budget.attentive_epochs)]
-        probes = [AttentiveProbe(dim, TASKS[task], heads).to(device) for task, _, _ in trials]
+        probes = [AttentiveProbe(dim, CLASSES[task], heads).to(device) for task, _, _ in trials]
     groups = [{"params": list(p.parameters()), "weight_decay": decay} for p, (_, _, decay) in zip(probes, trials)]
     optimiser = torch.optim.AdamW(groups)
     batches = [ids for order in orders for ids in order.split(budget.attentive_batch)]
@@ -108,7 +108,9 @@ def train_attentive(
         share = 0.5 * (1 + math.cos(math.pi * number / len(batches)))
         for group, (_, rate, _) in zip(optimiser.param_groups, trials):
             group["lr"] = rate * share
-        pooled = attend(train.tokens[ids], torch.cat([probe.query for probe in probes], dim=1))  # [B, probes * H, D]
+        pooled = attentive_pool(
+            train.tokens[ids], torch.cat([probe.query for probe in probes], dim=1)
+        )  # [B, probes * H, D]
         losses = [
             F.cross_entropy(probe.classify(part.flatten(1)), getattr(train, task)[ids])
             for probe, part, (task, _, _) in zip(probes, pooled.split(heads, dim=1), trials)
@@ -120,10 +122,10 @@ def train_attentive(
 
 
 def standardise(parts: list[Labelled]) -> list[Labelled]:
-    """Scale every feature to mean 0 and std 1 over the first part's clips and tokens."""
+    """Copies with every feature scaled to mean 0 and std 1 over the first part's clips and tokens."""
     mean = parts[0].tokens.mean(dim=(0, 1))
     std = parts[0].tokens.std(dim=(0, 1)).clamp_min(1e-12)
-    return [Labelled(**{**vars(part), "tokens": (part.tokens - mean) / std}) for part in parts]
+    return [Labelled(**{**vars(part), "tokens": (part.tokens - mean).div_(std)}) for part in parts]
 
 
 @torch.no_grad()
@@ -140,10 +142,10 @@ def attentive_accuracy(
 
     Tried are all learning rates and weight decays of the budget.  The three parts must be standardised together.
     """
-    trials = list(itertools.product(TASKS, budget.attentive_rates, budget.attentive_decays))
+    trials = list(itertools.product(CLASSES, budget.attentive_rates, budget.attentive_decays))
     probes = train_attentive(train, trials, budget, seed)
     found = {}
-    for task in TASKS:
+    for task in CLASSES:
         own = [probe for probe, (name, _, _) in zip(probes, trials) if name == task]
         best = max(own, key=lambda probe: accuracy(probe, validation, task))
         found[task] = accuracy(best, test, task), accuracy(best, train, task)

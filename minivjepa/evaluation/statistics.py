@@ -1,10 +1,11 @@
-"""Intervals, comparisons and the words for them: what may be said of numbers over seeds."""
+"""Intervals, comparisons, and how they are written down: as text and in Markdown tables."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
+from scipy.stats import binomtest, ttest_rel
 from scipy.stats import t as student
 
 
@@ -24,8 +25,28 @@ def apart(a: Sequence[float], b: Sequence[float]) -> bool:
     return above - up > below + down
 
 
+def paired_interval(a: Mapping[int, float], b: Mapping[int, float]) -> tuple[float, float, float]:
+    """Mean of a - b over the seeds that both have, and its 95 % interval (paired t): (mean, low, high).
+
+    a, b: seed -> value.  Arms of one seed share clips and first weights, so the differences vary less than the values.
+    Raises ValueError for fewer than 2 shared seeds.
+    """
+    seeds = sorted(a.keys() & b.keys())
+    if len(seeds) < 2:
+        raise ValueError(f"a paired interval needs at least 2 shared seeds; given {sorted(a)} and {sorted(b)}")
+    one, other = [a[seed] for seed in seeds], [b[seed] for seed in seeds]
+    found = ttest_rel(one, other).confidence_interval(0.95)
+    return mean(one) - mean(other), float(found.low), float(found.high)
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """The 95 % interval of a share of successes (Wilson 1927): stays within 0 .. 1 and is honest near both ends."""
+    found = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
+    return float(found.low), float(found.high)
+
+
 def cell(values: Sequence[float | None]) -> str:
-    """A mean with its interval as text, such as "0.669 ± 0.043"; empty if nothing is known."""
+    """A mean with its interval as text, such as "0.669 ± 0.043"; empty if no value is known."""
     known = [value for value in values if value is not None and math.isfinite(value)]
     if not known:
         return ""
@@ -34,22 +55,14 @@ def cell(values: Sequence[float | None]) -> str:
     return f"{middle:.{digits}f}" + ("" if math.isnan(half) else f" ± {half:.{digits}f}")
 
 
-def markdown(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table: the first column to the left, all others to the right."""
-    rows = [list(heads), ["---"] + ["---:"] * (len(heads) - 1), *map(list, lines)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
-
-
-def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
-    """The 95 % interval of a share of successes (Wilson 1927): stays within 0 .. 1 and is honest near both ends."""
-    share, extra = successes / trials, z * z / trials
-    middle = (share + extra / 2) / (1 + extra)
-    half = z / (1 + extra) * (share * (1 - share) / trials + extra / (4 * trials)) ** 0.5
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
 def rate_in_words(rate: dict[str, Any]) -> str:
     """A share of successes with its Wilson interval, {"success", "low", "high"}, as text: "96.0 % (92.3 to 98.0)"."""
     if rate["success"] is None:
         return "none tried"
     return f"{100 * rate['success']:.1f} % ({100 * rate['low']:.1f} to {100 * rate['high']:.1f})"
+
+
+def markdown(heads: Sequence[str], lines: Sequence[Sequence[str]], words: int = 1) -> str:
+    """A Markdown table: the first `words` columns to the left, all others, which hold numbers, to the right."""
+    rule = ["---"] * words + ["---:"] * (len(heads) - words)
+    return "\n".join("| " + " | ".join(row) + " |" for row in (heads, rule, *lines))

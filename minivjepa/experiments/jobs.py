@@ -1,18 +1,18 @@
-"""The parts of an ablation, each in a process of its own, with a progress bar for each.
+"""The parts of an ablation, each in its own process with its own progress bar.
 
-An arm that was killed goes on from its last checkpoint; a finished job is not repeated.
+A thread starts each process and follows it.  An arm that was killed goes on from its last checkpoint; a finished job is
+not repeated.
 """
 
 import contextlib
 import multiprocessing
 import signal
-import time
-import typing
+import threading
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -20,8 +20,8 @@ from tqdm import tqdm
 
 from minivjepa.data.digits import DigitClips
 from minivjepa.data.protocol import Budget
-from minivjepa.evaluation.controls import control
-from minivjepa.evaluation.judge import judge, judge_untrained
+from minivjepa.evaluation.controls import judge_control
+from minivjepa.evaluation.judge import Metrics, judge, judge_untrained
 from minivjepa.training.config import Config
 from minivjepa.training.files import read_json, write_json
 from minivjepa.training.progress_bar import RunBar
@@ -54,20 +54,22 @@ class Job:
         return self.config.steps if self.kind == "arm" or self.name == "supervised" else 0
 
     @property
-    def effort(self) -> int:
-        """About how long the job takes, in training steps."""
-        return self.steps + PROBING
-
-    @property
     def result_file(self) -> Path:
         """What the job leaves when it is complete."""
         return self.folder / "result.json"
 
+    def summary(self) -> str:
+        """One line on the finished job, from its own numbers."""
+        result = read_json(self.result_file)
+        metrics = result.get("final", result)
+        line = f"direction {metrics['linear_direction']:.2f}, identity {metrics['linear_identity']:.2f} (linear probes)"
+        return line + (f", feature std {metrics['feature_std']:.4f}" if self.name != "raw_pixels" else "")
+
 
 def run_job(job: Job, budget: Budget, device: torch.device, pipe: Connection) -> None:
-    """Do one job and write its result.json; steps and rows go through the pipe, any message from the parent means stop."""
+    """Do one job and write its result.json.  Steps and rows go through the pipe; any message from the parent means stop."""
 
-    def progress(step: int, row: dict[str, Any] | None = None) -> None:
+    def progress(step: int, row: Metrics | None = None) -> None:
         pipe.send((step, row))
         if pipe.poll():
             if job.kind != "arm":
@@ -91,19 +93,25 @@ def run_job(job: Job, budget: Budget, device: torch.device, pipe: Connection) ->
             model = build_model(job.config).to(device)
             result = {"seed": job.config.seed, **judge_untrained(model, job.config, budget, device)}
         else:
-            result = control(job.name, job.config, budget, device, progress)
+            result = judge_control(job.name, job.config, budget, device, progress)
         job.folder.mkdir(parents=True, exist_ok=True)
     write_json(job.result_file, result)
 
 
+def mask_interrupt(how: str) -> None:
+    """Block or unblock SIGINT in this thread and in the processes that it starts.  how: "SIG_BLOCK" or "SIG_UNBLOCK"."""
+    if hasattr(signal, "pthread_sigmask"):  # Windows lacks it
+        signal.pthread_sigmask(getattr(signal, how), [signal.SIGINT])
+
+
 def work(job: Job, budget: Budget, device: torch.device, pipe: Connection) -> None:
-    """The body of a job's own process: one thread, deaf to the keyboard (the parent passes Ctrl-C on)."""
+    """What a job's process does, on one thread.  It ignores Ctrl-C: the parent asks it to stop through the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    mask_interrupt("SIG_UNBLOCK")  # or the trainer would not get the signal that it raises itself
     torch.set_num_threads(1)
     try:
         with threadpool_limits(1):  # for the libraries under scikit-learn
             run_job(job, budget, device, pipe)
-        pipe.send((job.steps, "done"))
     except (KeyboardInterrupt, BrokenPipeError):
         pass
     except (ValueError, OSError) as error:
@@ -111,86 +119,46 @@ def work(job: Job, budget: Budget, device: torch.device, pipe: Connection) -> No
 
 
 class Crew:
-    """The running jobs, their pipes and their progress bars."""
+    """What the threads of an ablation share: free lines for progress bars, steps done per job, and whether to stop."""
 
-    def __init__(self, jobs: list[Job], at_once: int, budget: Budget, device: torch.device):
-        self.waiting, self.at_once, self.budget, self.device = list(jobs), at_once, budget, device
-        self.active: dict[Connection, tuple[BaseProcess, Job, RunBar]] = {}
-        self.failures: list[str] = []
-        self.total = tqdm(total=sum(job.effort for job in jobs), bar_format=TOTAL, smoothing=0, position=0)
-        self.count, self.finished = len(jobs), 0
-        self.total.set_description_str(f"0 of {self.count} jobs done")
+    def __init__(self, at_once: int, budget: Budget, device: torch.device):
+        self.budget, self.device = budget, device
+        self.places = list(range(at_once, 0, -1))
+        self.steps: dict[Job, int] = {}
+        self.stopping = threading.Event()
 
-    def start(self) -> None:
-        """Fill the free places."""
+    def supervise(self, job: Job) -> str | None:
+        """Run one job in its own process, show its progress, and return how it failed, or None."""
         context = multiprocessing.get_context("spawn")
-        while self.waiting and len(self.active) < self.at_once:
-            job, (ours, theirs) = self.waiting.pop(0), context.Pipe()
-            process = context.Process(target=work, args=(job, self.budget, self.device, theirs), daemon=True)
-            heard = signal.signal(
-                signal.SIGINT, signal.SIG_IGN
-            )  # children inherit this: Ctrl-C reaches only the parent
-            process.start()
-            signal.signal(signal.SIGINT, heard)
-            theirs.close()
-            taken = {row.bar.pos for _, _, row in self.active.values()}
-            place = next(p for p in range(1, self.at_once + 1) if -p not in taken)
-            self.active[ours] = (process, job, RunBar(job.title, job.steps, place=place))
-
-    def listen(self) -> None:
-        """Wait a moment for news and show it."""
-        for pipe in wait(list(self.active), timeout=0.5):
-            pipe = typing.cast(Connection, pipe)
-            process, job, row = self.active[pipe]
-            try:
-                step, news = pipe.recv()
-            except EOFError:
-                process.join()
-                self.finish(pipe, f"{job.title} ended without a result (exit code {process.exitcode})")
-                continue
-            if isinstance(news, str) and news.startswith("failed: "):
-                self.finish(pipe, f"{job.title} {news}")
-                continue
-            self.total.update(step - row.bar.n)
-            row.show(step, news if isinstance(news, dict) else None)
-            if news == "done":
-                self.finish(pipe, None)
-            elif isinstance(news, str):
-                row.bar.set_description(f"{job.title}: {news}")
-
-    def finish(self, pipe: Connection, failure: str | None) -> None:
-        """Take a job off the list and say how it ended."""
-        process, job, row = self.active.pop(pipe)
-        process.join()
-        left = job.effort - row.bar.n
-        row.bar.close()
-        pipe.close()
-        self.finished += 1
-        self.total.update(left)
-        self.total.set_description_str(f"{self.finished} of {self.count} jobs done")
-        if failure:
-            self.failures.append(failure)
-        self.total.write(failure or f"{job.title}: {summary(job)}")
-
-    def stop(self) -> None:
-        """Ask all jobs to save, wait for them a little, then end them: every file is complete at any moment."""
-        for pipe in self.active:
-            with contextlib.suppress(OSError):  # a job that has just ended needs no asking
-                pipe.send("stop")
-        deadline = time.monotonic() + GRACE
-        for process, _, row in self.active.values():
-            process.join(max(0.0, deadline - time.monotonic()))
-            process.terminate()
-            row.bar.close()
-        self.total.close()
-
-
-def summary(job: Job) -> str:
-    """One line on a finished job, from its own numbers."""
-    result = read_json(job.result_file)
-    metrics = result.get("final", result)
-    line = f"direction {metrics['linear_direction']:.2f}, identity {metrics['linear_identity']:.2f} (linear probes)"
-    return line + (f", feature std {metrics['feature_std']:.4f}" if job.name != "raw_pixels" else "")
+        pipe, theirs = context.Pipe()
+        process = context.Process(target=work, args=(job, self.budget, self.device, theirs), daemon=True)
+        mask_interrupt(
+            "SIG_BLOCK"
+        )  # in this thread, and in the process until it ignores it: the main thread hears Ctrl-C
+        process.start()
+        theirs.close()
+        place, state = self.places.pop(), ""
+        bar = RunBar(job.title, job.steps, place=place)
+        with contextlib.suppress(EOFError, ConnectionError):  # the process has ended
+            while not self.stopping.is_set():
+                if pipe.poll(0.2):
+                    self.steps[job], news = pipe.recv()
+                    bar.show(self.steps[job], news if isinstance(news, dict) else None)
+                    if isinstance(news, str):
+                        state = news
+                        bar.bar.set_description(f"{job.title}: {state}")
+            pipe.send("stop")
+        process.join(GRACE)
+        process.terminate()  # nothing is lost: every file is complete at any moment
+        bar.bar.close()
+        self.places.append(place)
+        failure = None
+        if not job.result_file.exists():
+            state = state if state.startswith("failed: ") else f"ended without a result (exit code {process.exitcode})"
+            failure = f"{job.title} {state}"
+        if not self.stopping.is_set():
+            bar.bar.write(failure or f"{job.title}: {job.summary()}")
+        return failure
 
 
 def run_jobs(jobs: list[Job], at_once: int, budget: Budget, device: torch.device) -> None:
@@ -201,16 +169,25 @@ def run_jobs(jobs: list[Job], at_once: int, budget: Budget, device: torch.device
     for job in jobs:
         if job.kind == "arm" and job.result_file.exists():
             Run(job.folder).check_same(job.config, "digits")
-    crew = Crew([job for job in jobs if not job.result_file.exists()], at_once, budget, device)
-    try:
-        while crew.waiting or crew.active:
-            crew.start()
-            crew.listen()
-    except KeyboardInterrupt:
-        crew.stop()
-        raise
-    crew.total.close()
-    if crew.failures:
+    todo, crew = [job for job in jobs if not job.result_file.exists()], Crew(at_once, budget, device)
+    resource_tracker.ensure_running()  # else the first thread would start it, which unblocks SIGINT there
+    effort, names = sum(job.steps + PROBING for job in todo), f"of {len(todo)} jobs done"
+    total = tqdm(total=effort, desc=f"0 {names}", bar_format=TOTAL, smoothing=0, position=0)
+    with total, ThreadPoolExecutor(at_once) as pool:
+        try:
+            futures = [pool.submit(crew.supervise, job) for job in todo]
+            left = set(futures)
+            while left:
+                left = wait(left, timeout=0.5, return_when=FIRST_COMPLETED).not_done
+                ended = len(todo) - len(left)
+                total.set_description_str(f"{ended} {names}", refresh=False)
+                total.update(sum(crew.steps.values()) + PROBING * ended - total.n)
+        except BaseException:
+            crew.stopping.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    failures = [failure for future in futures if (failure := future.result())]
+    if failures:
         raise ValueError(
-            "; ".join(crew.failures) + ". The other runs are kept: with --resume only what failed is tried again"
+            "; ".join(failures) + ". The other runs are kept: with --resume only what failed is tried again"
         )

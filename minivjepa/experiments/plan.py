@@ -1,7 +1,7 @@
 """Arms times seeds into one results file.
 
-Read in lesson 7.  Every run is a folder of its own under DIR/runs, so a killed ablation goes on where it was
-and any scheduler can run the parts: `--plan` prints them.
+Read in lesson 7.  Every run has its own folder under DIR/runs, so a killed ablation goes on where it was, and any
+scheduler can run the parts: `--plan` prints their commands.
 """
 
 import time
@@ -14,7 +14,7 @@ import torch
 
 from minivjepa.data.protocol import CHANCE, Budget
 from minivjepa.evaluation.controls import CONTROLS
-from minivjepa.evaluation.judge import METRICS
+from minivjepa.evaluation.metrics import METRICS
 from minivjepa.experiments.jobs import Job
 from minivjepa.training.arms import with_arm
 from minivjepa.training.config import Config, differences, from_dict, to_dict
@@ -24,7 +24,7 @@ from minivjepa.training.files import check_new, read_json, versions, write_json
 def plan_jobs(arms: Sequence[str], seeds: Sequence[int], config: Config, out: Path) -> list[Job]:
     """All jobs; vjepa and neither first, so that collapse shows early, and the longest control before the short ones.
 
-    Raises ValueError for an unknown arm, or for none.
+    Raises ValueError for an unknown arm, for one that is given twice, or if there are no arms or seeds.
     """
     if not arms or not seeds:
         raise ValueError(
@@ -35,20 +35,17 @@ def plan_jobs(arms: Sequence[str], seeds: Sequence[int], config: Config, out: Pa
         raise ValueError(
             f"an arm or a seed is given twice in --arms {','.join(arms)} --seeds {','.join(map(str, seeds))}"
         )
-    telling = sorted(arms, key=lambda arm: (arm not in ("vjepa", "neither"), arms.index(arm)))
-    jobs = [
-        Job("arm", arm, replace(configs[arm], seed=seed), out / "runs" / f"{arm}-{seed}")
-        for seed in seeds
-        for arm in telling
-    ]
-    first = replace(config, seed=seeds[0])
-    jobs += [Job("control", name, first, out / "runs" / f"control-{name}-{first.seed}") for name in reversed(CONTROLS)]
+    telling = sorted(arms, key=lambda arm: arm not in ("vjepa", "neither"))
+    parts = [("arm", arm, configs[arm], seed, arm) for seed in seeds for arm in telling]
+    parts += [("control", name, config, seeds[0], f"control-{name}") for name in reversed(CONTROLS)]
     for seed in seeds:
-        again = replace(config, seed=seed)
-        jobs.append(Job("untrained", "untrained", again, out / "runs" / f"untrained-{seed}"))
-        if seed != first.seed:  # probes of the pixels, repeated, so that they too have an interval
-            jobs.append(Job("control", "raw_pixels", again, out / "runs" / f"control-raw_pixels-{seed}"))
-    return jobs
+        parts.append(("untrained", "untrained", config, seed, "untrained"))
+        if seed != seeds[0]:  # probes of the pixels, repeated, so that they too have an interval
+            parts.append(("control", "raw_pixels", config, seed, "control-raw_pixels"))
+    return [
+        Job(kind, name, replace(base, seed=seed), out / "runs" / f"{folder}-{seed}")
+        for kind, name, base, seed, folder in parts
+    ]
 
 
 def flags(values: dict[str, Any], prefix: str = "--") -> dict[str, Any]:
@@ -61,7 +58,7 @@ def flags(values: dict[str, Any], prefix: str = "--") -> dict[str, Any]:
 
 
 def train_command(job: Job, preset: str, base: Config, device: str) -> list[str]:
-    """The words after the program's name that train one arm's run on its own."""
+    """The words after the program's name that train one arm's run by itself."""
     words = ["train", "--preset", preset, "--arm", job.name, "--seed", str(job.config.seed)]
     known = flags(to_dict(replace(with_arm(base, job.name), seed=job.config.seed)))
     for name, value in flags(to_dict(job.config)).items():
@@ -81,6 +78,11 @@ def open_folder(out: Path, config: Config, preset: str, resume: bool) -> None:
     if not file.exists():
         raise ValueError(f"nothing to resume in {out}: it holds no ablation.json; run the command without --resume")
     saved = read_json(file)
+    if saved["preset"] != preset:
+        raise ValueError(
+            f"{out} holds an ablation of the preset {saved['preset']!r}, and --preset {preset} was given; presets may probe with "
+            f"other budgets, so resume with --preset {saved['preset']}, or choose another folder"
+        )
     lines = differences(from_dict(Config, saved["config"]), config)
     if lines:
         raise ValueError(
@@ -96,6 +98,7 @@ def collect(
     for job in jobs:
         if job.kind == "arm":
             arms.setdefault(job.name, []).append(read_json(job.result_file))
+    first = jobs[0].config.seed
     controls = [job for job in jobs if job.kind == "control"]
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {
@@ -109,9 +112,7 @@ def collect(
         "metrics": list(METRICS),
         "chance": CHANCE,
         "probe": asdict(budget),
-        "controls": {
-            job.name: read_json(job.result_file) for job in controls if job.config.seed == jobs[0].config.seed
-        },
+        "controls": {job.name: read_json(job.result_file) for job in controls if job.config.seed == first},
         "raw_pixels": [
             {"seed": job.config.seed, **read_json(job.result_file)} for job in controls if job.name == "raw_pixels"
         ],

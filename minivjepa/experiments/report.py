@@ -1,7 +1,7 @@
 """report.html: an ablation on one page that opens without a server or a network."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from statistics import mean
@@ -11,16 +11,12 @@ from minivjepa import REPOSITORY
 from minivjepa.collapse import COLLAPSED
 from minivjepa.course.figures.arm_curves import Results, collapse_curves, spectra
 from minivjepa.course.figures.film_strips import film_strip
+from minivjepa.evaluation.metrics import METRICS
 from minivjepa.training.arms import VARIANTS
 from minivjepa.training.config import Config, from_dict
 
 NEAR = 0.05  # accuracies closer than this, to chance or to the untrained encoder, count as equal
-PROBES = ("linear", "knn", "attentive")
 QUESTION = "Which switch keeps V-JEPA from collapsing?"
-COLUMNS = (
-    "feature_std", "effective_rank", "margin", "linear_direction", "linear_identity", "knn_identity",
-    "attentive_direction", "attentive_identity", "linear_color", "linear_position",
-)  # fmt: skip
 NOTES = {
     "vjepa": "EMA target, stop-gradient",
     "frozen": "target = the untrained encoder",
@@ -47,7 +43,7 @@ figure { margin: 1.5rem 0 } img { max-width: 100% } figcaption { color: #444; fo
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A row of every table: name and note for people, one dict of metrics per seed.  kind: arm, control or chance."""
 
     name: str
@@ -55,13 +51,13 @@ class Row:
     kind: str
     runs: list[dict[str, Any]]
 
-    def cells(self, columns: Sequence[str], join: str) -> list[str]:
+    def cells(self, columns: Iterable[str], join: str) -> list[str]:
         """Per column: one number, or the mean over seeds, then `join`, then the range."""
         return [spread([run.get(column) for run in self.runs], join) for column in columns]
 
 
 def spread(values: list[float | None], join: str) -> str:
-    """One number as text, or mean and range of several; empty if there is none."""
+    """One number as text, or mean and range of several; empty if no value is known."""
     known = [v for v in values if v is not None and math.isfinite(v)]
     if not known:
         return ""
@@ -71,38 +67,36 @@ def spread(values: list[float | None], join: str) -> str:
 
 
 def note(arm: str) -> str:
-    """What an arm is, in a few words; of a variant, the fields of the config that it sets."""
+    """What an arm is, in a few words; for a variant, the fields of the config that it sets."""
     if arm in VARIANTS:
         return f"variant: another {', '.join(VARIANTS[arm])}"
     return NOTES.get(arm, "an arm of your own")
 
 
-def table_rows(results: Results) -> list[Row]:
+def table_rows(results: Results) -> list[TableRow]:
     """Arms with both encoders, then untrained, controls and chance."""
     rows = []
     for arm, runs in results["arms"].items():
-        rows.append(Row(arm, note(arm), "arm", [run["final"] for run in runs]))
+        rows.append(TableRow(arm, note(arm), "arm", [run["final"] for run in runs]))
         targets = [run["final"]["target"] for run in runs]
         if targets[0] is not None:
-            rows.append(Row(f"{arm} target", "its target encoder", "arm", targets))
-    rows.append(Row("untrained", NOTES["untrained"], "control", results["untrained"]))
+            rows.append(TableRow(f"{arm} target", "its target encoder", "arm", targets))
+    rows.append(TableRow("untrained", NOTES["untrained"], "control", results["untrained"]))
     for name, metrics in results["controls"].items():
         runs = [metrics]
-        if name == "raw_pixels":  # the spread of pixels is on another scale than that of features
-            runs = [
-                {k: v for k, v in run.items() if k.startswith(("linear", "attentive", "knn"))} for run in results[name]
-            ]
-        rows.append(Row(name.replace("_", " "), NOTES[name], "control", runs))
-    guess = {f"{probe}_{task}": value for task, value in results["chance"].items() for probe in PROBES}
-    return [*rows, Row("chance", NOTES["chance"], "chance", [guess])]
+        if name == "raw_pixels":  # the spread of pixels is on another scale than that of features: probes only
+            runs = [{name: run.get(name) for name, metric in METRICS.items() if metric.reads} for run in results[name]]
+        rows.append(TableRow(name.replace("_", " "), NOTES[name], "control", runs))
+    guess = {name: results["chance"].get(metric.reads) for name, metric in METRICS.items()}
+    return [*rows, TableRow("chance", NOTES["chance"], "chance", [guess])]
 
 
 def table(results: Results) -> str:
     """All rows as HTML."""
-    heads = "".join(f"<th>{column.replace('_', ' ')}</th>" for column in COLUMNS)
+    heads = "".join(f"<th>{metric.title}</th>" for metric in METRICS.values())
     lines = [
         f'<tr class="{row.kind}"><td>{escape(row.name)}<small>{row.note}</small></td>'
-        + "".join(f"<td>{cell.replace('|', '<small>')}</td>" for cell in row.cells(COLUMNS, "|"))
+        + "".join(f"<td>{cell.replace('|', '<small>')}</td>" for cell in row.cells(METRICS, "|"))
         + "</tr>"
         for row in table_rows(results)
     ]
@@ -115,19 +109,19 @@ def average(runs: list[dict[str, Any]], name: str) -> float:
 
 
 def verdict(arm: str, results: Results) -> str:
-    """One sentence on an arm, from its numbers alone; it would say the opposite if they did."""
+    """One sentence on an arm, made from its numbers."""
     runs = [run["final"] for run in results["arms"][arm]]
     direction, std = average(runs, "linear_direction"), average(runs, "feature_std")
     untrained, chance = average(results["untrained"], "linear_direction"), results["chance"]["direction"]
     if std < COLLAPSED:
-        told = f"collapsed: its features are the same for every clip (std {std:.4f})"
+        fate = f"collapsed: its features are the same for every clip (std {std:.4f})"
     elif direction > untrained + NEAR:
-        told = f"learned: its frozen features tell the direction of motion better than untrained ones (std {std:.2f})"
+        fate = f"learned: its frozen features tell the direction of motion better than untrained ones (std {std:.2f})"
     elif direction < untrained - NEAR:
-        told = f"lost what an untrained encoder knows about motion, though its features still vary (std {std:.2f})"
+        fate = f"lost what an untrained encoder knows about motion, though its features still vary (std {std:.2f})"
     else:
-        told = f"learned nothing about motion that an untrained encoder does not know, though its features vary (std {std:.2f})"
-    line = f"{arm} {told}; linear probe {direction:.2f}, untrained {untrained:.2f}, chance {chance:.3f}"
+        fate = f"learned nothing about motion that an untrained encoder does not know, though its features vary (std {std:.2f})"
+    line = f"{arm} {fate}; linear probe {direction:.2f}, untrained {untrained:.2f}, chance {chance:.3f}"
     targets = [run["target"] for run in runs]
     if targets[0] is not None and average(targets, "feature_std") < COLLAPSED <= std:
         line += f". It is its target encoder that collapsed (std {average(targets, 'feature_std'):.4f})"
@@ -143,7 +137,7 @@ def leak_sentence(results: Results) -> str:
     fine = all(abs(score - chance) <= NEAR for score in scores)
     verdict = "so motion is what they read" if fine else "so the clips LEAK the direction and the table means little"
     return (
-        f"From the first frame alone the direction is read at {scores[0]:.3f} by the linear probe, {scores[1]:.3f} by the "
+        f"From the first frame the direction is read at {scores[0]:.3f} by the linear probe, {scores[1]:.3f} by the "
         f"attentive one and {scores[2]:.3f} by a linear reader of the pixels; from shuffled frames at {scores[3]:.3f} by "
         f"the linear probe and {scores[4]:.3f} by the pixel reader (chance {chance:.3f}), {verdict}. "
         f"Shuffled frames still show the line of motion, without its sense: the attentive probe gets "
@@ -152,7 +146,7 @@ def leak_sentence(results: Results) -> str:
 
 
 def where_to_read_more(repository: str) -> str:
-    """Where the code is: a link once it is published, a command until then."""
+    """Where the code is: a link if the repository has an address, otherwise the command's help."""
     if repository:
         return f'The code is at <a href="{escape(repository)}">{escape(repository)}</a>.'
     return "Every option is explained by <code>minivjepa ablate --help</code>."

@@ -13,19 +13,19 @@ from torch import Tensor
 from minivjepa.collapse import COLLAPSED, WARNING
 from minivjepa.course.figures import COLORS, STYLES, Picture
 from minivjepa.data.protocol import CHANCE
-from minivjepa.evaluation.early_warning import Row, collapsed, smaller_std
+from minivjepa.evaluation.early_warning import LogRow, Signal, collapsed, smaller_std
 from minivjepa.vjepa import ARMS
 
 Results = dict[str, Any]
 
 
 def look(arm: str, number: int) -> tuple[str, str]:
-    """Color and line style of an arm: the same in every picture.  number: its place in this one, for arms of one's own."""
+    """Color and line style of an arm: the same in every picture.  number: its place in this one, for arms that are not in ARMS."""
     place = list(ARMS).index(arm) if arm in ARMS else number
     return COLORS[place % len(COLORS)], STYLES[place % len(STYLES)]
 
 
-def _curves(ax: Axes, results: Results, value: Callable[[Row], float | None], title: str) -> None:
+def _curves(ax: Axes, results: Results, value: Signal, title: str) -> None:
     """One line per run, one color and style per arm, on a logarithmic scale."""
     for number, (arm, runs) in enumerate(results["arms"].items()):
         color, style = look(arm, number)
@@ -95,7 +95,7 @@ def spectra(results: Results) -> Picture:
 
 
 def mask_map(results: Results) -> Picture:
-    """Motion against identity, one point per run, for arms that differ in their masks alone."""
+    """Motion against identity, one point per run, for arms that differ only in their masks."""
     figure = Figure(figsize=(6.4, 5), layout="constrained")
     ax = figure.subplots()
     said = []
@@ -119,7 +119,7 @@ def mask_map(results: Results) -> Picture:
     )
 
 
-def dashboard(histories: Mapping[str, Sequence[Row]]) -> Picture:
+def dashboard(histories: Mapping[str, Sequence[LogRow]]) -> Picture:
     """Runs while they train.  Rows as in metrics.jsonl, with `spectrum` (singular values) and `linear_direction` too."""
     figure = Figure(figsize=(14, 3.6), layout="constrained")
     std, rank, spectrum, probe = figure.subplots(1, 4)
