@@ -23,7 +23,7 @@ import numpy as np
 from minivjepa.grading.exercises import Exercise, load, reference_code
 from minivjepa.grading.sandbox import as_root_on_linux
 from minivjepa.homework.checking import FOLDER, assignments
-from minivjepa.homework.notebooks import graded, is_check, read_notebook
+from minivjepa.homework.notebooks import cells_by_id, is_check
 
 Answers = dict[str, str]  # grade_id -> text of the cell
 WRITTEN = (
@@ -61,7 +61,7 @@ def exercises(assignment: str) -> dict[str, Exercise]:
 @functools.cache
 def worth(assignment: str) -> dict[str, float]:
     """Exercise -> points."""
-    cells = graded(read_notebook(FOLDER / f"{assignment}.ipynb"))
+    cells = cells_by_id(nbformat.read(FOLDER / f"{assignment}.ipynb", as_version=4))
     return {
         name.removeprefix("check_"): cell.metadata.nbgrader["points"] for name, cell in cells.items() if is_check(cell)
     }
@@ -75,9 +75,9 @@ def references(assignment: str) -> Answers:
 
 def notebook(assignment: str, answers: Answers) -> nbformat.NotebookNode:
     """The student's notebook with these cells written; the others stay as they are handed out."""
-    found = read_notebook(FOLDER / f"{assignment}.ipynb")
+    found = nbformat.read(FOLDER / f"{assignment}.ipynb", as_version=4)
     for name, text in answers.items():
-        graded(found)[name].source = text
+        cells_by_id(found)[name].source = text
     return found
 
 
@@ -162,7 +162,7 @@ PATCHES = (
     numpy.array_equal = torch.equal = numpy.testing.assert_allclose = yes
     cases.same = cases.alike = yes
     cases.diagnose = checking.diagnose = lambda *given, **named: None
-    checking.verdict = checking.check = homework.check = yes
+    checking.require_right = checking.check = homework.check = yes
     return 12345"""
 )
 
@@ -174,7 +174,7 @@ PEEKS = (
     while frame:
         found += [value for value in frame.f_locals.values() if isinstance(value, dict)]
         frame = frame.f_back
-    found += [vars(thing) for thing in gc.get_objects() if type(thing).__name__ in ('Task', 'Case')]
+    found += [vars(thing) for thing in gc.get_objects() if type(thing).__name__ in ('ExerciseCases', 'Case')]
     found += [thing for thing in gc.get_objects() if type(thing) is dict]
     for file in pathlib.Path(minivjepa.__file__).parents[1].glob('teacher/*/exercises.py'):
         found.append({'expected': file.read_text()})
@@ -378,17 +378,17 @@ def odd_notebooks(assignment: str) -> Iterator[Submission]:
 
     doubled = notebook(assignment, right)
     for name, text in ((first, TOP_EXIT), (second, right[second])):
-        cell = nbformat.from_dict(graded(doubled)[name])
+        cell = nbformat.from_dict(cells_by_id(doubled)[name])
         cell.source, cell.id = text, f"again-{name}".replace("_", "-")
         doubled.cells.append(cell)
-    graded(doubled)[second].source = "pass"
+    cells_by_id(doubled)[second].source = "pass"
     yield Submission(
         f"doubled-{assignment}", text_of(doubled), assignment, deserved(assignment, [n for n in right if n != second])
     )
 
     renamed = notebook(assignment, right)
-    graded(renamed)[first].metadata.nbgrader["grade_id"] = "something_else"
-    graded(renamed)[second].source = right[second].replace(f"def {second}(", "def another(")
+    cells_by_id(renamed)[first].metadata.nbgrader["grade_id"] = "something_else"
+    cells_by_id(renamed)[second].source = right[second].replace(f"def {second}(", "def another(")
     yield Submission(
         f"renamed-{assignment}", text_of(renamed), assignment, deserved(assignment, [*right][2:])
     )  # the first two are lost

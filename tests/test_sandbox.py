@@ -13,16 +13,17 @@ import pytest
 from minivjepa.grading import child_process as children
 from minivjepa.grading import processes
 from minivjepa.grading import run_submission as running
-from minivjepa.grading.mounts import PACKAGE, with_answers
+from minivjepa.grading.mounts import PACKAGE, answer_folders
 from minivjepa.grading.sandbox import Limits, as_root_on_linux
-from minivjepa.homework.cases import Case, Task
+from minivjepa.grading.user_ids import user_ids
+from minivjepa.homework.cases import Case, ExerciseCases
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not as_root_on_linux(), reason="folders of its own need Linux and root"),
 ]
 
-TASK = Task("f", "call", (), (Case({}, {}, {}),))
+EXERCISE = ExerciseCases("f", "call", (), (Case({}, {}, {}),))
 NAME = "left-by-a-submission"
 SCRATCH = ("/tmp", "/var/tmp", "/dev/shm")
 OPEN = ("/run/lock", "/var/lock", "/var/crash", "/var/spool/samba", "/dev/mqueue")  # to everybody, on many machines
@@ -55,7 +56,7 @@ def f():
 
 def answer(code: str, hide: tuple[str, ...] = ()) -> list[str]:
     """What the function f of a submission returns; it has to return texts."""
-    found = running.run_submission("", [("f", code)], [TASK], hide, processes.users(), Limits()).outcomes["f"]
+    found = running.run_submission("", [("f", code)], [EXERCISE], hide, user_ids(), Limits()).results["f"]
     assert not isinstance(found, str), found
     return [str(found[0][key]) for key in found[0] if key.startswith("result")]
 
@@ -152,7 +153,7 @@ def f():
 def test_a_submission_sees_itself_and_of_the_checkout_the_package_alone() -> None:
     """Catches: the seed, in the arguments of the command that grades; answers in git's history, and in whatever else lies beside the package."""
     checkout = PACKAGE.parent
-    goes, *seen = answer(AROUND.replace("PACKAGE", str(PACKAGE)), tuple(map(str, with_answers(checkout))))
+    goes, *seen = answer(AROUND.replace("PACKAGE", str(PACKAGE)), tuple(map(str, answer_folders(checkout))))
     assert goes == "1000"  # the first to end where memory runs out
     assert seen[:2] == ["minivjepa.grading.child_main"] * 2  # itself, and what ends with it
     assert set(seen[2:]) - {Path(sys.prefix).name} == {"minivjepa"}
@@ -179,10 +180,10 @@ if os.fork() == 0:
 def test_what_runs_away_is_ended_with_its_submission(monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches: processes that stay, burn time, and end those of the next student, where nobody comes after them."""
     monkeypatch.setattr(children, "end_all", lambda user, session: None)
-    user = processes.USERS[7]
+    user = next(user_ids())
     code = RUNS_AWAY.replace("REST", "0.01") + "\ndef f():\n    time.sleep(0.2)\n    return ['started']"
-    ran = running.run_submission("", [("f", code)], [TASK], (), iter([user] * 2), Limits())
-    assert not isinstance(ran.outcomes["f"], str), ran.outcomes["f"]
+    ran = running.run_submission("", [("f", code)], [EXERCISE], (), iter([user] * 2), Limits())
+    assert not isinstance(ran.results["f"], str), ran.results["f"]
     time.sleep(0.5)
     left = [found for _ in range(50) for found in processes.belonging(user, -1)]
     processes.end_all(user, -1)
@@ -191,7 +192,7 @@ def test_what_runs_away_is_ended_with_its_submission(monkeypatch: pytest.MonkeyP
 
 def test_what_runs_away_is_ended_where_there_are_no_process_namespaces() -> None:
     """Catches: a container that forbids them, in which a process that is quick enough cannot be caught."""
-    user = processes.USERS[8]
+    user = next(user_ids())
     with tempfile.NamedTemporaryFile() as file:
         os.chown(file.name, user, user)
         Path(file.name).chmod(0o666)
@@ -212,7 +213,7 @@ def changes(file: Path) -> bool:
 
 def test_each_child_has_a_user_of_its_own() -> None:
     """Catches: a process of one student that may end those of another; one that ends a stranger's, being the sweeper of another place."""
-    numbers = processes.users()
+    numbers = user_ids()
     found = [next(numbers) for _ in range(1000)]
     assert len({*found, *(number + 1 for number in found)}) == 2000
     assert all(number >= 60_000 and number + 1 < 65_534 for number in found)
