@@ -10,12 +10,13 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
 
 from minivjepa.grading.exercises import MARKER, hidden_cases, load, read_source, visible_cases
-from minivjepa.homework.cases import ExerciseCases, cases_to_json, same
+from minivjepa.homework.cases import Arrays, ExerciseCases, encode, same
 from minivjepa.homework.notebooks import WRITTEN, is_answer
 
 TEACHER = Path(__file__).parent
@@ -47,6 +48,24 @@ def solution_version(source: nbformat.NotebookNode) -> nbformat.NotebookNode:
     for cell in notebook.cells:
         cell.source = MARKER.sub("", HIDDEN.sub("", cell.source)).rstrip("\n")
     return notebook
+
+
+def encode_arrays(arrays: Arrays) -> dict[str, Any]:
+    """A result as JSON."""
+    return {name: {"values": a.tolist(), "dtype": a.dtype.str, "shape": list(a.shape)} for name, a in arrays.items()}
+
+
+def cases_to_json(exercise: ExerciseCases) -> dict[str, Any]:
+    """An exercise's cases as plain JSON values."""
+    cases = [
+        {
+            "inputs": {name: encode(value) for name, value in case.inputs.items()},
+            "expected": encode_arrays(case.expected),
+            "mistakes": {message: encode_arrays(arrays) for message, arrays in case.mistakes.items()},
+        }
+        for case in exercise.cases
+    ]
+    return {"adapter": exercise.adapter, "blocked": list(exercise.blocked), "cases": cases}
 
 
 def cases_text(assignment: str) -> str:

@@ -1,11 +1,14 @@
 """What a submission writes and starts: little, for itself alone, and gone afterwards.  What it sees: Python, and itself."""
 
+import contextlib
+import itertools
 import os
 import subprocess
 import sys
 import tempfile
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ import pytest
 from minivjepa.grading import child_process as children
 from minivjepa.grading import processes
 from minivjepa.grading import run_submission as running
+from minivjepa.grading import user_ids as ids_of_children
 from minivjepa.grading.mounts import PACKAGE, answer_folders
 from minivjepa.grading.sandbox import Limits, as_root_on_linux
 from minivjepa.grading.user_ids import user_ids
@@ -211,9 +215,119 @@ def changes(file: Path) -> bool:
     return file.stat().st_mtime_ns != before
 
 
+# --- user ids ---
+
+FIRST = 2_100_050_000  # outside the range that children get
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> range:
+    """Five pairs of ids for children, each given again at once."""
+    ids = range(FIRST, FIRST + 10, 2)
+    monkeypatch.setattr(ids_of_children, "RANGES", (range(2**40, 2**40 + 2, 2), ids))  # the first does not exist
+    monkeypatch.setattr(ids_of_children, "RECENT", 0)
+    return ids
+
+
+@contextlib.contextmanager
+def sleeper(code: str) -> Iterator[subprocess.Popen]:
+    """A process of somebody else, which runs this code and sleeps."""
+    words = [sys.executable, "-I", "-S", "-c", f"import os, time\n{code}\nprint(flush=True)\ntime.sleep(300)"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def given(count: int = 20) -> set[int]:
+    return set(itertools.islice(user_ids(), count))
+
+
 def test_each_child_has_a_user_of_its_own() -> None:
-    """Catches: a process of one student that may end those of another; one that ends a stranger's, being the sweeper of another place."""
-    numbers = user_ids()
-    found = [next(numbers) for _ in range(1000)]
-    assert len({*found, *(number + 1 for number in found)}) == 2000
-    assert all(number >= 60_000 and number + 1 < 65_534 for number in found)
+    """Catches: a process of one student that may end those of another; an id that is also some child's sweeper."""
+    found = list(itertools.islice(user_ids(), 200))
+    assert len({*found, *(user + 1 for user in found)}) == 400
+    assert all(2_000_200_000 < user < 2**31 - 1 for user in found)
+
+
+@pytest.mark.parametrize(
+    ("code", "kept"),
+    [
+        (f"os.setuid({FIRST})", FIRST),
+        (f"os.setuid({FIRST + 1})", FIRST),  # the sweeper's
+        (f"os.setresuid({FIRST + 2}, -1, -1)", FIRST + 2),
+        (f"os.setresuid(-1, {FIRST + 5}, -1)", FIRST + 4),
+        (f"os.setresuid(-1, -1, {FIRST + 6})", FIRST + 6),
+        (f"os.setgid({FIRST + 8})", FIRST + 8),
+    ],
+)
+def test_an_id_that_a_process_has_is_not_taken(code: str, kept: int, few: range) -> None:
+    """Catches: grading that kills a service of this machine, because its user id is one that children get."""
+    assert given() == set(few)
+    with sleeper(code):
+        assert given() == set(few) - {kept}
+    assert given() == set(few)
+
+
+def test_ids_of_accounts_groups_and_containers_are_not_taken(
+    few: range, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Catches: grading under the id of an account that has no process yet."""
+    import grp  # neither is on Windows
+    import pwd
+
+    accounts, groups = {few[0]}, {few[1] + 1}
+    look_up, look_up_group = pwd.getpwuid, grp.getgrgid
+    monkeypatch.setattr(pwd, "getpwuid", lambda number: look_up(0 if number in accounts else number))
+    monkeypatch.setattr(grp, "getgrgid", lambda number: look_up_group(0 if number in groups else number))
+    (tmp_path / "subuid").write_text(f"# of containers\nanna:1:5\nben:{few[2] - 1}:3\n", encoding="utf-8")
+    monkeypatch.setattr(ids_of_children, "SUBORDINATE", (tmp_path / "none", tmp_path / "subuid"))
+    assert given() == {few[3], few[4]}
+    users = user_ids()
+    next(users)
+    accounts |= set(few)  # an account that is made while grading runs
+    with pytest.raises(ValueError, match="too few free user ids: submissions need"):
+        next(users)
+
+
+def test_a_container_without_large_ids_uses_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: grading that cannot start where a container has the usual 65,536 ids only."""
+    texts = {"/proc/self/uid_map": "0 0 4294967295\n", "/proc/self/gid_map": "0 100000 1000\n1000 200000 64536\n"}
+    read = Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda path, **how: texts.get(str(path)) or read(path, **how))
+    assert all(user in ids_of_children.RANGES[1] for user in given(5))
+
+
+def test_processes_of_others_survive_a_submission(few: range) -> None:
+    """Catches: a sweep that kills what is not the submission's."""
+    with contextlib.ExitStack() as stack:
+        others = [stack.enter_context(sleeper(f"os.setuid({number})")) for number in (few[0], few[1] + 1, few[4])]
+        for _ in range(3):
+            assert answer("def f():\n    return ['fine', 'end']") == ["fine", "end"]
+        assert [process.poll() for process in others] == [None] * 3
+
+
+@pytest.mark.parametrize("theirs", ["is_assigned", "process_ids"])
+def test_an_id_that_became_somebody_elses_is_not_swept(
+    theirs: str, few: range, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: processes killed of an account that was made while a submission ran."""
+    now = {"is_assigned": lambda user: True, "process_ids": lambda: {few[0] + 1}}
+    with sleeper(f"os.setuid({few[0]})") as other, sleeper(f"os.setuid({few[0]})") as own:
+        monkeypatch.setattr(processes, theirs, now[theirs])
+        processes.end_all(few[0], own.pid)
+        assert other.poll() is None
+        monkeypatch.undo()
+        processes.end_all(few[0], own.pid)
+        assert other.wait(5) == -9
+
+
+def test_a_process_is_seen_whatever_it_calls_itself() -> None:
+    """Catches: memory that is not counted and processes that stay, because their name is not UTF-8."""
+    rename = "import ctypes\nctypes.CDLL(None).prctl(15, b'\\xff) \\xfe', 0, 0, 0)"
+    with sleeper(rename) as process:
+        assert [found.number for found in processes.belonging(None, process.pid)] == [process.pid]
+        assert process.pid in [found.number for found in processes.belonging(0, -1)]

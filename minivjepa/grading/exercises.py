@@ -5,8 +5,8 @@ right answer between BEGIN SOLUTION and END SOLUTION; `kind="check" points=3` te
 is marked by hand.  teacher/NAME/exercises.py has one Exercise for every function that the text asks for.
 """
 
-import importlib.util
 import re
+import runpy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,12 +61,7 @@ def load(assignment: str) -> list[Exercise]:
     if not file.exists():
         known = sorted(path.parent.name for path in TEACHER.glob("*/exercises.py"))
         raise ValueError(f"unknown assignment {assignment!r}; choose from {', '.join(known)}")
-    spec = importlib.util.spec_from_file_location(f"teacher_{assignment}", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return list(module.EXERCISES)
+    return list(runpy.run_path(str(file))["EXERCISES"])
 
 
 def read_source(path: Path) -> NotebookNode:

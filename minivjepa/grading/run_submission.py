@@ -33,14 +33,6 @@ class Ran(NamedTuple):
     again: bool
 
 
-class End(NamedTuple):
-    """What ended a child: the exercise or cell that it was running, and why."""
-
-    culprit: str
-    why: str
-    again: bool
-
-
 def run_submission(
     given: str,
     cells: Sequence[tuple[str, str]],
@@ -73,8 +65,9 @@ def run_submission(
             child.end()
         if end is None:
             break
-        results[end.culprit], again = end.why, again or end.again
-        cells = [cell for cell in cells if cell[0] != end.culprit]
+        culprit, stop = end
+        results[culprit], again = stop.why, again or stop.again
+        cells = [cell for cell in cells if cell[0] != culprit]
         left = [exercise for exercise in left if exercise.name not in results]
     for exercise in exercises:
         results.setdefault(exercise.name, f"was not called: the submission used up its {TOTAL:.0f} s")
@@ -97,8 +90,8 @@ def follow(
     exercises: Sequence[ExerciseCases],
     results: dict[str, CallResults],
     deadline: float,
-) -> End | None:
-    """Listen to one child and add complete results; None when it finishes, else what ended it."""
+) -> tuple[str, Stop] | None:
+    """Listen to one child and add complete results; None when it finishes, else what it was running, and what ended it."""
     cases = {exercise.name: len(exercise.cases) for exercise in exercises}
     so_far: dict[str, list[Arrays]] = {name: [] for name in cases}
     stopped: dict[str, str] = {}
@@ -106,10 +99,10 @@ def follow(
     while True:
         left = deadline - time.monotonic()
         if left <= 0:  # messages may never end
-            return End(running, f"used up the submission's {TOTAL:.0f} s", True)
+            return running, Stop(f"used up the submission's {TOTAL:.0f} s", True)
         message = child.next(min(child.limits.seconds, left))
         if isinstance(message, Stop):
-            return End(running, *message)
+            return running, message
         event, name = message.about.get("event"), message.about.get("exercise")
         if event == "end":
             for name in cases:  # what is not complete is not right

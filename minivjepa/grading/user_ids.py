@@ -15,6 +15,7 @@ from minivjepa.grading.sandbox import as_root_on_linux
 # The first range is above the ids of accounts, network directories (up to 2,000,200,000) and containers (up to 1,879,048,191), and
 # below 2^31, see systemd.io/UIDS-GIDS.  Containers often have only the first 65,536 ids; systemd leaves the second range unused.
 RANGES = (range(2_100_000_000, 2_100_020_000, 2), range(60_578, 61_184, 2))
+SUBORDINATE = (Path("/etc/subuid"), Path("/etc/subgid"))  # ids that users may give to their containers
 RECENT = 100  # ids that are not given again: their children may not have taken them yet, so no process shows them
 
 
@@ -28,7 +29,7 @@ def is_mapped(ids: range) -> bool:
 
 
 def is_assigned(user: int) -> bool:
-    """Whether this id or the next belongs to a user, to a group, or to somebody's containers (/etc/subuid, /etc/subgid)."""
+    """Whether this id or the next belongs to a user, a group or somebody's containers."""
     import grp  # not on Windows
     import pwd
 
@@ -37,7 +38,7 @@ def is_assigned(user: int) -> bool:
             with contextlib.suppress(KeyError):
                 look_up(number)
                 return True
-        for file in (Path("/etc/subuid"), Path("/etc/subgid")):
+        for file in SUBORDINATE:
             text = file.read_text(errors="replace") if file.is_file() else ""
             for first, count in re.findall(r":(\d+):(\d+)\s*$", text, re.M):
                 if int(first) <= number < int(first) + int(count):

@@ -136,31 +136,13 @@ def decode(value: Any) -> Any:
     return [decode(part) for part in value] if isinstance(value, list) else value
 
 
-def encode_arrays(arrays: Arrays) -> dict[str, Any]:
-    """A result as JSON."""
-    return {name: {"values": a.tolist(), "dtype": a.dtype.str, "shape": list(a.shape)} for name, a in arrays.items()}
-
-
 def decode_arrays(held: dict[str, Any]) -> Arrays:
-    """The inverse of encode_arrays."""
+    """A result that was stored as JSON."""
     return {name: np.array(part["values"], dtype=part["dtype"]).reshape(part["shape"]) for name, part in held.items()}
 
 
-def cases_to_json(exercise: ExerciseCases) -> dict[str, Any]:
-    """An exercise's cases as plain JSON values."""
-    cases = [
-        {
-            "inputs": {name: encode(value) for name, value in case.inputs.items()},
-            "expected": encode_arrays(case.expected),
-            "mistakes": {message: encode_arrays(arrays) for message, arrays in case.mistakes.items()},
-        }
-        for case in exercise.cases
-    ]
-    return {"adapter": exercise.adapter, "blocked": list(exercise.blocked), "cases": cases}
-
-
 def cases_from_json(name: str, held: dict[str, Any]) -> ExerciseCases:
-    """The inverse of cases_to_json.  name: of the exercise."""
+    """An exercise's cases from JSON that teacher/build.py wrote.  name: of the exercise."""
     cases = tuple(
         Case(
             {key: decode(value) for key, value in case["inputs"].items()},
