@@ -310,6 +310,14 @@ def test_processes_of_others_survive_a_submission(few: range) -> None:
         assert [process.poll() for process in others] == [None] * 3
 
 
+def test_a_child_asks_again_before_it_takes_its_id(few: range) -> None:
+    """Catches: a process killed that took the id while the child was loading torch."""
+    with sleeper(f"os.setuid({few[0]})") as other:
+        with pytest.raises(ValueError, match=f"did not start: user id {few[0]} is in use by now"):
+            running.run_submission("", [("f", "")], [EXERCISE], (), iter([few[0]]), Limits())
+        assert other.poll() is None
+
+
 @pytest.mark.parametrize("theirs", ["is_assigned", "process_ids"])
 def test_an_id_that_became_somebody_elses_is_not_swept(
     theirs: str, few: range, monkeypatch: pytest.MonkeyPatch

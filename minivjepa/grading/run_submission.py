@@ -74,14 +74,23 @@ def run_submission(
     return Ran(results, again)
 
 
+def first_message(child: Child, event: str) -> Message:
+    """A child's first message.  Raises ValueError if it does not start or is not confined."""
+    message = child.next(STARTING)
+    if isinstance(message, Stop):
+        raise ValueError(NOT_STARTED.format(message.why))
+    if message.about.get("event") != event:
+        child.user = None  # it did not take its id and has run nothing: processes with that id are not its own
+        raise ValueError(NOT_STARTED.format(message.about.get("why")))
+    return message
+
+
 def wait_until_ready(child: Child) -> None:
     """Wait until the child is confined and has run the given cells.  Raises ValueError if it does not get there."""
-    for event, seconds, words in (("ready", STARTING, NOT_STARTED), ("begins", GIVEN, NOT_GIVEN)):
-        message = child.next(seconds)
-        if isinstance(message, Stop):
-            raise ValueError(words.format(message.why))
-        if message.about.get("event") != event:
-            raise ValueError(words.format(message.about.get("why", f"it did not send {event!r}")))
+    first_message(child, "ready")
+    message = child.next(GIVEN)
+    if isinstance(message, Stop):
+        raise ValueError(NOT_GIVEN.format(message.why))
 
 
 def follow(
@@ -143,13 +152,10 @@ def limits_in_force(hide: Sequence[str], limits: Limits) -> dict[str, bool]:
         job = {"probe": [secrets, listener.getsockname()[1], parent]}
         child = Child(job, hide, next(user_ids()), limits)
         try:
-            message = child.next(STARTING)
+            held = first_message(child, "probed").about["held"]
         finally:
             child.end()
-    if isinstance(message, Stop) or "held" not in message.about:
-        why = message.why if isinstance(message, Stop) else message.about.get("why")
-        raise ValueError(NOT_STARTED.format(why))
-    return {**message.about["held"], "memory": sys.platform == "linux"}
+    return {**held, "memory": sys.platform == "linux"}
 
 
 def first_file(folder: Path) -> list[Path]:
