@@ -1,10 +1,10 @@
-"""A class that does not exist, to try grading with: submissions of which is known what they deserve.
+"""A made-up class to try grading with: submissions whose points are known.
 
 python teacher/classroom.py FOLDER --students 200 --seed 0    writes FOLDER/submissions and FOLDER/labels.json
 minivjepa grade FOLDER/submissions --out FOLDER/grades.csv --seed 1
 python teacher/classroom.py FOLDER --judge FOLDER/grades.csv  compares; exits with 1 if any row is not as labelled
 
-Among them are right answers in several styles, every known mistake, files that are no notebooks, and hostile programs.  Those that could
+Among them are right answers in several styles, every known mistake, files that are not notebooks, and hostile programs.  Those that could
 harm a machine on which nothing confines them are written on Linux as root only.
 """
 
@@ -34,7 +34,7 @@ FUNCTION = "def NAME(*given, **named):\n"
 
 @dataclass(frozen=True)
 class Submission:
-    """One file of the class.  points: what each exercise deserves; none where the file is not graded."""
+    """One file of the class.  points: what each exercise deserves; empty if the file is not graded."""
 
     student: str
     data: bytes
@@ -102,7 +102,7 @@ def labelled(student: str, assignment: str, right: Answers, wrong: Answers) -> S
 
 
 def correct(student: str, assignment: str, rng: np.random.Generator) -> Submission:
-    """Everything right, every answer in a style of its own."""
+    """Everything right, each answer in a random style."""
     right = {name: any_style(one, references(assignment)[name], rng) for name, one in exercises(assignment).items()}
     return labelled(student, assignment, right, {})
 
@@ -257,7 +257,7 @@ FORKS = (
     return -1"""
 )
 
-# it deletes nothing of its own user's but in the folder that grading gave it
+# outside the folder that grading gave it, it deletes nothing that belongs to its own user
 DELETES = (
     "import os, pathlib, shutil, minivjepa\n"
     + FUNCTION
@@ -346,7 +346,7 @@ def hostile(assignment: str, submissions: Path, rng: np.random.Generator) -> Ite
 
 
 def odd_objects(assignment: str) -> Submission:
-    """Answers that return what nobody expects."""
+    """Answers that return unexpected objects."""
     values = [
         "type('Mine', (), {'__eq__': lambda *both: True})()",
         "lambda: 0",
@@ -372,7 +372,7 @@ def noisy(assignment: str) -> Submission:
 
 
 def odd_notebooks(assignment: str) -> Iterator[Submission]:
-    """Notebooks that are graded, though somebody has moved, doubled or renamed their cells, or saved them long ago."""
+    """Notebooks that are graded although their cells were moved, doubled or renamed, or saved in an old format."""
     right = references(assignment)
     first, second, *_ = right
 
@@ -474,7 +474,7 @@ def complaints(labels: dict[str, dict], rows: list[dict[str, str]]) -> dict[str,
 
 
 def difference(label: dict, row: dict[str, str]) -> str:
-    """How one row differs, nothing if it does not."""
+    """How one row differs; empty if it does not."""
     if (row["status"], row["assignment"]) != (label["status"], label["assignment"]):
         return f"is {row['status']} {row['assignment']}, expected {label['status']} {label['assignment']}: {row['message']}"
     wrong = [

@@ -159,13 +159,13 @@ def grade_folder(
     known = [prepare(name, seed) for name in names]
     pages = out.with_suffix("")
     records = pages / "records"
-    records.mkdir(parents=True, exist_ok=True)
     secret = (TEACHER, *answer_folders(TEACHER.parent), folder, out.parent, pages)
     hide = [str(path.resolve()) for path in secret]
     desk = Desk(known, hide, user_ids(), Limits(), records, seed, graded_by)
     for name, held in limits_in_force(hide, desk.limits).items():
         if not held:
             say(f"not in force on this machine: {name}; grade in a container that you can throw away")
+    records.mkdir(parents=True, exist_ok=True)  # not earlier: nothing is left behind if children cannot start
 
     def first_try(item: HandedIn) -> Graded:
         result = graded_or_kept(item, desk, last=jobs == 1)

@@ -85,7 +85,7 @@ def belonging(user: int | None, session: int) -> list[Process]:
 def end_all(user: int | None, session: int) -> None:
     """End all processes of a user id, or, without one, of a session, and wait until they are gone.
 
-    If the id or the sweeper's now belongs to somebody else, only the session's processes are ended.
+    If the id or the sweeper's is in other use by now, only the session's processes are ended.
     """
     if user is not None and (is_assigned(user) or user + 1 in process_ids()):
         user = None

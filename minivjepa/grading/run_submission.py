@@ -1,4 +1,4 @@
-"""A submission's functions are called in a child process; when one goes too far, another child goes on with what is left."""
+"""A submission's functions are called in a child process; when it breaks a limit, another child takes over the rest."""
 
 import os
 import socket

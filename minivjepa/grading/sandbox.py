@@ -1,7 +1,7 @@
 """Limits for untrusted code: a child process sets them on itself before that code runs.
 
-On Linux as root: an unprivileged user, no network, little to read but the system and Python, nothing to write but small temporary folders, and
-limits on processes, CPU time and file sizes.  Elsewhere, as much of that as the system allows; `probe` tells what.
+On Linux as root: an unprivileged user, no network, little to read but the system and Python, nothing to write but small temporary
+folders, and limits on processes, CPU time and file sizes.  Elsewhere, as much of that as the system allows; `probe` tells what.
 """
 
 import contextlib
@@ -71,8 +71,11 @@ def set_limits(limits: Limits) -> None:
         return
     import resource
 
-    sizes = {resource.RLIMIT_FSIZE: limits.file_bytes, resource.RLIMIT_CORE: 0}
-    wanted = {resource.RLIMIT_CPU: limits.cpu_seconds, **sizes}
+    wanted = {
+        resource.RLIMIT_CPU: limits.cpu_seconds,
+        resource.RLIMIT_FSIZE: limits.file_bytes,
+        resource.RLIMIT_CORE: 0,
+    }
     if as_root_on_linux():  # it counts all processes of a user, so only for a user with no others
         wanted[resource.RLIMIT_NPROC] = limits.processes
     for kind, value in wanted.items():

@@ -29,7 +29,7 @@ def is_mapped(ids: range) -> bool:
 
 
 def is_assigned(user: int) -> bool:
-    """Whether this id or the next belongs to a user, a group or somebody's containers."""
+    """Whether this id or the next belongs to a user, a group or a user's containers."""
     import grp  # not on Windows
     import pwd
 
@@ -86,7 +86,7 @@ class FreeIds:
         ranges = " or ".join(f"{ids[0]:,} to {ids[-1] + 1:,}" for ids in RANGES)
         raise ValueError(
             f"too few free user ids: submissions need {2 * RECENT} ids from {ranges} that no account and no process has; grade in a "
-            f"container of its own"
+            f"separate container"
         )
 
 
