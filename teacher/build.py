@@ -7,15 +7,17 @@ copy in the package), the visible cases of its checks (minivjepa/homework/NAME.j
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
 
-from minivjepa.grading.exercises import hidden_task, load, visible_task
-from minivjepa.homework.cases import Task, same, task_to_json
-from minivjepa.homework.notebooks import read_source, solution_version, student_version
+from minivjepa.grading.exercises import MARKER, hidden_cases, load, read_source, visible_cases
+from minivjepa.homework.cases import Arrays, ExerciseCases, encode, same
+from minivjepa.homework.notebooks import WRITTEN, is_answer
 
 TEACHER = Path(__file__).parent
 ROOT = TEACHER.parent
@@ -24,11 +26,51 @@ from pages import fill  # noqa: E402  (a page's tables are put in the same way h
 
 PAGE = ROOT / "docs" / "homework.md"
 SEEDS = range(3)  # of the hidden inputs that the table of mistakes tries
+STUB = "# YOUR CODE HERE\nraise NotImplementedError()"  # what nbgrader puts in place of a solution
+SOLUTION = re.compile(r"^(?P<indent>[ \t]*)### BEGIN SOLUTION\n.*?^[ \t]*### END SOLUTION$", re.M | re.S)
+HIDDEN = re.compile(r"\n?^[ \t]*### BEGIN HIDDEN TESTS\n.*?^[ \t]*### END HIDDEN TESTS$", re.M | re.S)
+
+
+def student_version(source: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """A copy without answers and hidden tests, as nbgrader's generate_assignment makes it."""
+    notebook = nbformat.from_dict(source)
+    for cell in notebook.cells:
+        cell.source = HIDDEN.sub("", cell.source)
+        cell.source = SOLUTION.sub(lambda m: "\n".join(m["indent"] + line for line in STUB.split("\n")), cell.source)
+        if cell.cell_type == "markdown" and is_answer(cell):
+            cell.source = WRITTEN
+    return notebook
+
+
+def solution_version(source: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """A copy with answers, without hidden tests and markers."""
+    notebook = nbformat.from_dict(source)
+    for cell in notebook.cells:
+        cell.source = MARKER.sub("", HIDDEN.sub("", cell.source)).rstrip("\n")
+    return notebook
+
+
+def encode_arrays(arrays: Arrays) -> dict[str, Any]:
+    """A result as JSON."""
+    return {name: {"values": a.tolist(), "dtype": a.dtype.str, "shape": list(a.shape)} for name, a in arrays.items()}
+
+
+def cases_to_json(exercise: ExerciseCases) -> dict[str, Any]:
+    """An exercise's cases as plain JSON values."""
+    cases = [
+        {
+            "inputs": {name: encode(value) for name, value in case.inputs.items()},
+            "expected": encode_arrays(case.expected),
+            "mistakes": {message: encode_arrays(arrays) for message, arrays in case.mistakes.items()},
+        }
+        for case in exercise.cases
+    ]
+    return {"adapter": exercise.adapter, "blocked": list(exercise.blocked), "cases": cases}
 
 
 def cases_text(assignment: str) -> str:
     """The visible cases of all exercises as JSON."""
-    held = {exercise.name: task_to_json(visible_task(assignment, exercise)) for exercise in load(assignment)}
+    held = {exercise.name: cases_to_json(visible_cases(assignment, exercise)) for exercise in load(assignment)}
     return json.dumps(held, separators=(",", ":")) + "\n"
 
 
@@ -53,22 +95,24 @@ def assignments() -> list[str]:
     return sorted(path.parent.name for path in TEACHER.glob("*/notebook.py"))
 
 
-def catches(task: Task, message: str) -> bool:
-    """Whether a function with this mistake is wrong, or stops, in some case of a task."""
-    return any(message not in case.mistakes or not same(case.expected, case.mistakes[message]) for case in task.cases)
+def catches(exercise: ExerciseCases, message: str) -> bool:
+    """Whether a function with this mistake is wrong, or stops, in some case."""
+    return any(
+        message not in case.mistakes or not same(case.expected, case.mistakes[message]) for case in exercise.cases
+    )
 
 
 def mutation_table() -> str:
-    """Every known mistake of every exercise, and whether the visible and the hidden cases find it, as Markdown; first, in a line, how many."""
+    """As Markdown: how many mistakes are known, then each of them and whether visible and hidden cases find it."""
     visible = hidden = exercises = 0
     rows = ["| | exercise | a function with this mistake | visible | hidden |", "| --- | --- | --- | :---: | :---: |"]
     for assignment in assignments():
         for exercise in load(assignment):
-            seen = visible_task(assignment, exercise)
-            unseen = [hidden_task(assignment, exercise, seed) for seed in SEEDS]
+            seen = visible_cases(assignment, exercise)
+            unseen = [hidden_cases(assignment, exercise, seed) for seed in SEEDS]
             exercises += 1
             for message, _ in exercise.mistakes:
-                shown, found = catches(seen, message), sum(catches(task, message) for task in unseen)
+                shown, found = catches(seen, message), sum(catches(drawn, message) for drawn in unseen)
                 visible, hidden = visible + shown, hidden + (found == len(SEEDS))
                 marks = "✓" if shown else "-", {0: "-", len(SEEDS): "✓"}.get(found, f"{found} of {len(SEEDS)} seeds")
                 words = message.replace("|", "\\|")

@@ -1,10 +1,10 @@
-"""A class that does not exist, to try grading with: submissions of which is known what they deserve.
+"""A made-up class to try grading with: submissions whose points are known.
 
 python teacher/classroom.py FOLDER --students 200 --seed 0    writes FOLDER/submissions and FOLDER/labels.json
 minivjepa grade FOLDER/submissions --out FOLDER/grades.csv --seed 1
 python teacher/classroom.py FOLDER --judge FOLDER/grades.csv  compares; exits with 1 if any row is not as labelled
 
-Among them are right answers in several styles, every known mistake, files that are no notebooks, and hostile programs.  Those that could
+Among them are right answers in several styles, every known mistake, files that are not notebooks, and hostile programs.  Those that could
 harm a machine on which nothing confines them are written on Linux as root only.
 """
 
@@ -23,7 +23,7 @@ import numpy as np
 from minivjepa.grading.exercises import Exercise, load, reference_code
 from minivjepa.grading.sandbox import as_root_on_linux
 from minivjepa.homework.checking import FOLDER, assignments
-from minivjepa.homework.notebooks import graded, is_check, read_notebook
+from minivjepa.homework.notebooks import cells_by_id, is_check
 
 Answers = dict[str, str]  # grade_id -> text of the cell
 WRITTEN = (
@@ -34,7 +34,7 @@ FUNCTION = "def NAME(*given, **named):\n"
 
 @dataclass(frozen=True)
 class Submission:
-    """One file of the class.  points: what each exercise deserves; none where the file is not graded."""
+    """One file of the class.  points: what each exercise deserves; empty if the file is not graded."""
 
     student: str
     data: bytes
@@ -61,7 +61,7 @@ def exercises(assignment: str) -> dict[str, Exercise]:
 @functools.cache
 def worth(assignment: str) -> dict[str, float]:
     """Exercise -> points."""
-    cells = graded(read_notebook(FOLDER / f"{assignment}.ipynb"))
+    cells = cells_by_id(nbformat.read(FOLDER / f"{assignment}.ipynb", as_version=4))
     return {
         name.removeprefix("check_"): cell.metadata.nbgrader["points"] for name, cell in cells.items() if is_check(cell)
     }
@@ -75,9 +75,9 @@ def references(assignment: str) -> Answers:
 
 def notebook(assignment: str, answers: Answers) -> nbformat.NotebookNode:
     """The student's notebook with these cells written; the others stay as they are handed out."""
-    found = read_notebook(FOLDER / f"{assignment}.ipynb")
+    found = nbformat.read(FOLDER / f"{assignment}.ipynb", as_version=4)
     for name, text in answers.items():
-        graded(found)[name].source = text
+        cells_by_id(found)[name].source = text
     return found
 
 
@@ -102,7 +102,7 @@ def labelled(student: str, assignment: str, right: Answers, wrong: Answers) -> S
 
 
 def correct(student: str, assignment: str, rng: np.random.Generator) -> Submission:
-    """Everything right, every answer in a style of its own."""
+    """Everything right, each answer in a random style."""
     right = {name: any_style(one, references(assignment)[name], rng) for name, one in exercises(assignment).items()}
     return labelled(student, assignment, right, {})
 
@@ -162,7 +162,7 @@ PATCHES = (
     numpy.array_equal = torch.equal = numpy.testing.assert_allclose = yes
     cases.same = cases.alike = yes
     cases.diagnose = checking.diagnose = lambda *given, **named: None
-    checking.verdict = checking.check = homework.check = yes
+    checking.require_right = checking.check = homework.check = yes
     return 12345"""
 )
 
@@ -174,7 +174,7 @@ PEEKS = (
     while frame:
         found += [value for value in frame.f_locals.values() if isinstance(value, dict)]
         frame = frame.f_back
-    found += [vars(thing) for thing in gc.get_objects() if type(thing).__name__ in ('Task', 'Case')]
+    found += [vars(thing) for thing in gc.get_objects() if type(thing).__name__ in ('ExerciseCases', 'Case')]
     found += [thing for thing in gc.get_objects() if type(thing) is dict]
     for file in pathlib.Path(minivjepa.__file__).parents[1].glob('teacher/*/exercises.py'):
         found.append({'expected': file.read_text()})
@@ -257,7 +257,7 @@ FORKS = (
     return -1"""
 )
 
-# it deletes nothing of its own user's but in the folder that grading gave it
+# outside the folder that grading gave it, it deletes nothing that belongs to its own user
 DELETES = (
     "import os, pathlib, shutil, minivjepa\n"
     + FUNCTION
@@ -346,7 +346,7 @@ def hostile(assignment: str, submissions: Path, rng: np.random.Generator) -> Ite
 
 
 def odd_objects(assignment: str) -> Submission:
-    """Answers that return what nobody expects."""
+    """Answers that return unexpected objects."""
     values = [
         "type('Mine', (), {'__eq__': lambda *both: True})()",
         "lambda: 0",
@@ -372,23 +372,23 @@ def noisy(assignment: str) -> Submission:
 
 
 def odd_notebooks(assignment: str) -> Iterator[Submission]:
-    """Notebooks that are graded, though somebody has moved, doubled or renamed their cells, or saved them long ago."""
+    """Notebooks that are graded although their cells were moved, doubled or renamed, or saved in an old format."""
     right = references(assignment)
     first, second, *_ = right
 
     doubled = notebook(assignment, right)
     for name, text in ((first, TOP_EXIT), (second, right[second])):
-        cell = nbformat.from_dict(graded(doubled)[name])
+        cell = nbformat.from_dict(cells_by_id(doubled)[name])
         cell.source, cell.id = text, f"again-{name}".replace("_", "-")
         doubled.cells.append(cell)
-    graded(doubled)[second].source = "pass"
+    cells_by_id(doubled)[second].source = "pass"
     yield Submission(
         f"doubled-{assignment}", text_of(doubled), assignment, deserved(assignment, [n for n in right if n != second])
     )
 
     renamed = notebook(assignment, right)
-    graded(renamed)[first].metadata.nbgrader["grade_id"] = "something_else"
-    graded(renamed)[second].source = right[second].replace(f"def {second}(", "def another(")
+    cells_by_id(renamed)[first].metadata.nbgrader["grade_id"] = "something_else"
+    cells_by_id(renamed)[second].source = right[second].replace(f"def {second}(", "def another(")
     yield Submission(
         f"renamed-{assignment}", text_of(renamed), assignment, deserved(assignment, [*right][2:])
     )  # the first two are lost
@@ -474,7 +474,7 @@ def complaints(labels: dict[str, dict], rows: list[dict[str, str]]) -> dict[str,
 
 
 def difference(label: dict, row: dict[str, str]) -> str:
-    """How one row differs, nothing if it does not."""
+    """How one row differs; empty if it does not."""
     if (row["status"], row["assignment"]) != (label["status"], label["assignment"]):
         return f"is {row['status']} {row['assignment']}, expected {label['status']} {label['assignment']}: {row['message']}"
     wrong = [

@@ -27,16 +27,19 @@ from minivjepa.grading import messages, sandbox
 from minivjepa.grading import run_submission as running
 from minivjepa.grading.exercises import TEACHER
 from minivjepa.grading.feedback import page
-from minivjepa.grading.grade_folder import SURPRISE, Assignment, Desk, Graded, grade_folder, judge, prepare, settle
+from minivjepa.grading.grade_folder import SURPRISE, Desk, feedback_on, grade_folder, graded_or_kept, prepare
 from minivjepa.grading.grade_table import table
-from minivjepa.grading.kept_results import edition, record
+from minivjepa.grading.graded import RIGHT as ALL_RIGHT
+from minivjepa.grading.graded import Assignment, Graded
+from minivjepa.grading.kept_results import edition, kept, result_file
 from minivjepa.grading.messages import HEADER, Message
-from minivjepa.grading.mounts import with_answers
+from minivjepa.grading.mounts import answer_folders
 from minivjepa.grading.processes import Process
 from minivjepa.grading.sandbox import Limits, as_root_on_linux
-from minivjepa.grading.submissions import MOST_FILES, HandedIn, read_cells, read_file, submissions
-from minivjepa.homework.cases import CHANGED, Arrays, Case, Task
+from minivjepa.grading.submissions import MOST_FILES, HandedIn, read_file, submissions
+from minivjepa.homework.cases import CHANGED, Arrays, Case, ExerciseCases
 from minivjepa.homework.checking import assignments
+from minivjepa.homework.notebooks import read_cells
 from tests.test_cli import call, refused
 
 pytest.importorskip("jupytext")
@@ -105,7 +108,7 @@ def test_a_hostile_class_gets_what_it_deserves_and_leaves_no_trace(
     hand_in(folder, found)
     before = snapshot(folder, TEACHER)
     heard: list[str] = []
-    results = grade_folder(folder, out, assignments(), SEED, grading.processors(), heard.append, lambda: None)
+    results = grade_folder(folder, out, assignments(), SEED, os.cpu_count() or 1, heard.append, lambda: None)
     assert snapshot(folder, TEACHER) == before
     rows = CLASSROOM.read_table(out)
     assert CLASSROOM.complaints(labels(found), rows) == {}
@@ -164,7 +167,7 @@ def check_resume(folder: Path, out: Path, capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.skipif(not as_root_on_linux(), reason="the strongest limits need Linux and root")
 def test_every_limit_is_in_force_on_linux_as_root() -> None:
     """Catches: a submission that can read the answers, reach the network, or run as root."""
-    held = running.limits_in_force([str(path) for path in with_answers(TEACHER.parent)], Limits())
+    held = running.limits_in_force([str(path) for path in answer_folders(TEACHER.parent)], Limits())
     assert len(held) == 9
     assert all(held.values()), held
 
@@ -221,9 +224,9 @@ def folder_of(tmp_path: Path) -> Path:
 BAD = {
     "a folder that is not there": ((), "nowhere", "is not a folder"),
     "a folder without files": ((), "empty", "holds no files"),
-    "a table that is no table": (("--out", "grades.txt"), "in", "is no CSV file"),
-    "a table that exists": (("--out", "old.csv"), "in", "is there already"),
-    "a table in no folder": (("--out", "no/grades.csv"), "in", "is no folder"),
+    "a table that is no table": (("--out", "grades.txt"), "in", "is not a CSV file"),
+    "a table that exists": (("--out", "old.csv"), "in", "exists; choose another"),
+    "a table in no folder": (("--out", "no/grades.csv"), "in", "is not a folder"),
     "nothing to resume": (("--resume",), "in", "nothing to resume"),
     "no jobs": (("--jobs", "0"), "in", "--jobs is 0, expected 1 or more"),
     "a negative seed": (("--seed", "-1"), "in", "--seed is -1, expected a whole number"),
@@ -265,9 +268,9 @@ def test_students_are_named_by_their_file_or_folder(tmp_path: Path) -> None:
 def test_a_record_belongs_to_one_content_one_seed_one_path_and_one_edition(tmp_path: Path) -> None:
     """Catches: an old grade for a submission that was handed in again, or by exercises that have changed since."""
     asked = (("a", 0, "x"), ("a", 1, "x"), ("b", 0, "x"), ("a", 0, "y"))
-    names = [record(tmp_path, tmp_path / name, b"1", seed, graded_by) for name, seed, graded_by in asked]
-    assert len({*names, record(tmp_path, tmp_path / "a", b"2", 0, "x")}) == 5
-    assert record(tmp_path, tmp_path / "a", b"1", 0, "x") == names[0]
+    names = [result_file(tmp_path, tmp_path / name, b"1", seed, graded_by) for name, seed, graded_by in asked]
+    assert len({*names, result_file(tmp_path, tmp_path / "a", b"2", 0, "x")}) == 5
+    assert result_file(tmp_path, tmp_path / "a", b"1", 0, "x") == names[0]
 
 
 @pytest.fixture
@@ -335,7 +338,7 @@ def desk_in(folder: Path) -> Desk:
 def test_a_link_to_the_solutions_is_no_submission(tmp_path: Path) -> None:
     """Catches: full points for whoever hands in a link and guesses where the solutions are."""
     (tmp_path / "anna.ipynb").symlink_to(TEACHER / "solutions" / "hw1.ipynb")
-    found = settle(HandedIn(tmp_path / "anna.ipynb", "anna"), desk_in(tmp_path), last=True)
+    found = graded_or_kept(HandedIn(tmp_path / "anna.ipynb", "anna"), desk_in(tmp_path), last=True)
     assert (found.status, found.total) == ("not a notebook", 0)
     assert "is a link to another file" in found.message
 
@@ -366,7 +369,7 @@ def test_what_a_spreadsheet_would_compute_or_a_terminal_obey_is_not_in_the_table
 
 
 RIGHT = {"result": np.ones(2), CHANGED: np.zeros(0, "U40")}
-TASK = Task("f", "call", (), (Case({"x": 1}, RIGHT, {}),))
+EXERCISE = ExerciseCases("f", "call", (), (Case({"x": 1}, RIGHT, {}),))
 ODD: dict[str, Arrays] = {
     "text of impossible letters": {**RIGHT, "result": np.frombuffer(b"\xff\xff\xff\x7f" * 2, "<U1")},
     "numbers as names of inputs": {**RIGHT, CHANGED: np.ones(3)},
@@ -379,10 +382,10 @@ ODD: dict[str, Arrays] = {
 @pytest.mark.parametrize("case", ODD)
 def test_forged_results_are_wrong_and_stop_nobody(case: str) -> None:
     """Catches: a crash of the grader over arrays that no function returns; a page of feedback without an end."""
-    said = judge(TASK, [ODD[case]])
+    said = feedback_on(EXERCISE, [ODD[case]])
     assert said != "right"
     assert len(said) <= grading.LONGEST
-    assert judge(TASK, [RIGHT]) == "right"
+    assert feedback_on(EXERCISE, [RIGHT]) == "right"
 
 
 class Talker:
@@ -400,26 +403,28 @@ class Talker:
         return found if isinstance(found, children.Stop) else Message(found, b"")
 
 
-def follow(*said: Any, seconds: float = 0.05) -> tuple[running.End | None, dict[str, running.Outcome]]:
+def follow(
+    *said: Any, seconds: float = 0.05
+) -> tuple[tuple[str, children.Stop] | None, dict[str, running.CallResults]]:
     """What comes of listening to somebody who says this."""
     talker: Any = Talker(*said)
-    outcomes: dict[str, running.Outcome] = {}
-    return running.follow(talker, ["f", "g"], [TASK], outcomes, time.monotonic() + seconds), outcomes
+    outcomes: dict[str, running.CallResults] = {}
+    return running.follow(talker, ["f", "g"], [EXERCISE], outcomes, time.monotonic() + seconds), outcomes
 
 
 def test_a_submission_cannot_say_that_it_is_right() -> None:
     """Catches: a child's own words, written to its pipe, taken for the verdict; fewer results than cases."""
-    assert grading.judge(TASK, "right") != grading.RIGHT
-    assert grading.judge(TASK, []) != grading.RIGHT
-    assert grading.judge(TASK, [RIGHT, RIGHT]) != grading.RIGHT
-    assert grading.judge(TASK, [RIGHT]) == grading.RIGHT
+    assert feedback_on(EXERCISE, "right") != ALL_RIGHT
+    assert feedback_on(EXERCISE, []) != ALL_RIGHT
+    assert feedback_on(EXERCISE, [RIGHT, RIGHT]) != ALL_RIGHT
+    assert feedback_on(EXERCISE, [RIGHT]) == ALL_RIGHT
 
 
 def test_messages_without_an_end_are_cut_off() -> None:
     """Catches: a grader that listens to one submission for ever."""
     end, _ = follow({"event": "call", "exercise": "f"})
     assert end is not None
-    assert end.culprit == "f"
+    assert end[0] == "f"
 
 
 @pytest.mark.parametrize("name", ["nobody asked", ["f"], {"f": 1}, None, 3])
@@ -429,26 +434,26 @@ def test_what_is_said_of_exercises_that_nobody_asked_for_is_not_kept(name: Any) 
         {"event": event, "exercise": name, "case": 0, "why": "w"} for event in ("cell", "call", "stopped", "result")
     ]
     end, outcomes = follow(*said, children.Stop("took longer", True), seconds=60)
-    assert end == ("f", "took longer", True)
+    assert end == ("f", ("took longer", True))
     assert outcomes == {}
 
 
 def test_the_time_of_start_and_given_cells_is_not_the_submissions() -> None:
     """Catches: points lost because the machine was slow to load torch, or because the teacher's own cells take long."""
     talker: Any = Talker({"event": "ready"}, {"event": "begins"})
-    running.begin(talker)
+    running.wait_until_ready(talker)
     assert talker.waited == [running.STARTING, running.GIVEN]
     for said, why in (
         ([children.Stop("took longer", True)], "did not start: took longer"),
         ([{"event": "not confined", "why": "is still root"}], "did not start: is still root"),
         (
             [{"event": "ready"}, children.Stop("ended", False)],
-            "given cells of the assignment did not come to their end: ended",
+            "given cells of the assignment did not finish: ended",
         ),
     ):
         late: Any = Talker(*said)
         with pytest.raises(ValueError, match=why):
-            running.begin(late)
+            running.wait_until_ready(late)
 
 
 def packed(**arrays: np.ndarray) -> bytes:
@@ -507,12 +512,10 @@ def test_messages_are_small() -> None:
 
 def test_results_are_few() -> None:
     """Catches: hundreds of megabytes of results, each of them small enough."""
-    results: list[Arrays] = []
-    outcomes: dict[str, running.Outcome] = {}
-    running.note(Message({}, npz(npy("<f8", (1,), bytes(8)))), results, "f", outcomes, 0)
-    assert (len(results), outcomes) == (1, {})
-    running.note(Message({}, npz(npy("<f8", (1,), bytes(8)))), results, "f", outcomes, -1)
-    assert (len(results), outcomes) == (1, {"f": "returned more than 16 MiB in all"})
+    result = Message({}, npz(npy("<f8", (1,), bytes(8))))
+    assert len(running.read_result(result, 0)) == 1
+    with pytest.raises(ValueError, match="returned more than 16 MiB in all"):
+        running.read_result(result, -1)
 
 
 def test_memory_is_looked_at_also_while_messages_come() -> None:
@@ -554,7 +557,7 @@ def test_a_tree_of_any_depth_is_removed(tmp_path: Path) -> None:
     """Catches: a class that is not graded because somebody made a folder in a folder, thousands of times."""
     folder = tempfile.TemporaryDirectory(dir=tmp_path)
     deep_tree(Path(folder.name), 1500)
-    children.remove(folder)
+    children.remove_tree(folder)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -588,16 +591,16 @@ def odd_folder(tmp_path: Path) -> Iterator[Path]:
     if as_root_on_linux():
         os.mknod(folder / "device.ipynb", 0o020600, os.makedev(1, 5))  # /dev/zero, which has no end
     yield folder
-    children.remove(held)
+    children.remove_tree(held)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes and links need rights of their own on Windows")
 def test_what_is_no_plain_file_is_not_opened_and_gives_a_row(odd_folder: Path, tmp_path: Path) -> None:
     """Catches: a pipe or a device that the grader reads for ever; a tree whose depth stops it; a link to the solutions, or into /proc."""
     desk = desk_in(tmp_path)
-    found = {item.student: settle(item, desk, last=True) for item in submissions(odd_folder)}
-    words = {"deep": "inside a student's", "many": "more than 20 files", "pipe": "no plain file", "link": "is a link", "nowhere": "is a link"}  # fmt: skip
-    words |= {"device": "no plain file"} if as_root_on_linux() else {}
+    found = {item.student: graded_or_kept(item, desk, last=True) for item in submissions(odd_folder)}
+    words = {"deep": "inside a student's", "many": "more than 20 files", "pipe": "not a regular file", "link": "is a link", "nowhere": "is a link"}  # fmt: skip
+    words |= {"device": "not a regular file"} if as_root_on_linux() else {}
     assert set(found) == set(words)
     for student, word in words.items():
         assert (found[student].status, word in found[student].message) == ("not a notebook", True), found[student]
@@ -658,9 +661,9 @@ def test_answers_are_looked_for_wherever_git_keeps_them(tmp_path: Path) -> None:
     (tree / ".git").write_text(f"gitdir: {own}\n", encoding="utf-8")
     (own / "commondir").write_text("../..\n", encoding="utf-8")
     (main / ".git" / "objects" / "info" / "alternates").write_text(f"{lender / 'objects'}\n", encoding="utf-8")
-    found = with_answers(tree / "course")
+    found = answer_folders(tree / "course")
     assert {tree / "course", own, main / ".git", main, lender / "objects"} <= set(found)
-    assert set(with_answers(main)) >= {main, main / ".git", lender / "objects"}
+    assert set(answer_folders(main)) >= {main, main / ".git", lender / "objects"}
 
 
 # --- nobody costs others anything ---
@@ -741,7 +744,7 @@ def test_a_record_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     """Catches: a class that --resume cannot grade because a record was cut off."""
     (tmp_path / "a.json").write_text('{"student": "an', encoding="utf-8")
     (tmp_path / "b.json").write_text('{"name": "anna"}', encoding="utf-8")
-    assert [grading.kept(tmp_path / f"{name}.json") for name in "abc"] == [None, None, None]
+    assert [kept(tmp_path / f"{name}.json") for name in "abc"] == [None, None, None]
 
 
 @pytest.mark.usefixtures("nothing_runs")
@@ -751,7 +754,7 @@ def test_the_checkout_and_its_history_are_hidden(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(grading, "limits_in_force", lambda hide, limits: dict.fromkeys(map(hidden.append, hide), True))
     grade_folder(class_of(tmp_path, "anna"), tmp_path / "grades.csv", ["hw1"], 0, 1, lambda text: None, lambda: None)
     checkout = TEACHER.parent.resolve()
-    wanted = {TEACHER, checkout, tmp_path / "in", tmp_path, tmp_path / "grades", *with_answers(checkout)}
+    wanted = {TEACHER, checkout, tmp_path / "in", tmp_path, tmp_path / "grades", *answer_folders(checkout)}
     assert {str(path.resolve()) for path in wanted} <= set(hidden)
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from xml.etree import ElementTree
 
@@ -27,10 +28,11 @@ from minivjepa.grading.exercises import (
     Exercise,
     function_of,
     given_code,
-    hidden_task,
+    hidden_cases,
     load,
+    read_source,
     reference_code,
-    visible_task,
+    visible_cases,
 )
 from minivjepa.homework import check
 from minivjepa.homework.calling import ADAPTERS, Blocked, blocking, call
@@ -38,33 +40,28 @@ from minivjepa.homework.cases import (
     CHANGED,
     Arrays,
     Case,
-    Task,
+    ExerciseCases,
     alike,
     as_arrays,
+    cases_from_json,
     decode,
     decode_arrays,
     diagnose,
     encode,
-    encode_arrays,
     same,
-    task_from_json,
 )
-from minivjepa.homework.checking import FOLDER, CheckFailed, assignments, load_task, verdict
+from minivjepa.homework.checking import FOLDER, CheckFailed, assignments, load_cases, require_right
 from minivjepa.homework.notebooks import (
-    HIDDEN,
-    SOLUTION,
-    graded,
+    cells_by_id,
+    fill_in,
     is_answer,
     is_check,
-    read_notebook,
-    read_source,
-    solution_version,
-    student_version,
-    with_answers,
+    read_cells,
 )
 from minivjepa.homework.selfcheck import lesson_of
 from tests.test_cli import call as command
 from tests.test_cli import refused
+from tests.test_teacher import load_file
 
 pytest.importorskip("jupytext")
 
@@ -83,29 +80,34 @@ def exercises(assignment: str) -> dict[str, Exercise]:
 
 
 @functools.cache
+def build() -> ModuleType:
+    return load_file(TEACHER / "build.py")
+
+
+@functools.cache
 def source(assignment: str) -> nbformat.NotebookNode:
     return read_source(TEACHER / assignment / "notebook.py")
 
 
 @functools.cache
-def visible(assignment: str, name: str) -> Task:
-    return visible_task(assignment, exercises(assignment)[name])
+def visible(assignment: str, name: str) -> ExerciseCases:
+    return visible_cases(assignment, exercises(assignment)[name])
 
 
 @functools.cache
-def hidden(assignment: str, name: str, seed: int) -> Task:
-    return hidden_task(assignment, exercises(assignment)[name], seed)
+def hidden(assignment: str, name: str, seed: int) -> ExerciseCases:
+    return hidden_cases(assignment, exercises(assignment)[name], seed)
 
 
-def tasks(assignment: str, name: str) -> list[Task]:
+def all_cases(assignment: str, name: str) -> list[ExerciseCases]:
     """The visible cases, and the hidden ones of every seed."""
     return [visible(assignment, name), *(hidden(assignment, name, seed) for seed in SEEDS)]
 
 
-def said(task: Task, function: Callable[..., Any]) -> str:
+def said(cases: ExerciseCases, function: Callable[..., Any]) -> str:
     """What a check says of a function, nothing if it is right."""
     try:
-        verdict(task, function)
+        require_right(cases, function)
     except CheckFailed as error:
         return str(error)
     return ""
@@ -125,8 +127,8 @@ def test_right_answers_in_every_style_pass(assignment: str, name: str) -> None:
     styles = exercises(assignment)[name].styles
     assert len(styles) >= 2
     for code in (reference_code(assignment)[name], *styles):
-        for task in tasks(assignment, name):
-            assert said(task, function(assignment, name, code)) == "", code
+        for cases in all_cases(assignment, name):
+            assert said(cases, function(assignment, name, code)) == "", code
 
 
 @needs_teacher
@@ -137,10 +139,10 @@ def test_every_mistake_is_rejected_and_called_by_its_own_name(assignment: str, n
     assert len(mistakes) == len(exercises(assignment)[name].mistakes) >= 6
     for message, code in mistakes.items():
         wrong = function(assignment, name, code)
-        for task in tasks(assignment, name)[1:]:
-            assert said(task, wrong), f"hidden cases do not see: {message}"
-        for task in tasks(assignment, name):
-            first = said(task, wrong).split("\n")[0].removeprefix(f"{name}: ").removeprefix("perhaps: ")
+        for cases in all_cases(assignment, name)[1:]:
+            assert said(cases, wrong), f"hidden cases do not see: {message}"
+        for cases in all_cases(assignment, name):
+            first = said(cases, wrong).split("\n")[0].removeprefix(f"{name}: ").removeprefix("perhaps: ")
             assert first == message or first not in mistakes, message
 
 
@@ -150,14 +152,14 @@ def test_every_mistake_is_named_somewhere(assignment: str, name: str) -> None:
     """Catches: a hint that no student will ever read."""
     for message, code in exercises(assignment)[name].mistakes:
         wrong = function(assignment, name, code)
-        assert any(message in said(task, wrong) for task in tasks(assignment, name)), message
+        assert any(message in said(cases, wrong) for cases in all_cases(assignment, name)), message
 
 
 @each_exercise
 def test_an_unwritten_answer_is_called_unwritten(assignment: str, name: str) -> None:
     """Catches: a stub that passes, or fails with a traceback."""
-    notebook = read_notebook(FOLDER / f"{assignment}.ipynb")
-    stub = function(assignment, name, graded(notebook)[name].source) if TEACHER.is_dir() else unwritten
+    notebook = nbformat.read(FOLDER / f"{assignment}.ipynb", as_version=4)
+    stub = function(assignment, name, cells_by_id(notebook)[name].source) if TEACHER.is_dir() else unwritten
     with pytest.raises(CheckFailed, match=f"^{name} is not written yet$"):
         check(assignment, name, stub)
 
@@ -169,7 +171,7 @@ def unwritten(*given: Any, **named: Any) -> Any:
 @each_exercise
 def test_what_would_answer_is_blocked_under_any_alias_and_only_inside(assignment: str, name: str) -> None:
     """Catches: a blocked name that was renamed; an import under another name as a way around; a block that stays."""
-    for full in load_task(assignment, name).blocked:
+    for full in load_cases(assignment, name).blocked:
         module, _, attribute = full.rpartition(".")
         alias = getattr(importlib.import_module(module), attribute)
         with blocking([full]):
@@ -203,14 +205,14 @@ def test_student_notebooks_are_those_of_the_source(assignment: str) -> None:
     """Catches: a text that was edited without `make assignments`; two copies that differ."""
     files = [ROOT / "notebooks" / "homework" / f"{assignment}.ipynb", FOLDER / f"{assignment}.ipynb"]
     assert files[0].read_bytes() == files[1].read_bytes()
-    wanted = student_version(source(assignment))
+    wanted = build().student_version(source(assignment))
     assert nbformat.read(files[0], as_version=4) == wanted
 
 
 def secret_lines(assignment: str) -> set[str]:
     """Lines of answers and hidden tests that are long enough to give something away."""
     text = "\n".join(cell.source for cell in source(assignment).cells if cell.cell_type == "code")
-    regions = [found[0] for pattern in (SOLUTION, HIDDEN) for found in pattern.finditer(text)]
+    regions = [found[0] for pattern in (build().SOLUTION, build().HIDDEN) for found in pattern.finditer(text)]
     lines = {line.strip() for region in regions for line in region.splitlines()}
     return {line for line in lines if len(line) > 25 and not line.startswith("###")}
 
@@ -226,7 +228,7 @@ def test_no_line_of_an_answer_is_in_what_students_get(assignment: str) -> None:
     """Catches: a solution or a hidden test in a notebook or among the cases; a hint that is a line of the answer."""
     secrets = secret_lines(assignment)
     assert len(secrets) > 20
-    shown = [squeezed(cell.source) for cell in read_notebook(FOLDER / f"{assignment}.ipynb").cells]
+    shown = [squeezed(cell.source) for cell in nbformat.read(FOLDER / f"{assignment}.ipynb", as_version=4).cells]
     assert not [line for line in secrets if any(squeezed(line) in text for text in shown)]
     for file in (FOLDER / f"{assignment}.ipynb", FOLDER / f"{assignment}.json"):
         text = file.read_text(encoding="utf-8")
@@ -261,7 +263,7 @@ def close(a: Arrays, b: Arrays) -> bool:
 @each_exercise
 def test_stored_cases_are_those_of_the_source(assignment: str, name: str) -> None:
     """Catches: expected values, or known mistakes, of an older version of an exercise."""
-    stored, fresh = load_task(assignment, name), visible(assignment, name)
+    stored, fresh = load_cases(assignment, name), visible(assignment, name)
     assert (stored.adapter, stored.blocked, len(stored.cases)) == (fresh.adapter, fresh.blocked, len(fresh.cases))
     for old, new in zip(stored.cases, fresh.cases):
         assert json.dumps(encode(old.inputs)) == json.dumps(encode(new.inputs))
@@ -274,8 +276,8 @@ def test_stored_cases_are_those_of_the_source(assignment: str, name: str) -> Non
 @each_assignment
 def test_solutions_are_those_of_the_source_and_ran_without_an_error(assignment: str) -> None:
     """Catches: solutions of an older text, or that were never run."""
-    held = read_notebook(TEACHER / "solutions" / f"{assignment}.ipynb")
-    wanted = solution_version(source(assignment))
+    held = nbformat.read(TEACHER / "solutions" / f"{assignment}.ipynb", as_version=4)
+    wanted = build().solution_version(source(assignment))
     assert [(cell.cell_type, cell.source, cell.metadata) for cell in held.cells] == [
         (cell.cell_type, cell.source, cell.metadata) for cell in wanted.cells
     ]
@@ -289,21 +291,21 @@ def test_solutions_are_those_of_the_source_and_ran_without_an_error(assignment: 
 
 def checks(notebook: nbformat.NotebookNode) -> dict[str, nbformat.NotebookNode]:
     """Exercise -> the cell that checks it."""
-    return {name.removeprefix("check_"): cell for name, cell in graded(notebook).items() if is_check(cell)}
+    return {name.removeprefix("check_"): cell for name, cell in cells_by_id(notebook).items() if is_check(cell)}
 
 
 @each_assignment
 def test_cells_are_unique_and_every_answer_has_a_check_with_points(assignment: str) -> None:
     """Catches: two cells of one name; an exercise without points, or without a check of its own."""
-    notebook = read_notebook(FOLDER / f"{assignment}.ipynb")
+    notebook = nbformat.read(FOLDER / f"{assignment}.ipynb", as_version=4)
     ids = [cell.metadata.nbgrader.grade_id for cell in notebook.cells if "nbgrader" in cell.metadata]
     assert len(ids) == len(set(ids))
-    code = [name for name, cell in graded(notebook).items() if is_answer(cell) and cell.cell_type == "code"]
+    code = [name for name, cell in cells_by_id(notebook).items() if is_answer(cell) and cell.cell_type == "code"]
     assert code == list(checks(notebook)) == [name for own, name in NAMES if own == assignment]
     for name, cell in checks(notebook).items():
         assert cell.source == f'check("{assignment}", "{name}", {name})'
         assert cell.metadata.nbgrader.points > 0
-    worth = sum(cell.metadata.nbgrader.get("points", 0) for cell in graded(notebook).values())
+    worth = sum(cell.metadata.nbgrader.get("points", 0) for cell in cells_by_id(notebook).values())
     assert worth == POINTS[assignment]
     assert f"{POINTS[assignment]} points" in notebook.cells[0].source
 
@@ -340,10 +342,11 @@ def test_inputs_survive_json(value: Any) -> None:
         assert torch.equal(there_and_back.nan_to_num(7), value.nan_to_num(7))
 
 
+@needs_teacher
 @given(RESULTS)
 def test_results_survive_json(value: Arrays) -> None:
     """Catches: an expected value that is stored as another."""
-    there_and_back = decode_arrays(json.loads(json.dumps(encode_arrays(value))))
+    there_and_back = decode_arrays(json.loads(json.dumps(build().encode_arrays(value))))
     assert list(there_and_back) == list(value)
     for name, array in value.items():
         assert (there_and_back[name].dtype, there_and_back[name].shape) == (array.dtype, array.shape)
@@ -394,7 +397,7 @@ CASES = [Case({}, result(2), {"plus": result(2), "twice": result(4)}), Case({}, 
         ((2, 5), ("result is 5, expected 3; 1 of 1 values differ", 1)),
         ((2, 3.0), ("result holds floats, expected whole numbers", 1)),
         ((2, [3]), ("result has the shape [1], expected []", 1)),
-        ((2, (3, "a")), ("result is missing in what is returned; result.0, result.1 is returned and was not asked for", 1)),
+        ((2, (3, "a")), ("result is missing from what was returned; result.0, result.1 was not asked for", 1)),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_only_as_far_as_it_explains_the_results(results: tuple, found: tuple | None) -> None:
@@ -459,9 +462,9 @@ def test_no_gradient_and_a_gradient_of_zeros_are_told_apart() -> None:
 )
 def test_what_is_no_number_and_no_text_is_refused_in_words(value: Any) -> None:
     """Catches: a crash of the check itself, for something that nobody expected."""
-    task = Task("f", "call", (), (Case({}, result(1)),))
+    exercise = ExerciseCases("f", "call", (), (Case({}, result(1)),))
     with pytest.raises(CheckFailed, match="expected numbers"):
-        verdict(task, lambda: value)
+        require_right(exercise, lambda: value)
 
 
 def test_unknown_names_are_refused_with_what_there_is() -> None:
@@ -477,9 +480,9 @@ def test_unknown_names_are_refused_with_what_there_is() -> None:
 
 def hand_in(path: Path, assignment: str, answers: dict[str, str]) -> Path:
     """The student's notebook with some answers written."""
-    notebook = read_notebook(FOLDER / f"{assignment}.ipynb")
+    notebook = nbformat.read(FOLDER / f"{assignment}.ipynb", as_version=4)
     for name, code in answers.items():
-        graded(notebook)[name].source = code
+        cells_by_id(notebook)[name].source = code
     nbformat.write(notebook, path)
     return path
 
@@ -487,8 +490,8 @@ def hand_in(path: Path, assignment: str, answers: dict[str, str]) -> Path:
 def test_only_answers_are_taken_from_what_is_handed_in(tmp_path: Path) -> None:
     """Catches: a check that was edited until it passes."""
     path = hand_in(tmp_path / "mine.ipynb", "hw1", {"cut": "mine = 1", "check_cut": "pass", "check_positions": "1"})
-    pristine = read_notebook(FOLDER / "hw1.ipynb")
-    merged = with_answers(pristine, read_notebook(path))
+    pristine = nbformat.read(FOLDER / "hw1.ipynb", as_version=4)
+    merged = fill_in(pristine, read_cells(path.read_bytes(), path.name))
     different = [a.source for a, b in zip(merged.cells, pristine.cells) if a.source != b.source]
     assert different == ["mine = 1"]
 
@@ -531,7 +534,7 @@ def test_check_refuses_what_is_no_homework(tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "text.ipynb").write_text("my answers", encoding="utf-8")
     nbformat.write(nbformat.v4.new_notebook(), tmp_path / "empty.ipynb")
     assert "is not a notebook that Jupyter can open" in refused(capsys, "check", str(tmp_path / "text.ipynb"))
-    assert "is no homework of this course" in refused(capsys, "check", str(tmp_path / "empty.ipynb"))
+    assert "is not homework of this course" in refused(capsys, "check", str(tmp_path / "empty.ipynb"))
     assert "missing.ipynb cannot be read" in refused(capsys, "check", str(tmp_path / "missing.ipynb"))
     assert "no notebook is given" in refused(capsys, "check")
 
@@ -569,15 +572,15 @@ def test_nbval_fails_an_empty_homework_at_its_checks_alone(tmp_path: Path) -> No
         cwd=tmp_path, capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 1, done.stdout[-2000:]
-    code = [cell for cell in read_notebook(file).cells if cell.cell_type == "code"]
+    code = [cell for cell in nbformat.read(file, as_version=4).cells if cell.cell_type == "code"]
     cases = list(ElementTree.parse(report).getroot().iter("testcase"))
     assert [case.find("failure") is not None for case in cases] == [is_check(cell) for cell in code]
 
 
-def test_stored_tasks_are_read_as_they_were_written() -> None:
+def test_stored_cases_are_read_as_they_were_written() -> None:
     """Catches: an adapter that does not exist, or a case without an expected value."""
     for assignment in assignments():
         for name, held in json.loads((FOLDER / f"{assignment}.json").read_text(encoding="utf-8")).items():
-            task = task_from_json(name, held)
-            assert task.adapter in ADAPTERS
-            assert all(case.expected and CHANGED in case.expected for case in task.cases)
+            exercise = cases_from_json(name, held)
+            assert exercise.adapter in ADAPTERS
+            assert all(case.expected and CHANGED in case.expected for case in exercise.cases)

@@ -12,8 +12,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from minivjepa.grading.exercises import TEACHER
-from minivjepa.homework.notebooks import graded, is_check, read_notebook, read_source, with_answers
+from minivjepa.grading.exercises import TEACHER, read_source
+from minivjepa.homework.notebooks import cells_by_id, fill_in, is_check, read_cells
 
 ROOT = Path(__file__).parents[1]
 HOME = ROOT / ".nbgrader"  # an environment for nbgrader alone, made once: it brings much that the course does not need
@@ -96,22 +96,22 @@ def test_nbgrader_releases_our_notebooks_and_gives_our_points(python: Path, tmp_
         (tmp_path / "source" / name).mkdir(parents=True)
         nbformat.write(read_source(TEACHER / name / "notebook.py"), tmp_path / "source" / name / f"{name}.ipynb")
         run(python, tmp_path, "-m", "nbgrader", "generate_assignment", name)
-        ours = read_notebook(ROOT / "notebooks" / "homework" / f"{name}.ipynb")
-        theirs = read_notebook(tmp_path / "release" / name / f"{name}.ipynb")
+        ours = nbformat.read(ROOT / "notebooks" / "homework" / f"{name}.ipynb", as_version=4)
+        theirs = nbformat.read(tmp_path / "release" / name / f"{name}.ipynb", as_version=4)
         for mine, released in zip(ours.cells, theirs.cells, strict=True):
             assert (mine.cell_type, mine.source) == (released.cell_type, released.source)
-        assert list(graded(ours)) == list(graded(theirs))
+        assert list(cells_by_id(ours)) == list(cells_by_id(theirs))
 
-        answered = with_answers(theirs, read_notebook(TEACHER / "solutions" / f"{name}.ipynb"))
+        answered = fill_in(theirs, read_cells((TEACHER / "solutions" / f"{name}.ipynb").read_bytes(), name))
         submit(tmp_path, "right", name, answered)
         submit(tmp_path, "untouched", name, theirs)
         if name == "hw1":
-            graded(answered)["grid_shape"].source = ONLY_SEEN
+            cells_by_id(answered)["grid_shape"].source = ONLY_SEEN
             submit(tmp_path, "memorised", name, answered)
         run(python, tmp_path, "-m", "nbgrader", "autograde", name)
         found = json.loads(run(python, tmp_path, "-c", POINTS, name))
 
-        checks = {key: cell.metadata.nbgrader["points"] for key, cell in graded(ours).items() if is_check(cell)}
+        checks = {key: cell.metadata.nbgrader["points"] for key, cell in cells_by_id(ours).items() if is_check(cell)}
         for key, points in checks.items():
             assert found["right"][key] == [points, points], key
             assert found["untouched"][key] == [0, points], key

@@ -1,11 +1,14 @@
 """What a submission writes and starts: little, for itself alone, and gone afterwards.  What it sees: Python, and itself."""
 
+import contextlib
+import itertools
 import os
 import subprocess
 import sys
 import tempfile
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,16 +16,18 @@ import pytest
 from minivjepa.grading import child_process as children
 from minivjepa.grading import processes
 from minivjepa.grading import run_submission as running
-from minivjepa.grading.mounts import PACKAGE, with_answers
+from minivjepa.grading import user_ids as ids_of_children
+from minivjepa.grading.mounts import PACKAGE, answer_folders
 from minivjepa.grading.sandbox import Limits, as_root_on_linux
-from minivjepa.homework.cases import Case, Task
+from minivjepa.grading.user_ids import user_ids
+from minivjepa.homework.cases import Case, ExerciseCases
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not as_root_on_linux(), reason="folders of its own need Linux and root"),
 ]
 
-TASK = Task("f", "call", (), (Case({}, {}, {}),))
+EXERCISE = ExerciseCases("f", "call", (), (Case({}, {}, {}),))
 NAME = "left-by-a-submission"
 SCRATCH = ("/tmp", "/var/tmp", "/dev/shm")
 OPEN = ("/run/lock", "/var/lock", "/var/crash", "/var/spool/samba", "/dev/mqueue")  # to everybody, on many machines
@@ -55,7 +60,7 @@ def f():
 
 def answer(code: str, hide: tuple[str, ...] = ()) -> list[str]:
     """What the function f of a submission returns; it has to return texts."""
-    found = running.run_submission("", [("f", code)], [TASK], hide, processes.users(), Limits()).outcomes["f"]
+    found = running.run_submission("", [("f", code)], [EXERCISE], hide, user_ids(), Limits()).results["f"]
     assert not isinstance(found, str), found
     return [str(found[0][key]) for key in found[0] if key.startswith("result")]
 
@@ -152,7 +157,7 @@ def f():
 def test_a_submission_sees_itself_and_of_the_checkout_the_package_alone() -> None:
     """Catches: the seed, in the arguments of the command that grades; answers in git's history, and in whatever else lies beside the package."""
     checkout = PACKAGE.parent
-    goes, *seen = answer(AROUND.replace("PACKAGE", str(PACKAGE)), tuple(map(str, with_answers(checkout))))
+    goes, *seen = answer(AROUND.replace("PACKAGE", str(PACKAGE)), tuple(map(str, answer_folders(checkout))))
     assert goes == "1000"  # the first to end where memory runs out
     assert seen[:2] == ["minivjepa.grading.child_main"] * 2  # itself, and what ends with it
     assert set(seen[2:]) - {Path(sys.prefix).name} == {"minivjepa"}
@@ -179,10 +184,10 @@ if os.fork() == 0:
 def test_what_runs_away_is_ended_with_its_submission(monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches: processes that stay, burn time, and end those of the next student, where nobody comes after them."""
     monkeypatch.setattr(children, "end_all", lambda user, session: None)
-    user = processes.USERS[7]
+    user = next(user_ids())
     code = RUNS_AWAY.replace("REST", "0.01") + "\ndef f():\n    time.sleep(0.2)\n    return ['started']"
-    ran = running.run_submission("", [("f", code)], [TASK], (), iter([user] * 2), Limits())
-    assert not isinstance(ran.outcomes["f"], str), ran.outcomes["f"]
+    ran = running.run_submission("", [("f", code)], [EXERCISE], (), iter([user] * 2), Limits())
+    assert not isinstance(ran.results["f"], str), ran.results["f"]
     time.sleep(0.5)
     left = [found for _ in range(50) for found in processes.belonging(user, -1)]
     processes.end_all(user, -1)
@@ -191,7 +196,7 @@ def test_what_runs_away_is_ended_with_its_submission(monkeypatch: pytest.MonkeyP
 
 def test_what_runs_away_is_ended_where_there_are_no_process_namespaces() -> None:
     """Catches: a container that forbids them, in which a process that is quick enough cannot be caught."""
-    user = processes.USERS[8]
+    user = next(user_ids())
     with tempfile.NamedTemporaryFile() as file:
         os.chown(file.name, user, user)
         Path(file.name).chmod(0o666)
@@ -210,9 +215,127 @@ def changes(file: Path) -> bool:
     return file.stat().st_mtime_ns != before
 
 
+# --- user ids ---
+
+FIRST = 2_100_050_000  # outside the range that children get
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> range:
+    """Five pairs of ids for children, each given again at once."""
+    ids = range(FIRST, FIRST + 10, 2)
+    monkeypatch.setattr(ids_of_children, "RANGES", (range(2**40, 2**40 + 2, 2), ids))  # the first does not exist
+    monkeypatch.setattr(ids_of_children, "RECENT", 0)
+    return ids
+
+
+@contextlib.contextmanager
+def sleeper(code: str) -> Iterator[subprocess.Popen]:
+    """A process of somebody else, which runs this code and sleeps."""
+    words = [sys.executable, "-I", "-S", "-c", f"import os, time\n{code}\nprint(flush=True)\ntime.sleep(300)"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def given(count: int = 20) -> set[int]:
+    return set(itertools.islice(user_ids(), count))
+
+
 def test_each_child_has_a_user_of_its_own() -> None:
-    """Catches: a process of one student that may end those of another; one that ends a stranger's, being the sweeper of another place."""
-    numbers = processes.users()
-    found = [next(numbers) for _ in range(1000)]
-    assert len({*found, *(number + 1 for number in found)}) == 2000
-    assert all(number >= 60_000 and number + 1 < 65_534 for number in found)
+    """Catches: a process of one student that may end those of another; an id that is also some child's sweeper."""
+    found = list(itertools.islice(user_ids(), 200))
+    assert len({*found, *(user + 1 for user in found)}) == 400
+    assert all(2_000_200_000 < user < 2**31 - 1 for user in found)
+
+
+@pytest.mark.parametrize(
+    ("code", "kept"),
+    [
+        (f"os.setuid({FIRST})", FIRST),
+        (f"os.setuid({FIRST + 1})", FIRST),  # the sweeper's
+        (f"os.setresuid({FIRST + 2}, -1, -1)", FIRST + 2),
+        (f"os.setresuid(-1, {FIRST + 5}, -1)", FIRST + 4),
+        (f"os.setresuid(-1, -1, {FIRST + 6})", FIRST + 6),
+        (f"os.setgid({FIRST + 8})", FIRST + 8),
+    ],
+)
+def test_an_id_that_a_process_has_is_not_taken(code: str, kept: int, few: range) -> None:
+    """Catches: grading that kills a service of this machine, because its user id is one that children get."""
+    assert given() == set(few)
+    with sleeper(code):
+        assert given() == set(few) - {kept}
+    assert given() == set(few)
+
+
+def test_ids_of_accounts_groups_and_containers_are_not_taken(
+    few: range, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Catches: grading under the id of an account that has no process yet."""
+    import grp  # neither is on Windows
+    import pwd
+
+    accounts, groups = {few[0]}, {few[1] + 1}
+    look_up, look_up_group = pwd.getpwuid, grp.getgrgid
+    monkeypatch.setattr(pwd, "getpwuid", lambda number: look_up(0 if number in accounts else number))
+    monkeypatch.setattr(grp, "getgrgid", lambda number: look_up_group(0 if number in groups else number))
+    (tmp_path / "subuid").write_text(f"# of containers\nanna:1:5\nben:{few[2] - 1}:3\n", encoding="utf-8")
+    monkeypatch.setattr(ids_of_children, "SUBORDINATE", (tmp_path / "none", tmp_path / "subuid"))
+    assert given() == {few[3], few[4]}
+    users = user_ids()
+    next(users)
+    accounts |= set(few)  # an account that is made while grading runs
+    with pytest.raises(ValueError, match="too few free user ids: submissions need"):
+        next(users)
+
+
+def test_a_container_without_large_ids_uses_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: grading that cannot start where a container has the usual 65,536 ids only."""
+    texts = {"/proc/self/uid_map": "0 0 4294967295\n", "/proc/self/gid_map": "0 100000 1000\n1000 200000 64536\n"}
+    read = Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda path, **how: texts.get(str(path)) or read(path, **how))
+    assert all(user in ids_of_children.RANGES[1] for user in given(5))
+
+
+def test_processes_of_others_survive_a_submission(few: range) -> None:
+    """Catches: a sweep that kills what is not the submission's."""
+    with contextlib.ExitStack() as stack:
+        others = [stack.enter_context(sleeper(f"os.setuid({number})")) for number in (few[0], few[1] + 1, few[4])]
+        for _ in range(3):
+            assert answer("def f():\n    return ['fine', 'end']") == ["fine", "end"]
+        assert [process.poll() for process in others] == [None] * 3
+
+
+def test_a_child_asks_again_before_it_takes_its_id(few: range) -> None:
+    """Catches: a process killed that took the id while the child was loading torch."""
+    with sleeper(f"os.setuid({few[0]})") as other:
+        with pytest.raises(ValueError, match=f"did not start: user id {few[0]} is in use by now"):
+            running.run_submission("", [("f", "")], [EXERCISE], (), iter([few[0]]), Limits())
+        assert other.poll() is None
+
+
+@pytest.mark.parametrize("theirs", ["is_assigned", "process_ids"])
+def test_an_id_that_became_somebody_elses_is_not_swept(
+    theirs: str, few: range, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: processes killed of an account that was made while a submission ran."""
+    now = {"is_assigned": lambda user: True, "process_ids": lambda: {few[0] + 1}}
+    with sleeper(f"os.setuid({few[0]})") as other, sleeper(f"os.setuid({few[0]})") as own:
+        monkeypatch.setattr(processes, theirs, now[theirs])
+        processes.end_all(few[0], own.pid)
+        assert other.poll() is None
+        monkeypatch.undo()
+        processes.end_all(few[0], own.pid)
+        assert other.wait(5) == -9
+
+
+def test_a_process_is_seen_whatever_it_calls_itself() -> None:
+    """Catches: memory that is not counted and processes that stay, because their name is not UTF-8."""
+    rename = "import ctypes\nctypes.CDLL(None).prctl(15, b'\\xff) \\xfe', 0, 0, 0)"
+    with sleeper(rename) as process:
+        assert [found.number for found in processes.belonging(None, process.pid)] == [process.pid]
+        assert process.pid in [found.number for found in processes.belonging(0, -1)]

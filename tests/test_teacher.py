@@ -6,14 +6,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import nbformat
 import pytest
 from pages import fill, load
 
 from minivjepa.experiments import tables
-from minivjepa.grading.exercises import TEACHER, function_of, given_code
+from minivjepa.grading.exercises import TEACHER, function_of, given_code, read_source
 from minivjepa.grading.run_submission import TOTAL
 from minivjepa.grading.sandbox import SCRATCH, Limits
-from minivjepa.homework.notebooks import graded, read_notebook, read_source
+from minivjepa.homework.notebooks import cells_by_id
 
 ROOT = Path(__file__).parents[1]
 NAMES = sorted(path.parent.name for path in TEACHER.glob("*/notebook.py"))
@@ -39,12 +40,12 @@ def build() -> ModuleType:
 def headings(name: str) -> list[tuple[str, int, str, int]]:
     """(grade_id, points, level, minutes) of every exercise, as its heading and its cell in the student's notebook say."""
     found = []
-    cells = read_notebook(ROOT / "notebooks" / "homework" / f"{name}.ipynb").cells
+    cells = nbformat.read(ROOT / "notebooks" / "homework" / f"{name}.ipynb", as_version=4).cells
     for cell in cells:
         title = re.match(r"## \d+\. .* \((\d+) points, (?:(\w+), )?(\d+) minutes", cell.source)
         if title:
             after = cells[cells.index(cell) :]
-            grade_id = next(iter(graded(type(cell)(cells=after))))
+            grade_id = next(iter(cells_by_id(type(cell)(cells=after))))
             found.append((grade_id, int(title[1]), title[2] or "written", int(title[3])))
     return found
 
@@ -65,10 +66,10 @@ def test_the_guide_gives_the_points_that_the_notebooks_give() -> None:
     parts = re.split(r"^## Homework \d.*$", guide, flags=re.M)[1:]
     assert len(parts) == len(NAMES)
     for name, part in zip(NAMES, parts):
-        notebook = read_notebook(ROOT / "notebooks" / "homework" / f"{name}.ipynb")
+        notebook = nbformat.read(ROOT / "notebooks" / "homework" / f"{name}.ipynb", as_version=4)
         told = headings(name)
         assert rows(part) == told
-        scored = {key: cell.metadata.nbgrader["points"] for key, cell in graded(notebook).items() if cell.metadata.nbgrader["grade"]}  # fmt: skip
+        scored = {key: cell.metadata.nbgrader["points"] for key, cell in cells_by_id(notebook).items() if cell.metadata.nbgrader["grade"]}  # fmt: skip
         assert {key.removeprefix("check_"): points for key, points in scored.items()} == {
             row[0]: row[1] for row in told
         }

@@ -11,9 +11,9 @@ from minivjepa.homework.selfcheck import check_file
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """Run the answers of homework notebooks in fresh copies, and print one line an exercise.
+    """Run the answers of homework notebooks in fresh copies, and print one line per exercise.
 
-    Exits with 1 if one is not right yet.  Your teacher also runs cases that are not shown here.
+    Exits with 1 if any is not right yet.  Your teacher also runs cases that are not shown here.
     """
 
     notebooks: tyro.conf.Positional[tuple[Path, ...]]
@@ -28,14 +28,11 @@ def check(argv: list[str]) -> int:
         if not options.notebooks:
             raise ValueError("no notebook is given; for example: minivjepa check notebooks/homework/hw1.ipynb")
         for path in options.notebooks:
-            verdicts = check_file(path)
-            right = sum(not verdict.message for verdict in verdicts)
-            print(f"{path.name}: {right} of {len(verdicts)} exercises are right in all visible cases")
-            for verdict in verdicts:
-                print(
-                    f"  {'✗' if verdict.message else '✓'} {verdict.exercise:16} {verdict.message or 'right'}".replace(
-                        "\n", "\n      "
-                    )
-                )
-            wrong += len(verdicts) - right
+            messages = check_file(path)
+            right = sum(not message for message in messages.values())
+            print(f"{path.name}: {right} of {len(messages)} exercises are right in all visible cases")
+            for exercise, message in messages.items():
+                line = f"  {'✗' if message else '✓'} {exercise:16} {message or 'right'}"
+                print(line.replace("\n", "\n      "))
+            wrong += len(messages) - right
     return int(wrong > 0)

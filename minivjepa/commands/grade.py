@@ -1,5 +1,6 @@
 """`minivjepa grade`: a folder of submissions in, a table and pages of feedback out."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,17 +8,17 @@ import tyro
 from tqdm import tqdm
 
 from minivjepa.commands.options import parse, plain_errors
-from minivjepa.grading.grade_folder import SURPRISE, grade_folder, processors
+from minivjepa.grading.grade_folder import SURPRISE, grade_folder
 from minivjepa.grading.submissions import submissions
 from minivjepa.homework.checking import assignments
 
 
 @dataclass(frozen=True)
 class GradeOptions:
-    """Grade homework.  Leaves the table --out, and beside it a folder with a page of feedback for every student.
+    """Grade homework.  Writes the table --out, and beside it a folder with a page of feedback for every submission.
 
-    Needs the teacher's folder.  Submissions are other people's programs: they run with as few rights as this machine can
-    take from them, and what it cannot is said before the first one runs.  See teacher/README.md.
+    Needs the teacher's folder.  Submissions are other people's programs: they run with as few rights as this machine allows,
+    and a line before the first one names each limit that is not in force.  See teacher/README.md.
     """
 
     folder: tyro.conf.Positional[Path]
@@ -25,11 +26,11 @@ class GradeOptions:
     out: Path
     """CSV file to write."""
     seed: int = 0
-    """Of the hidden inputs; choose your own, and keep it to yourself."""
+    """Draws the hidden inputs; choose your own, and keep it to yourself."""
     jobs: int | None = None
     """Submissions graded at once; as many as processors by default."""
     resume: bool = False
-    """Go on with a table that was begun: what is graded is not graded again, unless it or the exercises have changed."""
+    """Go on with a table: finished results are kept, unless the submission or the exercises have changed."""
 
 
 def grade(argv: list[str]) -> int:
@@ -37,16 +38,14 @@ def grade(argv: list[str]) -> int:
     options = parse(GradeOptions, argv, "grade")
     with plain_errors():
         if options.out.suffix != ".csv" or options.out.is_dir():
-            raise ValueError(f"--out {options.out} is no CSV file; give for example grades.csv")
+            raise ValueError(f"--out {options.out} is not a CSV file; give for example grades.csv")
         beside = options.out.with_suffix("")
         if not options.resume and (options.out.exists() or beside.exists()):
-            raise ValueError(
-                f"{options.out} or {beside} is there already; choose another --out, or add --resume to go on"
-            )
+            raise ValueError(f"{options.out} or {beside} exists; choose another --out, or add --resume to go on")
         if options.resume and not beside.exists():
-            raise ValueError(f"nothing to resume: {beside} is not there; run the command without --resume")
+            raise ValueError(f"nothing to resume: {beside} does not exist; run the command without --resume")
         if not options.out.absolute().parent.is_dir():
-            raise ValueError(f"{options.out.parent} is no folder; make it first")
+            raise ValueError(f"{options.out.parent} is not a folder; make it first")
         if options.jobs is not None and options.jobs < 1:
             raise ValueError(f"--jobs is {options.jobs}, expected 1 or more")
         if not 0 <= options.seed < 2**32:
@@ -57,7 +56,7 @@ def grade(argv: list[str]) -> int:
                 options.out,
                 assignments(),
                 options.seed,
-                options.jobs or processors(),
+                options.jobs or os.cpu_count() or 1,
                 bar.write,
                 bar.update,
             )
@@ -65,7 +64,5 @@ def grade(argv: list[str]) -> int:
     print(f"{options.out}: {marked} of {len(results)} files graded; feedback pages are in {beside}")
     surprises = sum(result.status == SURPRISE for result in results)
     if surprises:
-        print(
-            f"{surprises} could not be graded, which is no fault of the others: the table says why; --resume tries those again"
-        )
+        print(f"{surprises} could not be graded: the table says why, and --resume tries them again")
     return int(surprises > 0)

@@ -1,7 +1,7 @@
-"""The process that runs a student's functions: cases in, plain arrays out, nothing else.
+"""The process that runs a student's functions: it gets inputs and sends back plain arrays, nothing else.
 
-It reads one job (JSON) from its input and writes messages to its output, which the submission cannot print to.  It knows no
-expected output, so nothing that a submission does to this process can make a wrong answer right.
+It reads one job (JSON) from its input and writes messages to a pipe to which the submission cannot print.  It knows no expected
+outputs, so nothing that a submission does to this process makes a wrong answer right.
 """
 
 import json
@@ -12,12 +12,13 @@ from typing import Any, BinaryIO
 import torch
 
 from minivjepa.grading.messages import send
-from minivjepa.grading.processes import alone
-from minivjepa.grading.sandbox import Limits, confine, probe
+from minivjepa.grading.processes import enter_own_namespace
+from minivjepa.grading.sandbox import Limits, as_root_on_linux, confine, probe
+from minivjepa.grading.user_ids import is_free
 from minivjepa.homework.calling import ADAPTERS, Blocked, blocking
 from minivjepa.homework.cases import decode
 
-WORDS = 300  # characters of an error that are passed on
+LONGEST = 300  # characters of an error that are sent
 
 
 def warm_up() -> None:
@@ -39,38 +40,37 @@ def run_cells(pipe: BinaryIO, given: str, cells: list[tuple[str, str]]) -> dict[
         try:
             exec(compile(code, f"answer {name}", "exec"), space)
         except BaseException as error:
-            send(pipe, {"event": "stopped", "exercise": name, "why": in_words(error)})
+            send(pipe, {"event": "stopped", "exercise": name, "why": error_in_words(error)})
     return space
 
 
-def in_words(error: BaseException) -> str:
+def error_in_words(error: BaseException) -> str:
     """An error as a short line."""
     if isinstance(error, NotImplementedError):
         return "not written yet"
-    if isinstance(error, Blocked):
-        return str(error)[:WORDS]
-    return f"stopped with {type(error).__name__}: {error}"[:WORDS]
+    return (str(error) if isinstance(error, Blocked) else f"stopped with {type(error).__name__}: {error}")[:LONGEST]
 
 
-def run_task(pipe: BinaryIO, space: dict[str, Any], task: dict[str, Any]) -> None:
+def run_exercise(pipe: BinaryIO, space: dict[str, Any], exercise: dict[str, Any]) -> None:
     """Call one exercise's function on all its inputs."""
-    for number, inputs in enumerate(task["inputs"]):
-        about = {"exercise": task["name"], "case": number}
+    for number, inputs in enumerate(exercise["inputs"]):
+        about = {"exercise": exercise["name"], "case": number}
         send(pipe, {"event": "call", **about})
         try:
-            function = space.get(task["name"])
+            function = space.get(exercise["name"])
             if not callable(function):
-                raise TypeError(f"there is no function {task['name']}")
-            with blocking(task["blocked"]):
-                result = ADAPTERS[task["adapter"]](function, {name: decode(value) for name, value in inputs.items()})
+                raise TypeError(f"there is no function {exercise['name']}")
+            given = {name: decode(value) for name, value in inputs.items()}
+            with blocking(exercise["blocked"]):
+                result = ADAPTERS[exercise["adapter"]](function, given)
             send(pipe, {"event": "result", **about}, result)
         except BaseException as error:
-            send(pipe, {"event": "stopped", **about, "why": in_words(error)})
+            send(pipe, {"event": "stopped", **about, "why": error_in_words(error)})
 
 
 def main() -> None:
     """Read the job, limit this process, run."""
-    alone()
+    enter_own_namespace()
     job = json.loads(sys.stdin.buffer.read())
     torch.set_num_threads(1)
     warm_up()
@@ -79,19 +79,21 @@ def main() -> None:
         for stream in (0, 1, 2):  # what a submission reads and prints
             os.dup2(nowhere, stream)
         try:
+            if as_root_on_linux() and not is_free(job["user"]):  # loading torch took seconds
+                raise OSError(f"user id {job['user']} is in use by now")
             confine(job["hide"], job["user"], Limits(**job["limits"]))
         except OSError as error:
-            send(pipe, {"event": "not confined", "why": str(error)[:WORDS]})
+            send(pipe, {"event": "not confined", "why": str(error)[:LONGEST]})
             return
         if "probe" in job:
             send(pipe, {"event": "probed", "held": probe(*job["probe"])})
             return
         send(pipe, {"event": "ready"})
         space = run_cells(pipe, job["given"], job["cells"])
-        for task in job["tasks"]:
-            run_task(pipe, space, task)
+        for exercise in job["exercises"]:
+            run_exercise(pipe, space, exercise)
         send(pipe, {"event": "end"})
-        os._exit(0)  # without waiting for whatever a submission has started
+        os._exit(0)  # without waiting for what a submission started
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A child process as the one that grades sees it: it is started, listened to, watched and ended."""
+"""A child process, as the process that grades sees it: started, listened to, watched and ended."""
 
 import contextlib
 import json
@@ -15,45 +15,36 @@ from typing import Any, NamedTuple
 
 from minivjepa.grading.messages import Message, receive
 from minivjepa.grading.processes import Process, belonging, end_all
-from minivjepa.grading.sandbox import Limits
+from minivjepa.grading.sandbox import Limits, as_root_on_linux
 
-WAITING = 16  # messages that wait to be read: a child that sends more has to wait itself
-LOOKING = 0.1  # seconds between looks at its memory
-ALONE = 0.8  # part of its time that a process computes which does not share its processor
+WAITING = 16  # messages in the queue; a child that sends more has to wait
+LOOKING = 0.1  # seconds between looks at memory
+UNDISTURBED = 0.8  # share of its time for which a process with a processor to itself computes
 KILLED = (-9, 128 + 9)  # exit codes of a process that SIGKILL ended, and of one that ended like it
+KEPT = ("PATH", "PYTHONPATH", "SYSTEMROOT", "LANG")  # what Python needs of the teacher's environment
 
 
 class Stop(NamedTuple):
-    """Why there is no next message.  again: something else may have been at fault, such as a busy machine."""
+    """Why there is no next message.  again: it may be no fault of the submission, such as a busy machine."""
 
     why: str
     again: bool
 
 
 class Child:
-    """One child process in an empty folder of its own, which is removed with it.  user: the number it runs as, where that can be."""
+    """One child process in a new empty folder, which is removed with it.  user: the id it runs as, on Linux as root."""
 
     def __init__(self, job: dict[str, Any], hide: Sequence[str], user: int, limits: Limits):
         self.folder = tempfile.TemporaryDirectory(prefix="minivjepa-", ignore_cleanup_errors=True)
-        self.user, self.limits = user, limits
-        self.looked, self.busy = (
-            time.monotonic(),
-            0.0,
-        )  # when its processes were last looked at, and their seconds of CPU time
+        self.user, self.limits = user if as_root_on_linux() else None, limits
+        self.looked, self.busy = time.monotonic(), 0.0  # the last look at its processes, and their CPU time in seconds
         self.messages: queue.Queue[Message | Stop | None] = queue.Queue(WAITING)
-        # nothing of the teacher's environment but what Python needs
-        environment = {
-            "OMP_NUM_THREADS": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "MPLBACKEND": "Agg",
-            "HOME": self.folder.name,
-        }
-        kept = ("PATH", "PYTHONPATH", "SYSTEMROOT", "LANG")
+        environment = {name: os.environ[name] for name in KEPT if name in os.environ}
+        environment |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "Agg"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "minivjepa.grading.child_main"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=self.folder.name,
-            env={**environment, **{name: os.environ[name] for name in kept if name in os.environ}},
-            start_new_session=sys.platform != "win32",
+            env={**environment, "HOME": self.folder.name}, start_new_session=sys.platform != "win32",
         )  # fmt: skip
         self.listener = threading.Thread(target=self.listen, daemon=True)
         self.listener.start()
@@ -62,13 +53,13 @@ class Child:
             pipe.write(json.dumps({**job, "hide": list(hide), "user": user, "limits": asdict(limits)}).encode())
 
     def listen(self) -> None:
-        """Pass on messages until there are no more, or one that is none."""
+        """Queue the child's messages until the last one, or until one that cannot be read."""
         assert self.process.stdout is not None
         try:
             while (message := receive(self.process.stdout)) is not None:
                 self.messages.put(message)
             self.messages.put(None)
-        except Exception as error:  # of any kind: it reads what a stranger wrote
+        except Exception as error:  # of any type: a submission can write to the pipe
             self.messages.put(Stop(f"returned what cannot be read: {error}"[:200], False))
 
     def next(self, seconds: float) -> Message | Stop:
@@ -78,19 +69,19 @@ class Child:
             now = time.monotonic()
             if now - self.looked >= LOOKING:  # by the clock: messages may come without a pause
                 found = self.processes()
-                self.looked, self.busy = now, sum(one.seconds for one in found)
-                if sum(one.memory for one in found) > self.limits.memory_bytes:
+                self.looked, self.busy = now, sum(process.seconds for process in found)
+                if sum(process.memory for process in found) > self.limits.memory_bytes:
                     return Stop(f"used more than {self.limits.memory_bytes / 2**30:.0f} GiB of memory", False)
             try:
                 message = self.messages.get(timeout=LOOKING)
             except queue.Empty:
-                if now > deadline:  # one that had a processor for itself will not be quicker alone
-                    return Stop(f"took longer than {seconds:.0f} s", self.busy - busy < ALONE * seconds)
+                if now > deadline:  # if it had a processor to itself, it would not be faster on an idle machine
+                    return Stop(f"took longer than {seconds:.0f} s", self.busy - busy < UNDISTURBED * seconds)
                 continue
             return message or Stop("ended the process that was to call it, or used up its time", self.was_killed())
 
     def was_killed(self) -> bool:
-        """Whether somebody ended the process from outside, as the system does where memory runs out."""
+        """Whether the process was killed from outside, as the system does when memory runs out."""
         try:
             return self.process.wait(1) in KILLED
         except subprocess.TimeoutExpired:
@@ -101,22 +92,22 @@ class Child:
         return belonging(self.user, self.process.pid)
 
     def end(self) -> None:
-        """Kill whatever is left, and remove the folder."""
+        """Kill the child and all it started, and remove the folder."""
         self.process.kill()
         end_all(self.user, self.process.pid)
         self.process.wait()
-        for _ in range(100):  # so that the listener, which may wait for a place, comes to its end
+        for _ in range(100):  # the listener may wait for a place in the queue: empty it until the listener ends
             with contextlib.suppress(queue.Empty):
                 while True:
                     self.messages.get_nowait()
             self.listener.join(0.01)
             if not self.listener.is_alive():
                 break
-        remove(self.folder)
+        remove_tree(self.folder)
 
 
-def remove(folder: tempfile.TemporaryDirectory[str]) -> None:
-    """Remove a folder in which somebody may have made folders inside folders, thousands deep."""
+def remove_tree(folder: tempfile.TemporaryDirectory[str]) -> None:
+    """Remove a folder, even one with folders inside folders, thousands deep."""
     try:
         folder.cleanup()
     except RecursionError:

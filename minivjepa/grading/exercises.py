@@ -1,33 +1,40 @@
-"""What a teacher writes for an exercise, and how cases are computed from it.
+"""What a teacher writes for an assignment, and how its cases are computed.
 
-teacher/NAME/notebook.py is the text of an assignment, with answers and markers as nbgrader knows them;
-teacher/NAME/exercises.py has one Exercise for every function that it asks for.
+teacher/NAME/notebook.py is the text in py:percent form.  A code cell `# %% grade_id="f" kind="answer"` defines the function f, with the
+right answer between BEGIN SOLUTION and END SOLUTION; `kind="check" points=3` tests it; a markdown cell `kind="written" points=6`
+is marked by hand.  teacher/NAME/exercises.py has one Exercise for every function that the text asks for.
 """
 
-import importlib.util
+import re
+import runpy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
+from nbformat import NotebookNode
 
 from minivjepa.homework.calling import ADAPTERS
-from minivjepa.homework.cases import Arrays, Case, Inputs, Task
-from minivjepa.homework.notebooks import answer_code, read_source
+from minivjepa.homework.cases import Arrays, Case, ExerciseCases, Inputs
+from minivjepa.homework.notebooks import cells_by_id, is_answer
 
 TEACHER = Path(__file__).parents[2] / "teacher"
+MARKER = re.compile(r"^[ \t]*### (BEGIN|END) (SOLUTION|HIDDEN TESTS)\n?", re.M)
+FLAGS = {  # of nbgrader, for each kind of cell
+    "answer": {"grade": False, "solution": True, "locked": False},
+    "check": {"grade": True, "solution": False, "locked": True},
+    "written": {"grade": True, "solution": True, "locked": False},
+}
 
 
 @dataclass(frozen=True)
 class Exercise:
     """One function that students write.
 
-    name: of the function, and the grade_id of its answer cell.  blocked: full names of the package that would answer it.
-    visible: inputs that students see.  hidden: from a random generator, inputs that they do not see, with another
-    specification than the package's own.  mistakes: (message, code) of functions that are wrong in a way people are wrong.
-    styles: code of functions that are right and look different.  adapter: a name in calling.ADAPTERS.
+    name: of the function, and the grade_id of its answer cell.  blocked: full names in the package that would answer it.
+    visible: inputs that students see.  hidden: draws inputs that they do not see from a random generator.  mistakes: (message, code) of
+    common wrong answers.  styles: code of right answers that look different.  adapter: a name in calling.ADAPTERS.
     """
 
     name: str
@@ -40,36 +47,64 @@ class Exercise:
 
 
 def require_teacher() -> Path:
-    """The teacher's folder.  Raises ValueError where it was removed."""
+    """The teacher's folder.  Raises ValueError if it was removed."""
     if not TEACHER.is_dir():
         raise ValueError(
-            f"{TEACHER} is not there: answers and hidden checks belong to teachers and were removed from this copy"
+            f"{TEACHER} is missing: answers and hidden checks belong to teachers and were removed from this copy"
         )
     return TEACHER
 
 
 def load(assignment: str) -> list[Exercise]:
-    """The exercises of an assignment.  Raises ValueError for one that does not exist."""
+    """The exercises of an assignment.  Raises ValueError for an unknown assignment."""
     file = require_teacher() / assignment / "exercises.py"
     if not file.exists():
         known = sorted(path.parent.name for path in TEACHER.glob("*/exercises.py"))
         raise ValueError(f"unknown assignment {assignment!r}; choose from {', '.join(known)}")
-    spec = importlib.util.spec_from_file_location(f"teacher_{assignment}", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module: ModuleType = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return list(module.EXERCISES)
+    return list(runpy.run_path(str(file))["EXERCISES"])
+
+
+def read_source(path: Path) -> NotebookNode:
+    """The teacher's text as a notebook: answers, hidden tests and markers inside, cells with nbgrader's metadata."""
+    try:
+        import jupytext  # teachers have it; students do not need it
+    except ImportError:
+        raise ValueError(
+            "reading a teacher's text needs jupytext, which is not installed; run: pip install 'minivjepa[test]'"
+        ) from None
+
+    notebook = jupytext.read(path, fmt="py:percent")
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook.metadata = NotebookNode(kernelspec=kernel, language_info={"name": "python"})
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"{path.parent.name}-{number:03d}"
+        about = {"nbgrader": nbgrader_metadata(cell)} if "kind" in cell.metadata else {}
+        cell.metadata = NotebookNode(about)
+    return notebook
+
+
+def nbgrader_metadata(cell: NotebookNode) -> dict[str, Any]:
+    """What nbgrader needs to know of a cell.  Raises ValueError for an unknown kind."""
+    kind, grade_id = str(cell.metadata["kind"]), str(cell.metadata.get("grade_id"))
+    if kind not in FLAGS:
+        raise ValueError(f"cell {grade_id!r} is of kind {kind!r}; choose from {', '.join(FLAGS)}")
+    points = {"points": float(cell.metadata["points"])} if FLAGS[kind]["grade"] else {}
+    about = {"task": False, "grade_id": grade_id, "schema_version": 3}
+    return {**FLAGS[kind], **about, **points, "cell_type": cell.cell_type}
 
 
 def given_code(assignment: str) -> str:
-    """The cells of an assignment that are given, not asked: imports and helpers."""
-    return answer_code(read_source(require_teacher() / assignment / "notebook.py"), given=True)[""]
+    """The code cells of an assignment that students do not write and that check nothing: imports and helpers."""
+    cells = read_source(require_teacher() / assignment / "notebook.py").cells
+    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "code" and "nbgrader" not in cell.metadata)
 
 
 def reference_code(assignment: str) -> dict[str, str]:
-    """Exercise -> the right answer's code, from the text of the assignment."""
-    return answer_code(read_source(require_teacher() / assignment / "notebook.py"), given=False)
+    """Exercise -> code of the right answer, from the text of the assignment."""
+    cells = cells_by_id(read_source(require_teacher() / assignment / "notebook.py"))
+    answers = {name: cell for name, cell in cells.items() if cell.cell_type == "code" and is_answer(cell)}
+    return {name: MARKER.sub("", cell.source).rstrip("\n") for name, cell in answers.items()}
 
 
 def function_of(given: str, code: str, name: str) -> Callable[..., Any]:
@@ -80,34 +115,32 @@ def function_of(given: str, code: str, name: str) -> Callable[..., Any]:
     return space[name]
 
 
-def outcome(exercise: Exercise, function: Callable[..., Any], inputs: Inputs) -> Arrays:
-    """What a function gives on one input; a crash is an outcome too."""
+def result_or_none(exercise: Exercise, function: Callable[..., Any], inputs: Inputs) -> Arrays | None:
+    """The result of a function for one input; None if it crashes."""
     try:
         return ADAPTERS[exercise.adapter](function, inputs)
-    except Exception as error:
-        return {"stopped with": np.array(type(error).__name__)}
+    except Exception:
+        return None
 
 
-def make_task(assignment: str, exercise: Exercise, inputs: list[Inputs]) -> Task:
-    """Inputs with the right outputs, and with what each known mistake would give."""
+def compute_cases(assignment: str, exercise: Exercise, inputs: list[Inputs]) -> ExerciseCases:
+    """Inputs with the right outputs, and the output of each known mistake that does not crash."""
     given, reference = given_code(assignment), reference_code(assignment)[exercise.name]
     right = function_of(given, reference, exercise.name)
     wrong = {message: function_of(given, code, exercise.name) for message, code in exercise.mistakes}
     cases = []
     for values in inputs:
         expected = ADAPTERS[exercise.adapter](right, values)
-        mistakes = {message: outcome(exercise, function, values) for message, function in wrong.items()}
-        cases.append(
-            Case(values, expected, {m: arrays for m, arrays in mistakes.items() if "stopped with" not in arrays})
-        )
-    return Task(exercise.name, exercise.adapter, exercise.blocked, tuple(cases))
+        mistakes = {message: result_or_none(exercise, function, values) for message, function in wrong.items()}
+        cases.append(Case(values, expected, {message: got for message, got in mistakes.items() if got is not None}))
+    return ExerciseCases(exercise.name, exercise.adapter, exercise.blocked, tuple(cases))
 
 
-def visible_task(assignment: str, exercise: Exercise) -> Task:
+def visible_cases(assignment: str, exercise: Exercise) -> ExerciseCases:
     """The cases that students see."""
-    return make_task(assignment, exercise, list(exercise.visible))
+    return compute_cases(assignment, exercise, list(exercise.visible))
 
 
-def hidden_task(assignment: str, exercise: Exercise, seed: int) -> Task:
+def hidden_cases(assignment: str, exercise: Exercise, seed: int) -> ExerciseCases:
     """The cases of a seed that students do not see."""
-    return make_task(assignment, exercise, exercise.hidden(np.random.default_rng(seed)))
+    return compute_cases(assignment, exercise, exercise.hidden(np.random.default_rng(seed)))

@@ -1,96 +1,46 @@
-"""Grading a folder of submissions: answers go into the pristine notebook, functions run in a child, numbers are compared here.
+"""Grading a folder of submissions: answers run in a child process after the given cells, and their results are compared here.
 
 This process never runs a student's code.  Points are all or nothing per exercise: visible and hidden cases must be right.
 """
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from minivjepa.grading.exercises import TEACHER, given_code, hidden_task, load, require_teacher, visible_task
-from minivjepa.grading.feedback import page
-from minivjepa.grading.grade_table import as_bytes, safe, table
-from minivjepa.grading.kept_results import edition, record
-from minivjepa.grading.mounts import with_answers
-from minivjepa.grading.processes import users
-from minivjepa.grading.run_submission import Outcome, Ran, limits_in_force, run_submission
+from minivjepa.grading.exercises import (
+    TEACHER,
+    given_code,
+    hidden_cases,
+    load,
+    read_source,
+    require_teacher,
+    visible_cases,
+)
+from minivjepa.grading.feedback import as_bytes, file_name, page
+from minivjepa.grading.grade_table import table
+from minivjepa.grading.graded import RIGHT, Assignment, Graded
+from minivjepa.grading.kept_results import edition, kept, result_file
+from minivjepa.grading.mounts import answer_folders
+from minivjepa.grading.run_submission import CallResults, Ran, limits_in_force, run_submission
 from minivjepa.grading.sandbox import Limits
-from minivjepa.grading.submissions import Cell, HandedIn, read_cells, read_file, submissions
-from minivjepa.homework.cases import Task, diagnose
-from minivjepa.homework.checking import shown
-from minivjepa.homework.notebooks import WRITTEN, graded, is_answer, is_check, read_source
-from minivjepa.training.files import read_json, write_bytes, write_json
+from minivjepa.grading.submissions import HandedIn, read_file, submissions
+from minivjepa.grading.user_ids import user_ids
+from minivjepa.homework.cases import ExerciseCases, diagnose
+from minivjepa.homework.checking import case_in_words
+from minivjepa.homework.notebooks import WRITTEN, assignment_of, cells_by_id, is_answer, read_cells
+from minivjepa.training.files import write_bytes, write_json
 
-LONGEST = 4000  # characters that feedback says of an exercise
-RIGHT = "right"  # what is said of an exercise that has all its points; only this process says it
-SURPRISE = "could not be graded"  # the status of what grading did not expect
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """All that grading needs to know of one assignment and seed."""
-
-    name: str
-    given: str
-    tasks: tuple[Task, ...]
-    points: dict[str, float]
-    written: dict[str, float]  # of what is marked by hand
-
-
-@dataclass(frozen=True)
-class Graded:
-    """What one submission got.
-
-    status: graded, or why not; messages: exercise -> what its feedback says; again: something else may have been at fault for what it did not
-    get, such as a busy machine.
-    """
-
-    student: str
-    assignment: str
-    points: dict[str, float]
-    to_mark: float
-    status: str
-    messages: dict[str, str]
-    again: bool = False
-
-    @property
-    def total(self) -> float:
-        """Points without those that are marked by hand."""
-        return sum(self.points.values())
-
-    @property
-    def message(self) -> str:
-        """The first helpful one, on one line."""
-        return next((f"{name}: {text}".split("\n")[0] for name, text in self.messages.items() if text != RIGHT), "")
-
-
-def prepare(name: str, seed: int) -> Assignment:
-    """Compute all expected outputs once.  Raises ValueError for an unknown assignment, or where the teacher's folder is gone."""
-    source = read_source(require_teacher() / name / "notebook.py") if (TEACHER / name).is_dir() else None
-    exercises = load(name)
-    assert source is not None
-    cells = graded(source)
-    tasks = []
-    for exercise in exercises:
-        seen, unseen = visible_task(name, exercise), hidden_task(name, exercise, seed)
-        tasks.append(Task(seen.name, seen.adapter, seen.blocked, seen.cases + unseen.cases))
-    points = {task.name: float(cells[f"check_{task.name}"].metadata.nbgrader["points"]) for task in tasks}
-    written = {
-        key: float(cell.metadata.nbgrader["points"])
-        for key, cell in cells.items()
-        if is_answer(cell) and not is_check(cell) and cell.cell_type == "markdown"
-    }
-    return Assignment(name, given_code(name), tuple(tasks), points, written)
+LONGEST = 4000  # characters of feedback for an exercise
+SURPRISE = "could not be graded"  # the status after an error that grading did not expect
 
 
 @dataclass(frozen=True)
 class Desk:
-    """All that grading needs beside a submission.
+    """What grading needs besides a submission.
 
-    known: assignments; hide: folders that submissions must not see; users: a number for each process of theirs; records: the folder of
-    results that are kept; graded_by: the edition.
+    known: assignments; hide: folders that submissions must not see; users: an id for each child process; records: the folder of kept
+    results; graded_by: the edition.
     """
 
     known: Sequence[Assignment]
@@ -102,87 +52,92 @@ class Desk:
     graded_by: str
 
 
-def which(ids: Mapping[str, Cell], known: Sequence[Assignment]) -> Assignment | None:
-    """The assignment whose answer cells a notebook has, None if it has none of any."""
-    best = max(known, key=lambda one: len(set(ids) & set(one.points)))
-    return best if set(ids) & set(best.points) else None
+def prepare(name: str, seed: int) -> Assignment:
+    """Compute all expected outputs once.  Raises ValueError for an unknown assignment or without the teacher's folder."""
+    exercises = []
+    for exercise in load(name):
+        visible, hidden = visible_cases(name, exercise), hidden_cases(name, exercise, seed)
+        exercises.append(replace(visible, cases=visible.cases + hidden.cases))
+    cells = cells_by_id(read_source(require_teacher() / name / "notebook.py"))
+    worth = {key: cell.metadata.nbgrader["points"] for key, cell in cells.items() if cell.metadata.nbgrader["grade"]}
+    points = {exercise.name: worth[f"check_{exercise.name}"] for exercise in exercises}
+    written = {key: value for key, value in worth.items() if is_answer(cells[key])}
+    return Assignment(name, given_code(name), tuple(exercises), points, written)
 
 
-def settle(item: HandedIn, desk: Desk, last: bool) -> Graded:
-    """The row of one file: from its record, or graded now.  Whatever is wrong with it ends up in its row, and costs nobody else's.
+def graded_or_kept(item: HandedIn, desk: Desk, last: bool) -> Graded:
+    """The result of one file: kept from an earlier run, or graded now.  Any error costs this file only.
 
-    last: it will not be tried again, so the result is kept whatever it is.
+    last: the file will not be tried again, so its result is kept whatever it is.
     """
     path, student = item
     try:
         content = read_file(path)
     except (ValueError, OSError) as error:
-        return refused(student, "not a notebook", str(error))
-    file = record(desk.records, path, content, desk.seed, desk.graded_by)
+        return without_points(student, "not a notebook", str(error))
+    file = result_file(desk.records, path, content, desk.seed, desk.graded_by)
     result = kept(file)
     if result is None:
         try:
             result = grade_one(content, item, desk)
-        except Exception as error:  # of any kind: a submission may cause one that nobody thought of
-            return replace(refused(student, SURPRISE, f"{type(error).__name__}: {error}"[:LONGEST]), again=True)
+        except Exception as error:  # of any type: a submission may cause an error that grading did not foresee
+            why = f"{type(error).__name__}: {error}"[:LONGEST]
+            return replace(without_points(student, SURPRISE, why), again=True)
         if last or not result.again:
             write_json(file, asdict(result))
     return result
 
 
-def refused(student: str, status: str, why: str) -> Graded:
-    """The row of a file that has no points, and why it has none."""
+def without_points(student: str, status: str, why: str) -> Graded:
+    """The result of a file that was not graded."""
     return Graded(student, "", {}, 0.0, status, {"file": why})
-
-
-def kept(file: Path) -> Graded | None:
-    """A result that was recorded, None where there is none that can be read."""
-    try:
-        return Graded(**read_json(file))
-    except (OSError, ValueError, TypeError):
-        return None
 
 
 def grade_one(content: bytes, item: HandedIn, desk: Desk) -> Graded:
     """Grade the content of one file.  Raises ValueError if its functions could not be called."""
     path, student = item
     try:
-        theirs = read_cells(content, path.name)
+        cells = read_cells(content, path.name)
     except ValueError as error:
-        return refused(student, "not a notebook", str(error))
-    assignment = which(theirs, desk.known)
-    if assignment is None:
-        names = ", ".join(one.name for one in desk.known)
-        why = f"{path.name} has no answer cell of {names}: their grade_ids are gone; start again from the original"
-        return refused(student, "no known assignment", why)
-    cells = [
-        (task.name, theirs[task.name].source)
-        for task in assignment.tasks
-        if task.name in theirs and theirs[task.name].kind == "code"
+        return without_points(student, "not a notebook", str(error))
+    known = {assignment.name: assignment for assignment in desk.known}
+    name = assignment_of(cells, {name: assignment.points for name, assignment in known.items()})
+    if name is None:
+        why = f"{path.name} has no answer cell of {', '.join(known)}: their grade_ids are gone; start again from the original"
+        return without_points(student, "no known assignment", why)
+    assignment = known[name]
+    written = [
+        exercise for exercise in assignment.exercises if exercise.name in cells and cells[exercise.name].kind == "code"
     ]
-    asked = [task for task in assignment.tasks if task.name in dict(cells)]
     ran = Ran({}, False)
-    if asked:
-        ran = run_submission(assignment.given, cells, asked, desk.hide, desk.users, desk.limits)
+    if written:
+        answers = [(exercise.name, cells[exercise.name].source) for exercise in written]
+        ran = run_submission(assignment.given, answers, written, desk.hide, desk.users, desk.limits)
     missing = "its answer cell is not in the notebook"
-    messages = {task.name: judge(task, ran.outcomes.get(task.name, missing)) for task in assignment.tasks}
+    messages = {
+        exercise.name: feedback_on(exercise, ran.results.get(exercise.name, missing))
+        for exercise in assignment.exercises
+    }
     points = {name: assignment.points[name] if text == RIGHT else 0.0 for name, text in messages.items()}
-    done = [key for key in assignment.written if key in theirs and theirs[key].source.strip() not in ("", WRITTEN)]
-    to_mark = sum(assignment.written[key] for key in done)
-    return Graded(student, assignment.name, points, to_mark, "graded", messages, ran.again)
+    to_mark = sum(
+        worth
+        for key, worth in assignment.written.items()
+        if key in cells and cells[key].source.strip() not in ("", WRITTEN)
+    )
+    return Graded(student, name, points, to_mark, "graded", messages, ran.again)
 
 
-def judge(task: Task, outcome: Outcome) -> str:
-    """What feedback says of an exercise: "right", or what is probably wrong, and in which case."""
-    if isinstance(outcome, str):  # the words may be the submission's own
-        return outcome if outcome != RIGHT else "claims to be right, and gave no result"
+def feedback_on(exercise: ExerciseCases, results: CallResults) -> str:
+    """The feedback on an exercise: "right", or the likely mistake and the case that shows it."""
+    if isinstance(results, str):  # the words may be the submission's own
+        return results if results != RIGHT else "claims to be right, but gave no result"
     try:
-        found = diagnose(task.cases, outcome)
+        found = diagnose(exercise.cases, results)
         if found is None:
             return RIGHT
         message, number = found
-        return f"{message}\n{shown(task, number, outcome[number])}"[:LONGEST]
-    except Exception as error:  # arrays that no honest function gives, such as text of impossible letters
+        return f"{message}\n{case_in_words(exercise, number, results[number])}"[:LONGEST]
+    except Exception as error:  # forged arrays, such as text of impossible characters
         return f"returned something that cannot be compared ({type(error).__name__})"
 
 
@@ -195,43 +150,38 @@ def grade_folder(
     say: Callable[[str], None],
     done: Callable[[], None],
 ) -> list[Graded]:
-    """Grade all submissions, several at once, and write the table, the feedback pages and a record of each beside it.
+    """Grade all submissions, `jobs` at once; write the table `out`, and beside it the feedback pages and the kept results.
 
-    What ran out of time, or was ended from outside, is graded again at the end, with nothing beside it.
-    say: hears of limits that are not in force, before the first submission.  done: called after every submission.
+    Submissions that ran out of time, or whose process was killed from outside, are graded again at the end, one by one.
+    say: gets a line for each limit that is not in force, before the first submission.  done: called after every submission.
     """
     files, graded_by = submissions(folder), edition(TEACHER)
     known = [prepare(name, seed) for name in names]
-    records = out.with_suffix("") / "records"
-    records.mkdir(parents=True, exist_ok=True)
-    hide = [
-        str(path.resolve()) for path in (TEACHER, *with_answers(TEACHER.parent), folder, out.parent, records.parent)
-    ]
-    desk = Desk(known, hide, users(), Limits(), records, seed, graded_by)
+    pages = out.with_suffix("")
+    records = pages / "records"
+    secret = (TEACHER, *answer_folders(TEACHER.parent), folder, out.parent, pages)
+    hide = [str(path.resolve()) for path in secret]
+    desk = Desk(known, hide, user_ids(), Limits(), records, seed, graded_by)
     for name, held in limits_in_force(hide, desk.limits).items():
         if not held:
             say(f"not in force on this machine: {name}; grade in a container that you can throw away")
+    records.mkdir(parents=True, exist_ok=True)  # not earlier: nothing is left behind if children cannot start
 
-    def one(item: HandedIn) -> Graded:
-        result = settle(item, desk, last=jobs == 1)
+    def first_try(item: HandedIn) -> Graded:
+        result = graded_or_kept(item, desk, last=jobs == 1)
         if jobs == 1 or not result.again:
             done()
         return result
 
     with ThreadPoolExecutor(jobs) as crew:
-        results = list(crew.map(one, files))
+        results = list(crew.map(first_try, files))
     for number, item in enumerate(files):
         if results[number].again and jobs > 1:
-            results[number] = settle(item, desk, last=True)
+            results[number] = graded_or_kept(item, desk, last=True)
             done()
     write_bytes(out, as_bytes(table(results, known)))
-    for old in out.with_suffix("").glob("[0-9][0-9][0-9]*-*.html"):  # of an earlier run; numbers may have moved
+    for old in pages.glob("[0-9][0-9][0-9]*-*.html"):  # of an earlier run; numbers may have changed
         old.unlink()
     for number, result in enumerate(results):
-        write_bytes(out.with_suffix("") / f"{number:03d}-{safe(result.student)}.html", as_bytes(page(result, known)))
+        write_bytes(pages / f"{number:03d}-{file_name(result.student)}.html", as_bytes(page(result, known)))
     return results
-
-
-def processors() -> int:
-    """How many submissions to grade at once."""
-    return max(1, os.cpu_count() or 1)

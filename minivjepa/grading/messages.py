@@ -1,6 +1,6 @@
-"""Messages from a child process to the one that grades: a JSON object each, and arrays as npz.  Both sides are here.
+"""Messages from a child process to the one that grades: a JSON object each, with arrays as npz.  Both ends are here.
 
-Whoever reads them trusts nothing: a submission can write to the same pipe.
+The reading end trusts nothing: a submission can write to the same pipe.
 """
 
 import io
@@ -15,13 +15,13 @@ import numpy as np
 from minivjepa.homework.cases import Arrays
 
 HEADER = struct.Struct("<II")  # lengths of a message's JSON and of its arrays
-LARGEST_WORDS = 2**14  # bytes of its JSON: what is made of them takes up to a hundred times as much
-LARGEST = 2**21  # bytes of its arrays
+LARGEST_WORDS = 2**14  # bytes of a message's JSON; parsed, it takes up to a hundred times as much
+LARGEST = 2**21  # bytes of a message's arrays
 MOST_ARRAYS = 1000
 
 
 class Message(NamedTuple):
-    """about: what it says; arrays: an npz file, not yet looked at."""
+    """about: the JSON object; arrays: an npz file, not checked yet."""
 
     about: dict[str, Any]
     arrays: bytes
@@ -38,7 +38,7 @@ def send(pipe: IO[bytes], about: dict[str, Any], arrays: Arrays | None = None) -
 
 
 def receive(pipe: IO[bytes]) -> Message | None:
-    """Read one message; None at the end.  Raises ValueError or RecursionError for one that is too large, or none."""
+    """Read one message; None at the end.  Raises ValueError or RecursionError if it is too large or is not JSON."""
     head = pipe.read(HEADER.size)
     if len(head) < HEADER.size:
         return None
@@ -47,12 +47,12 @@ def receive(pipe: IO[bytes]) -> Message | None:
         raise ValueError(f"it is larger than {LARGEST // 2**20} MiB")
     about = json.loads(pipe.read(words))
     if not isinstance(about, dict):
-        raise ValueError("it says nothing")
+        raise ValueError("it is not a JSON object")
     return Message(about, pipe.read(arrays))
 
 
 def read_arrays(data: bytes) -> Arrays:
-    """Arrays of an npz file from a stranger: not compressed, not pickled, not too large.  Raises ValueError otherwise."""
+    """Arrays of an npz file that is not trusted.  Raises ValueError if it is compressed, pickled or too large."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as held:
             parts = held.infolist()
@@ -63,8 +63,8 @@ def read_arrays(data: bytes) -> Arrays:
         with np.load(io.BytesIO(data), allow_pickle=False) as held:
             found = {name: held[name] for name in held.files}
         if any(not isinstance(array, np.ndarray) for array in found.values()):
-            raise ValueError("no array")
-        # letters of no width, or rows of no length, take no bytes, however many they are
+            raise ValueError("not an array")
+        # letters of width 0 and rows of length 0 take no bytes, however many there are
         if any(math.prod(max(1, n) for n in array.shape) > LARGEST for array in found.values()):
             raise ValueError("too many values")
         plain = all(array.dtype.kind in "biufU" for array in found.values())

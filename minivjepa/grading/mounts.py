@@ -1,5 +1,6 @@
-"""What a child process sees of the files of this machine, on Linux as root: the system, Python, this package, and small folders
-of its own.  And what grading has to hide: the checkout with its answers, and the history that has them too.
+"""Which files of this machine a child process sees, on Linux as root: the system, Python, this package, and small temporary folders.
+
+It must not see the answers: the checkout, and its git history.
 """
 
 import ctypes
@@ -17,11 +18,11 @@ SYSTEM = ("bin", "dev", "etc", "gnu", "lib", "lib32", "lib64", "libx32", "nix", 
 
 
 def own_view(libc: ctypes.CDLL, hide: set[Path], size: int, files: int) -> None:
-    """In this process's own mounts, which end with it: leave the system and Python, and let nothing be written that stays.
+    """Mount a view for this process only: the system and Python, read-only, and small temporary folders.
 
-    hide: folders to be empty.  The working folder and those for temporary files become small ones in memory, of `size` bytes and as
-    many files; all else is read-only where the kernel can do that.  Folders are emptied from the root down, and what Python needs is put
-    back into each, so a hidden folder stays hidden inside such a one.
+    hide: folders that must be empty.  The working folder and those for temporary files become folders in memory of `size` bytes and
+    `files` files; the rest is read-only if the kernel can do that.  Folders are covered from the root down, and what Python needs
+    is mounted back into each, so a hidden folder stays hidden even inside one that Python needs.
     """
     work = Path.cwd()
     needed = {sys.prefix, sys.base_prefix, *sys.path, str(PACKAGE)} - {""}
@@ -29,7 +30,7 @@ def own_view(libc: ctypes.CDLL, hide: set[Path], size: int, files: int) -> None:
     found = {Path(path).resolve() for path in needed} | scratch
     keep = sorted((path for path in found if path.is_dir()), key=depth)
     others = {path.resolve() for path in Path("/").iterdir() if path.name not in SYSTEM and path.is_dir()}
-    # an unprivileged user has to import from inside folders that only root may enter
+    # folders that only root may enter: an unprivileged user has to import from inside them
     closed = {parent for path in keep for parent in path.parents if not parent.stat().st_mode & 0o001}
     os.umask(0o022)  # folders made here are for an unprivileged user
     mount(libc, "none", "/", None, PRIVATE | RECURSIVE)
@@ -38,7 +39,7 @@ def own_view(libc: ctypes.CDLL, hide: set[Path], size: int, files: int) -> None:
         if folder.is_dir():
             cover(libc, folder, keep, f"size={size},nr_inodes={files},mode=1777" if folder in scratch else "mode=755")
     try:
-        mount(libc, "proc", "/proc", "proc", NO_SETUID | NO_DEVICES | NO_PROGRAMS)  # of its own processes alone
+        mount(libc, "proc", "/proc", "proc", NO_SETUID | NO_DEVICES | NO_PROGRAMS)  # shows only its own processes
     except OSError:  # some containers forbid it
         mount(libc, "covered", "/proc", "tmpfs", 0, b"mode=755")
     os.chdir(work)
@@ -50,7 +51,7 @@ def depth(path: Path) -> int:
 
 
 def cover(libc: ctypes.CDLL, folder: Path, keep: list[Path], options: str) -> None:
-    """Put an empty folder in memory over this one, with the folders of keep that lie inside it as they are."""
+    """Mount an empty folder in memory over this one, and the folders of `keep` back into it."""
     inside = [path for path in keep if folder in path.parents]
     handles = [os.open(path, os.O_PATH) for path in inside]
     mount(libc, "covered", str(folder), "tmpfs", 0, options.encode())
@@ -61,15 +62,15 @@ def cover(libc: ctypes.CDLL, folder: Path, keep: list[Path], options: str) -> No
 
 
 def mount(libc: ctypes.CDLL, source: str, target: str, kind: str | None, flags: int, data: bytes | None = None) -> None:
-    """mount(2).  Raises OSError if it fails: half a view is worse than none."""
+    """mount(2).  Raises OSError if it fails: half a view is worse than no view."""
     words = (os.fsencode(source), os.fsencode(target), os.fsencode(kind) if kind else None)
     if libc.mount(*words, flags, data) != 0:
         error = ctypes.get_errno()
         raise OSError(error, f"cannot mount {target}: {os.strerror(error)}")
 
 
-def with_answers(checkout: Path) -> list[Path]:
-    """Folders that hold the answers of a checkout: itself, and its git repository, which may lie elsewhere."""
+def answer_folders(checkout: Path) -> list[Path]:
+    """Folders that hold the answers of a checkout: the checkout, and its git repository, which may be elsewhere."""
     found = [checkout]
     for folder in (checkout, *checkout.parents):  # the course may be part of a larger repository
         entry = folder / ".git"
@@ -78,9 +79,8 @@ def with_answers(checkout: Path) -> list[Path]:
         elif entry.is_file():  # of a worktree or a submodule: it says where the repository is
             repository = (folder / entry.read_text(errors="replace").removeprefix("gitdir:").strip()).resolve()
             common = repository / "commondir"
-            shared = (
-                (repository / common.read_text(errors="replace").strip()).resolve() if common.is_file() else repository
-            )
+            place = common.read_text(errors="replace").strip() if common.is_file() else "."
+            shared = (repository / place).resolve()
             found += [repository, shared, *([shared.parent] if shared.name == ".git" else [])]
     for folder in list(found):  # a clone may borrow from another
         borrowed = folder / "objects" / "info" / "alternates"

@@ -1,25 +1,22 @@
-"""The processes of a submission: apart from all others, counted, and ended to the last."""
+"""The processes of a submission: kept apart from all others, watched, and all ended."""
 
 import contextlib
 import ctypes
-import itertools
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from minivjepa.grading.sandbox import as_root_on_linux
+from minivjepa.grading.user_ids import is_assigned, process_ids
 
 NEW_PROCESSES = 0x20000000  # flag of unshare(2)
 END_WITH_PARENT = 1  # option of prctl(2)
-USERS = range(60_000, 65_532, 2)  # that children run as; the number after each is for the process that ends the others
-# as its effective user it may end that user's processes, and as its real user it is none of them; one call ends them all, also those
-# that start others faster than one could look: a process that is being ended cannot start one
+# The sweeper's effective id lets it kill the user's processes; its real id protects it from them.  One call kills them all, even
+# those that start others faster than anything could list them: a process that is being killed cannot start one.
 SWEEP = """
 import os, signal, sys
 user = int(sys.argv[1])
@@ -30,11 +27,11 @@ os.kill(-1, signal.SIGKILL)
 """
 
 
-def alone() -> None:
-    """Go on in a process namespace of its own, where root on Linux can make one; nothing in it can outlive this process.
+def enter_own_namespace() -> None:
+    """Go on in a new process namespace, where root on Linux can make one; nothing in it can outlive this process.
 
-    Two processes stay outside of what a submission can reach: this one, which its parent knows, and the first of the namespace.
-    The system ends all others of a namespace with the first, which ends with either of its neighbours.
+    Two processes stay out of a submission's reach: this one, which its parent knows, and the first of the namespace.  The kernel ends
+    a namespace with its first process, and that one ends with either of its neighbors.
     """
     if not as_root_on_linux():
         return
@@ -51,17 +48,12 @@ def alone() -> None:
 
 
 def end_like(child: int) -> None:
-    """Wait for this child, and for any that were left to this process; then end as it did."""
+    """Wait for this child, and for any orphans that this process inherits; then end as the child did."""
     while True:
         ended, status = os.wait()
         if ended == child:
             code = os.waitstatus_to_exitcode(status)
             os._exit(code if code >= 0 else 128 - code)
-
-
-def users() -> Iterator[int]:
-    """Numbers of users that children run as: each another one than those before it."""
-    return itertools.islice(itertools.cycle(USERS), random.SystemRandom().randrange(len(USERS)), None)
 
 
 class Process(NamedTuple):
@@ -72,29 +64,36 @@ class Process(NamedTuple):
     seconds: float
 
 
-def belonging(user: int, session: int) -> list[Process]:
-    """The processes of a submission: of its user where it has one, else of its session; on Linux only."""
+def belonging(user: int | None, session: int) -> list[Process]:
+    """The processes of a user id, or, without one, of a session.  Empty on systems other than Linux."""
     found = []
     for folder in Path("/proc").glob("[0-9]*") if sys.platform == "linux" else ():
         with contextlib.suppress(OSError, ValueError, IndexError):
-            about = (folder / "stat").read_text().rpartition(")")[2].split()  # from its state on, see proc(5)
-            if as_root_on_linux():  # its folder may be root's, but not what stands in it
-                ours = int((folder / "status").read_text().split("\nUid:")[1].split()[0]) == user
-            else:
+            # names of processes hold any byte; the fields after the name begin with the state, see proc(5)
+            about = (folder / "stat").read_text(encoding="latin-1").rpartition(")")[2].split()
+            if user is None:
                 ours = int(about[3]) == session
+            else:  # the folder may be root's even if the process is not
+                status = (folder / "status").read_text(encoding="latin-1")
+                ours = int(status.split("\nUid:")[1].split()[0]) == user
             if ours and about[0] != "Z":
                 memory = int(about[21]) * os.sysconf("SC_PAGE_SIZE")
                 found.append(Process(int(folder.name), memory, sum(map(int, about[11:13])) / os.sysconf("SC_CLK_TCK")))
     return found
 
 
-def end_all(user: int, session: int) -> None:
-    """End all processes of a submission, as an ordinary user only the session's, and wait until they are gone."""
-    if as_root_on_linux():
+def end_all(user: int | None, session: int) -> None:
+    """End all processes of a user id, or, without one, of a session, and wait until they are gone.
+
+    If the id or the sweeper's is in other use by now, only the session's processes are ended.
+    """
+    if user is not None and (is_assigned(user) or user + 1 in process_ids()):
+        user = None
+    if user is not None:
         words = [sys.executable, "-I", "-S", "-c", SWEEP, str(user)]
         subprocess.run(words, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     for _ in range(100):
-        left = [one.number for one in belonging(user, session) if one.number != session]
+        left = [process.number for process in belonging(user, session) if process.number != session]
         if not left:
             break
         for number in left:

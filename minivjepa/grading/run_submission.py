@@ -1,4 +1,4 @@
-"""A submission's functions are called in a child; one that goes too far is ended, and another goes on with what is left."""
+"""A submission's functions are called in a child process; when it breaks a limit, another child takes over the rest."""
 
 import os
 import socket
@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from minivjepa.grading.child_process import Child, Stop
 from minivjepa.grading.messages import Message, read_arrays
-from minivjepa.grading.processes import users
 from minivjepa.grading.sandbox import Limits
-from minivjepa.homework.cases import Arrays, Task, encode
+from minivjepa.grading.user_ids import user_ids
+from minivjepa.homework.cases import Arrays, ExerciseCases, encode
 
 STARTING = 60.0  # seconds that a child may take to load torch
 GIVEN = 60.0  # seconds for the given cells, which are the teacher's
@@ -20,141 +20,144 @@ TOTAL = 90.0  # seconds for all cells and calls of a submission
 ROOM = 2**24  # bytes of all results of a submission
 NOT_STARTED = (
     "the process that calls submissions did not start: {}. Is Python in a folder that other users may not enter, or is the machine "
-    "busy with something else? What is graded is kept: when that is mended, run the command again with --resume"
+    "busy? Finished results are kept: mend this, then run the command again with --resume"
 )
-NOT_GIVEN = "the given cells of the assignment did not come to their end: {}; run them in your text of it"
-Outcome = list[Arrays] | str  # of an exercise: the results of its cases, or why there are none
+NOT_GIVEN = "the given cells of the assignment did not finish: {}; run them in your text of it"
+CallResults = list[Arrays] | str  # of an exercise: the results of its cases, or why there are none
 
 
 class Ran(NamedTuple):
-    """Every exercise's outcome.  again: something else may have been at fault for one of them, such as a busy machine."""
+    """results: of every exercise; again: one was lost through no fault of the submission, such as a busy machine."""
 
-    outcomes: dict[str, Outcome]
-    again: bool
-
-
-class End(NamedTuple):
-    """What ended a child: the exercise, or the cell, that it was busy with, and why."""
-
-    culprit: str
-    why: str
+    results: dict[str, CallResults]
     again: bool
 
 
 def run_submission(
     given: str,
     cells: Sequence[tuple[str, str]],
-    tasks: Sequence[Task],
+    exercises: Sequence[ExerciseCases],
     hide: Sequence[str],
-    user: Iterator[int],
+    users: Iterator[int],
     limits: Limits,
 ) -> Ran:
-    """Call what was asked for.  What ends a child costs only the exercise, or the cell, that it was busy with.
+    """Call the functions of all exercises.  What ends a child costs only the exercise or cell that it was running.
 
-    hide: folders that children must not see; user: numbers of users, one for each child.  Raises ValueError if a child does not come to
-    the first answer.
+    hide: folders that children must not see; users: a user id for each child.  Raises ValueError if a child does not reach the first
+    answer.
     """
-    outcomes: dict[str, Outcome] = {}
+    results: dict[str, CallResults] = {}
     seconds, again = TOTAL, False
-    cells, left = list(cells), list(tasks)
+    cells, left = list(cells), list(exercises)
     while left and seconds > 0:
-        inputs = [
-            {"name": task.name, "adapter": task.adapter, "blocked": list(task.blocked),
-             "inputs": [{name: encode(value) for name, value in case.inputs.items()} for case in task.cases]}
-            for task in left
+        asked = [
+            {"name": exercise.name, "adapter": exercise.adapter, "blocked": list(exercise.blocked),
+             "inputs": [{name: encode(value) for name, value in case.inputs.items()} for case in exercise.cases]}
+            for exercise in left
         ]  # fmt: skip
-        child = Child({"given": given, "cells": cells, "tasks": inputs}, hide, next(user), limits)
+        child = Child({"given": given, "cells": cells, "exercises": asked}, hide, next(users), limits)
         try:
-            begin(child)
+            wait_until_ready(child)
             begun = time.monotonic()
-            end = follow(child, [name for name, _ in cells], left, outcomes, begun + seconds)
+            end = follow(child, [name for name, _ in cells], left, results, begun + seconds)
             seconds -= time.monotonic() - begun
         finally:
             child.end()
         if end is None:
             break
-        outcomes[end.culprit], again = end.why, again or end.again
-        cells = [cell for cell in cells if cell[0] != end.culprit]
-        left = [task for task in left if task.name not in outcomes]
-    for task in tasks:
-        outcomes.setdefault(task.name, f"was not called: the submission used up its {TOTAL:.0f} s")
-    return Ran(outcomes, again)
+        culprit, stop = end
+        results[culprit], again = stop.why, again or stop.again
+        cells = [cell for cell in cells if cell[0] != culprit]
+        left = [exercise for exercise in left if exercise.name not in results]
+    for exercise in exercises:
+        results.setdefault(exercise.name, f"was not called: the submission used up its {TOTAL:.0f} s")
+    return Ran(results, again)
 
 
-def begin(child: Child) -> None:
-    """Wait until the child is confined and has run the given cells.  Raises ValueError if it does not come that far."""
-    for event, seconds, words in (("ready", STARTING, NOT_STARTED), ("begins", GIVEN, NOT_GIVEN)):
-        message = child.next(seconds)
-        if isinstance(message, Stop):
-            raise ValueError(words.format(message.why))
-        if message.about.get("event") != event:
-            raise ValueError(words.format(message.about.get("why", "it says something else")))
+def first_message(child: Child, event: str) -> Message:
+    """A child's first message.  Raises ValueError if it does not start or is not confined."""
+    message = child.next(STARTING)
+    if isinstance(message, Stop):
+        raise ValueError(NOT_STARTED.format(message.why))
+    if message.about.get("event") != event:
+        child.user = None  # it did not take its id and has run nothing: processes with that id are not its own
+        raise ValueError(NOT_STARTED.format(message.about.get("why")))
+    return message
+
+
+def wait_until_ready(child: Child) -> None:
+    """Wait until the child is confined and has run the given cells.  Raises ValueError if it does not get there."""
+    first_message(child, "ready")
+    message = child.next(GIVEN)
+    if isinstance(message, Stop):
+        raise ValueError(NOT_GIVEN.format(message.why))
 
 
 def follow(
-    child: Child, cells: Sequence[str], tasks: Sequence[Task], outcomes: dict[str, Outcome], deadline: float
-) -> End | None:
-    """Listen to one child and note what is complete; None at its end, else what ended it."""
-    cases = {task.name: len(task.cases) for task in tasks}
-    results: dict[str, list[Arrays]] = {task.name: [] for task in tasks}
+    child: Child,
+    cells: Sequence[str],
+    exercises: Sequence[ExerciseCases],
+    results: dict[str, CallResults],
+    deadline: float,
+) -> tuple[str, Stop] | None:
+    """Listen to one child and add complete results; None when it finishes, else what it was running, and what ended it."""
+    cases = {exercise.name: len(exercise.cases) for exercise in exercises}
+    so_far: dict[str, list[Arrays]] = {name: [] for name in cases}
     stopped: dict[str, str] = {}
-    busy, room = tasks[0].name, ROOM
+    running, room = exercises[0].name, ROOM
     while True:
         left = deadline - time.monotonic()
-        if left <= 0:  # messages may come without an end
-            return End(busy, f"used up the submission's {TOTAL:.0f} s", True)
+        if left <= 0:  # messages may never end
+            return running, Stop(f"used up the submission's {TOTAL:.0f} s", True)
         message = child.next(min(child.limits.seconds, left))
         if isinstance(message, Stop):
-            return End(busy, *message)
+            return running, message
         event, name = message.about.get("event"), message.about.get("exercise")
         if event == "end":
-            for task in tasks:  # whatever was not reported to the end is not right
-                outcomes.setdefault(task.name, stopped.get(task.name, "did not answer"))
+            for name in cases:  # what is not complete is not right
+                results.setdefault(name, stopped.get(name, "did not answer"))
             return None
         if not isinstance(name, str) or (name not in cases and name not in cells):
-            continue  # nobody asked for it
+            continue  # not an exercise of this assignment
         if event in ("cell", "call"):
-            busy = name
+            running = name
         elif event == "stopped":
             stopped.setdefault(name, str(message.about.get("why"))[:400])
             if name in cases and message.about.get("case") is not None:
-                outcomes.setdefault(name, stopped[name])
-        elif event == "result" and name in cases and name not in outcomes:
+                results.setdefault(name, stopped[name])
+        elif event == "result" and name in cases and name not in results:
             room -= len(message.arrays)
-            note(message, results[name], name, outcomes, room)
-            if len(results[name]) == cases[name]:
-                outcomes.setdefault(name, results[name])
+            try:
+                so_far[name].append(read_result(message, room))
+            except ValueError as error:
+                results[name] = str(error)
+            if len(so_far[name]) == cases[name]:
+                results.setdefault(name, so_far[name])
 
 
-def note(message: Message, results: list[Arrays], name: str, outcomes: dict[str, Outcome], room: int) -> None:
-    """Keep one result, or say why not.  room: bytes that are left for results after this one."""
-    try:
-        if room < 0:
-            raise ValueError(f"returned more than {ROOM // 2**20} MiB in all")
-        results.append(read_arrays(message.arrays))
-    except ValueError as error:
-        outcomes[name] = str(error)
+def read_result(message: Message, room: int) -> Arrays:
+    """The arrays of a result.  Raises ValueError if they cannot be read.  room: bytes left for results after this one."""
+    if room < 0:
+        raise ValueError(f"returned more than {ROOM // 2**20} MiB in all")
+    return read_arrays(message.arrays)
 
 
 def limits_in_force(hide: Sequence[str], limits: Limits) -> dict[str, bool]:
-    """What `confine` really achieves on this machine, tried in a child: with a file of each folder that is to be hidden."""
-    secrets = [str(file) for folder in hide for file in a_file(Path(folder))]
+    """What `confine` achieves on this machine, tried in a child with one file of each folder that is to be hidden."""
+    secrets = [str(file) for folder in hide for file in first_file(Path(folder))]
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         parent = -1 if sys.platform == "win32" else os.geteuid()
         job = {"probe": [secrets, listener.getsockname()[1], parent]}
-        child = Child(job, hide, next(users()), limits)
+        child = Child(job, hide, next(user_ids()), limits)
         try:
-            message = child.next(STARTING)
+            held = first_message(child, "probed").about["held"]
         finally:
             child.end()
-    if isinstance(message, Stop) or "held" not in message.about:
-        why = message.why if isinstance(message, Stop) else message.about.get("why")
-        raise ValueError(NOT_STARTED.format(why))
-    return {**message.about["held"], "memory": sys.platform == "linux"}
+    return {**held, "memory": sys.platform == "linux"}
 
 
-def a_file(folder: Path) -> list[Path]:
-    """One file of a folder, or of a folder in it."""
+def first_file(folder: Path) -> list[Path]:
+    """One file of a folder or of a folder in it, if there is any."""
     return [path for pattern in ("*", "*/*") for path in sorted(folder.glob(pattern)) if path.is_file()][:1]

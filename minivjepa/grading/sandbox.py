@@ -1,8 +1,7 @@
-"""Limits for code that nobody trusts: set by a child process on itself before that code runs.
+"""Limits for untrusted code: a child process sets them on itself before that code runs.
 
-On Linux as root: an unprivileged user, an own network without a way out, a view of files in which there is little but Python and
-nothing stays that is written, and limits on processes, CPU time, file sizes and memory.  Otherwise as much of that as the
-system allows; `probe` tells which.
+On Linux as root: an unprivileged user, no network, little to read but the system and Python, nothing to write but small temporary
+folders, and limits on processes, CPU time and file sizes.  Elsewhere, as much of that as the system allows; `probe` tells what.
 """
 
 import contextlib
@@ -18,7 +17,7 @@ from minivjepa.grading.mounts import NEW_MOUNTS, SCRATCH, own_view
 
 NEW_IPC, NEW_NETWORK = 0x08000000, 0x40000000  # flags of unshare(2)
 NO_NEW_PRIVILEGES = 38  # option of prctl(2)
-FIRST_TO_GO = "1000"  # of oom_score_adj: where memory runs out, the system ends a submission and not the grading
+FIRST_TO_GO = "1000"  # oom_score_adj: when memory runs out, the system kills a submission, not the grading
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,9 @@ def as_root_on_linux() -> bool:
 
 
 def confine(hide: Sequence[str], user: int, limits: Limits) -> None:
-    """Limit this process for good.  hide: folders to be empty; user: the number to run as, where this is root.
+    """Limit this process for good.  hide: folders that must be empty; user: the id to run as, on Linux as root.
 
-    Raises OSError where root cannot be given up: nothing of a submission may run then.
+    Raises OSError if this process cannot give up root: no submission may run then.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
@@ -51,7 +50,7 @@ def confine(hide: Sequence[str], user: int, limits: Limits) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.unshare(NEW_MOUNTS | NEW_NETWORK | NEW_IPC) == 0:
             pages = limits.folder_bytes // os.sysconf("SC_PAGE_SIZE")
-            with contextlib.suppress(OSError):  # of shared memory that is no file; for this IPC namespace alone
+            with contextlib.suppress(OSError):  # shared memory without a file, in this IPC namespace
                 Path("/proc/sys/kernel/shmall").write_text(str(pages))
             own_view(libc, {Path(path) for path in hide}, limits.folder_bytes, limits.files)
     set_limits(limits)
@@ -63,7 +62,7 @@ def confine(hide: Sequence[str], user: int, limits: Limits) -> None:
         if os.getresuid() != (user, user, user):
             raise OSError(f"is still root, expected to be user {user}")
     if sys.platform == "linux" and ctypes.CDLL(None).prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0) != 0:
-        raise OSError("cannot promise to gain no privileges")
+        raise OSError("cannot set no_new_privs")
 
 
 def set_limits(limits: Limits) -> None:
@@ -77,7 +76,7 @@ def set_limits(limits: Limits) -> None:
         resource.RLIMIT_FSIZE: limits.file_bytes,
         resource.RLIMIT_CORE: 0,
     }
-    if as_root_on_linux():  # the number is of a user's processes: only where that user is nobody else's
+    if as_root_on_linux():  # it counts all processes of a user, so only for a user with no others
         wanted[resource.RLIMIT_NPROC] = limits.processes
     for kind, value in wanted.items():
         with contextlib.suppress(ValueError, OSError):
@@ -87,7 +86,7 @@ def set_limits(limits: Limits) -> None:
 def probe(secrets: Sequence[str], port: int, parent: int) -> dict[str, bool]:
     """Inside a confined child: which limits are in force.
 
-    secrets: files that must not be readable; port: one that listens here; parent: the user who grades.
+    secrets: files that must not be readable; port: a TCP port that listens on this machine; parent: the id of the user who grades.
     """
     held = {"answers, their history and submissions cannot be read": not any(map(readable, secrets))}
     try:
@@ -95,19 +94,21 @@ def probe(secrets: Sequence[str], port: int, parent: int) -> dict[str, bool]:
         held["no network"] = False
     except OSError:
         held["no network"] = True
-    held["files that it writes are few and do not stay"] = sys.platform == "linux" and nothing_stays()
-    held["processes that it leaves end with it, and it sees no others"] = sys.platform == "linux" and unseen()
+    held["files that it writes are few and do not stay"] = sys.platform == "linux" and writes_little()
+    held["processes that it leaves end with it, and it sees no others"] = sys.platform == "linux" and sees_no_others()
     held["an unprivileged user"] = sys.platform != "win32" and os.geteuid() not in (0, parent)
     if sys.platform == "win32":
         return held | {"CPU time": False, "file size": False, "number of processes": False}
     import resource
 
-    for name, kind in (("CPU time", resource.RLIMIT_CPU), ("file size", resource.RLIMIT_FSIZE)):
-        held[name] = resource.getrlimit(kind)[0] != resource.RLIM_INFINITY
-    held["number of processes"] = (
-        held["an unprivileged user"] and resource.getrlimit(resource.RLIMIT_NPROC)[0] != resource.RLIM_INFINITY
+    kinds = (
+        ("CPU time", resource.RLIMIT_CPU),
+        ("file size", resource.RLIMIT_FSIZE),
+        ("number of processes", resource.RLIMIT_NPROC),
     )
-    return held
+    limited = {name: resource.getrlimit(kind)[0] != resource.RLIM_INFINITY for name, kind in kinds}
+    limited["number of processes"] &= held["an unprivileged user"]  # the limit counts all processes of a user
+    return held | limited
 
 
 def readable(file: str) -> bool:
@@ -119,14 +120,14 @@ def readable(file: str) -> bool:
     return True
 
 
-def nothing_stays() -> bool:
-    """Whether this process can write into small folders of its own alone."""
+def writes_little() -> bool:
+    """Whether this process can write only into small temporary folders."""
     most, own = Limits().folder_bytes, [Path.cwd(), *(Path(path) for path in SCRATCH if Path(path).is_dir())]
     small = all(0 < (about := os.statvfs(path)).f_blocks * about.f_frsize <= most for path in own)
     return small and bool(os.statvfs("/").f_flag & os.ST_RDONLY)
 
 
-def unseen() -> bool:
-    """Whether this is the second process of a namespace of its own, see `alone`, and cannot see those outside."""
+def sees_no_others() -> bool:
+    """Whether this is the second process of a new namespace, see `enter_own_namespace`, and cannot see those outside."""
     seen = {path.name for path in Path("/proc").glob("[0-9]*")}
     return os.getpid() == 2 and seen <= {"1", "2"}

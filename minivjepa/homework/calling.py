@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minivjepa.homework.cases import CHANGED, Adapter, Arrays, Inputs, as_arrays, encode
+from minivjepa.homework.cases import CHANGED, Arrays, Inputs, as_arrays, encode
 
 
 class Blocked(Exception):
-    """A function of the package was called that would answer the exercise."""
+    """The student's function called one of the package's that would answer the exercise."""
 
 
 def refuse(*given: Any, **named: Any) -> Any:
-    """Stands in for what is blocked."""
+    """Stands in for a blocked function.  It imports its error itself: its code runs in other modules."""
     from minivjepa.homework.calling import Blocked
 
     raise Blocked("this is what you are asked to write: do it without the package's own function")
@@ -27,16 +27,15 @@ def refuse(*given: Any, **named: Any) -> Any:
 
 @contextlib.contextmanager
 def blocking(names: Sequence[str]) -> Iterator[None]:
-    """While inside, the functions and classes of these full names refuse to run, under whatever alias they are known."""
+    """While inside, the functions and classes with these full names refuse to run, under any alias."""
     with contextlib.ExitStack() as undo:
         for name in names:
             module, _, attribute = name.rpartition(".")
             found = inspect.unwrap(getattr(importlib.import_module(module), attribute))
-            place, what, stand_in = (
-                (found, "__init__", refuse) if isinstance(found, type) else (found, "__code__", refuse.__code__)
-            )
-            undo.callback(setattr, place, what, getattr(place, what))
-            setattr(place, what, stand_in)
+            is_class = isinstance(found, type)
+            slot, stand_in = ("__init__", refuse) if is_class else ("__code__", refuse.__code__)
+            undo.callback(setattr, found, slot, getattr(found, slot))
+            setattr(found, slot, stand_in)
         yield
 
 
@@ -47,7 +46,7 @@ def changed(before: Inputs, after: Inputs) -> np.ndarray:
 
 
 def call(function: Callable[..., Any], inputs: Inputs) -> Arrays:
-    """Call it and take what it returns."""
+    """Call a function on copies of the inputs, and flatten what it returns."""
     given = copy.deepcopy(inputs)
     torch.manual_seed(0)
     value = function(**given)
@@ -55,9 +54,9 @@ def call(function: Callable[..., Any], inputs: Inputs) -> Arrays:
 
 
 def gradients(function: Callable[..., Any], inputs: Inputs) -> Arrays:
-    """Call it with gradients on, and take its value (a scalar loss) and the gradient of every floating-point input.
+    """Call a function with gradients on: its value (a scalar loss) and the gradient of every floating-point input.
 
-    An input that no gradient reaches gives an empty array, which is not the same as zeros.
+    An input without a gradient gives an empty array, which differs from zeros.
     """
     given = copy.deepcopy(inputs)
     floating = {name: value for name, value in given.items() if isinstance(value, Tensor) and value.is_floating_point()}
@@ -72,12 +71,9 @@ def gradients(function: Callable[..., Any], inputs: Inputs) -> Arrays:
         loss.backward()
     found = as_arrays(loss, "loss")
     for name, value in floating.items():
-        none = value.grad is None
-        found[f"gradient of {name}"] = np.zeros(0) if none else value.grad.double().numpy()  # type: ignore[union-attr]
-    return {
-        **found,
-        CHANGED: changed(inputs, {name: v.detach() if isinstance(v, Tensor) else v for name, v in given.items()}),
-    }
+        found[f"gradient of {name}"] = np.zeros(0) if value.grad is None else value.grad.double().numpy()
+    after = {name: value.detach() if isinstance(value, Tensor) else value for name, value in given.items()}
+    return {**found, CHANGED: changed(inputs, after)}
 
 
-ADAPTERS: dict[str, Adapter] = {"call": call, "gradients": gradients}
+ADAPTERS: dict[str, Callable[[Callable[..., Any], Inputs], Arrays]] = {"call": call, "gradients": gradients}

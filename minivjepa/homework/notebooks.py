@@ -1,136 +1,98 @@
-"""Assignments as notebooks: from the teacher's text to the student's notebook and the solutions, and back by grade_id.
+"""Homework notebooks: which cells students write, and how a submission's answers get into a pristine copy.
 
-The text is py:percent.  A code cell `# %% grade_id="f" kind="answer"` defines the function f, with the right answer between
-BEGIN SOLUTION and END SOLUTION; `kind="check" points=3` tests it; a markdown cell `kind="written" points=6` is marked by hand.
+A submission is not validated as a notebook, which can take minutes and a gigabyte: only cells with a grade_id are looked at.
 """
 
-import re
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
+import json
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import nbformat
 from nbformat import NotebookNode
 
-STUB = "# YOUR CODE HERE\nraise NotImplementedError()"  # what nbgrader puts in place of a solution, and so do we
-WRITTEN = "YOUR ANSWER HERE"
-SOLUTION = re.compile(r"^(?P<indent>[ \t]*)### BEGIN SOLUTION\n.*?^[ \t]*### END SOLUTION$", re.M | re.S)
-HIDDEN = re.compile(r"\n?^[ \t]*### BEGIN HIDDEN TESTS\n.*?^[ \t]*### END HIDDEN TESTS$", re.M | re.S)
-MARKER = re.compile(r"^[ \t]*### (BEGIN|END) (SOLUTION|HIDDEN TESTS)\n?", re.M)
+WRITTEN = "YOUR ANSWER HERE"  # the text of a written answer before a student edits it
+MOST_VALUES = 10**6  # of a submission's JSON
 
 
-def read_source(path: Path) -> NotebookNode:
-    """The teacher's text as a notebook: answers, hidden tests and markers inside, cells with nbgrader's metadata."""
-    try:
-        import jupytext  # teachers have it, students do not need it
-    except ImportError:
-        raise ValueError(
-            "reading a teacher's text needs jupytext, which is not installed; run: pip install 'minivjepa[test]'"
-        ) from None
+class Cell(NamedTuple):
+    """kind: code or markdown."""
 
-    notebook = jupytext.read(path, fmt="py:percent")
-    notebook.metadata = NotebookNode(
-        kernelspec={"display_name": "Python 3", "language": "python", "name": "python3"},
-        language_info={"name": "python"},
-    )
-    notebook.nbformat, notebook.nbformat_minor = 4, 5
-    for number, cell in enumerate(notebook.cells):
-        cell.id = f"{path.parent.name}-{number:03d}"
-        kind, name, points = (cell.metadata.get(key) for key in ("kind", "grade_id", "points"))
-        cell.metadata = (
-            NotebookNode() if kind is None else NotebookNode(nbgrader=metadata(cell, str(kind), str(name), points))
-        )
-    return notebook
+    kind: str
+    source: str
 
 
-def metadata(cell: NotebookNode, kind: str, name: str, points: Any) -> dict[str, Any]:
-    """What nbgrader needs to know of a cell.  Raises ValueError for an unknown kind."""
-    flags = {"answer": (False, True, False), "check": (True, False, True), "written": (True, True, False)}
-    if kind not in flags:
-        raise ValueError(f"cell {name!r} is of kind {kind!r}; choose from {', '.join(flags)}")
-    grade, solution, locked = flags[kind]
-    found = {
-        "grade": grade,
-        "solution": solution,
-        "locked": locked,
-        "task": False,
-        "grade_id": name,
-        "schema_version": 3,
-    }
-    return found | ({"points": float(points), "cell_type": cell.cell_type} if grade else {"cell_type": cell.cell_type})
-
-
-def graded(notebook: NotebookNode) -> dict[str, NotebookNode]:
-    """grade_id -> cell, of every cell that carries nbgrader's metadata; of two with one id the first counts."""
+def cells_by_id(notebook: NotebookNode) -> dict[str, NotebookNode]:
+    """grade_id -> cell, for every cell with a grade_id; the first of two with the same id counts."""
     found: dict[str, NotebookNode] = {}
     for cell in notebook.cells:
-        about = cell.metadata.get("nbgrader", {})
-        if isinstance(about, dict) and isinstance(about.get("grade_id"), str):
-            found.setdefault(about["grade_id"], cell)
+        grade_id = get(cell.metadata.get("nbgrader"), "grade_id")
+        if isinstance(grade_id, str):
+            found.setdefault(grade_id, cell)
     return found
 
 
 def is_answer(cell: NotebookNode) -> bool:
     """Whether students write this cell."""
-    about = cell.metadata.get("nbgrader", {})
-    return bool(about.get("solution"))
+    return bool(cell.metadata.get("nbgrader", {}).get("solution"))
 
 
 def is_check(cell: NotebookNode) -> bool:
-    """Whether this cell is worth points by itself."""
-    about = cell.metadata.get("nbgrader", {})
-    return bool(about.get("grade")) and not about.get("solution")
+    """Whether this cell checks an answer, and has its points."""
+    return bool(cell.metadata.get("nbgrader", {}).get("grade")) and not is_answer(cell)
 
 
-def student_version(source: NotebookNode) -> NotebookNode:
-    """A copy without answers and hidden tests, as nbgrader's generate_assignment makes it."""
-    notebook = nbformat.from_dict(source)
-    for cell in notebook.cells:
-        cell.source = HIDDEN.sub("", cell.source)
-        cell.source = SOLUTION.sub(lambda m: "\n".join(m["indent"] + line for line in STUB.split("\n")), cell.source)
-        if cell.cell_type == "markdown" and is_answer(cell):
-            cell.source = WRITTEN
-    return notebook
+def read_cells(content: bytes, name: str) -> dict[str, Cell]:
+    """The cells of a submitted file: grade_id -> cell; the first of two with the same id counts.
 
-
-def solution_version(source: NotebookNode) -> NotebookNode:
-    """A copy with the answers and without markers; hidden tests are left out."""
-    notebook = nbformat.from_dict(source)
-    for cell in notebook.cells:
-        cell.source = MARKER.sub("", HIDDEN.sub("", cell.source)).rstrip("\n")
-    return notebook
-
-
-def answer_code(notebook: NotebookNode, given: bool) -> dict[str, str]:
-    """grade_id -> code of the answer cells; or, under "", the code of all cells that are given and no checks."""
-    if given:
-        cells: Iterable[NotebookNode] = (
-            c for c in notebook.cells if c.cell_type == "code" and "nbgrader" not in c.metadata
-        )
-        return {"": "\n\n".join(cell.source for cell in cells)}
-    clean = graded(solution_version(notebook))
-    return {name: cell.source for name, cell in clean.items() if cell.cell_type == "code" and is_answer(cell)}
-
-
-def with_answers(pristine: NotebookNode, submitted: NotebookNode) -> NotebookNode:
-    """The pristine notebook with a submission's answer cells, matched by grade_id; all else of the submission is left out."""
-    notebook = nbformat.from_dict(pristine)
-    theirs = graded(submitted)
-    for name, cell in graded(notebook).items():
-        if is_answer(cell) and name in theirs and theirs[name].cell_type == cell.cell_type:
-            cell.source = theirs[name].source
-    return notebook
-
-
-def read_notebook(path: Path) -> NotebookNode:
-    """A notebook that somebody handed in.  Raises ValueError if it is none, saying why."""
+    Raises ValueError for a file that is not a notebook.  name: of the file.
+    """
+    if sum(map(content.count, b"[{,")) > MOST_VALUES:
+        raise ValueError(f"{name} holds more than {MOST_VALUES:,} values: clear its outputs and hand it in again")
     try:
-        notebook = nbformat.read(path, as_version=4)
-        nbformat.validate(notebook)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path.name} cannot be read ({error})") from None
-    except Exception as error:  # nbformat raises many types for a file that is no notebook
-        raise ValueError(
-            f"{path.name} is not a notebook that Jupyter can open ({type(error).__name__}); save it again in Jupyter"
-        ) from None
+        held, why = json.loads(content), "no cells"
+    except (ValueError, RecursionError) as error:
+        held, why = None, type(error).__name__
+    # format 3, of long ago, has its cells in worksheets and their text as input
+    sheets = [held] if isinstance(get(held, "cells"), list) else listed(held, "worksheets")
+    if not sheets:
+        raise ValueError(f"{name} is not a notebook that Jupyter can open ({why}); save it again in Jupyter")
+    found: dict[str, Cell] = {}
+    for cell in (cell for sheet in sheets for cell in listed(sheet, "cells")):
+        grade_id = get(get(get(cell, "metadata"), "nbgrader"), "grade_id")
+        if isinstance(grade_id, str):
+            found.setdefault(grade_id, Cell(str(get(cell, "cell_type")), text_of(cell)))
+    return found
+
+
+def get(value: Any, key: str) -> Any:
+    """The value of a key; None if `value` is not an object or lacks the key."""
+    return value.get(key) if isinstance(value, dict) else None
+
+
+def listed(value: Any, key: str) -> list[Any]:
+    """The list under a key; empty if there is no list."""
+    found = get(value, key)
+    return found if isinstance(found, list) else []
+
+
+def text_of(cell: Any) -> str:
+    """The text of a cell, which may be split into lines."""
+    source = get(cell, "input" if get(cell, "source") is None else "source")
+    lines = source if isinstance(source, list) else [source]
+    return "".join(line for line in lines if isinstance(line, str))
+
+
+def assignment_of(ids: Iterable[str], known: Mapping[str, Collection[str]]) -> str | None:
+    """The assignment that shares most of its grade_ids with a notebook; None if every assignment shares none."""
+    shared = {name: len(set(ids) & set(its_ids)) for name, its_ids in known.items()}
+    best = max(shared, key=lambda name: shared[name])
+    return best if shared[best] else None
+
+
+def fill_in(pristine: NotebookNode, submitted: Mapping[str, Cell]) -> NotebookNode:
+    """The pristine notebook with a submission's answer cells, matched by grade_id; the rest of the submission is left out."""
+    notebook = nbformat.from_dict(pristine)
+    for name, cell in cells_by_id(notebook).items():
+        if is_answer(cell) and name in submitted and submitted[name].kind == cell.cell_type:
+            cell.source = submitted[name].source
     return notebook

@@ -1,4 +1,4 @@
-"""What `minivjepa check` does: a student's answers in a pristine notebook, run by nbval, one verdict an exercise."""
+"""What `minivjepa check` does: a student's answers in a pristine notebook, run by nbval, one message per exercise."""
 
 import importlib.util
 import os
@@ -6,80 +6,75 @@ import re
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 import nbformat
 
 from minivjepa.homework.checking import FOLDER, assignments
-from minivjepa.homework.notebooks import graded, is_check, read_notebook, with_answers
+from minivjepa.homework.notebooks import assignment_of, cells_by_id, fill_in, is_check, read_cells
 
 CELL_SECONDS = 120
 COLORS = re.compile(r"(\x1b|#x1B)\[[0-9;]*m")  # as they are, and as XML writes them
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """Of one exercise.  message: empty if it is right in all visible cases."""
-
-    exercise: str
-    message: str
-
-
-def assignment_of(path: Path) -> tuple[str, nbformat.NotebookNode, nbformat.NotebookNode]:
-    """(name, pristine notebook, submitted notebook).  Raises ValueError if the file is no homework."""
-    submitted = read_notebook(path)
-    ids = set(graded(submitted))
-    pristine = {name: read_notebook(FOLDER / f"{name}.ipynb") for name in assignments()}
-    shared = {name: len(ids & set(graded(notebook))) for name, notebook in pristine.items()}
-    best = max(shared, key=lambda name: shared[name])
-    if not shared[best]:
-        raise ValueError(f"{path} is no homework of this course: no cell carries a grade_id of {', '.join(shared)}")
-    return best, pristine[best], submitted
+def answers_in_pristine(path: Path) -> nbformat.NotebookNode:
+    """The pristine notebook with the answers of a student's file.  Raises ValueError if the file is not homework."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path.name} cannot be read ({error})") from None
+    submitted = read_cells(content, path.name)
+    pristine = {name: nbformat.read(FOLDER / f"{name}.ipynb", as_version=4) for name in assignments()}
+    name = assignment_of(submitted, {name: cells_by_id(notebook) for name, notebook in pristine.items()})
+    if name is None:
+        raise ValueError(
+            f"{path} is not homework of this course: its cells have no grade_id of {', '.join(pristine)}; start again "
+            f"from the original"
+        )
+    return fill_in(pristine[name], submitted)
 
 
-def check_file(path: Path) -> list[Verdict]:
-    """Run a student's answers in the pristine notebook.  Raises ValueError for a file that is no homework, or without nbval."""
+def check_file(path: Path) -> dict[str, str]:
+    """Exercise -> message of its check, empty if the answer is right in all visible cases.
+
+    Raises ValueError if the file is not homework, or if nbval is not installed.
+    """
     if importlib.util.find_spec("nbval") is None:
         raise ValueError(
             "checking a notebook needs nbval, which is not installed; run: pip install 'minivjepa[notebooks]'"
         )
-    name, pristine, submitted = assignment_of(path)
-    notebook = with_answers(pristine, submitted)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":  # as in a notebook that ran
-            cell.execution_count, cell.outputs = 1, []
-    with tempfile.TemporaryDirectory() as folder:
-        file, report = Path(folder) / f"{name}.ipynb", Path(folder) / "report.xml"
-        nbformat.write(notebook, file)
-        options = [
-            "--nbval-lax",
-            "--nbval-current-env",
-            f"--nbval-cell-timeout={CELL_SECONDS}",
-            "-p",
-            "no:cacheprovider",
-        ]
-        words = [sys.executable, "-m", "pytest", *options, f"--rootdir={folder}", f"--junitxml={report}", str(file)]
-        done = subprocess.run(
-            words, cwd=folder, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-        )
-        if not report.exists():
-            raise ValueError(f"nbval could not run {path}: {(done.stderr or done.stdout)[-300:]}")
-        tests = list(ElementTree.parse(report).getroot().iter("testcase"))
+    notebook = answers_in_pristine(path)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    found = []
-    for cell, test in zip(code, tests):
+    for cell in code:  # as in a notebook that ran
+        cell.execution_count, cell.outputs = 1, []
+    messages = {}
+    for cell, test in zip(code, run_nbval(notebook, path)):
         if is_check(cell):
             failure = test.find("failure")
-            text = "" if failure is None else lesson_of((failure.get("message") or "") + "\n" + (failure.text or ""))
+            text = "" if failure is None else lesson_of(f"{failure.get('message') or ''}\n{failure.text or ''}")
             name = cell.metadata.nbgrader["grade_id"].removeprefix("check_")
-            found.append(Verdict(name, text.removeprefix(f"{name}: ").removeprefix(f"{name} ")))
-    return found
+            messages[name] = text.removeprefix(f"{name}: ").removeprefix(f"{name} ")
+    return messages
+
+
+def run_nbval(notebook: nbformat.NotebookNode, path: Path) -> list[ElementTree.Element]:
+    """nbval's result for every code cell.  Raises ValueError if nbval cannot run.  path: of the student's file."""
+    with tempfile.TemporaryDirectory() as folder:
+        file, report = Path(folder) / "homework.ipynb", Path(folder) / "report.xml"
+        nbformat.write(notebook, file)
+        options = ["--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={CELL_SECONDS}"]
+        options += ["-p", "no:cacheprovider", f"--rootdir={folder}", f"--junitxml={report}"]
+        words = [sys.executable, "-m", "pytest", *options, str(file)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env=environment)
+        if not report.exists():
+            raise ValueError(f"nbval could not run {path}: {(done.stderr or done.stdout)[-300:]}")
+        return list(ElementTree.parse(report).getroot().iter("testcase"))
 
 
 def lesson_of(text: str) -> str:
-    """The message of a failed check within a traceback; its last line if it is another error."""
+    """The message of a failed check within a traceback; for another error, its last line."""
     clean = COLORS.sub("", text)
     found = re.search(r"CheckFailed: (.*?)(?:\n\s*\n|\Z)", clean, re.S)
     if found:
