@@ -32,19 +32,15 @@ class AblateOptions:
     Leaves results.json, report.html and collapse.png in --out, and every run in a folder under it.
     """
 
-    out: Path
-    """Folder of the ablation; new or empty, unless --resume is given."""
+    out: Path  # Folder of the ablation; new or empty, unless --resume is given.
     arms: Annotated[str, tyro.conf.arg(help=f"Separated by commas; {ARM_GROUPS}: {ARM_NAMES}.")] = DEFAULT_ARMS
-    seeds: str = "0"
-    """Seeds, separated by commas."""
+    seeds: str = "0"  # Seeds, separated by commas.
     preset: str = "cpu"
     """Where the defaults below come from: tiny (seconds), cpu (90 s a run), cpu-long (5 minutes), cuda (a GPU), vitl (the paper's geometry)."""
-    device: str = "auto"
-    """auto (cuda if there is one, else cpu), cpu or cuda."""
+    device: str = "auto"  # auto (cuda if there is one, else cpu), cpu or cuda.
     jobs: int | None = None
     """Runs at the same time, each in a process with one thread; None: one per core, at most 8, and one on a GPU."""
-    resume: bool = False
-    """Go on with the ablation in --out: finished runs are kept, killed ones continue."""
+    resume: bool = False  # Go on with the ablation in --out: finished runs are kept, killed ones continue.
     plan: bool = False
     """Train nothing: prepare --out, print one command a run for any scheduler, and the command that collects."""
     config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)

@@ -40,17 +40,12 @@ class BenchOptions:
     geometry: Annotated[str, tyro.conf.arg(help=f"What is trained: {', '.join(NAMES)}.")] = "mini"
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the matrix products; bfloat16 by autocast, with weights in float32."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto is cuda if there is one, else cpu."""
-    batch: int | None = None
-    """Clips a step; None: the geometry's own."""
-    steps: int = 10
-    """Timed steps; the median counts."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto is cuda if there is one, else cpu.
+    batch: int | None = None  # Clips a step; None: the geometry's own.
+    steps: int = 10  # Timed steps; the median counts.
     tuning: Annotated[Tuning, tyro.conf.arg(name="")] = field(default_factory=Tuning)
-    account: bool = False
-    """Also say what each kind of operator takes of the step, by torch's profiler."""
-    json: Path | None = None
-    """Also write everything to this file."""
+    account: bool = False  # Also say what each kind of operator takes of the step, by torch's profiler.
+    json: Path | None = None  # Also write everything to this file.
 
 
 def bench(argv: list[str]) -> int:

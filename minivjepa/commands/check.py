@@ -16,8 +16,7 @@ class CheckOptions:
     Exits with 1 if any is not right yet.  Your teacher also runs cases that are not shown here.
     """
 
-    notebooks: tyro.conf.Positional[tuple[Path, ...]]
-    """Homework notebooks, such as notebooks/homework/hw1.ipynb."""
+    notebooks: tyro.conf.Positional[tuple[Path, ...]]  # Homework notebooks, such as notebooks/homework/hw1.ipynb.
 
 
 def check(argv: list[str]) -> int:

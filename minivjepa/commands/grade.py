@@ -21,14 +21,10 @@ class GradeOptions:
     and a line before the first one names each limit that is not in force.  See teacher/README.md.
     """
 
-    folder: tyro.conf.Positional[Path]
-    """Folder of submissions: STUDENT.ipynb, or STUDENT/hw1.ipynb."""
-    out: Path
-    """CSV file to write."""
-    seed: int = 0
-    """Draws the hidden inputs; choose your own, and keep it to yourself."""
-    jobs: int | None = None
-    """Submissions graded at once; as many as processors by default."""
+    folder: tyro.conf.Positional[Path]  # Folder of submissions: STUDENT.ipynb, or STUDENT/hw1.ipynb.
+    out: Path  # CSV file to write.
+    seed: int = 0  # Draws the hidden inputs; choose your own, and keep it to yourself.
+    jobs: int | None = None  # Submissions graded at once; as many as processors by default.
     resume: bool = False
     """Go on with a table: finished results are kept, unless the submission or the exercises have changed."""
 

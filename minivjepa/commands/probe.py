@@ -23,12 +23,9 @@ class ProbeOptions:
     Always with the full probe budget, and always on handwriting, even if the run was trained on video.
     """
 
-    run: tyro.conf.Positional[Path]
-    """Folder that `minivjepa train` left."""
-    device: str = "auto"
-    """auto (cuda if there is one, else cpu), cpu or cuda."""
-    json: Path | None = None
-    """Also write the numbers to this file."""
+    run: tyro.conf.Positional[Path]  # Folder that `minivjepa train` left.
+    device: str = "auto"  # auto (cuda if there is one, else cpu), cpu or cuda.
+    json: Path | None = None  # Also write the numbers to this file.
 
 
 def probe(argv: list[str]) -> int:

@@ -20,18 +20,12 @@ class WorldPlanOptions:
     Leaves results.json in --out: for each the share of start-goal pairs that it reached, with 95 % intervals.
     """
 
-    runs: tyro.conf.Positional[tuple[Path, ...]]
-    """Folders that `minivjepa world train` left."""
-    out: Path
-    """Folder of the results; new or empty, unless --resume is given."""
-    device: str = "auto"
-    """auto (cuda if there is one, else cpu), cpu or cuda."""
-    resume: bool = False
-    """Go on with the comparison in --out: finished models are kept."""
-    task: Task = field(default_factory=Task)
-    """What counts as success."""
-    planner: CEM = field(default_factory=CEM)
-    """The planner's budget, the same for all."""
+    runs: tyro.conf.Positional[tuple[Path, ...]]  # Folders that `minivjepa world train` left.
+    out: Path  # Folder of the results; new or empty, unless --resume is given.
+    device: str = "auto"  # auto (cuda if there is one, else cpu), cpu or cuda.
+    resume: bool = False  # Go on with the comparison in --out: finished models are kept.
+    task: Task = field(default_factory=Task)  # What counts as success.
+    planner: CEM = field(default_factory=CEM)  # The planner's budget, the same for all.
 
 
 def world_plan(argv: list[str]) -> int:

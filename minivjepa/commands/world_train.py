@@ -27,12 +27,9 @@ class WorldTrainOptions:
     For vjepa, the run of its V-JEPA encoder is in the folder `encoder` inside.
     """
 
-    out: Path
-    """Folder of the run; new or empty, unless --resume is given."""
-    device: str = "auto"
-    """auto (cuda if there is one, else cpu), cpu or cuda."""
-    resume: bool = False
-    """Go on with the run in --out, from its last checkpoint to the same final weights."""
+    out: Path  # Folder of the run; new or empty, unless --resume is given.
+    device: str = "auto"  # auto (cuda if there is one, else cpu), cpu or cuda.
+    resume: bool = False  # Go on with the run in --out, from its last checkpoint to the same final weights.
     config: Annotated[WorldConfig, tyro.conf.arg(name="")] = field(default_factory=WorldConfig)
 
 

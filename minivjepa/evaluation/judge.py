@@ -18,7 +18,7 @@ from minivjepa.evaluation.metrics import METRICS
 from minivjepa.evaluation.probes import Labelled, attentive_accuracy, standardise
 from minivjepa.objective import latent_distance
 from minivjepa.training.config import Config
-from minivjepa.training.monitor import CHUNK, prediction_margin
+from minivjepa.training.monitor import CLIPS_AT_ONCE, prediction_margin
 from minivjepa.training.recipe import sample_masks
 from minivjepa.tubelets import Grid, gather_tokens
 from minivjepa.vjepa import VJEPA
@@ -42,7 +42,7 @@ def encode_split(
     """Encode the (altered) evaluation clips of a split, a chunk at a time, and keep what is in them."""
     source = evaluation_clips(grid, split, device)
     tokens, factors = [], []
-    for index in torch.arange(budget.clips(split)).split(CHUNK):
+    for index in torch.arange(budget.clips(split)).split(CLIPS_AT_ONCE):
         clip, found = source.batch(0, index)
         tokens.append(encode(alter(clip, index) if alter else clip).float().cpu())
         factors.append(found)
@@ -78,7 +78,7 @@ def probe_encoder(
 def prediction_metrics(model: VJEPA, config: Config, budget: Budget, device: torch.device) -> dict[str, float]:
     """Loss and margin on held-out clips."""
     source, losses, margins = evaluation_clips(config.grid, "test", device), [], []
-    for index in torch.arange(budget.test_clips, device=device).split(CHUNK):
+    for index in torch.arange(budget.test_clips, device=device).split(CLIPS_AT_ONCE):
         clip, masks = source.batch(0, index)[0], sample_masks(config, 0, index)
         wanted = model.normalised(model.targets(clip))
         targets = [gather_tokens(wanted, ids) for _, ids in masks]

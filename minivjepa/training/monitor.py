@@ -13,7 +13,7 @@ from minivjepa.tubelets import gather_tokens
 from minivjepa.vjepa import VJEPA
 
 MONITOR_STEP = -1  # the step whose clips and masks the metrics use: no training step has it
-CHUNK = 64  # clips per forward pass where no gradient is needed
+CLIPS_AT_ONCE = 64  # clips per forward pass where no gradient is needed
 
 
 class ClipSource(Protocol):
@@ -29,7 +29,7 @@ class Monitor:
 
     def __init__(self, config: Config, source: ClipSource, device: torch.device):
         self.index = torch.arange(config.monitor_clips, device=device)
-        self.clips = [source.batch(MONITOR_STEP, part)[0] for part in self.index.split(CHUNK)]
+        self.clips = [source.batch(MONITOR_STEP, part)[0] for part in self.index.split(CLIPS_AT_ONCE)]
         self.config = config
 
     @torch.no_grad()

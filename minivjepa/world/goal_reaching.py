@@ -27,16 +27,11 @@ Policy = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 class Task:
     """What counts as success.  Raises ValueError for a task that is empty, impossible or solved from the start."""
 
-    pairs: int = 200
-    """Start-goal pairs; half of them lead through the door."""
-    radius: float = 0.08
-    """How close to the goal the robot must come, in sides of the world."""
-    steps: int = 25
-    """Steps the robot may take."""
-    apart: float = 0.3
-    """Smallest straight-line distance from start to goal, in sides of the world."""
-    seed: int = 31_000_000
-    """Seed of pairs and plans, far from any training seed."""
+    pairs: int = 200  # Start-goal pairs; half of them lead through the door.
+    radius: float = 0.08  # How close to the goal the robot must come, in sides of the world.
+    steps: int = 25  # Steps the robot may take.
+    apart: float = 0.3  # Smallest straight-line distance from start to goal, in sides of the world.
+    seed: int = 31_000_000  # Seed of pairs and plans, far from any training seed.
 
     def __post_init__(self) -> None:
         for name in ("pairs", "steps", "radius", "apart"):

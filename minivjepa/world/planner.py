@@ -35,16 +35,11 @@ class WorldModel(Protocol):
 class CEM:
     """The planner and its budget.  Raises ValueError for settings with which it cannot plan."""
 
-    horizon: int = 10
-    """Steps that a plan looks ahead."""
-    samples: int = 64
-    """Action sequences imagined per round."""
-    elites: int = 8
-    """Action sequences kept per round."""
-    rounds: int = 4
-    """Rounds before every action."""
-    spread: float = 0.8
-    """Standard deviation of the first round's actions, which are clipped to -1 .. 1."""
+    horizon: int = 10  # Steps that a plan looks ahead.
+    samples: int = 64  # Action sequences imagined per round.
+    elites: int = 8  # Action sequences kept per round.
+    rounds: int = 4  # Rounds before every action.
+    spread: float = 0.8  # Standard deviation of the first round's actions, which are clipped to -1 .. 1.
     persistence: float = 0.7
     """Correlation of successive actions in the first round: 0 trembles on the spot, 1 goes straight on."""
 

@@ -26,16 +26,11 @@ def displayable(frames: Tensor) -> Tensor:
 class Rooms:
     """The world.  Frozen: derive another with dataclasses.replace.  Raises ValueError for rooms that no robot could cross."""
 
-    speed: float = 0.15
-    """Longest move of a step along each axis, in sides of the world."""
-    robot: float = 0.06
-    """Radius of the robot, in sides of the world."""
-    wall: float = 0.08
-    """Thickness of the wall in the middle, in sides of the world."""
-    door: float = 0.28
-    """Width of the door, in sides of the world."""
-    door_at: float = 0.5
-    """Middle of the door, from the top, in sides of the world."""
+    speed: float = 0.15  # Longest move of a step along each axis, in sides of the world.
+    robot: float = 0.06  # Radius of the robot, in sides of the world.
+    wall: float = 0.08  # Thickness of the wall in the middle, in sides of the world.
+    door: float = 0.28  # Width of the door, in sides of the world.
+    door_at: float = 0.5  # Middle of the door, from the top, in sides of the world.
 
     def __post_init__(self) -> None:
         for name in ("speed", "robot", "wall", "door"):

@@ -31,59 +31,35 @@ class WorldConfig:
 
     model: str = "lewm"
     """lewm (LeWorldModel), vjepa (a frozen V-JEPA encoder and an action-conditioned predictor) or untrained (vjepa without pretraining)."""
-    rooms: Rooms = field(default_factory=Rooms)
-    """The world."""
-    size: int = 32
-    """Height and width of a picture, in pixels."""
-    patch: int = 8
-    """Side of a patch of LeWorldModel, in pixels."""
-    frames: int = 4
-    """Frames of a training clip."""
-    latent: int = 32
-    """Width Z of a frame's latent."""
+    rooms: Rooms = field(default_factory=Rooms)  # The world.
+    size: int = 32  # Height and width of a picture, in pixels.
+    patch: int = 8  # Side of a patch of LeWorldModel, in pixels.
+    frames: int = 4  # Frames of a training clip.
+    latent: int = 32  # Width Z of a frame's latent.
 
-    dim: int = 64
-    """Width D of LeWorldModel's encoder."""
-    depth: int = 2
-    """Blocks of LeWorldModel's encoder."""
-    heads: int = 2
-    """Attention heads of LeWorldModel's encoder; they must divide the width."""
-    hidden: int = 256
-    """Hidden width of LeWorldModel's projector."""
-    batchnorm: bool = True
-    """BatchNorm in LeWorldModel's projector."""
-    weight: float = 0.1
-    """Lambda, the weight of LeWorldModel's SIGReg (with the factor n); 0 = no SIGReg."""
-    directions: int = 256
-    """Random directions per step, for SIGReg."""
+    dim: int = 64  # Width D of LeWorldModel's encoder.
+    depth: int = 2  # Blocks of LeWorldModel's encoder.
+    heads: int = 2  # Attention heads of LeWorldModel's encoder; they must divide the width.
+    hidden: int = 256  # Hidden width of LeWorldModel's projector.
+    batchnorm: bool = True  # BatchNorm in LeWorldModel's projector.
+    weight: float = 0.1  # Lambda, the weight of LeWorldModel's SIGReg (with the factor n); 0 = no SIGReg.
+    directions: int = 256  # Random directions per step, for SIGReg.
     pretraining: Config = field(default_factory=lambda: PRETRAINING)
     """The V-JEPA run whose encoder vjepa freezes; untrained uses only its sizes.  Its seed is --seed."""
 
-    predictor_dim: int = 64
-    """Width P of the predictor."""
-    predictor_depth: int = 2
-    """Blocks of the predictor."""
-    predictor_heads: int = 2
-    """Attention heads of the predictor."""
+    predictor_dim: int = 64  # Width P of the predictor.
+    predictor_depth: int = 2  # Blocks of the predictor.
+    predictor_heads: int = 2  # Attention heads of the predictor.
 
-    steps: int = 800
-    """Optimiser steps."""
-    batch: int = 96
-    """Clips per step."""
-    lr: float = 1e-3
-    """Peak learning rate of AdamW."""
-    warmup: int = 50
-    """Steps of linear warm-up of the learning rate."""
-    final_lr: float = 0.05
-    """Learning rate at the end of the cosine, as a share of the peak."""
-    weight_decay: float = 0.01
-    """Weight decay; none on biases and other 1-D parameters."""
-    seed: int = 0
-    """Seed of weights, clips and directions."""
-    log_every: int = 100
-    """Steps between lines of metrics.jsonl; steps 1, 2, 5, 10, 20 and 50 have one too."""
-    checkpoint_every: int = 100
-    """Steps between checkpoints."""
+    steps: int = 800  # Optimiser steps.
+    batch: int = 96  # Clips per step.
+    lr: float = 1e-3  # Peak learning rate of AdamW.
+    warmup: int = 50  # Steps of linear warm-up of the learning rate.
+    final_lr: float = 0.05  # Learning rate at the end of the cosine, as a share of the peak.
+    weight_decay: float = 0.01  # Weight decay; none on biases and other 1-D parameters.
+    seed: int = 0  # Seed of weights, clips and directions.
+    log_every: int = 100  # Steps between lines of metrics.jsonl; steps 1, 2, 5, 10, 20 and 50 have one too.
+    checkpoint_every: int = 100  # Steps between checkpoints.
 
     def __post_init__(self) -> None:
         """Refuse what could not train, before anything is made."""

@@ -18,7 +18,7 @@ from minivjepa.encoder import Encoder
 from minivjepa.evaluation.probes import linear_r2
 from minivjepa.training.config import to_dict
 from minivjepa.training.devices import deferred_interrupt
-from minivjepa.training.monitor import CHUNK, MONITOR_STEP, ClipSource
+from minivjepa.training.monitor import CLIPS_AT_ONCE, MONITOR_STEP, ClipSource
 from minivjepa.training.recipe import set_rates, weight_groups
 from minivjepa.training.runs import Run, RunStopped
 from minivjepa.training.trainer import EARLY, Progress
@@ -115,7 +115,7 @@ class WorldTrainer:
 def embed_frames(model: WorldNet, frames: Tensor) -> Tensor:
     """frames [B, C, H, W] -> latents [B, Z]; puts the model in evaluation mode."""
     model.eval()
-    return torch.cat([model.embed(part[:, :, None])[:, 0] for part in frames.split(CHUNK)])
+    return torch.cat([model.embed(part[:, :, None])[:, 0] for part in frames.split(CLIPS_AT_ONCE)])
 
 
 def position_r2(model: WorldNet, rooms: Rooms, size: int, device: torch.device) -> float:
