@@ -124,7 +124,7 @@ BAD = {
         "mask ratio inf is no share; expected a number from 0 to 1",
     ),
     "a mask ratio that is no number": (["train", "--masks", "tube:nan"], "mask ratio nan is no share"),
-    "a switch without effect": (["train", "--prevention.regulariser", "vicreg"], "so it would do nothing"),
+    "a switch without effect": (["train", "--arm", "vicreg", "--prevention.stop-gradient"], "so it would do nothing"),
     "clips that do not fit in memory": (["ablate", "--preset", "vitl"], "GiB; expected at most 16 GiB"),
     "a negative learning rate": (["train", "--lr", "-1"], "lr is -1.0, expected a number above 0"),
 }

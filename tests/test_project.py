@@ -1,23 +1,32 @@
 """The project keeps its own promises: files, dependencies, layout, and numbers in prose."""
 
 import ast
+import graphlib
 import json
 import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 from statistics import mean
 
 import pages as results
 import pytest
+import torch
 import yaml
 
+from minivjepa.data.digits import DigitClips
 from minivjepa.evaluation.early_warning import SIGNALS, alarm, collapsed, first_separation
 from minivjepa.evaluation.statistics import apart
+from minivjepa.training import minimal
 from minivjepa.training.arms import VARIANTS
+from minivjepa.training.config import Config
+from minivjepa.training.runs import Run
+from minivjepa.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "minivjepa"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 READING_PATH = (
     ["randomness", "tubelets", "masking", "rotary", "transformer", "encoder", "predictor", "ema", "objective", "vjepa", "collapse"]
@@ -28,7 +37,8 @@ SEVEN = {"torch", "jupyterlab", "matplotlib", "ipywidgets", "einops", "numpy", "
 
 
 def sources() -> list[Path]:
-    return sorted((ROOT / "minivjepa").rglob("*.py"))
+    """Every Python file of the package."""
+    return sorted(PACKAGE.rglob("*.py"))
 
 
 def name(requirement: str) -> str:
@@ -115,34 +125,110 @@ def test_the_workflow_covers_three_systems() -> None:
     assert {s.split("-")[0] for s in jobs["test"]["strategy"]["matrix"]["os"]} == {"ubuntu", "macos", "windows"}
 
 
-def test_a_module_imports_only_from_those_above_it() -> None:
-    """Catches: a circle, or a core module that reaches for the commands."""
-    for path in sources():
-        relative = path.relative_to(ROOT / "minivjepa")
-        own = relative.parts[0].removesuffix(".py")
-        if own in ("__init__", "__main__"):
-            continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("minivjepa"):
-                parts = (node.module or "").split(".")
-                for other in parts[1:2] or [alias.name for alias in node.names]:
-                    if other in ORDER:
-                        assert ORDER.index(other) <= ORDER.index(own), f"{relative} imports {other}"
-    assert set(ORDER) == {p.relative_to(ROOT / "minivjepa").parts[0].removesuffix(".py") for p in sources()} - {
-        "__init__",
-        "__main__",
+def imports(package: Path) -> dict[str, set[str]]:
+    """Every module of a package, by its dotted name -> the modules of the package that it imports, at the top or anywhere in it."""
+    files = {".".join(path.relative_to(package.parent).with_suffix("").parts): path for path in package.rglob("*.py")}
+    files = {module.removesuffix(".__init__"): path for module, path in files.items()}
+    found: dict[str, set[str]] = {}
+    for module, path in files.items():
+        folder = module.split(".") if path.stem == "__init__" else module.split(".")[:-1]
+        names: set[str] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                above = folder[: len(folder) - node.level + 1] if node.level else []
+                source = ".".join([*above, *([node.module] if node.module else [])])
+                whole = {alias.name: f"{source}.{alias.name}" for alias in node.names}  # a module, or a name inside one
+                names |= {name if name in files else source for name in whole.values()}
+        found[module] = names & set(files) - {module}
+    return found
+
+
+def circle(package: Path) -> list[str]:
+    """Modules of which each imports the one before it, the first and last being the same; empty if there is no circle."""
+    try:
+        graphlib.TopologicalSorter(imports(package)).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    """Catches: a circle of any length between files, in nested folders, inside functions or under TYPE_CHECKING."""
+    assert circle(PACKAGE) == []
+
+
+def test_a_circle_of_three_files_is_found(tmp_path: Path) -> None:
+    """Catches: a search for circles that compares folders only, or sees only what stands at the top of a file."""
+    texts = {
+        "__init__.py": "",
+        "a/__init__.py": "",
+        "a/one.py": "def late():\n    from ..b.two import name\n    return name\n",
+        "b/__init__.py": "",
+        "b/two.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from thing.b.deep import three\nname = 1\n",
+        "b/deep/__init__.py": "",
+        "b/deep/three.py": "import thing.a.one\n",
     }
+    package = tmp_path / "thing"
+    for name, text in texts.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(text)
+    assert set(circle(package)) == {"thing.a.one", "thing.b.two", "thing.b.deep.three"}
+    (package / "b/two.py").write_text("name = 1\n")
+    assert circle(package) == []
+
+
+def test_a_folder_imports_only_from_those_above_it() -> None:
+    """Catches: a core module that reaches for the commands, a folder that the order has forgotten."""
+    for module, used in imports(PACKAGE).items():
+        for other in used - {"minivjepa"}:
+            own, theirs = (name.split(".")[1] for name in (module, other))
+            assert own == "__main__" or ORDER.index(theirs) <= ORDER.index(own), f"{module} imports {other}"
+
+
+def test_the_package_shows_the_method_and_folders() -> None:
+    """Catches: a twelfth file beside the eleven, a folder without a place in the order, a folder without modules."""
+    files = {path.stem for path in PACKAGE.glob("*.py")}
+    folders = {path.relative_to(PACKAGE).parts[0] for path in sources() if path.parent != PACKAGE}
+    assert files == {*READING_PATH, "__init__", "__main__"}
+    assert folders == set(ROOMS)
+
+
+def test_no_two_modules_have_one_name() -> None:
+    """Catches: two files called `report.py`, or a file with the name of a folder."""
+    names = Counter(path.stem for path in sources() if not path.stem.startswith("__"))
+    names.update({path.parent.relative_to(PACKAGE).name for path in sources() if path.parent != PACKAGE})
+    assert [name for name, times in names.items() if times > 1] == []
 
 
 def test_the_core_can_be_read_in_an_evening() -> None:
-    """Catches: modules and functions that grow past a screen."""
+    """Catches: modules and functions that grow past a screen, and a package that grows."""
     lengths = {path: len(path.read_text().splitlines()) for path in sources()}
-    assert sum(lengths[ROOT / "minivjepa" / f"{module}.py"] for module in READING_PATH) <= 1500
+    assert sum(lengths[PACKAGE / f"{module}.py"] for module in READING_PATH) <= 1150
     assert max(lengths.values()) <= 250, max(lengths, key=lambda p: lengths[p])
     for path in sources():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef):
                 assert (node.end_lineno or 0) - node.lineno <= 60, f"{path.name}: {node.name}"
+
+
+def test_the_whole_package_is_small() -> None:
+    """Catches: a package that grows past what one person can know."""
+    assert sum(len(path.read_text().splitlines()) for path in sources()) <= 9300
+
+
+def test_one_screen_trains_the_trainers_weights(tmp_path: Path) -> None:
+    """Catches: a short loop that is not the real one, outgrows a screen, or leans on the trainer."""
+    assert len((PACKAGE / "training" / "minimal.py").read_text().splitlines()) <= 60
+    used = {module.split(".")[1] for module in imports(PACKAGE)["minivjepa.training.minimal"]}
+    assert used <= {*READING_PATH, "data"}
+    config, run = Config(steps=60, seed=3), Run(tmp_path / "run")
+    run.create(config, "digits")
+    trained = Trainer(config, DigitClips(config.grid, seed=3), run, torch.device("cpu")).fit(lambda step, row: None)
+    expected, found = trained.state_dict(), minimal.train(steps=60, seed=3).state_dict()
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
 
 
 def test_nothing_swallows_options_or_errors() -> None:

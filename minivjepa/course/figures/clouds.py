@@ -9,26 +9,26 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from minivjepa.collapse import feature_std
-from minivjepa.course.figures import COLORS, STYLES, Picture
+from minivjepa.course.figures import COLORS, Picture, curve, finish, panels
 
 WIDE = 3.2  # how far clouds are drawn
 BINS = np.linspace(-WIDE, WIDE, 34)  # no edge at a whole number
-TRAILS = 24  # points whose way is drawn
+TRAILS = 24  # points whose path is drawn
 
 
 def normal_density(x: np.ndarray) -> np.ndarray:
-    """Of N(0, 1)."""
+    """Density of N(0, 1) at x."""
     return np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
 
 
 def _scatter(ax: Axes, cloud: Tensor, title: str) -> None:
-    """Points [n, 2] in a square."""
+    """Draw points [n, 2] in a square."""
     ax.scatter(cloud[:, 0].numpy(), cloud[:, 1].numpy(), s=5, color=COLORS[0], alpha=0.5, linewidths=0, zorder=3)
     ax.set(xlim=(-WIDE, WIDE), ylim=(-WIDE, WIDE), aspect="equal", title=title, xticks=[], yticks=[])
 
 
 def _shadow(ax: Axes, values: np.ndarray, color: str) -> None:
-    """Histogram of projections, with the density of N(0, 1)."""
+    """Draw a histogram of projections, with the density of N(0, 1)."""
     ax.hist(values.clip(-WIDE, WIDE), BINS.tolist(), density=True, color=color, alpha=0.6)
     ax.plot(BINS, normal_density(BINS), color="black", lw=1.2)
     ax.set(xlim=(-WIDE, WIDE), ylim=(0, 1), xticks=[-2, 0, 2], yticks=[])
@@ -64,22 +64,21 @@ def shadows(clouds: Mapping[str, Tensor], directions: Tensor) -> Picture:
 
 
 def characteristic(clouds: Mapping[str, Tensor], direction: Tensor, reach: float = 3.0) -> Picture:
-    """What Epps and Pulley compare, of clouds [n, 2] along a unit direction [2]: means of cos(t x) and sin(t x) over t."""
-    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    """What Epps and Pulley compare: means of cos(t x) and sin(t x) over t, for clouds [n, 2] along a unit direction [2]."""
+    figure, axes = panels((10, 3.4), 2)
     t = np.linspace(0, reach, 61)
     wanted = np.exp(-(t**2) / 2)
     gaps = []
-    panels = figure.subplots(1, 2)
     for number, (name, cloud) in enumerate(clouds.items()):
         angle = (cloud @ direction).numpy()[:, None] * t  # [n, points]
-        for ax, values in zip(panels, (np.cos(angle).mean(axis=0), np.sin(angle).mean(axis=0))):
-            ax.plot(t, values, STYLES[number % 4], color=COLORS[number % 6], label=name, lw=1.8)
-        gaps.append(f"{name} {np.abs(np.cos(angle).mean(axis=0) - wanted).max():.2f}")
-    for ax, curve, title in zip(panels, (wanted, 0 * t), ("mean of cos(t x)", "mean of sin(t x)")):
-        ax.plot(t, curve, color="black", lw=4, alpha=0.25, label="what it should be")
-        ax.set(xlabel="t", title=title, ylim=(-1.1, 1.1))
-        ax.grid(alpha=0.25)
-    panels[0].legend(fontsize=8)
+        cosines, sines = np.cos(angle).mean(axis=0), np.sin(angle).mean(axis=0)
+        curve(axes[0], number, t, cosines, name)
+        curve(axes[1], number, t, sines, name)
+        gaps.append(f"{name} {np.abs(cosines - wanted).max():.2f}")
+    for ax, normal, title in zip(axes, (wanted, 0 * t), ("mean of cos(t x)", "mean of sin(t x)")):
+        ax.plot(t, normal, color="black", lw=4, alpha=0.25, label="what it should be")
+        ax.set_ylim(-1.1, 1.1)
+        finish(ax, "t", title=title, legend=ax is axes[0])
     words = ", ".join(gaps)
     return Picture(
         figure,
@@ -98,9 +97,8 @@ class Moment:
 
 
 def shaping(moments: Sequence[Moment], title: str) -> Picture:
-    """A cloud that moves: where it is now, with the ways of some points; its shadow from the side; SIGReg over steps."""
-    figure = Figure(figsize=(10, 3.3), layout="constrained")
-    place, side, curve = figure.subplots(1, 3, width_ratios=[1, 1.1, 1.3])
+    """A cloud that moves: where it is now, with the paths of some points; its shadow from the side; SIGReg over steps."""
+    figure, (place, side, term) = panels((10, 3.3), 3)
     now = moments[-1]
     _scatter(place, now.cloud, f"{title}, step {now.step}")
     ways = np.stack([moment.cloud[:TRAILS].numpy() for moment in moments])  # [moments, points, 2]
@@ -108,11 +106,10 @@ def shaping(moments: Sequence[Moment], title: str) -> Picture:
     _shadow(side, now.cloud[:, 1].numpy(), COLORS[2])
     side.set_title("seen from the side")
     steps = [moment.step for moment in moments]
-    curve.plot(steps, [max(moment.value, 1e-3) for moment in moments], ".-", color=COLORS[0])
-    curve.axhline(1.05, color="black", lw=1, ls=":", label="random normal points, on average")
-    curve.set(yscale="log", xlabel="step", title="SIGReg")
-    curve.grid(alpha=0.25)
-    curve.legend(fontsize=7)
+    term.plot(steps, [max(moment.value, 1e-3) for moment in moments], ".-", color=COLORS[0])
+    term.axhline(1.05, color="black", lw=1, ls=":", label="random normal points, on average")
+    term.set_yscale("log")
+    finish(term, "step", title="SIGReg")
     spread = feature_std(now.cloud[:, None])
     said = f"SIGReg from {moments[0].value:.2f} to {now.value:.2f}, standard deviation now {spread:.2f}"
     return Picture(
@@ -125,19 +122,16 @@ def shaping(moments: Sequence[Moment], title: str) -> Picture:
 def folding(
     waves: Sequence[float], values: Sequence[float], scores: Mapping[str, Sequence[float]], width: int
 ) -> Picture:
-    """A sheet of two dimensions, folded ever finer into `width` numbers: SIGReg's value, and what can still be read, by name."""
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    term, read = figure.subplots(1, 2)
+    """A sheet folded ever finer into `width` numbers: SIGReg's value, and the scores of what can still be read, by name."""
+    figure, (term, read) = panels((9, 3.4), 2)
     term.plot(waves, values, "o-", color=COLORS[0])
-    term.axhline(1.05, color="black", lw=1, ls=":")
-    term.set(yscale="log", title="SIGReg (dotted: random normal points)")
-    for number, (name, series) in enumerate(scores.items()):
-        read.plot(waves, series, "s" + STYLES[number % 4], color=COLORS[1 + number % 5], label=name)
-    read.set(ylim=(-0.1, 1.1), title="what can be read of the place")
-    read.legend(fontsize=8)
-    for ax in (term, read):
-        ax.set(xscale="log", xlabel="waves across the world")
-        ax.grid(alpha=0.25)
+    term.axhline(1.05, color="black", lw=1, ls=":", label="random normal points")
+    term.set(xscale="log", yscale="log")
+    finish(term, "waves across the world", title="SIGReg")
+    for number, (name, series) in enumerate(scores.items(), 1):
+        curve(read, number, waves, series, name, "s")
+    read.set(xscale="log", ylim=(-0.1, 1.1))
+    finish(read, "waves across the world", title="what can be read of the place")
     ends = "; ".join(f"{name} from {series[0]:.2f} to {series[-1]:.2f}" for name, series in scores.items())
     said = f"SIGReg goes from {values[0]:.1f} to {values[-1]:.1f}; {ends}"
     return Picture(

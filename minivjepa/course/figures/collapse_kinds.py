@@ -2,20 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from minivjepa.collapse import token_metrics
-from minivjepa.course.figures import COLORS, STYLES, Picture
+from minivjepa.course.figures import Picture, curve, finish, panels
 
 SHOWN = 40  # clips that are drawn
 
 
 def kinds_of_collapse(features: Mapping[str, Tensor]) -> Picture:
     """Features [B, N, D] by name: one clip per row, first token and last token side by side, and the metrics below."""
-    figure = Figure(figsize=(2.9 * len(features), 4.4), layout="constrained")
+    figure, axes = panels((2.9 * len(features), 4.4), len(features))
     said = []
-    for ax, (name, h) in zip(figure.subplots(1, len(features), squeeze=False).flat, features.items()):
+    for ax, (name, h) in zip(axes, features.items()):
         pair = h[:SHOWN, [0, -1]].flatten(1).numpy()  # [clips, 2 D]
         ax.imshow(pair, cmap="cividis", aspect="auto", interpolation="nearest", vmin=-2, vmax=2)
         ax.axvline(h.shape[2] - 0.5, color="white", lw=2)
@@ -37,17 +36,14 @@ def kinds_of_collapse(features: Mapping[str, Tensor]) -> Picture:
 
 def loss_and_spread(histories: Mapping[str, Sequence[tuple[int, float, float]]]) -> Picture:
     """Per name, (step, loss, feature std) over training: two panels."""
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
-    panels = figure.subplots(1, 2)
+    figure, axes = panels((10, 3.6), 2)
     for number, (name, rows) in enumerate(histories.items()):
-        steps = [row[0] for row in rows]
-        for ax, column in zip(panels, (1, 2)):
-            values = [row[column] for row in rows]
-            ax.semilogy(steps, values, STYLES[number % 4], color=COLORS[number % 7], label=name, lw=1.8)
-    for ax, title in zip(panels, ("Loss: lower is better?", "Feature std across clips: 0 is collapse")):
-        ax.set(xlabel="training step", title=title)
-        ax.grid(alpha=0.25)
-    panels[0].legend(fontsize=8)
+        steps, losses, stds = zip(*rows)
+        curve(axes[0], number, steps, losses, name)
+        curve(axes[1], number, steps, stds, name)
+    for ax, title in zip(axes, ("Loss: lower is better?", "Feature std across clips: 0 is collapse")):
+        ax.set_yscale("log")
+        finish(ax, "training step", title=title, legend=ax is axes[0])
     ends = "; ".join(
         f"{name}: loss {rows[-1][1]:.3f}, feature std {rows[-1][2]:.3f}" for name, rows in histories.items()
     )

@@ -4,20 +4,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from minivjepa.course.figures import COLORS, STYLES, Picture
+from minivjepa.course.figures import COLORS, STYLES, Picture, curve, finish, panels
 from minivjepa.ema import half_life
 
 
 def _box(ax: Axes, x: float, y: float, text: str, color: str, wide: float = 2.3) -> None:
     """A rounded box with its middle at (x, y)."""
-    ax.add_patch(
-        FancyBboxPatch(
-            (x - wide / 2, y - 0.42), wide, 0.84, boxstyle="round,pad=0.05", facecolor=color, edgecolor="none"
-        )
-    )
+    corner = (x - wide / 2, y - 0.42)
+    ax.add_patch(FancyBboxPatch(corner, wide, 0.84, boxstyle="round,pad=0.05", facecolor=color, edgecolor="none"))
     ax.text(x, y, text, ha="center", va="center", color="white" if color != "#dddddd" else "black", fontsize=9)
 
 
@@ -33,8 +29,7 @@ def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], text:
 def three_components(shapes: Mapping[str, Sequence[int]]) -> Picture:
     """Student and teacher as one drawing.  shapes: of "clip", "context", "prediction", "features" and "target"."""
     said = {name: str(list(shape)) for name, shape in shapes.items()}
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
-    ax = figure.subplots()
+    figure, [ax] = panels((11, 4.2))
     ax.set(xlim=(0, 15), ylim=(0, 5.2))
     ax.axis("off")
     _box(ax, 1.2, 2.5, "clip", "#dddddd", 1.6)
@@ -72,16 +67,14 @@ def target_response(momentum: float, steps: int = 1000) -> Picture:
     step = np.arange(steps + 1)
     follows = 1 - momentum**step
     half = half_life(momentum)
-    figure = Figure(figsize=(6.6, 3.4), layout="constrained")
-    ax = figure.subplots()
+    figure, [ax] = panels((6.6, 3.4))
     ax.plot(step, np.ones_like(follows), STYLES[1], color=COLORS[0], label="student (online encoder)")
     ax.plot(step, follows, color=COLORS[1], label="teacher (target encoder)")
     if half <= steps:
         ax.plot([half, half], [0, 0.5], ":", color="black", lw=1)
         ax.text(half, 0.02, f" half-life {half:.0f}", fontsize=8)
-    ax.set(xlabel="steps after the jump", ylabel="weight", ylim=(0, 1.08), title=f"momentum {momentum:g}")
-    ax.grid(alpha=0.25)
-    ax.legend(fontsize=8, loc="lower right")
+    ax.set_ylim(0, 1.08)
+    finish(ax, "steps after the jump", "weight", f"momentum {momentum:g}")
     return Picture(
         figure,
         f"The online weight jumps to 1; the target weight rises towards it and is half-way after {half:.0f} steps, at momentum {momentum:g}.",
@@ -91,13 +84,11 @@ def target_response(momentum: float, steps: int = 1000) -> Picture:
 
 def movement_curves(moved: Mapping[str, Sequence[float]]) -> Picture:
     """Per name, how far the target's features moved from one step to the next, relative to their size."""
-    figure = Figure(figsize=(6.6, 3.6), layout="constrained")
-    ax = figure.subplots()
+    figure, [ax] = panels((6.6, 3.6))
     for number, (name, values) in enumerate(moved.items()):
-        ax.semilogy(range(1, len(values) + 1), values, STYLES[number % len(STYLES)], color=COLORS[number], label=name)
-    ax.set(xlabel="training step", ylabel="relative change of the target in one step")
-    ax.grid(alpha=0.25)
-    ax.legend(fontsize=8)
+        curve(ax, number, range(1, len(values) + 1), values, name)
+    ax.set_yscale("log")
+    finish(ax, "training step", "relative change of the target", "How far the target moves in one step")
     means = ", ".join(f"{name} {np.mean(values):.4f}" for name, values in moved.items())
     return Picture(
         figure,

@@ -1,13 +1,12 @@
-"""Lessons 9 and 10: what features are like: which clips they bring together, and their components as colors."""
+"""Lessons 9 and 10: which clips features bring together, and their main components as colors."""
 
 import io
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
-from minivjepa.course.figures import COLORS, Picture
+from minivjepa.course.figures import COLORS, Picture, panels, show
 
 SIDE = 224  # pixels of an animation's panels, about
 
@@ -30,13 +29,10 @@ def component_colors(features: np.ndarray) -> np.ndarray:
 def feature_strip(frames: np.ndarray, features: np.ndarray, title: str) -> Picture:
     """uint8 [T, H, W, 3] and tokens [t, h, w, D]: the first frame of every tubelet, above its tokens' components."""
     colors, t = component_colors(features), len(features)
-    figure = Figure(figsize=(1.6 * t, 3.5), layout="constrained")
-    for number, (above, below) in enumerate(np.transpose(figure.subplots(2, t, squeeze=False))):
-        above.imshow(frames[number * len(frames) // t])
-        below.imshow(colors[number], interpolation="nearest")
-        above.set_title(f"time step {number}", fontsize=8)
-        for ax in (above, below):
-            ax.set(xticks=[], yticks=[])
+    figure, axes = panels((1.6 * t, 3.5), t, rows=2)
+    for number, (above, below) in enumerate(zip(axes[:t], axes[t:])):
+        show(above, frames[number * len(frames) // t], f"time step {number}")
+        show(below, colors[number])
     figure.suptitle(title, fontsize=9)
     _, h, w, d = features.shape
     return Picture(
@@ -49,12 +45,12 @@ def feature_strip(frames: np.ndarray, features: np.ndarray, title: str) -> Pictu
 
 @dataclass(frozen=True)
 class Animation:
-    """Frames uint8 [H, W, 3] to be shown one after the other."""
+    """Frames uint8 [H, W, 3] that are shown one after the other."""
 
     frames: list[np.ndarray]
 
     def gif(self) -> bytes:
-        """A GIF of five frames a second that repeats for ever."""
+        """A GIF of five frames a second that repeats forever."""
         from PIL import Image  # comes with matplotlib
 
         buffer = io.BytesIO()
@@ -91,19 +87,17 @@ def neighbours_strip(trails: np.ndarray, labels: list[str], found: np.ndarray, t
     clip itself, then its nearest.
     """
     rows, columns = found.shape
-    figure = Figure(figsize=(1.35 * columns, 1.6 * rows + 0.3), layout="constrained")
+    figure, axes = panels((1.5 * columns, 1.7 * rows + 0.3), columns, rows)
     said, agree = [], {"digit": 0, "way": 0}
-    for ids, axes in zip(found, figure.subplots(rows, columns, squeeze=False)):
+    for ids, line in zip(found, axes.reshape(rows, columns)):
         own = labels[ids[0]].split(maxsplit=1)
-        for number, (clip, ax) in enumerate(zip(ids, axes)):
+        for number, (clip, ax) in enumerate(zip(ids, line)):
             same = [what for what, mine, its in zip(agree, own, labels[clip].split(maxsplit=1)) if mine == its]
             for what in same if number else ():
                 agree[what] += 1
-            ax.imshow(trails[clip])
-            ax.set_xlabel(labels[clip] + (f"\nsame {' and '.join(same) or 'nothing'}" if number else ""), fontsize=7)
-            ax.set_title(f"nearest {number}" if number else "query", fontsize=8)
-            ax.set(xticks=[], yticks=[])
-        axes[0].spines[:].set(color=COLORS[1], linewidth=2)
+            show(ax, trails[clip], f"nearest {number}" if number else "query")
+            ax.set_xlabel(labels[clip] + (f"\nsame {' and '.join(same) or 'nothing'}" if number else ""), fontsize=8)
+        line[0].spines[:].set(color=COLORS[1], linewidth=2)
         said.append(f"{labels[ids[0]]}: {', '.join(labels[clip] for clip in ids[1:])}")
     figure.suptitle(f"{title} encoder", fontsize=9)
     total = rows * (columns - 1)

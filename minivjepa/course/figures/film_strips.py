@@ -2,9 +2,8 @@
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
-from minivjepa.course.figures import Picture
+from minivjepa.course.figures import Picture, panels, show
 from minivjepa.data.protocol import CLIPS
 from minivjepa.evaluation.judge import evaluation_clips
 from minivjepa.tubelets import Grid
@@ -22,15 +21,11 @@ def film_strip(grid: Grid, count: int = 3) -> Picture:
     clip, factors = evaluation_clips(grid, "test", torch.device("cpu")).batch(0, torch.arange(count))
     shown = displayed(clip)  # [B, T, H, W, C]
     rows = [f"{i} moves\n{HEADINGS[d]}" for i, d in zip(factors.identity.tolist(), factors.direction.tolist())]
-    figure = Figure(figsize=(1.2 * grid.frames, 1.35 * count), layout="constrained")
-    for number, ax in enumerate(figure.subplots(count, grid.frames, squeeze=False).flat):
+    figure, axes = panels((1.2 * grid.frames, 1.35 * count), grid.frames, count)
+    for number, ax in enumerate(axes):
         row, frame = divmod(number, grid.frames)
-        ax.imshow(shown[row, frame], interpolation="nearest")
-        ax.set(xticks=[], yticks=[])
-        if frame == 0:
-            ax.set_ylabel(rows[row], fontsize=8)
-        if row == 0:
-            ax.set_title(f"frame {frame}", fontsize=8)
+        show(ax, shown[row, frame], "" if row else f"frame {frame}")
+        ax.set_ylabel("" if frame else rows[row], fontsize=8)
     said = "; ".join(row.replace("\n", " ") for row in rows)
     return Picture(
         figure,

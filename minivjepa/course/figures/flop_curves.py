@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from minivjepa.course.figures import COLORS, STYLES, Picture
+from minivjepa.course.figures import COLORS, Picture, curve, finish, panels
 from minivjepa.transformer import block_flops
 
 
@@ -13,16 +12,14 @@ def block_cost_curves(dim: int, longest: int) -> Picture:
     """FLOPs of the three parts of a block over the number of tokens, on logarithmic axes."""
     lengths = np.unique(np.geomspace(16, longest, 60).astype(int))
     parts = {name: [block_flops(int(n), dim)[name] for n in lengths] for name in ("attention", "projections", "mlp")}
-    figure = Figure(figsize=(6.6, 4), layout="constrained")
-    ax = figure.subplots()
+    figure, [ax] = panels((6.6, 4))
     for number, (name, flops) in enumerate(parts.items()):
-        ax.loglog(lengths, flops, STYLES[number], color=COLORS[number], label=name, lw=2)
+        curve(ax, number, lengths, flops, name)
+    ax.set(xscale="log", yscale="log")
     for factor, name, side in ((4, "the MLP", "right"), (6, "all dense layers", "left")):
         ax.axvline(factor * dim, color="black", lw=1, ls=":")
         ax.text(factor * dim, ax.get_ylim()[0] * 2, f" n = {factor} D: \n passes {name} ", fontsize=8, ha=side)
-    ax.set(xlabel="tokens n", ylabel="FLOPs of one block", title=f"Width D = {dim}")
-    ax.grid(alpha=0.25)
-    ax.legend(fontsize=8)
+    finish(ax, "tokens n", "FLOPs of one block", f"Width D = {dim}")
     return Picture(
         figure,
         f"Three rising lines over the number of tokens for width {dim}: projections and MLP rise in proportion, attention twice as steeply.",
@@ -35,21 +32,13 @@ def measured_times(
     lengths: Sequence[int], seconds: Mapping[str, Sequence[float]], slopes: Mapping[str, float]
 ) -> Picture:
     """Measured times over the number of tokens, with the exponent that fits each."""
-    figure = Figure(figsize=(6.6, 4), layout="constrained")
-    ax = figure.subplots()
+    figure, [ax] = panels((6.6, 4))
     for number, (name, values) in enumerate(seconds.items()):
-        ax.loglog(
-            lengths,
-            [1000 * v for v in values],
-            "o" + STYLES[number],
-            color=COLORS[number],
-            label=f"{name}: n to the {slopes[name]:.1f}",
-        )
-    ax.set(xlabel="tokens n", ylabel="milliseconds", title="Measured on this machine")
+        curve(ax, number, lengths, [1000 * v for v in values], f"{name}: n to the {slopes[name]:.1f}", "o")
+    ax.set(xscale="log", yscale="log")
+    finish(ax, "tokens n", "milliseconds", "Measured on this machine")
     ax.set_xticks(lengths, [str(n) for n in lengths])
     ax.set_xticks([], minor=True)
-    ax.grid(alpha=0.25)
-    ax.legend(fontsize=8)
     said = ", ".join(f"{name} {slope:.1f}" for name, slope in slopes.items())
     return Picture(
         figure,
@@ -60,22 +49,13 @@ def measured_times(
 
 def shares_bar(shares: Mapping[str, Mapping[str, float]]) -> Picture:
     """One bar per name, cut into named shares that add up to 1."""
-    figure = Figure(figsize=(7.2, 0.7 + 0.6 * len(shares)), layout="constrained")
-    ax = figure.subplots()
+    figure, [ax] = panels((7.2, 0.7 + 0.6 * len(shares)))
     parts = list(next(iter(shares.values())))
     for row, share in enumerate(shares.values()):
         left = 0.0
         for number, part in enumerate(parts):
-            ax.barh(row, share[part], left=left, color=COLORS[number], label=part if row == 0 else None)
-            ax.text(
-                left + share[part] / 2,
-                row,
-                f"{100 * share[part]:.0f} %",
-                ha="center",
-                va="center",
-                color="white",
-                fontsize=9,
-            )
+            bar = ax.barh(row, share[part], left=left, color=COLORS[number], label=part if row == 0 else None)
+            ax.bar_label(bar, [f"{100 * share[part]:.0f} %"], label_type="center", color="white", fontsize=9)
             left += share[part]
     ax.set_yticks(range(len(shares)), list(shares))
     ax.invert_yaxis()

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from minivjepa.course.figures import COLORS, Picture
+from minivjepa.course.figures import COLORS, Picture, curve, finish, panels, show
 from minivjepa.course.figures.tubelet_grids import digit_frames
 from minivjepa.masking import MaskPair, parse_mask
 from minivjepa.tubelets import Grid
@@ -33,19 +32,14 @@ def masked_strip(grid: Grid, pair: MaskPair, name: str, row: int = 0) -> Picture
     t = grid.shape[0]
     frames = digit_frames(grid, row)[:: grid.tubelet]
     covers = ListedColormap(["#ffffff", COLORS[0], NEITHER])
-    figure = Figure(figsize=(1.6 * t, 2.3), layout="constrained")
-    for number, ax in enumerate(figure.subplots(1, t, squeeze=False).flat):
-        ax.imshow(frames[number], interpolation="nearest")
+    figure, axes = panels((1.6 * t, 2.3), t)
+    for number, ax in enumerate(axes):
+        show(ax, frames[number], f"time step {number}")
         cover = np.kron(state[number].numpy(), np.ones((grid.patch, grid.patch)))
         ax.imshow(cover, cmap=covers, vmin=0, vmax=2, alpha=np.where(cover > 0, DARK, 0), interpolation="nearest")
-        ax.set(xticks=[], yticks=[])
-        ax.set_title(f"time step {number}", fontsize=8)
     seen, hidden, lost = (int((state == kind).sum()) for kind in range(3))
-    handles = [
-        Patch(facecolor="white", edgecolor="black", label="picture: seen"),
-        Patch(color=COLORS[0], label="to predict"),
-    ]
-    handles += [Patch(color=NEITHER, label="neither")] if lost else []
+    kinds = [("picture: seen", "white"), ("to predict", COLORS[0]), ("neither", NEITHER)][: 3 if lost else 2]
+    handles = [Patch(facecolor=color, edgecolor="black", label=label) for label, color in kinds]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     figure.suptitle(name, fontsize=9)
     return Picture(
@@ -64,16 +58,15 @@ def draw_mask(name: str, side: int, batch: int, step: int) -> Picture:
 def heat_maps(maps: Mapping[str, Tensor], what: str) -> Picture:
     """Shares [t, h, w] in 0..1, one row of panels per name, one panel per time step."""
     t = next(iter(maps.values())).shape[0]
-    figure = Figure(figsize=(1.5 * t, 1.75 * len(maps)), layout="constrained")
-    axes = figure.subplots(len(maps), t, squeeze=False)
-    for row, (name, shares) in zip(axes, maps.items()):
+    figure, axes = panels((1.5 * t, 1.75 * len(maps)), t, len(maps))
+    for row, (name, shares) in zip(axes.reshape(len(maps), t), maps.items()):
         row[0].set_ylabel(name.replace(" ", "\n"), fontsize=8)
         for ax, share in zip(row, shares):
             image = ax.imshow(share, vmin=0, vmax=1, cmap="viridis")
             ax.set(xticks=[], yticks=[])
-    for number, ax in enumerate(axes[0]):
+    for number, ax in enumerate(axes[:t]):
         ax.set_title(f"time step {number}", fontsize=8)
-    figure.colorbar(image, ax=axes, label=what, shrink=0.8)
+    figure.colorbar(image, ax=list(axes), label=what, shrink=0.8)
     means = "; ".join(f"{name} {100 * float(shares.mean()):.0f} %" for name, shares in maps.items())
     return Picture(
         figure,
@@ -83,20 +76,12 @@ def heat_maps(maps: Mapping[str, Tensor], what: str) -> Picture:
 
 
 def survival_curves(curves: Mapping[str, list[float]]) -> Picture:
-    """Per name, the share of ids that outlive the cut, by time step."""
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
-    ax = figure.subplots()
+    """Per name, the share of ids that survive the cut, by time step."""
+    figure, [ax] = panels((6.4, 3.6))
     for number, (name, shares) in enumerate(curves.items()):
-        ax.plot(
-            range(len(shares)),
-            shares,
-            "-o" if number % 2 == 0 else "--s",
-            color=COLORS[number % len(COLORS)],
-            label=name,
-        )
-    ax.set(xlabel="time step", ylabel="share that is left", ylim=(0, 1.03), title="The cut takes from the end")
-    ax.grid(alpha=0.25)
-    ax.legend(fontsize=8)
+        curve(ax, number, range(len(shares)), shares, name, "os"[number % 2])
+    ax.set_ylim(0, 1.03)
+    finish(ax, "time step", "share that is left", "The cut takes from the end")
     last = ", ".join(f"{name} {100 * shares[-1]:.0f} %" for name, shares in curves.items())
     return Picture(
         figure,

@@ -1,23 +1,22 @@
-"""Homework: what was expected beside what a function gave."""
+"""Homework: the expected array beside the one that a function returned."""
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from minivjepa.course.figures import Picture
+from minivjepa.course.figures import Picture, panels
 
 
 def side_by_side(expected: np.ndarray, got: np.ndarray) -> Picture:
     """Two arrays [rows, columns], and where they differ."""
     expected, got = expected.astype(float), got.astype(float)
     different = ~np.isclose(expected, got, equal_nan=True)
-    figure = Figure(figsize=(8.4, 3), layout="constrained")
+    figure, axes = panels((8.4, 3), 3)
     limits = {"vmin": min(np.nanmin(expected), np.nanmin(got)), "vmax": max(np.nanmax(expected), np.nanmax(got))}
-    panels = (
+    parts = (
         ("expected", expected, limits),
         ("yours", got, limits),
         ("where they differ", different, {"vmin": 0, "vmax": 1}),
     )
-    for ax, (title, array, range_) in zip(figure.subplots(1, 3), panels):
+    for ax, (title, array, range_) in zip(axes, parts):
         ax.imshow(array, cmap="cividis", interpolation="nearest", **range_)
         ax.set(title=title, xticks=[], yticks=[])
     return Picture(

@@ -2,10 +2,9 @@
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from minivjepa.course.figures import COLORS, Picture
+from minivjepa.course.figures import COLORS, Picture, panels, show
 from minivjepa.course.figures.film_strips import displayed
 from minivjepa.data.digits import DigitClips
 from minivjepa.tubelets import Grid, sincos_positions
@@ -27,9 +26,9 @@ def cut_up(grid: Grid, token: int = 0, index: int = 0) -> Picture:
     first = max(0, min(step * grid.tubelet, grid.frames - MOST))
     shown = range(first, min(grid.frames, first + MOST))
     frames = digit_frames(grid, index)
-    figure = Figure(figsize=(1.5 * len(shown), 2.1), layout="constrained")
-    for ax, number in zip(figure.subplots(1, len(shown), squeeze=False).flat, shown):
-        ax.imshow(frames[number], interpolation="nearest")
+    figure, axes = panels((1.5 * len(shown), 2.1), len(shown))
+    for ax, number in zip(axes, shown):
+        show(ax, frames[number], f"frame {number}\ntime step {number // grid.tubelet}")
         for line in range(1, h):
             ax.axhline(line * grid.patch - 0.5, color="white", lw=0.5)
         for line in range(1, w):
@@ -37,8 +36,6 @@ def cut_up(grid: Grid, token: int = 0, index: int = 0) -> Picture:
         if number // grid.tubelet == step:
             corner = (column * grid.patch - 0.5, row * grid.patch - 0.5)
             ax.add_patch(Rectangle(corner, grid.patch, grid.patch, fill=False, edgecolor=COLORS[4], lw=3))
-        ax.set(xticks=[], yticks=[])
-        ax.set_title(f"frame {number}\ntime step {number // grid.tubelet}", fontsize=8)
     where = f"time step {step}, row {row}, column {column}"
     return Picture(
         figure,
@@ -54,8 +51,7 @@ def position_map(grid: Grid, dims: int, token: int) -> Picture:
     table = sincos_positions(grid, dims)
     table = table / table.norm(dim=1, keepdim=True)
     alike = (table @ table[token]).reshape(t, h, w).numpy()
-    figure = Figure(figsize=(2 * t, 2.4), layout="constrained")
-    axes = figure.subplots(1, t, squeeze=False)[0]
+    figure, axes = panels((2 * t, 2.4), t)
     for number, ax in enumerate(axes):
         image = ax.imshow(alike[number], vmin=alike.min(), vmax=1, cmap="viridis")
         ax.set(xticks=[], yticks=[])
