@@ -203,7 +203,7 @@ def test_probe_refuses_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixt
     torch.save({"model": {}}, out / "checkpoint.pt")
     assert "it lacks config, loss_count" in refused(capsys, "probe", str(out), "--device", "cpu")
     (out / "checkpoint.pt").unlink()
-    assert "holds no checkpoint.pt yet" in refused(capsys, "probe", str(out))
+    assert "has no checkpoint.pt yet" in refused(capsys, "probe", str(out))
 
 
 def test_ablate_without_matplotlib_says_so_at_once(
