@@ -1,8 +1,8 @@
 """What collapse looks like in numbers.
 
-Built in lesson 6.  Three kinds: complete (features stop differing, std -> 0), dimensional (few directions
-left, rank far below D) and content-free (tokens differ by position, not by clip).  No single number sees
-all three; feature_std is the first to read.
+Built in lesson 6.  Collapse has three kinds: complete (all features become the same, std -> 0), dimensional (few
+directions are left, rank far below D) and content-free (tokens differ by position, not by clip).  No single number
+shows all three; read feature_std first.
 """
 
 import math
@@ -12,14 +12,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-COLLAPSED = 0.01  # feature std below which every clip counts as having the same features
-WARNING = 0.1  # feature std below which a run in progress is reported; the final LayerNorm starts it at about .8
+COLLAPSED = 0.01  # below this feature std, all clips count as having the same features
+WARNING = (
+    0.1  # below this feature std, a run in progress gets a warning; after the final LayerNorm it starts at about .8
+)
 
 
 def feature_std(h: Tensor) -> float:
-    """Std across clips at a fixed position, mean over positions and features.  h [B, N, D], not normalised.
+    """Std across clips at a fixed position, mean over positions and features.  h [B, N, D], before normalisation.
 
-    0 means every clip gives the same vectors: complete or content-free collapse.
+    0 means that all clips give the same vectors: complete or content-free collapse.
     """
     return float(h.std(dim=0, correction=0).mean())
 
@@ -27,7 +29,7 @@ def feature_std(h: Tensor) -> float:
 def position_std(h: Tensor) -> float:
     """Std across positions within a clip, mean over clips and features.  h [B, N, D].
 
-    Stays high in a content-free collapse, so never read it alone.
+    It stays high in a content-free collapse, so read it together with feature_std.
     """
     return float(h.std(dim=1, correction=0).mean())
 
@@ -49,7 +51,7 @@ def singular_values(pooled: Tensor, centred: bool) -> Tensor:
 
 
 def entropy_rank(sigma: Tensor) -> float:
-    """exp of the entropy of sigma / sum(sigma) (+1e-7, as RankMe has it): how many directions share the spread."""
+    """exp of the entropy of sigma / sum(sigma), plus 1e-7 as in RankMe: how many directions share the spread."""
     p = sigma / sigma.sum().clamp_min(torch.finfo(sigma.dtype).tiny) + 1e-7
     return float(torch.exp(-(p * p.log()).sum()))
 
@@ -57,20 +59,20 @@ def entropy_rank(sigma: Tensor) -> float:
 def effective_rank(pooled: Tensor) -> float:
     """Effective rank (Roy and Vetterli 2007) of centred pooled features [rows, D], from 1 to D.
 
-    It ignores scale: features that collapsed to a constant plus rounding noise score near D.
+    It ignores scale: features that collapsed to a constant plus rounding noise have a rank near D.
     """
     return entropy_rank(singular_values(pooled, centred=True))
 
 
 def rankme(pooled: Tensor) -> float:
-    """RankMe (Garrido et al., arXiv 2210.02885): the same of features that are not centred, [rows, D]."""
+    """RankMe (Garrido et al., arXiv 2210.02885): the same without centring the features [rows, D]."""
     return entropy_rank(singular_values(pooled, centred=False))
 
 
 def margin(predictions: Tensor, targets: Tensor, others: Tensor) -> float:
-    """Mean cosine of predictions with their own clip's targets minus with another clip's, all [B, M, D].
+    """Mean cosine of predictions with their own clip's targets, minus that with another clip's targets; all [B, M, D].
 
-    A run can have cosine .98 with its own target and .97 with any other: then it predicts no content.
+    A cosine of .98 with its own target means little if it is .97 with any other: then no content is predicted.
     """
     own = F.cosine_similarity(predictions, targets, dim=-1)
     other = F.cosine_similarity(predictions, others, dim=-1)
@@ -80,7 +82,7 @@ def margin(predictions: Tensor, targets: Tensor, others: Tensor) -> float:
 def token_metrics(h: Tensor) -> dict[str, float]:
     """All metrics of one encoder's whole-clip tokens h [B, N, D], before target normalisation.
 
-    The ranks are NaN where B is below 10 D, or where a feature is not finite any more.
+    The ranks are NaN if B is below 10 D, or if a feature is not finite.
     """
     pooled = h.mean(dim=1)
     enough = len(pooled) >= 10 * pooled.shape[1] and bool(pooled.isfinite().all())
@@ -93,9 +95,9 @@ def token_metrics(h: Tensor) -> dict[str, float]:
 
 
 def early_warning(row: dict[str, Any]) -> str | None:
-    """One line if an encoder's features hardly differ between clips any more, from a row of metrics.jsonl; else None.
+    """A row of metrics.jsonl -> a line of warning if an encoder's features hardly differ between clips, else None.
 
-    It looks at feature std alone, online and target: the loss is lowest just then, and effective rank ignores scale.
+    Only the feature std of both encoders counts: in a collapse the loss is at its lowest, and effective rank ignores scale.
     """
     for name, key in (("online", "feature_std"), ("target", "target_feature_std")):
         if row[key] < WARNING:

@@ -14,9 +14,9 @@ from minivjepa.tubelets import Grid, TubeletEmbedding
 class Encoder(nn.Module):
     """A vision transformer over tubelets, final LayerNorm included.
 
-    grid: clip and tubelet size.  dim: D.  depth: number of blocks.  heads: attention heads, dividing D.
+    grid: clip and tubelet size.  dim: D.  depth: number of blocks.  heads: attention heads, which must divide D.
     positions: sincos (V-JEPA), rotary (V-JEPA 2) or rotary-tiled (its released weights).  hidden: width inside the MLPs,
-    4 D if None (V-JEPA 2's ViT-g has another).
+    4 D if None; V-JEPA 2's ViT-g has another.  Raises ValueError for unknown positions or heads that do not fit.
     """
 
     def __init__(
@@ -40,6 +40,6 @@ class Encoder(nn.Module):
         return self.norm(x)
 
     def flops(self, n: int) -> int:
-        """FLOPs of one clip's forward pass on n of its tubelets."""
+        """FLOPs of the forward pass on n tubelets of one clip."""
         blocks = self.depth * sum(block_flops(n, self.dim, self.hidden).values())
         return blocks + linear_flops(n, self.grid.values, self.dim)

@@ -1,10 +1,10 @@
 """Which tubelets the encoder may see and which it must predict.
 
 Built in lesson 2.  V-JEPA section 3.2 and appendix; the block rule follows the released code.
-A mask is a pair of id tensors: the tubelets to see, int64 [B, K], and the tubelets to predict, int64 [B, M],
-in time-major order.  A run may use several masks at once, as V-JEPA does with short and long blocks: each is a mask
-group, encoder and predictor run once per group, and the losses are averaged.  All masks but the official truncation
-keep a constant K for a whole run, and depend on (seed, step, sample index) alone.
+A mask is a pair of id tensors in time-major order: the tubelets to see, int64 [B, K], and the tubelets to predict,
+int64 [B, M].  A run may use several masks at once, as V-JEPA does with short and long blocks.  Each is a mask group:
+encoder and predictor run once per group, and the losses are averaged.  All masks except the official truncation
+keep K constant for a whole run, and depend only on (seed, step, sample index).
 """
 
 import math
@@ -18,11 +18,11 @@ from minivjepa.tubelets import Grid
 
 MaskPair = tuple[Tensor, Tensor]  # context ids [B, K], target ids [B, M]
 ASPECT = (0.75, 1.5)  # block height / width, as released
-RETRIES = 1000  # draws of a clip's blocks before an empty context is called hopeless
+RETRIES = 1000  # times that a clip's blocks are drawn again before an empty context is an error
 
 
 def split_by_score(score: Tensor, keep: int) -> MaskPair:
-    """score [B, n] -> ids of the `keep` lowest scores and of all others, each in ascending order."""
+    """score [B, n] -> ids of the `keep` lowest scores, and ids of all others, both in ascending order."""
     order = score.argsort(dim=1, stable=True)
     return order[:, :keep].sort(dim=1).values, order[:, keep:].sort(dim=1).values
 
@@ -35,7 +35,7 @@ def along_time(places: Tensor, grid: Grid) -> Tensor:
 
 
 def count_kept(total: int, hide: float, what: str) -> int:
-    """How many of `total` stay visible when a share `hide` is hidden.  Raises ValueError if none or all would."""
+    """How many of `total` stay visible when a share `hide` is hidden.  Raises ValueError if that is none or all."""
     if total < 2:
         raise ValueError(
             f"a clip with {total} of the {what} cannot hide some and show some; use a larger clip or smaller tubelets"
@@ -54,7 +54,7 @@ def count_kept(total: int, hide: float, what: str) -> int:
 
 @dataclass(frozen=True)
 class RandomMask:
-    """Hide a share of the tubelets, each chosen alone."""
+    """Hide a share of the tubelets, each chosen independently."""
 
     hide: float = 0.75
 
@@ -66,7 +66,7 @@ class RandomMask:
 
 @dataclass(frozen=True)
 class TubeMask:
-    """Hide a share of the patches, each chosen alone, in every frame: tubes through time."""
+    """Hide a share of the patches, the same ones in every frame: tubes through time."""
 
     hide: float = 0.75
 
@@ -81,7 +81,7 @@ class TubeMask:
 
 @dataclass(frozen=True)
 class FutureMask:
-    """Hide the last share of the clip's time steps: see the first, predict the rest."""
+    """Hide the last share of the clip's time steps: see the past, predict the future."""
 
     hide: float = 0.5
 
@@ -94,9 +94,9 @@ class FutureMask:
 
 
 def block_size(grid: Grid, scale: float, seed: int, step: int, device: torch.device) -> tuple[int, int]:
-    """(height, width) in patches of this step's blocks: a share `scale` of the frame, aspect drawn once a batch.
+    """(height, width) in patches of this step's blocks: a share `scale` of the frame, with one aspect per batch.
 
-    Raises ValueError if a block of that scale can cover the whole frame at any aspect.
+    Raises ValueError if a block of that scale covers the whole frame at some aspect.
     """
     _, h, w = grid.shape
     area = int(h * w * scale)
@@ -113,7 +113,7 @@ def block_size(grid: Grid, scale: float, seed: int, step: int, device: torch.dev
 
 
 def draw_blocks(grid: Grid, count: int, scale: float, seed: int, step: int, index: Tensor, attempt: int) -> Tensor:
-    """bool [B, h*w]: the union of `count` rectangles, placed uniformly for each sample."""
+    """bool [B, h*w]: True in the union of `count` rectangles, which are placed uniformly for each sample."""
     _, h, w = grid.shape
     high, wide = block_size(grid, scale, seed, step, index.device)
     u = randomness.uniform(randomness.keys(f"blocks {attempt}", seed, step, index), 2 * count)
@@ -127,10 +127,10 @@ def draw_blocks(grid: Grid, count: int, scale: float, seed: int, step: int, inde
 
 @dataclass(frozen=True)
 class BlockMask:
-    """V-JEPA's multi-block tubes with a constant K: the union of `count` blocks, brought to the share `hide`.
+    """V-JEPA's multi-block tubes with a constant K: the union of `count` blocks, adjusted to the share `hide`.
 
-    Where a clip's blocks cover more patches than that, random covered patches are shown; where they cover
-    fewer, random uncovered ones are hidden.  So every clip gives the same K, without any truncation.
+    If a clip's blocks cover more patches than that, random covered patches are shown; if they cover fewer,
+    random uncovered patches are hidden.  So every clip has the same K, without truncation.
     """
 
     count: int = 8
@@ -148,10 +148,10 @@ class BlockMask:
 
 @dataclass(frozen=True)
 class OfficialBlocks:
-    """The released sampler, truncation included: context and target are cut to the batch's smallest count.
+    """The released sampler with its truncation: context and target are cut to the smallest count in the batch.
 
-    The cut keeps the first ids in time-major order, so late time steps are lost first, and K depends on
-    the batch per device.  A clip whose blocks leave no context is drawn again.
+    The cut keeps the first ids in time-major order.  So late time steps are lost first, and K depends on the
+    batch per device.  If a clip's blocks leave no context, they are drawn again.
     """
 
     count: int = 8
@@ -172,7 +172,7 @@ class OfficialBlocks:
 
     @staticmethod
     def _first(wanted: Tensor, grid: Grid) -> Tensor:
-        """bool [B, h*w] -> ids [B, smallest count over the batch], the first in time-major order."""
+        """bool [B, h*w] -> ids [B, smallest count over the batch], the first ones in time-major order."""
         everywhere = wanted.repeat(1, grid.shape[0])  # [B, N]
         shortest = int(everywhere.sum(dim=1).min())
         return (~everywhere).int().argsort(dim=1, stable=True)[:, :shortest]
@@ -192,9 +192,9 @@ MASKS: dict[str, Mask] = {
 
 
 def parse_mask(text: str) -> Mask:
-    """A mask from its name in MASKS, or from the name and a share to hide, such as "tube:0.9".
+    """A mask from its name in MASKS, optionally with a share to hide, such as "tube:0.9".
 
-    Raises ValueError for an unknown name, or a share that is no number from 0 to 1.
+    Raises ValueError for an unknown name, or if the share is missing, not a number, or set for official blocks.
     """
     name, colon, hide = text.partition(":")
     if name not in MASKS:
@@ -203,7 +203,7 @@ def parse_mask(text: str) -> Mask:
     if not colon:
         return mask
     if isinstance(mask, OfficialBlocks):
-        raise ValueError(f"mask {name!r} takes no share to hide: its blocks decide; write {name!r} alone")
+        raise ValueError(f"mask {name!r} takes no share to hide: its blocks decide; write only {name!r}")
     try:
         share = float(hide)
     except ValueError:
@@ -212,6 +212,6 @@ def parse_mask(text: str) -> Mask:
 
 
 def coverage(target_ids: Tensor, grid: Grid) -> Tensor:
-    """Target ids [B, M] -> float32 [t, h, w]: in which share of the clips each tubelet is to be predicted."""
+    """Target ids [B, M] -> float32 [t, h, w]: the share of clips in which each tubelet is a target."""
     counts = torch.bincount(target_ids.flatten(), minlength=grid.tokens)
     return (counts / len(target_ids)).reshape(grid.shape)

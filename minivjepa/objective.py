@@ -1,4 +1,4 @@
-"""The objective: an L1 distance in latent space, and the terms that others use against collapse.
+"""The objective: an L1 distance in latent space, and the regularisers that other methods use against collapse.
 
 Built in lessons 5 and 11.  Equation 1 of V-JEPA (arXiv 2404.08471); VICReg (arXiv 2105.04906);
 SIGReg of LeJEPA (arXiv 2511.08544).
@@ -17,7 +17,7 @@ from minivjepa import randomness
 
 
 def normalise_targets(h: Tensor) -> Tensor:
-    """[B, N, D] -> [B, N, D]: LayerNorm over features without affine, so the encoder cannot shrink the task away."""
+    """[B, N, D] -> [B, N, D]: LayerNorm over features without affine, so shrinking features does not lower the loss."""
     return F.layer_norm(h, h.shape[-1:])
 
 
@@ -25,7 +25,7 @@ def latent_distance(predictions: Sequence[Tensor], targets: Sequence[Tensor], ki
     """Mean distance between predicted and target vectors, averaged over mask groups.
 
     predictions, targets: one [B, M, D] tensor per group.  kind: "l1" (V-JEPA) or "l2" (squared error).
-    Raises ValueError for another kind.
+    Raises ValueError for any other kind.
     """
     if kind not in ("l1", "l2"):
         raise ValueError(f"unknown loss {kind!r}; choose from l1, l2")
@@ -34,7 +34,7 @@ def latent_distance(predictions: Sequence[Tensor], targets: Sequence[Tensor], ki
 
 
 def vicreg_terms(z: Tensor) -> tuple[Tensor, Tensor]:
-    """[B, N, D] -> (variance term, covariance term), across clips at fixed positions, mean over positions.
+    """[B, N, D] -> (variance term, covariance term), computed across clips at each position, then averaged.
 
     Variance: hinge of the std at 1 (VICReg equation 1).  Covariance: squared off-diagonal entries over D
     (equation 3).  Both need at least 2 clips.
@@ -48,13 +48,13 @@ def vicreg_terms(z: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def sigreg(z: Tensor, directions: Tensor, points: int = 17, reach: float = 3.0) -> Tensor:
-    """How far n samples z [n, D] are from a standard normal, seen along A random directions.
+    """How far n samples z [n, D] are from a standard normal, tested along A random directions.
 
-    directions: [D, A] with unit columns, redrawn each step.  Per direction this is the Epps-Pulley statistic
-    n * integral over [-reach, reach] of w(t) |phi(t) - exp(-t^2/2)|^2 with phi the samples' characteristic function
-    and w(t) = exp(-t^2/2), by the trapezoid rule; then the mean over directions.  With the factor n (as LeJEPA
-    and LeWorldModel have it) its expectation on N(0, I) is 1.05 for every n, not 0.  z may also be [..., n, D]: the
-    mean over what stands before.
+    directions: [D, A] with unit columns, drawn anew each step.  Along each direction this is the Epps-Pulley statistic
+    n * integral over [-reach, reach] of w(t) |phi(t) - exp(-t^2/2)|^2, where phi is the samples' characteristic function
+    and w(t) = exp(-t^2/2), by the trapezoid rule.  The result is the mean over directions.  Because of the factor n,
+    which LeJEPA and LeWorldModel have too, its expectation on N(0, I) is 1.05 for every n, not 0.  For z [..., n, D]
+    it is also the mean over the leading axes.
     """
     t = torch.linspace(0.0, reach, points, device=z.device, dtype=z.dtype)  # half the range: the integrand is even,
     trapezoid = torch.full_like(t, 2 * reach / (points - 1))  # so every weight counts twice
@@ -66,14 +66,14 @@ def sigreg(z: Tensor, directions: Tensor, points: int = 17, reach: float = 3.0) 
 
 
 def unit_directions(dim: int, count: int, seed: int, step: int, device: torch.device) -> Tensor:
-    """float32 [D, A]: A = `count` random unit columns, other ones at every step."""
+    """float32 [D, A]: A = `count` random unit columns, different at every step."""
     key = randomness.keys("directions", seed, step, torch.arange(count, device=device))
     return F.normalize(randomness.normal(key, dim), dim=1).T
 
 
 @dataclass(frozen=True)
 class VICReg:
-    """The two terms of VICReg, weighted: an object to hand to CollapsePrevention."""
+    """The weighted sum of VICReg's two terms, as a regulariser for CollapsePrevention."""
 
     variance: float = 1.0
     """Weight of the variance term."""
@@ -81,34 +81,34 @@ class VICReg:
     """Weight of the covariance term."""
 
     def __call__(self, h: Tensor, seed: int, step: int) -> Tensor:
-        """Un-normalised tokens [B, N, D] -> a scalar; nothing is drawn, so seed and step do not matter."""
+        """Tokens [B, N, D] before normalisation -> a scalar.  Nothing is random here, so seed and step have no effect."""
         variance, covariance = vicreg_terms(h)
         return self.variance * variance + self.covariance * covariance
 
 
 @dataclass(frozen=True)
 class SIGReg:
-    """SIGReg, weighted, with one test per position across the clips of a batch."""
+    """SIGReg times a weight, tested across the clips of a batch at each position; a regulariser for CollapsePrevention."""
 
     weight: float = 0.1
-    """Lambda, with the factor n inside the statistic."""
+    """Lambda, for the statistic with the factor n."""
     directions: int = 256
-    """Random directions a step."""
+    """Random directions per step."""
 
     def __post_init__(self) -> None:
         if self.directions < 1:
             raise ValueError(f"directions is {self.directions}, expected 1 or more")
 
     def __call__(self, h: Tensor, seed: int, step: int) -> Tensor:
-        """Un-normalised tokens [B, N, D] -> a scalar, along the directions of this seed and step."""
+        """Tokens [B, N, D] before normalisation -> a scalar, along the directions of this seed and step."""
         directions = unit_directions(h.shape[-1], self.directions, seed, step, h.device).to(h.dtype)
         return self.weight * sigreg(h.transpose(0, 1), directions)  # [N, B, D]: the samples are the clips
 
 
 def all_clips(h: Tensor) -> Tensor:
-    """[B, N, D] of this process -> [world * B, N, D] of all processes, with gradient; h itself in a single process.
+    """[B, N, D] of this process -> [world * B, N, D] of all processes, with gradients; h itself in a single process.
 
-    Statistics over a batch are not means over processes, so they are computed from all of its clips.
+    A statistic over a batch is not the mean of statistics over its parts, so regularisers need all clips.
     """
     if not (dist.is_available() and dist.is_initialized()):
         return h

@@ -15,8 +15,8 @@ class Predictor(nn.Module):
     """Fills in the hidden tubelets, in latent space.
 
     grid: clip and tubelet size.  dim: D, the encoder's width.  inner: P, the predictor's own width.
-    groups: mask groups; each has a mask token of its own, as in V-JEPA 1, starting at zero.
-    positions, hidden: as the encoder's.
+    groups: number of mask groups; as in V-JEPA 1, each has its own mask token, which starts at zero.
+    depth, heads, positions, hidden: as for Encoder.
     """
 
     table: Tensor
@@ -37,9 +37,9 @@ class Predictor(nn.Module):
         self.register_buffer("table", added_positions(grid, inner, positions), persistent=False)
 
     def tokens(self, context: Tensor, context_ids: Tensor, target_ids: Tensor, group: int) -> Tensor:
-        """What the blocks see of one mask group, [B, K + M, P]: the context, then what is asked for.
+        """The input of the blocks for one mask group, [B, K + M, P]: context tokens, then tokens to predict.
 
-        The hidden tubelets enter as one learned mask token plus their position: where to look, not what is there.
+        Hidden tubelets enter as a learned mask token plus their position, which tells where they are, not what they show.
         """
         table = self.table.expand(len(context), -1, -1)  # [B, N, P]
         seen = self.enter(context) + gather_tokens(table, context_ids)  # [B, K, P]
@@ -56,6 +56,6 @@ class Predictor(nn.Module):
         return self.leave(self.norm(x[:, context.shape[1] :]))  # the last M tokens
 
     def flops(self, k: int, m: int) -> int:
-        """FLOPs of one clip's forward pass with k context and m target tokens, projections included."""
+        """FLOPs of one clip's forward pass with k context and m target tokens, including both projections."""
         blocks = self.depth * sum(block_flops(k + m, self.inner, self.hidden).values())
         return blocks + linear_flops(k, self.dim, self.inner) + linear_flops(m, self.inner, self.dim)

@@ -1,11 +1,10 @@
 """Random numbers that depend on where they are used, never on what was drawn before.
 
-Every clip and every mask of this package is a function of (seed, step, global sample index).  Resuming a
-run, splitting a batch over processes and rendering one clip again then come for free.  On a first reading one line
-is enough: uniform(keys("mask", seed, step, index), n) gives n numbers for each of the B samples in `index`, the same
-ones whenever and wherever they are asked for.  The generator is
-SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014) written
-with int64 tensors, which wrap around the same way on every device.
+Every clip and every mask in this package is a function of (seed, step, global sample index).  So a run can resume,
+a batch can be split over processes, and a single clip can be rendered again, all without extra work.  On a first
+reading one line is enough: uniform(keys("mask", seed, step, index), n) gives n numbers for each of the B samples in
+`index`, and always the same ones.  The generator is SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom
+number generators", OOPSLA 2014) in int64 tensors, which wrap around in the same way on every device.
 """
 
 import zlib
@@ -20,7 +19,7 @@ MULTIPLIER_2 = 0x94D049BB133111EB - 2**64
 
 
 def _shift(x: Tensor, bits: int) -> Tensor:
-    """Logical (zero-filling) right shift: torch's own shift copies the sign bit."""
+    """Logical (zero-filling) right shift; torch's own shift copies the sign bit."""
     return (x >> bits) & ((1 << (64 - bits)) - 1)
 
 
@@ -32,7 +31,7 @@ def _mix(x: Tensor) -> Tensor:
 
 
 def keys(stream: str, seed: int, step: int, index: Tensor) -> Tensor:
-    """One key per sample: int64[B] from the name of a stream, a seed, a step and sample indices int64[B]."""
+    """One key per sample: the name of a stream, a seed, a step and sample indices int64[B] -> int64[B]."""
     key = torch.zeros_like(index)
     for word in (zlib.crc32(stream.encode()), seed, step, index):
         key = _mix((key ^ word) + GOLDEN)
@@ -40,7 +39,7 @@ def keys(stream: str, seed: int, step: int, index: Tensor) -> Tensor:
 
 
 def random_bits(key: Tensor, n: int) -> Tensor:
-    """int64[B] keys -> int64[B, n] random bits; the first k of n are the same whatever n is."""
+    """int64[B] keys -> int64[B, n] random bits; the first k of them do not depend on n."""
     counter = torch.arange(1, n + 1, device=key.device) * GOLDEN
     return _mix(key[:, None] + counter)
 
@@ -52,11 +51,11 @@ def uniform(key: Tensor, n: int) -> Tensor:
 
 @cache
 def _quantiles(device: torch.device) -> Tensor:
-    """float32[65536]: the standard normal cut into 65,536 equally likely slices, the middle of each."""
+    """float32[65536]: the middles of 65,536 equally likely slices of the standard normal."""
     return torch.special.ndtri((torch.arange(65536, dtype=torch.float64) + 0.5) / 65536).float().to(device)
 
 
 def normal(key: Tensor, n: int) -> Tensor:
-    """int64[B] keys -> float32[B, n], standard normal up to 4.3 deviations: each 16 random bits pick a slice."""
+    """int64[B] keys -> float32[B, n], standard normal up to 4.3 standard deviations: every 16 random bits pick a slice."""
     slices = random_bits(key, (n + 3) // 4).view(torch.int16)[:, :n].int() + 32768
     return _quantiles(key.device).index_select(0, slices.flatten()).view(slices.shape)

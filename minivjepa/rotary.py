@@ -1,7 +1,7 @@
-"""Rotary positions: instead of adding a vector to every token, turn its queries and keys.
+"""Rotary positions: instead of adding a vector to every token, rotate its queries and keys.
 
-Read in lesson 10.  RoPE (arXiv 2104.09864) along three axes, as in V-JEPA 2 (arXiv 2506.09985): pairs of neighbouring
-numbers of a head are turned by position x frequency, so that q . k depends on how far two tokens are apart.
+Read in lesson 10.  RoPE (arXiv 2104.09864) along three axes, as in V-JEPA 2 (arXiv 2506.09985): neighbouring pairs of
+numbers in a head are rotated by position x frequency, so q . k depends on the distance between two tokens.
 """
 
 import torch
@@ -9,11 +9,11 @@ from torch import Tensor
 
 from minivjepa.tubelets import Grid
 
-SCHEMES = ("sincos", "rotary", "rotary-tiled")  # of positions; the last is the rotary quirk of the released weights
+SCHEMES = ("sincos", "rotary", "rotary-tiled")  # of positions; the released V-JEPA 2 weights need the last
 
 
 def check_scheme(scheme: str, head: int) -> None:
-    """Raise ValueError for an unknown scheme, or for heads too narrow to turn one pair an axis."""
+    """Raise ValueError for an unknown scheme, or for heads too narrow to rotate one pair per axis."""
     if scheme not in SCHEMES:
         raise ValueError(f"unknown positions {scheme!r}; choose from {', '.join(SCHEMES)}")
     if scheme != "sincos" and head < 6:
@@ -23,11 +23,11 @@ def check_scheme(scheme: str, head: int) -> None:
 
 
 def rotary_angles(grid: Grid, ids: Tensor, head: int, scheme: str, dtype: torch.dtype) -> Tensor | None:
-    """ids int64 [B, n] of tubelets -> angles [B, n, r] by which the first r = 6 * (head // 6) numbers of a head turn.
+    """ids int64 [B, n] of tubelets -> angles [B, n, r] for the first r = 6 * (head // 6) numbers of a head; None for "sincos".
 
-    Each axis, in the order time, height, width, has a third of them, at frequencies 10000 ** -(i / (r / 6)).  "rotary"
-    turns both numbers of a pair by the same angle, f0 f0 f1 f1 ...; the released V-JEPA 2 was trained with f0 f1 ...
-    f0 f1 ..., which turns no pair as a whole, and its weights need "rotary-tiled".  None for "sincos".
+    Time, height and width, in this order, have a third of them each, at frequencies 10000 ** -(i / (r / 6)).  "rotary"
+    gives both numbers of a pair the same angle: f0 f0 f1 f1 ...  V-JEPA 2 was trained with f0 f1 ... f0 f1 ..., where
+    the two numbers of a pair get different angles; its released weights need that quirk, "rotary-tiled".
     """
     if scheme == "sincos":
         return None
@@ -41,8 +41,8 @@ def rotary_angles(grid: Grid, ids: Tensor, head: int, scheme: str, dtype: torch.
 
 
 def rotate(x: Tensor, angles: Tensor) -> Tensor:
-    """Turn the pairs (x0, x1), (x2, x3) ... of queries or keys [B, heads, n, d] by angles [B, n, r]; the rest stays."""
-    angles = angles.unsqueeze(1)  # [B, 1, n, r]: all heads alike
+    """Rotate the pairs (x0, x1), (x2, x3) ... of queries or keys [B, heads, n, d] by angles [B, n, r]; the rest stays."""
+    angles = angles.unsqueeze(1)  # [B, 1, n, r]: the same for all heads
     turned, still = x.tensor_split([angles.shape[-1]], dim=-1)
     quarter = torch.stack((-turned[..., 1::2], turned[..., ::2]), dim=-1).flatten(-2)  # (x0, x1) -> (-x1, x0)
     return torch.cat([turned * angles.cos() + quarter * angles.sin(), still], dim=-1).to(x.dtype)

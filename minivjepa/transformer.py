@@ -1,7 +1,7 @@
 """The transformer block that encoder and predictor share, and what it costs.
 
-Built in lesson 3.  A pre-norm ViT block as in V-JEPA's code: LayerNorm eps 1e-6, fused qkv with bias,
-exact GELU, an MLP four times as wide.
+Built in lesson 3.  A pre-norm ViT block as in V-JEPA's code: LayerNorm with eps 1e-6, fused qkv with
+bias, exact GELU, and an MLP four times as wide.
 """
 
 import torch.nn.functional as F
@@ -27,17 +27,17 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, angles: Tensor | None = None, allowed: Tensor | None = None) -> Tensor:
         """[B, n, D] -> [B, n, D].
 
-        angles [B, n, r]: rotary positions.  allowed bool [n, n]: which token (row) may look at which (column).
+        angles [B, n, r]: rotary positions.  allowed bool [n, n]: True where a token (row) may look at another (column).
         """
         q, k, v = rearrange(self.qkv(x), "B n (qkv head d) -> qkv B head n d", qkv=3, head=self.heads)
         if angles is not None:
             q, k = rotate(q, angles), rotate(k, angles)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)  # softmax(q k^T / sqrt d) v, head by head
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)  # softmax(q k^T / sqrt d) v per head
         return self.proj(rearrange(mixed, "B head n d -> B n (head d)"))
 
 
 class MLP(nn.Module):
-    """Two linear layers with a GELU between them, applied to each token.  hidden: the width between them, 4 D if None."""
+    """Two linear layers with a GELU between them, for each token.  hidden: the width between them, 4 D if None."""
 
     def __init__(self, dim: int, hidden: int | None = None):
         super().__init__()
@@ -66,10 +66,10 @@ class Block(nn.Module):
 
 
 def init_linear(module: nn.Module, scheme: str) -> None:
-    """Set every Linear inside `module`: biases 0, weights by `scheme`.
+    """Initialise every Linear inside `module`: biases 0, weights by `scheme`.  Raises ValueError for an unknown scheme.
 
-    "xavier": uniform, scaled to keep variances.  "official": normal with std .02, as released; at widths
-    of 64 to 192 that is far too small, and features shrink before they can differ.
+    "xavier": uniform, scaled to keep variances.  "official": normal with std .02, as released.  At widths
+    of 64 to 192 that is far too small: features shrink before they can differ.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
@@ -83,14 +83,14 @@ def init_linear(module: nn.Module, scheme: str) -> None:
 
 
 def linear_flops(n: int, inputs: int, outputs: int) -> int:
-    """FLOPs of a linear layer on n tokens: one multiplication and one addition per weight and token."""
+    """FLOPs of a linear layer on n tokens: a multiplication and an addition per weight and token."""
     return 2 * n * inputs * outputs
 
 
 def block_flops(n: int, dim: int, hidden: int | None = None) -> dict[str, int]:
-    """FLOPs of one Block's forward pass on n tokens of width D, by part; softmax and norms are not counted.
+    """FLOPs of one Block's forward pass on n tokens of width D, by part, without softmax and norms.
 
-    Projections 8 n D^2, MLP 16 n D^2, attention 4 n^2 D: attention passes the MLP at n = 4 D.
+    Projections 8 n D^2, MLP 16 n D^2, attention 4 n^2 D: attention costs more than the MLP from n = 4 D on.
     """
     return {
         "projections": linear_flops(n, dim, 3 * dim) + linear_flops(n, dim, dim),

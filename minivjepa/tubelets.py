@@ -1,7 +1,7 @@
-"""From pixels to tokens: cut a clip into tubelets, embed them, and say where each one was.
+"""From pixels to tokens: cut a clip into tubelets, embed them, and add their positions.
 
 Built in lesson 1.  V-JEPA section 3 (arXiv 2404.08471); the 3-D positions follow its released code.
-Axes, here and everywhere: B clips, C channels, T H W frames and pixels, t h w the tubelet grid,
+Axes, here and in every module: B clips, C channels, T H W frames and pixels, t h w the tubelet grid,
 N = t*h*w tokens, K context tokens, M target tokens, D encoder width, P predictor width.
 """
 
@@ -15,16 +15,16 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Grid:
-    """The size of a clip and of the tubelets that it is cut into.  Raises ValueError if they do not fit."""
+    """The size of a clip and of its tubelets.  Raises ValueError if the tubelets do not fit into the clip."""
 
     frames: int = 16
-    """Frames of a clip."""
+    """Frames in a clip."""
     height: int = 224
     """Height of a frame, in pixels."""
     width: int = 224
     """Width of a frame, in pixels."""
     tubelet: int = 2
-    """Frames of a tubelet."""
+    """Frames in a tubelet."""
     patch: int = 16
     """Side of a tubelet, in pixels."""
     channels: int = 3
@@ -65,7 +65,7 @@ class Grid:
 
 
 def patchify(clip: Tensor, grid: Grid) -> Tensor:
-    """[B, C, T, H, W] -> [B, N, values]: one row of raw pixels per tubelet, in time, height, width order."""
+    """[B, C, T, H, W] -> [B, N, values]: one row of pixels per tubelet, ordered by time, height, width."""
     grid.check(clip)
     return rearrange(
         clip,
@@ -94,7 +94,7 @@ def unpatchify(tubelets: Tensor, grid: Grid) -> Tensor:
 def gather_tokens(tokens: Tensor, ids: Tensor) -> Tensor:
     """[B, N, D] and ids [B, K] -> [B, K, D]: keep the tokens that a mask names.
 
-    Raises ValueError for a mask that is not an int64 tensor [B, K] with the clips' own B.
+    Raises ValueError unless the ids are int64 [B, K] with the B of the tokens.
     """
     if ids.ndim != 2 or ids.dtype != torch.int64 or len(ids) != len(tokens):
         raise ValueError(
@@ -115,8 +115,8 @@ def axis_positions(length: int, dims: int) -> Tensor:
 def sincos_positions(grid: Grid, dims: int) -> Tensor:
     """float32 [N, dims]: fixed 3-D sine-cosine positions, dims in the order [time, height, width].
 
-    Each axis gets ceil(dims / 6) * 2 numbers and the whole is cut to `dims`, as in the released code;
-    so the width axis is complete only if 6 divides `dims`.
+    Each axis gets ceil(dims / 6) * 2 numbers, and the whole is cut to `dims`, as in the released code.
+    So the width axis is complete only if 6 divides `dims`.
     """
     per_axis = math.ceil(dims / 6) * 2
     axes = [axis_positions(length, per_axis) for length in grid.shape]
@@ -126,12 +126,12 @@ def sincos_positions(grid: Grid, dims: int) -> Tensor:
 
 
 def added_positions(grid: Grid, dims: int, scheme: str) -> Tensor:
-    """What is added to the tokens: sincos_positions [N, dims], or zeros [N, 1] for the rotary schemes of rotary.py."""
+    """What is added to tokens: sincos_positions [N, dims], or zeros [N, 1] for the schemes of rotary.py, which add nothing."""
     return sincos_positions(grid, dims) if scheme == "sincos" else torch.zeros(grid.tokens, 1)
 
 
 class TubeletEmbedding(nn.Module):
-    """Raw tubelets -> vectors with positions.  The linear layer is V-JEPA's Conv3d with kernel = stride."""
+    """Tubelets -> vectors with positions.  The linear layer equals V-JEPA's Conv3d with kernel = stride."""
 
     positions: Tensor
 
@@ -144,7 +144,7 @@ class TubeletEmbedding(nn.Module):
     def forward(self, clip: Tensor, ids: Tensor | None = None) -> Tensor:
         """[B, C, T, H, W] -> [B, N, D], or [B, K, D] with ids [B, K] of the tubelets to keep.
 
-        Pixels are gathered before they are embedded: a hidden tubelet costs nothing and cannot leak.
+        Pixels are gathered before they are embedded, so a hidden tubelet costs nothing and cannot leak.
         """
         tubelets = patchify(clip, self.grid)  # [B, N, values]
         if ids is None:

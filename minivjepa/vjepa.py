@@ -20,18 +20,21 @@ from minivjepa.tubelets import gather_tokens
 
 @dataclass(frozen=True)
 class CollapsePrevention:
-    """Everything that stands between V-JEPA and collapse.  An arm of an ablation is one value of this class."""
+    """Everything that stands between V-JEPA and collapse.  An arm of an ablation is one value of this class.
+
+    Raises ValueError for unknown values, and for switches that would have no effect together.
+    """
 
     target: str = "ema"
-    """Who makes the targets: ema (a copy that follows the online encoder) or online (that encoder itself)."""
+    """Which encoder makes the targets: ema (a copy that follows the online encoder) or online (that encoder itself)."""
     stop_gradient: bool = True
-    """Detach the targets.  An EMA copy that is not detached also goes to the optimiser."""
+    """Detach the targets.  Without it, the optimiser also trains the EMA copy."""
     momentum: float | None = None
-    """A constant EMA momentum in place of the run's schedule; 1 freezes the copy, 0 is no EMA."""
+    """A constant EMA momentum instead of the run's schedule; 1 freezes the copy, 0 is no EMA."""
     normalise: bool = True
     """LayerNorm the targets over features, without affine."""
     regulariser: VICReg | SIGReg | None = None
-    """A term on the targets before normalisation; only without stop_gradient."""
+    """A term on the targets before normalisation; needs stop_gradient=False."""
 
     def __post_init__(self) -> None:
         if self.target not in ("ema", "online"):
@@ -43,7 +46,7 @@ class CollapsePrevention:
             )
         if self.momentum is not None and self.target == "online":
             raise ValueError(
-                "momentum is of the EMA copy, and target='online' has none; leave momentum out or use target='ema'"
+                "momentum belongs to the EMA copy, which target='online' does not have; leave momentum out or use target='ema'"
             )
         if self.momentum is not None and not 0 <= self.momentum <= 1:
             raise ValueError(f"momentum is {self.momentum}, expected a number from 0 to 1")
@@ -61,7 +64,7 @@ ARMS: dict[str, CollapsePrevention] = {
 
 
 class VJEPA(nn.Module):
-    """Online encoder, predictor and (for most arms) target encoder.
+    """Online encoder, predictor and, where the targets come from an EMA copy, target encoder.
 
     loss: "l1" (V-JEPA) or "l2" (squared error).
     """
@@ -86,7 +89,7 @@ class VJEPA(nn.Module):
         return normalise_targets(h) if self.prevention.normalise else h
 
     def predict(self, clip: Tensor, masks: Sequence[MaskPair]) -> list[Tensor]:
-        """One prediction [B, M, D] for every mask group; the encoder sees the context only."""
+        """One prediction [B, M, D] per mask group; the encoder sees only the context."""
         predictions = []
         for group, (context, target) in enumerate(masks):
             z = self.encoder(clip, context)  # [B, K, D]
@@ -94,12 +97,12 @@ class VJEPA(nn.Module):
         return predictions
 
     def forward(self, clip: Tensor, masks: Sequence[MaskPair], seed: int = 0, step: int = 0) -> Tensor:
-        """The loss to train on, a scalar.
+        """The training loss, a scalar.
 
-        clip [B, C, T, H, W]; masks: one (context ids [B, K], target ids [B, M]) pair per mask group.  seed, step: of the
-        random directions of SIGReg; the other arms draw nothing.
+        clip [B, C, T, H, W]; masks: one (context ids [B, K], target ids [B, M]) pair per mask group.  seed and step
+        decide SIGReg's random directions; the other arms do not use them.
         """
-        h = self.targets(clip)  # once a clip, whatever the number of mask groups
+        h = self.targets(clip)  # once per clip, for all mask groups
         wanted = self.normalised(h)
         loss = latent_distance(
             self.predict(clip, masks), [gather_tokens(wanted, target) for _, target in masks], self.loss
@@ -111,16 +114,16 @@ class VJEPA(nn.Module):
             return loss + self.prevention.regulariser(h, seed, step)
 
     def update_target(self, momentum: float) -> None:
-        """EMA after the optimiser's step; nothing to do where the online encoder is its own target."""
+        """EMA update, after the optimiser's step; does nothing if the online encoder is its own target."""
         if self.target_encoder is not None:
             ema_update(self.target_encoder, self.encoder, momentum)
 
     def step_flops(self, sizes: Sequence[tuple[int, int]]) -> dict[str, int]:
         """FLOPs of one clip's training step for mask groups of sizes (K, M), by component.
 
-        Forward of the target encoder on all tokens; forward and backward (three times the forward) of encoder
-        and predictor, and of the targets too where nothing detaches them.  Softmax, norms and the optimiser are
-        not counted.
+        The target encoder runs forward on all tokens.  Encoder and predictor run forward and backward, which costs
+        three times the forward pass; so do the targets if they are not detached.  Softmax, norms and the optimiser
+        are not counted.
         """
         passes = 1 if self.prevention.stop_gradient else 3
         return {

@@ -69,13 +69,13 @@ def load() -> dict[str, Any]:
 
 def readme_parts(raw: dict[str, Any]) -> dict[str, str]:
     """The tables of README.md."""
-    matrix, long = raw["matrix"], raw["long"]
+    matrix = raw["matrix"]
     times = [[row["machine"], row["took"]] for row in raw["times"]]
     note = f"Means over seeds {seeds(matrix)} with 95 % intervals; probes are accuracies on held-out clips with held-out handwriting."
     return {
-        "matrix": f"{metric_table(table_rows(matrix))}\n\n{note} {provenance(matrix)}",
-        "long": f"{metric_table(table_rows(long))}\n\nSeeds {seeds(long)}. {provenance(long)}",
-        "world": world_part(raw["world_seeds"]),
+        "matrix": f"{metric_table(table_rows(matrix))}
+
+{note} {provenance(matrix)}",
         "times": markdown(["machine", "how long `make ablation` takes"], times, words=2),
     }
 

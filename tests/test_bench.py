@@ -154,7 +154,7 @@ BAD = {
     "unknown geometry": (("--geometry", "huge"), "unknown geometry 'huge'; choose from mini, paper, vitl"),
     "no clips": (("--batch", "0"), "batch is 0, expected 1 or more"),
     "no steps": (("--steps", "0"), "--steps is 0, expected 1 or more"),
-    "a file in no folder": (("--json", "no/such/b.json"), "is no file in a folder that exists"),
+    "a file in no folder": (("--json", "no/such/b.json"), "is not a file in an existing folder"),
     "another type": (("--dtype", "float16"), "float16"),
     "another device": (("--device", "tpu"), "tpu"),
     "an account of what is fused": (("--account", "--compile"), "give one of them"),

@@ -199,7 +199,7 @@ def test_probe_refuses_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixt
     out = tmp_path / "run"
     assert call("train", *TINY, "--out", str(out)) == 0
     for path in (tmp_path / "no" / "p.json", tmp_path):
-        assert "is no file in a folder that exists" in refused(capsys, "probe", str(out), "--json", str(path))
+        assert "is not a file in an existing folder" in refused(capsys, "probe", str(out), "--json", str(path))
     torch.save({"model": {}}, out / "checkpoint.pt")
     assert "it lacks config, loss_count" in refused(capsys, "probe", str(out), "--device", "cpu")
     (out / "checkpoint.pt").unlink()

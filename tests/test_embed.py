@@ -157,7 +157,7 @@ def test_bad_requests_are_refused_and_leave_nothing(
         flat = [words.pop("clip")] + [word for pair in words.items() for word in pair]
         return refused(capsys, "embed", *flat, *(extra or RELEASED))
 
-    assert "gone.mp4 is no file" in say(clip=str(tmp_path / "gone.mp4"))
+    assert "gone.mp4 is not a file" in say(clip=str(tmp_path / "gone.mp4"))
     assert "expected a name ending in .npz" in say(out=str(tmp_path / "f.pt"))
     assert "exists already; choose another place" in say(out=str(weights.rename(tmp_path / "w.npz")))
     (tmp_path / "w.npz").rename(weights)

@@ -474,14 +474,14 @@ def test_what_is_no_checkpoint_is_said_plainly(tmp_path: Path, monkeypatch: pyte
         load_pretrained(str(tmp_path))
     half = tmp_path / "half.safetensors"
     half.write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{")
-    with pytest.raises(ValueError, match=r"half.safetensors is no whole safetensors file"):
+    with pytest.raises(ValueError, match=r"half.safetensors is not a complete safetensors file"):
         load_pretrained(str(half))
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(ValueError, match=r"list.pt holds a list, expected a dict of tensors"):
         load_pretrained(str(tmp_path / "list.pt"))
     half.unlink()
     (tmp_path / "text.pt").write_text("hello")
-    with pytest.raises(ValueError, match=r"text.pt cannot be read as weights: it is no file of torch.save"):
+    with pytest.raises(ValueError, match=r"text.pt cannot be read as weights: torch.save did not write it"):
         load_pretrained(str(tmp_path / "text.pt"))
     torch.save({"config": {}, "step": 3, "model": {}}, tmp_path / "ours.pt")
     with pytest.raises(ValueError, match=r"ours.pt is a checkpoint of minivjepa; give its folder instead"):
@@ -515,17 +515,17 @@ def test_a_geometry_that_cannot_be_known_is_asked_for(tmp_path: Path) -> None:
     torch.save(held, file)
     with pytest.raises(ValueError, match="how many attention heads of an encoder 24 wide, as no released model is"):
         load_pretrained(file, shape.clip)
-    with pytest.raises(ValueError, match=r"not the sine-cosine table .* a clip of 6 x 16 x 24; say which clip"):
+    with pytest.raises(ValueError, match=r"not the sine-cosine table .* a clip of 6 x 16 x 24; give the clip size"):
         load_pretrained(file, (6, 16, 24), shape.heads, shape.predictor_heads)
     torch.save({"encoder": held["encoder"]}, file)
     with pytest.raises(
-        ValueError, match="has a position table, as V-JEPA 1 and some files of V-JEPA 2 do; say positions"
+        ValueError, match="has a position table, as V-JEPA 1 and some files of V-JEPA 2 do; give positions"
     ):
         load_pretrained(file, shape.clip, shape.heads)
     pair = load_pretrained(file, shape.clip, shape.heads, positions="rotary-tiled")
     assert pair.encoder is not None
     assert pair.encoder.positions == "rotary-tiled"
-    with pytest.raises(ValueError, match="was to have positions 'rope'; choose from sincos"):
+    with pytest.raises(ValueError, match="was requested with positions 'rope'; choose from sincos"):
         load_pretrained(file, shape.clip, shape.heads, positions="rope")
 
 

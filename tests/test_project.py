@@ -268,6 +268,21 @@ def test_every_row_on_fidelity_names_a_test_that_exists() -> None:
         assert f"def {function}(" in (ROOT / "tests" / file).read_text(), row
 
 
+def test_every_row_on_where_to_change_what_names_files_and_a_test_that_exist() -> None:
+    """Catches: a file that moved, a test that was renamed, a row that sends people to the wrong place."""
+    rows = [line for line in (ROOT / "CONTRIBUTING.md").read_text().splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= 11
+    for row in rows:
+        _, _, edit, test, _ = row.split("|")
+        places = re.findall(r"`((?:minivjepa|notebooks|teacher|results)/[\w/.]*)`", edit)
+        assert places, row
+        for place in places:
+            removed = place.startswith("teacher/") and not (ROOT / "teacher").exists()  # as in students' copies
+            assert removed or (ROOT / place).exists(), place
+        [(file, function)] = re.findall(r"`(test_\w+\.py)::(\w+)`", test)
+        assert f"def {function}(" in (ROOT / "tests" / file).read_text(), row
+
+
 def test_links_inside_the_repository_resolve() -> None:
     """Catches: a page that was renamed."""
     for page in [
@@ -293,9 +308,10 @@ def test_make_targets_in_the_pages_exist() -> None:
     assert {"ablation", "lab", "test", "check"} <= targets
 
 
-def test_commands_in_the_readme_parse() -> None:
+def test_commands_in_the_pages_parse() -> None:
     """Catches: an option in the pages that no command knows."""
-    for line in README.splitlines():
+    commands = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    for line in (README + commands).splitlines():
         if line.startswith("    minivjepa "):
             words = line.split("#")[0].split()
             known = subprocess.run(

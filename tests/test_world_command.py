@@ -124,7 +124,7 @@ def test_damage_is_named_and_a_run_is_known_by_its_weights(
     assert "given twice" in refused(capsys, *words[:3], str(run), *words[3:])
     for name, content, says in (
         ("metrics.jsonl", b"", "metrics.jsonl is missing or empty"),
-        ("metrics.jsonl", b"{}\n", "a line is no row of metrics"),
+        ("metrics.jsonl", b"{}\n", "a line is not a row of metrics"),
         ("checkpoint.pt", b"", "is not a checkpoint of minivjepa"),
         ("config.json", b"null", "is not a config of this version"),
     ):

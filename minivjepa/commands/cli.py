@@ -1,6 +1,6 @@
 """The command line: `minivjepa COMMAND`.
 
-Exit codes: 0 done, 1 doctor found a failure, homework is not right or could not be graded, 2 bad input (one clear message), 130 Ctrl-C.
+Exit codes: 0 done; 1 doctor found a failure, or homework is wrong or could not be graded; 2 bad input, with one message; 130 Ctrl-C.
 """
 
 import importlib
@@ -14,12 +14,12 @@ from minivjepa.commands.options import fail
 COMMANDS = {
     "train": "train one model; leaves config.json, metrics.jsonl and checkpoint.pt in a folder",
     "ablate": "train several arms of collapse prevention and compare them in one report",
-    "probe": "ask a trained encoder what it knows about motion and identity",
+    "probe": "measure what a trained encoder knows about motion and identity",
     "embed": "write the features of a video clip, from a run or from released V-JEPA weights",
     "world": "train world models of two rooms, and let them reach goals: world train, world plan",
-    "bench": "time a training step on this machine, and say what share of its matrix product rate that is",
-    "check": "run your homework's answers in a fresh copy of the notebook, one line an exercise",
-    "grade": "grade a folder of homework: a table, and a page of feedback a student",
+    "bench": "time a training step on this machine, and compare it with the rate of a large matrix product",
+    "check": "run your homework's answers in a fresh copy of the notebook: one line per exercise",
+    "grade": "grade a folder of homework: a table, and a page of feedback per student",
     "doctor": "check that this machine can run the course",
 }
 WORLD_PARTS = ("train", "plan")
@@ -45,7 +45,9 @@ def main(argv: list[str] | None = None) -> NoReturn:
     """Run one command and exit with its code."""
     words = sys.argv[1:] if argv is None else argv
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to fail
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # a file name that the terminal cannot show must not stop a command
     if not words or words[0] in ("-h", "--help"):
         print(usage())
         raise SystemExit(0 if words else 2)

@@ -1,4 +1,4 @@
-"""`minivjepa embed`: the features of a video clip, from a run of ours or from released weights, as a file and a picture.
+"""`minivjepa embed`: the features of a video clip, from a run or from released weights, as a file and a picture.
 
 Read in lesson 10.
 """
@@ -29,25 +29,25 @@ from minivjepa.training.runs import Run
 @dataclass(frozen=True)
 class EmbedOptions:
     """Write the features of one clip of a video file: an .npz with features float32 [t, h, w, D], the seconds [t, tubelet]
-    of the frames in every tubelet, and where all of it came from.
+    of the frames in each tubelet, and their provenance.
     """
 
     clip: tyro.conf.Positional[Path]
     """Video file."""
     weights: str
-    """Folder that `minivjepa train` left; or released V-JEPA weights: a folder, a .safetensors or .pt file, a hub name."""
+    """A folder from `minivjepa train`; or released V-JEPA weights: a folder, a .safetensors or .pt file, a hub name."""
     out: Path
     """The .npz to write; it must not exist yet."""
     picture: Path | None = None
     """Also draw the features: their first three principal components as colors, as a .png, or a .gif over the frames."""
     which: Literal["auto", "online", "target"] = "auto"
-    """Which encoder: auto is the online one of a run of ours, and of released weights the target encoder where there is one."""
+    """Which encoder: auto is the online one for a run, and for released weights the target encoder if there is one."""
     size: tuple[int, int, int] | None = None
-    """Frames, height and width (pixels) that released weights see; None: what they were made for."""
+    """Frames, height and width (pixels) of the clip for released weights; None: the size they were trained on."""
     heads: int | None = None
-    """Attention heads of released weights of an unusual width."""
+    """Attention heads, for released weights of an unusual width."""
     positions: str | None = None
-    """sincos (V-JEPA 1) or rotary-tiled (V-JEPA 2), for released weights that do not tell."""
+    """sincos (V-JEPA 1) or rotary-tiled (V-JEPA 2), for released weights that do not say."""
     start: float = 0.0
     """Second of the video at which the clip starts."""
     stride: int = 2
@@ -58,7 +58,7 @@ class EmbedOptions:
 
 @dataclass(frozen=True)
 class Eye:
-    """An encoder, how pixels are normalised for it, and what it is."""
+    """An encoder, the mean and standard deviation of its pixels, and its provenance."""
 
     encoder: Encoder
     mean: Color
@@ -67,7 +67,7 @@ class Eye:
 
 
 def open_weights(options: EmbedOptions) -> Eye:
-    """The encoder that was asked for.  Raises ValueError if there is none such."""
+    """The requested encoder.  Raises ValueError if the weights do not hold it."""
     folder = Path(options.weights)
     if (folder / "config.json").exists() and (folder / "metrics.jsonl").exists():
         return open_run(folder, options)
@@ -76,12 +76,12 @@ def open_weights(options: EmbedOptions) -> Eye:
     )
     have = {"target": released.target_encoder, "online": released.encoder}
     which = options.which if options.which != "auto" else "target" if released.target_encoder is not None else "online"
-    only = "the only one" if released.layout == "hugging-face" else which  # they publish one, and it is the EMA copy
+    only = "the only one" if released.layout == "hugging-face" else which  # Hugging Face has one encoder, the EMA copy
     return pick(have, which, options.weights, IMAGENET_MEAN, IMAGENET_STD, {"layout": released.layout, "encoder": only})
 
 
 def open_run(folder: Path, options: EmbedOptions) -> Eye:
-    """An encoder of one of our own runs."""
+    """An encoder of a run of minivjepa.  Raises ValueError if it has no checkpoint yet."""
     if options.size or options.heads or options.positions:
         raise ValueError(
             f"{folder} is a run of minivjepa, which knows its --size, --heads and --positions; leave them out"
@@ -100,7 +100,7 @@ def open_run(folder: Path, options: EmbedOptions) -> Eye:
 def pick(
     have: dict[str, Encoder | None], which: str, source: str, mean: Color, std: Color, made_of: dict[str, object]
 ) -> Eye:
-    """One of the encoders there are.  Raises ValueError if that one is not there."""
+    """The encoder named `which`.  Raises ValueError if there is none."""
     encoder = have[which]
     if encoder is None:
         other = next(name for name in have if name != which)
@@ -109,7 +109,7 @@ def pick(
 
 
 def check_new_file(path: Path, suffixes: tuple[str, ...], option: str) -> None:
-    """Raise ValueError unless a new file of that kind can be written there."""
+    """Raise ValueError unless `path` is new, in an existing folder, and ends in one of the suffixes."""
     if path.suffix.lower() not in suffixes:
         raise ValueError(f"{option} is {path}, expected a name ending in {' or '.join(suffixes)}")
     if path.exists() or not path.absolute().parent.is_dir():
@@ -160,7 +160,7 @@ def embed(argv: list[str]) -> int:
 
 
 def draw(picture: Path | None, frames: torch.Tensor, features: np.ndarray) -> bytes:
-    """The picture as a file's bytes, in the format that its name asks for; nothing if none is wanted."""
+    """The bytes of the picture's file, in the format of its suffix; empty if no picture is wanted."""
     if picture is None:
         return b""
     from minivjepa.course.figures.feature_colors import feature_animation, feature_strip

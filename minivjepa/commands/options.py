@@ -1,4 +1,4 @@
-"""Reading command lines: strict, with one clear message for everything that is wrong."""
+"""Reading command lines strictly, with one clear message for each mistake."""
 
 import argparse
 import contextlib
@@ -23,7 +23,7 @@ def fail(message: str) -> NoReturn:
 
 
 def early(argv: list[str], name: str, default: str) -> str:
-    """The value of --NAME, which is read first because the defaults of other options depend on it."""
+    """The value of --NAME, read first because the defaults of other options depend on it."""
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     first.add_argument(f"--{name}", default=default)
     try:
@@ -33,9 +33,9 @@ def early(argv: list[str], name: str, default: str) -> str:
 
 
 def with_preset(argv: list[str], command: str, make: Callable[[Config, str, str], A]) -> A:
-    """Parse options whose defaults depend on --preset and --arm: those two are read first.
+    """Parse options whose defaults depend on --preset and --arm, which are read first.
 
-    make(config, preset, arm) gives the defaults of all options.
+    make: (config, preset, arm) -> the defaults of all options.
     """
     preset, arm = early(argv, "preset", "cpu"), early(argv, "arm", "vjepa")
     if preset not in PRESETS:
@@ -49,7 +49,7 @@ def with_preset(argv: list[str], command: str, make: Callable[[Config, str, str]
 
 
 def parse(kind: type[A], argv: list[str], command: str, defaults: A | None = None) -> A:
-    """Parse options into a dataclass; bad ones end the program with 2 and at most 12 lines."""
+    """Parse options into a dataclass; a bad option exits with 2 and at most 12 lines."""
     said = io.StringIO()
     default: dict[str, Any] = {} if defaults is None else {"default": defaults}
     try:
@@ -71,7 +71,7 @@ def parse(kind: type[A], argv: list[str], command: str, defaults: A | None = Non
 
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
-    """ValueError is how this package says what was given, what was expected and what to do: print just that."""
+    """Print the message of a ValueError or OSError without a traceback, and exit with 2."""
     try:
         yield
     except ValueError as error:
@@ -83,9 +83,9 @@ def plain_errors() -> Iterator[None]:
 
 
 def check_json(path: Path | None) -> None:
-    """Raise ValueError unless --json, if it was given, names a file in a folder that exists."""
+    """Raise ValueError unless --json, if given, names a file in an existing folder."""
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-        raise ValueError(f"--json {path} is no file in a folder that exists; give for example numbers.json")
+        raise ValueError(f"--json {path} is not a file in an existing folder; give for example numbers.json")
 
 
 def numbers(text: str) -> list[int]:

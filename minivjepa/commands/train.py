@@ -31,26 +31,26 @@ class TrainOptions:
     """
 
     out: Path
-    """Folder of the run; new or empty, unless --resume is given."""
+    """Folder of the run: new or empty, unless --resume is given."""
     preset: str = "cpu"
-    """Where the defaults below come from: tiny (seconds), cpu (90 s a run), cpu-long (5 minutes), cuda (a GPU), vitl (the paper's geometry)."""
+    """Sets the defaults below: tiny (seconds), cpu (90 s a run), cpu-long (5 minutes), cuda (a GPU), vitl (the paper's geometry)."""
     arm: Annotated[str, tyro.conf.arg(help=f"Switches of collapse prevention, by name: {ARM_NAMES}.")] = "vjepa"
     data: str = "digits"
     """digits (moving handwriting), or the path of a video file or of a folder of them."""
     device: str = "auto"
     """auto (cuda if there is one, else cpu), cpu, cuda or mps."""
     resume: bool = False
-    """Go on with the run in --out, from its last checkpoint to the same final weights."""
+    """Continue the run in --out from its last checkpoint, to the same final weights."""
     deterministic: bool = False
-    """Only deterministic GPU kernels: slower, and resuming gives the same bits on a GPU too."""
+    """Use only deterministic GPU kernels: slower, but then resuming gives the same bits on a GPU too."""
     tuning: Annotated[Tuning, tyro.conf.arg(name="")] = field(default_factory=Tuning)
     workers: int = 0
-    """Processes that read video ahead of training; 0: it is read between steps.  Digits need none."""
+    """Processes that read video ahead of training; 0: read between steps.  Digits need none."""
     config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
 
 
 def open_clips(options: TrainOptions, device: torch.device) -> ClipSource:
-    """The clips to train on.  Raises ValueError for data or a number of workers that cannot be used."""
+    """The clips to train on.  Raises ValueError for unusable data or number of workers."""
     config, workers = options.config, options.workers
     if workers < 0 or (workers and options.data == "digits"):
         raise ValueError(
@@ -77,7 +77,7 @@ def train(argv: list[str]) -> int:
             source = open_clips(options, device)
             run.check_same(config, options.data) if options.resume else check_new(options.out)
             first = int(os.environ.get("RANK", "0")) == 0
-            meet()  # all have checked the folder before one of them fills it
+            meet()  # all processes have checked the folder before the first one fills it
             if first and not options.resume:
                 run.create(config, options.data)
             meet()

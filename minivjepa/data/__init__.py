@@ -12,7 +12,7 @@ from minivjepa.tubelets import Grid
 def open_data(data: str, grid: Grid, seed: int, device: torch.device) -> DigitClips | VideoClips:
     """Training clips: "digits", or the path of a video file or of a folder of them.
 
-    Raises ValueError for a path that cannot be used.
+    seed: decides all clips.  device: where they go.  Raises ValueError for a path that cannot be used.
     """
     if data == "digits":
         return DigitClips(grid, "train", seed, str(device))

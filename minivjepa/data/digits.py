@@ -1,8 +1,8 @@
-"""Clips of real handwriting in motion, every factor known.
+"""Clips of real handwriting in motion, with known factors.
 
 Built in lesson 1.  One handwritten digit moves at constant velocity in one of 8 directions over a dark noisy
-frame and wraps around at the edges.  Its start is uniform and independent of the direction: otherwise the
-first frame would give the direction away.  A clip is a function of (seed, step, sample index) alone.
+frame and wraps around at the edges.  Its start is uniform and independent of the direction; otherwise the
+first frame would give the direction away.  A clip depends only on (seed, step, sample index).
 """
 
 import math
@@ -21,9 +21,9 @@ class Factors:
     """What is in each of B clips.
 
     identity: int64 [B], 0..9.  direction: int64 [B], 0..7, multiples of 45 degrees from rightwards, clockwise
-    on the screen.  position: float32 [B, 2], (y, x) of the digit's top left corner in the first frame, as a
-    share of the frame.  color: float32 [B, 3].  speed: float32 [B], pixels a frame at height 32.
-    image: int64 [B], which handwritten image of the split.
+    on the screen.  position: float32 [B, 2], (y, x) of the digit's top left corner in the first frame, in
+    shares of the frame.  color: float32 [B, 3].  speed: float32 [B], pixels per frame at height 32.
+    image: int64 [B], the index of the handwritten image in its split.
     """
 
     identity: Tensor
@@ -38,7 +38,8 @@ class DigitClips:
     """An endless source of clips.
 
     grid: size of a clip.  split: "train", "validation" or "test", whose handwritten images do not overlap.
-    seed: of everything drawn.  device: where clips are rendered.  Raises ValueError for an unknown split or other than 3 channels.
+    seed: decides all clips.  device: where clips are rendered.  rules: how a digit looks.  Raises ValueError for an unknown split,
+    or if the grid does not have 3 channels.
     """
 
     def __init__(self, grid: Grid, split: str = "train", seed: int = 0, device: str = "cpu", rules: ClipRules = CLIPS):
@@ -53,12 +54,12 @@ class DigitClips:
         self.sides = torch.tensor([grid.height, grid.width], device=self.device)
 
     def batch(self, step: int, index: Tensor) -> tuple[Tensor, Factors]:
-        """Clips [B, C, T, H, W] and their factors, of the global sample indices int64 [B] at this step."""
+        """Clips [B, C, T, H, W] and their factors, for the global sample indices int64 [B] at this step."""
         factors = self.factors(step, index)
         return self.render(factors, step, index), factors
 
     def factors(self, step: int, index: Tensor) -> Factors:
-        """Draw the factors of the samples in `index` [B], all independent of each other and uniform."""
+        """Draw the factors of the samples in `index` [B], uniformly and independently of each other."""
         u = randomness.uniform(randomness.keys("factors", self.seed, step, index.to(self.device)), 8)
         image = (u[:, 0] * len(self.images)).long()
         return Factors(

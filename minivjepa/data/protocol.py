@@ -1,6 +1,6 @@
-"""The rules by which every run is judged, fixed before any recipe is searched: splits, clips, budgets.
+"""The rules for judging every run, fixed before any recipe is searched: splits, clips, budgets.
 
-Change a number here and results from before and after the change cannot be compared.
+After a change here, results cannot be compared with earlier ones.
 """
 
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ IDENTITIES = 10  # classes of handwriting: 0 to 9
 CHANCE = {"direction": 1 / DIRECTIONS, "identity": 1 / IDENTITIES}
 SPLITS = ("train", "validation", "test")
 SPLIT_SEED = 0  # which handwritten images belong to which split
-DATA_SEED = 20_000_000  # of the evaluation clips: far from any training seed
+DATA_SEED = 20_000_000  # seed of the evaluation clips, far from any training seed
 
 
 @dataclass(frozen=True)
 class ClipRules:
-    """How a moving digit looks.  Lengths are in pixels of a frame 32 pixels high and scale with the frame."""
+    """How a moving digit looks.  Lengths are in pixels of a frame of height 32 and scale with the frame."""
 
     digit: float = 20.0  # side of the enlarged 8 x 8 image
-    slowest: float = 0.7  # speed in pixels a frame
+    slowest: float = 0.7  # speed in pixels per frame
     fastest: float = 1.5
     darkest: float = 0.3  # smallest value of a color channel; the largest is 1
     noise: float = 0.2  # standard deviation of the pixel noise
@@ -33,7 +33,7 @@ class ClipRules:
 
 @dataclass(frozen=True)
 class Budget:
-    """How many clips an encoder is probed with and how long probes train."""
+    """How many clips probe an encoder, and how long probes train."""
 
     train_clips: int = 4096
     validation_clips: int = 1024
@@ -43,7 +43,7 @@ class Budget:
     attentive_epochs: int = 40
     attentive_batch: int = 128
     attentive_rates: tuple[float, ...] = (3e-3, 1e-2)
-    attentive_decays: tuple[float, ...] = (0.1, 1.0, 3.0)  # weight decay: without it, probes of many features overfit
+    attentive_decays: tuple[float, ...] = (0.1, 1.0, 3.0)  # weight decay; without it, probes of many features overfit
 
     def clips(self, split: str) -> int:
         """Number of evaluation clips of a split."""
@@ -52,7 +52,7 @@ class Budget:
 
 CLIPS = ClipRules()
 FULL = Budget()
-BUDGETS = {"tiny": Budget(512, 128, 256, attentive_epochs=3)}  # the tiny preset is for trying commands, not for results
+BUDGETS = {"tiny": Budget(512, 128, 256, attentive_epochs=3)}  # tiny is for trying commands, not for results
 
 
 @cache

@@ -1,6 +1,7 @@
-"""Batches made ahead of time, by other processes, while this one computes.
+"""Batches that other processes prepare while this one computes.
 
-For video files, whose frames are decoded and scaled on the CPU.  Moving digits need none of this: they are rendered on the training device.
+For video files, whose frames are decoded and scaled on the CPU.  Moving digits do not need it: they are rendered on
+the training device.
 """
 
 import signal
@@ -16,7 +17,7 @@ class Clips(Protocol):
     """A source of clips on the CPU."""
 
     def batch(self, step: int, index: Tensor) -> tuple[Tensor, None]:
-        """int64 [B] -> clips [B, C, T, H, W]."""
+        """Sample indices int64 [B] -> clips [B, C, T, H, W]."""
         ...
 
 
@@ -30,16 +31,17 @@ class Steps(Dataset[Tensor]):
         return self.source.batch(step, self.index)[0]
 
 
-def deaf(worker: int) -> None:
-    """A worker leaves Ctrl-C to the process that it works for."""
+def ignore_interrupts(worker: int) -> None:
+    """Let Ctrl-C reach only the process that trains, not its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class Ahead:
-    """The same clips as `source`, made by `workers` processes (at least 1) before they are asked for.
+    """The same clips as `source`, prepared ahead of time by `workers` processes (at least 1).
 
-    steps: where training ends.  device: where clips go; from pinned memory if that is a GPU.  Steps outside training, such as the
-    monitor's, come from the source itself; another step than the next starts the workers anew.  The index stays the same.
+    steps: where training ends.  device: where clips go, from pinned memory if it is a GPU.  Steps outside training, such
+    as the monitor's, come directly from the source.  A step out of order starts the workers again.  All steps must ask
+    for the same sample indices.
     """
 
     def __init__(self, source: Clips, steps: int, workers: int, device: torch.device):
@@ -48,19 +50,19 @@ class Ahead:
         self.next = 0
 
     def start(self, step: int, index: Tensor) -> Iterator[Tensor]:
-        """Workers that begin with this step."""
+        """Start workers at this step; yields its clips, then those of the next steps."""
         loader = DataLoader(
             Steps(self.source, index),
-            batch_size=None,  # a step is a batch already
+            batch_size=None,  # a step is already a batch
             sampler=range(step, self.steps),
             num_workers=self.workers,
             pin_memory=self.device.type == "cuda",
-            worker_init_fn=deaf,
+            worker_init_fn=ignore_interrupts,
         )
         return iter(loader)
 
     def batch(self, step: int, index: Tensor) -> tuple[Tensor, None]:
-        """Clips [B, C, T, H, W] of the global sample indices int64 [B] at this step."""
+        """Clips [B, C, T, H, W] for the global sample indices int64 [B] at this step."""
         if not 0 <= step < self.steps:
             return self.source.batch(step, index)[0].to(self.device), None
         if self.batches is None or step != self.next:

@@ -1,7 +1,7 @@
 """Clips from real video files, through PyAV.
 
 Built in lesson 8.  Sampling and preprocessing follow V-JEPA: every `stride`-th frame from a random start,
-shortest side scaled to crop * 256 / 224, a crop from the middle, ImageNet statistics.
+shortest side scaled to crop * 256 / 224, a centre crop, ImageNet statistics.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from minivjepa import randomness
 from minivjepa.tubelets import Grid
 
 SUFFIXES = (".mp4", ".webm", ".avi", ".mkv", ".gif")
-Color = tuple[float, ...]  # one number a channel
+Color = tuple[float, ...]  # one number per channel
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 KEPT = 2**30  # bytes of decoded frames, at clip size, that stay in memory
@@ -29,10 +29,10 @@ KEPT = 2**30  # bytes of decoded frames, at clip size, that stay in memory
 
 @dataclass(frozen=True)
 class VideoFile:
-    """A file that was decoded once and found good.
+    """A file that was decoded once without errors.
 
-    times: when each frame is shown, in the file's own units, None where the file does not say.  pixels: all frames at clip size, uint8
-    [frames, 3, H, W], or None if that is too much to keep.
+    times: when each frame is shown, in the file's units, None if the file does not say.  pixels: all frames at clip
+    size, uint8 [frames, 3, H, W], or None if they are too many to keep.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class VideoFile:
 
     @property
     def frames(self) -> int:
-        """How many it holds."""
+        """Number of frames."""
         return len(self.times)
 
 
@@ -57,16 +57,18 @@ def _av():  # type: ignore[no-untyped-def]
 
 
 def film(path: Path, since: int | None = None) -> Iterator[tuple[float, Any]]:
-    """All frames of a file in order, as PyAV has them, each with the file's frames a second.
+    """All frames of a file in order, as PyAV frames, each with the file's frame rate.
 
-    since: begin at the last key frame that is shown no later than this, in the file's own units.  Raises ValueError if the file is
-    empty, corrupt or has no video stream.
+    since: start at the last key frame that is shown no later than this, in the file's units.  Raises ValueError if the
+    file is empty, damaged or has no video stream.
     """
     av = _av()
     try:
         if path.stat().st_size == 0:
             raise ValueError(f"video {path} is empty (0 bytes); give a file with at least one clip of frames")
-        with av.open(str(path.resolve())) as container:  # a whole path: a name such as a:b.mkv looks like a protocol
+        with av.open(
+            str(path.resolve())
+        ) as container:  # an absolute path: a name such as a:b.mkv looks like a protocol
             if not container.streams.video:
                 raise ValueError(f"{path} has no video stream; give one of {', '.join(SUFFIXES)} with pictures in it")
             stream = container.streams.video[0]
@@ -80,12 +82,12 @@ def film(path: Path, since: int | None = None) -> Iterator[tuple[float, Any]]:
 
 
 def upright(frame: Any) -> np.ndarray:
-    """PyAV's frame as it is shown, uint8 [H, W, 3]."""
+    """A PyAV frame, turned as the file says -> uint8 [H, W, 3]."""
     return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
 
 
 def decode(path: Path) -> Iterator[tuple[float, np.ndarray]]:
-    """All frames of a file in order: (seconds from its start, uint8 [H, W, 3]).  Raises ValueError as film does."""
+    """All frames of a file in order: (seconds from its start, uint8 [H, W, 3]).  Raises ValueError like film."""
     first = None
     for number, (rate, frame) in enumerate(film(path)):
         seconds = number / rate if frame.time is None else frame.time
@@ -94,7 +96,7 @@ def decode(path: Path) -> Iterator[tuple[float, np.ndarray]]:
 
 
 def read_frames(file: VideoFile, numbers: range) -> list[np.ndarray]:
-    """Some frames of a file, uint8 [H, W, 3] each: decoded from a key frame before the first of them, if that one can be found."""
+    """Some frames of a file, uint8 [H, W, 3] each, decoded from a key frame before the first, or else from the start."""
     found = frames_at(file.path, [file.times[number] for number in numbers])
     if len(found) == len(numbers):
         return found
@@ -102,12 +104,12 @@ def read_frames(file: VideoFile, numbers: range) -> list[np.ndarray]:
 
 
 def frames_at(path: Path, times: list[int | None]) -> list[np.ndarray]:
-    """The frames shown at these times; fewer of them, or none, where the file's index does not lead there."""
+    """The frames shown at these times; fewer or none if the file's index does not lead to them."""
     wanted = [time for time in times if time is not None]
     found: list[np.ndarray] = []
     if len(set(wanted)) < len(times) or wanted != sorted(wanted):
         return found
-    with contextlib.suppress(ValueError):  # not every file that can be read can be read from its middle
+    with contextlib.suppress(ValueError):  # some files can only be read from their start
         for number, (_, frame) in enumerate(film(path, since=wanted[0])):
             if frame.pts is None or (number == 0 and (frame.pts > wanted[0] or not frame.key_frame)):
                 break
@@ -119,7 +121,7 @@ def frames_at(path: Path, times: list[int | None]) -> list[np.ndarray]:
 
 
 def resize_and_crop(frames: Tensor, height: int, width: int) -> Tensor:
-    """uint8 [T, H, W, 3] -> uint8 [T, 3, height, width]: scale the shortest side, crop the middle."""
+    """uint8 [T, H, W, 3] -> uint8 [T, 3, height, width]: scale the shortest side, then crop the centre."""
     x = frames.permute(0, 3, 1, 2).float()  # [T, 3, H, W]
     margin = 256 / 224
     scale = max(int(height * margin) / x.shape[2], int(width * margin) / x.shape[3])
@@ -130,7 +132,7 @@ def resize_and_crop(frames: Tensor, height: int, width: int) -> Tensor:
 
 
 def normalise(frames: Tensor, mean: Color = IMAGENET_MEAN, std: Color = IMAGENET_STD) -> Tensor:
-    """uint8 [T, 3, H, W] -> float32 [3, T, H, W] with a mean and standard deviation per color taken out."""
+    """uint8 [T, 3, H, W] -> float32 [3, T, H, W], normalised by a mean and standard deviation per color."""
     middle, spread = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (mean, std))
     return ((frames.float() / 255 - middle) / spread).transpose(0, 1).contiguous()
 
@@ -138,9 +140,9 @@ def normalise(frames: Tensor, mean: Color = IMAGENET_MEAN, std: Color = IMAGENET
 class VideoClips:
     """Clips from a video file or from all video files in a folder.
 
-    path: a file or a folder.  grid: size of a clip.  seed: which file and which start a sample takes.
-    device: where clips go.  stride: source frames per clip frame; shortened for files that are too short.
-    Raises ValueError for a path that is missing, holds no video, or holds one that is broken or too short.
+    path: a file or a folder.  grid: size of a clip.  seed: decides the file and the start of each sample.
+    device: where clips go.  stride: source frames per clip frame; smaller for files that are too short.
+    Raises ValueError if the path is missing or holds no video, or if a video is damaged or too short.
     """
 
     def __init__(self, path: Path, grid: Grid, seed: int = 0, device: str = "cpu", stride: int = 2):
@@ -157,7 +159,7 @@ class VideoClips:
             self.files.append(self.open(file))
 
     def open(self, path: Path) -> VideoFile:
-        """Decode a file once; keep its frames at clip size as long as all files together stay below KEPT bytes."""
+        """Decode a file once; keep its frames at clip size while all files together stay below KEPT bytes."""
         room = KEPT - sum(file.pixels.numel() for file in self.files if file.pixels is not None)
         times, small = [], []
         for _, frame in film(path):
@@ -176,12 +178,12 @@ class VideoClips:
         return resize_and_crop(torch.from_numpy(frame)[None], self.grid.height, self.grid.width)
 
     def batch(self, step: int, index: Tensor) -> tuple[Tensor, None]:
-        """Clips [B, C, T, H, W] of the global sample indices int64 [B] at this step; real video has no factors."""
+        """Clips [B, C, T, H, W] for the global sample indices int64 [B] at this step; real video has no factors."""
         u = randomness.uniform(randomness.keys("video", self.seed, step, index.cpu()), 2).tolist()
         return torch.stack([self.clip(*row) for row in u]).to(self.device), None
 
     def clip(self, which: float, start: float) -> Tensor:
-        """The clip at two shares in [0, 1): which file, and where in its possible starts.  float32 [C, T, H, W]."""
+        """float32 [C, T, H, W]: the file and its start are chosen by two numbers in [0, 1)."""
         file = self.files[int(which * len(self.files))]
         stride = min(self.stride, (file.frames - 1) // max(1, self.grid.frames - 1)) or 1
         span = (self.grid.frames - 1) * stride + 1
@@ -193,15 +195,15 @@ class VideoClips:
 
 
 def read_clip(path: Path, grid: Grid, start: float, stride: int) -> tuple[Tensor, list[float]]:
-    """One clip of a file from `start` seconds on: frames uint8 [T, 3, H, W] and the second at which each is shown.
+    """One clip of a file from second `start` on: frames uint8 [T, 3, H, W], and the second at which each is shown.
 
-    Raises ValueError for a file that cannot be read, or that ends before the clip does.
+    Raises ValueError if the file cannot be read, or ends before the clip does.
     """
     if not path.is_file():
-        raise ValueError(f"video {path} is no file; give one of {', '.join(SUFFIXES)}")
+        raise ValueError(f"video {path} is not a file; give one of {', '.join(SUFFIXES)}")
     frames: list[Tensor] = []
     seconds: list[float] = []
-    later = (pair for pair in decode(path) if pair[0] >= start - 1e-3)  # clocks of files are rounded
+    later = (pair for pair in decode(path) if pair[0] >= start - 1e-3)  # times in files are rounded
     for number, (second, frame) in enumerate(later):
         if number % stride == 0:
             frames.append(resize_and_crop(torch.from_numpy(frame)[None], grid.height, grid.width))

@@ -1,6 +1,6 @@
 """Released weights in the classes of this package.
 
-Read in lesson 10.  weights.py reads files, layouts.py translates names and shapes; here the networks are built and filled.
+Read in lesson 10.  weight_files.py reads files and names.py translates names and shapes; this module builds the networks.
 """
 
 from collections.abc import Sequence
@@ -24,9 +24,10 @@ GROUPS_OF_V1 = 2  # mask tokens of V-JEPA 1's predictor; V-JEPA 2's has ten
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Released networks in evaluation mode, None where the file lacks one or it was not asked for.
+    """Released networks in evaluation mode; None if the file lacks one or it was not requested.
 
-    encoder: the online one; Hugging Face has one encoder, under this name.  layout: hugging-face or original.
+    encoder: the online encoder; Hugging Face has one encoder, which is here.  layout: hugging-face or original.
+    source: where the weights came from.
     """
 
     encoder: Encoder | None
@@ -46,9 +47,10 @@ def load_pretrained(
 ) -> Pretrained:
     """Encoders and predictor with released weights, in evaluation mode.
 
-    clip: (frames, height, width) that they will see; default: what config.json says, else 16 x 256 x 256 (V-JEPA 1:
-    16 x 224 x 224).  heads: needed for widths that no released model has.  positions: needed where a file does not
-    tell V-JEPA 1 from V-JEPA 2.  parts: which networks to load.  Raises ValueError for what does not fit.
+    source: as for read_weights.  clip: (frames, height, width) that they will see; by default what config.json says,
+    else 16 x 256 x 256 (V-JEPA 1: 16 x 224 x 224).  heads: needed for widths that no released model has.  positions:
+    needed if the file does not show whether it is V-JEPA 1 or 2.  parts: which networks to load.  Raises ValueError if
+    anything does not fit.
     """
     held, config = read_weights(source)
     layout = "original" if "encoder" in held or "target_encoder" in held else "hugging-face"
@@ -100,23 +102,24 @@ def load_pretrained(
 def choose_positions(state: State, asked: str | None) -> str:
     """sincos for V-JEPA 1, rotary-tiled for V-JEPA 2, whose files may hold V-JEPA 1's table without using it.
 
-    Raises ValueError where a file has that table and no predictor to tell the two apart, and nobody says which it is.
+    asked: the scheme to use, if it is given.  Raises ValueError if it is unknown; or if it is not given, and the file has
+    that table but no predictor, which would show the version.
     """
     if asked is not None:
         if asked not in SCHEMES:
-            raise ValueError(f"was to have positions {asked!r}; choose from {', '.join(SCHEMES)}")
+            raise ValueError(f"was requested with positions {asked!r}; choose from {', '.join(SCHEMES)}")
         return asked
     if not any(key.endswith(POSITION_TABLES) for key in state):
         return "rotary-tiled"
     if "predictor.mask_tokens" not in state:
         raise ValueError(
-            "has a position table, as V-JEPA 1 and some files of V-JEPA 2 do; say positions sincos or rotary-tiled"
+            "has a position table, as V-JEPA 1 and some files of V-JEPA 2 do; give positions sincos or rotary-tiled"
         )
     return "sincos" if len(state["predictor.mask_tokens"]) <= GROUPS_OF_V1 else "rotary-tiled"
 
 
 def split_parts(state: State) -> dict[str, State]:
-    """{"encoder.norm.weight": ...} -> {"encoder": {"norm.weight": ...}, ...}.  Raises ValueError for a stranger."""
+    """{"encoder.norm.weight": ...} -> {"encoder": {"norm.weight": ...}, ...}.  Raises ValueError for an unknown part."""
     parts: dict[str, State] = {part: {} for part in PARTS}
     for key, value in state.items():
         part, _, name = key.partition(".")
@@ -127,7 +130,7 @@ def split_parts(state: State) -> dict[str, State]:
 
 
 def whole(config: dict[str, Any], name: str) -> int | None:
-    """A whole number above 0 of a config.json, None if it is not there.  Raises ValueError for anything else."""
+    """A whole number above 0 from a config.json, or None if it has no such entry.  Raises ValueError for other values."""
     value = config.get(name)
     if name in config and not (isinstance(value, int) and value > 0):
         raise ValueError(f"has {name} {value!r} in its config.json, expected a whole number above 0")
@@ -135,33 +138,36 @@ def whole(config: dict[str, Any], name: str) -> int | None:
 
 
 def agreed(asked: int | None, stored: int | None, usual: int | None, what: str) -> int:
-    """What was asked for, what the config says, or what is usual.  Raises ValueError if they differ, or nobody knows."""
+    """The first known of: what was asked for, what config.json says, what is usual.
+
+    Raises ValueError if the first two differ, or if none is known.
+    """
     if asked and stored and asked != stored:
-        raise ValueError(f"has {stored} {what} by its config.json, and {asked} were asked for; leave that out")
+        raise ValueError(f"has {stored} {what} by its config.json, and {asked} were asked for; leave that option out")
     found = asked or stored or usual
     if not found:
-        raise ValueError(f"does not say how many attention {what}, as no released model is; give them")
+        raise ValueError(f"does not say how many attention {what}, as no released model is; give their number")
     return found
 
 
 def blocks_in(state: State) -> int:
-    """How many blocks a network has, by its keys."""
+    """Number of transformer blocks in a state dict."""
     return len({key.split(".")[1] for key in state if key.startswith("blocks.")})
 
 
 def check_tables(tables: State, grid: Grid) -> None:
-    """Raise ValueError if V-JEPA 1's stored position tables are not what this package computes for the clip."""
+    """Raise ValueError if V-JEPA 1's stored position tables differ from those this package computes for the clip."""
     for key, table in tables.items():
         expected = sincos_positions(grid, table.shape[-1])
         if table.shape[1:] != expected.shape or not torch.allclose(table[0].float(), expected, atol=1e-5):
             raise ValueError(
                 f"has {key} of shape {tuple(table.shape)}, which is not the sine-cosine table {tuple(expected.shape)} of "
-                f"a clip of {grid.frames} x {grid.height} x {grid.width}; say which clip the weights are for"
+                f"a clip of {grid.frames} x {grid.height} x {grid.width}; give the clip size that the weights are for"
             )
 
 
 def fill(network: nn.Module, given: State) -> None:
-    """Load weights strictly.  Raises ValueError with the first keys that are missing, unknown or of another shape."""
+    """Load weights strictly.  Raises ValueError with the first keys that are missing, unknown or have another shape."""
     own = network.state_dict()
     flat: dict[str, Tensor] = {k: v.flatten(1) if k == "embed.project.weight" else v for k, v in given.items()}
     problems = [f"{key} is missing" for key in own if key not in flat]

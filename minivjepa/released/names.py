@@ -1,8 +1,8 @@
-"""Three ways to store the same weights, translated into the names of this package and back.
+"""Three layouts of the same weights, translated into the names of this package and back.
 
-Read in lesson 10.  Hugging Face's VJEPA2Model, and the checkpoints that Meta published for V-JEPA 2 and for V-JEPA 1.
-They differ from ours in names, in whether query, key and value are one matrix, and in how tubelets are embedded:
-theirs is a Conv3d [D, C, tubelet, patch, patch], ours the same numbers as a Linear [D, values].
+Read in lesson 10.  The layouts are Hugging Face's VJEPA2Model and Meta's checkpoints of V-JEPA 2 and V-JEPA 1.  They
+differ from ours in names, in whether query, key and value are one matrix, and in the tubelet embedding: theirs is a
+Conv3d [D, C, tubelet, patch, patch], ours has the same numbers as a Linear [D, values].
 """
 
 import re
@@ -37,7 +37,7 @@ POSITION_TABLES = ("pos_embed", "predictor_pos_embed")  # V-JEPA 1 stores its fi
 
 
 def swap(key: str, prefixes: Mapping[str, str]) -> str:
-    """A key with the first fitting prefix exchanged."""
+    """A key with its first matching prefix replaced."""
     for old, new in prefixes.items():
         if key.startswith(old):
             return new + key.removeprefix(old)
@@ -52,9 +52,9 @@ def check_tensors(state: Mapping[str, Any]) -> None:
 
 
 def from_hugging_face(state: Mapping[str, Tensor]) -> State:
-    """VJEPA2Model's state dict under our names; what belongs to a classifier on top of it is left out.
+    """VJEPA2Model's state dict under our names, without the parts of a classifier on top of it.
 
-    Raises ValueError where one of query, key and value is missing, or something is no tensor.
+    Raises ValueError if one of query, key and value is missing, or if a value is not a tensor.
     """
     check_tensors(state)
     ours: State = {}
@@ -90,7 +90,7 @@ def to_hugging_face(ours: Mapping[str, Tensor], grid: Grid) -> State:
 
 
 def as_conv(name: str, value: Tensor, grid: Grid) -> Tensor:
-    """The tubelet embedding's weight as a Conv3d has it; any other tensor as it is."""
+    """The tubelet embedding's weight in the shape of a Conv3d; any other tensor unchanged."""
     if name.endswith(".proj.weight") and "patch_embed" in name:
         return value.reshape(len(value), grid.channels, grid.tubelet, grid.patch, grid.patch)
     return value
@@ -99,7 +99,7 @@ def as_conv(name: str, value: Tensor, grid: Grid) -> Tensor:
 def from_original(checkpoint: Mapping[str, Any]) -> State:
     """Meta's checkpoint {"encoder", "target_encoder", "predictor"} of V-JEPA 1 or 2 under our names.
 
-    Raises ValueError where a part is no dict of tensors.
+    Raises ValueError if a part is not a dict of tensors.
     """
     ours: State = {}
     for part in ("encoder", "target_encoder", "predictor"):
@@ -119,7 +119,7 @@ def from_original(checkpoint: Mapping[str, Any]) -> State:
 
 
 def to_original(ours: Mapping[str, Tensor], grid: Grid) -> dict[str, State]:
-    """The inverse of from_original; V-JEPA 1's position tables are not weights and are left out."""
+    """The inverse of from_original, without V-JEPA 1's position tables, which are not weights."""
     theirs: dict[str, State] = {}
     for key, value in ours.items():
         part, _, name = key.partition(".")

@@ -1,4 +1,4 @@
-"""What a file of weights holds: safetensors, torch.save's format, a folder, or a model on the Hugging Face hub.
+"""Reading weights: a safetensors or torch.save file, a folder, or a model on the Hugging Face hub.
 
 Read in lesson 10.  Nothing in a file is ever executed.
 """
@@ -18,9 +18,9 @@ EXTRA = "pip install 'minivjepa[parity]'"
 
 
 def read_weights(source: str) -> tuple[Mapping[str, Any], dict[str, Any]]:
-    """(what the file holds, the config.json beside it or {}) of a folder, a .safetensors or .pt file, or a hub name.
+    """A folder, a .safetensors or .pt file, or a hub name -> (its contents, the config.json beside it or {}).
 
-    Nothing in a file is ever executed.  Raises ValueError for what is missing, unreadable or not only weights.
+    Raises ValueError if it is missing or unreadable, or holds more than weights.
     """
     path = Path(source)
     if not path.exists():
@@ -43,7 +43,7 @@ def read_weights(source: str) -> tuple[Mapping[str, Any], dict[str, Any]]:
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    """A JSON object.  Raises ValueError for anything else."""
+    """The JSON object in a file.  Raises ValueError for anything else."""
     try:
         held = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -54,14 +54,12 @@ def read_config(file: Path) -> dict[str, Any]:
 
 
 def read_pickle(path: Path) -> Mapping[str, Any]:
-    """What torch.save wrote, as long as it is tensors in plain containers.  Raises ValueError for everything else."""
+    """Tensors in plain containers, from a torch.save file.  Raises ValueError for anything else."""
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        Exception
-    ) as error:  # torch raises many types for a file that is not a checkpoint, or holds more than tensors
+    except Exception as error:  # torch raises many types for a file that is not a checkpoint or holds more than tensors
         more = "Weights only" in str(error)
-        why = "it holds more than tensors, which is refused, never executed" if more else "it is no file of torch.save"
+        why = "it holds more than tensors, which is refused, never executed" if more else "torch.save did not write it"
         raise ValueError(
             f"{path} cannot be read as weights: {why}; give a .safetensors or .pt file of weights"
         ) from None
@@ -73,7 +71,7 @@ def read_pickle(path: Path) -> Mapping[str, Any]:
 
 
 def read_safetensors(path: Path) -> State:
-    """The tensors of one file.  Raises ValueError where safetensors is missing, or the file is damaged."""
+    """The tensors in a file.  Raises ValueError if safetensors is not installed, or if the file is damaged."""
     try:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -82,17 +80,17 @@ def read_safetensors(path: Path) -> State:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is no whole safetensors file ({error}); fetch it again") from None
+        raise ValueError(f"{path} is not a complete safetensors file ({error}); fetch it again") from None
 
 
 def fetch(name: str) -> Path:
-    """Download a model from the Hugging Face hub, or find it in its cache.  Raises ValueError where that fails."""
+    """Download a model from the Hugging Face hub, or find it in the hub's cache.  Raises ValueError if that fails."""
     by_hand = "download its config.json and model.safetensors by hand into a folder, and give that folder"
     try:
         from huggingface_hub import snapshot_download
     except ImportError:
-        raise ValueError(f"{name} is no path here, and for the hub run: {EXTRA}; or {by_hand}") from None
+        raise ValueError(f"{name} is not a path here; to fetch it from the hub run: {EXTRA}; or {by_hand}") from None
     try:
         return Path(snapshot_download(name, allow_patterns=["config.json", "*.safetensors*"]))
-    except Exception as error:  # offline, unknown name, no permission: the hub has many kinds
+    except Exception as error:  # offline, unknown name, no permission: the hub raises many types
         raise ValueError(f"{name} could not be fetched from the hub ({type(error).__name__}); {by_hand}") from None

@@ -1,1 +1,1 @@
-"""Training a V-JEPA: what decides its weights, the loop, and the files that it leaves."""
+"""Training a V-JEPA: the config that decides its weights, the loop, and the files of a run."""

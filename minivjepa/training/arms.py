@@ -1,6 +1,6 @@
 """Arms by name: the switches of collapse prevention, and variants that change one thing elsewhere in the config.
 
-Read in lesson 7.  An arm of vjepa.ARMS sets the prevention alone; a variant sets the fields that are named here.
+Read in lesson 7.  An arm of vjepa.ARMS sets only the prevention; a variant sets the fields named here.
 """
 
 from dataclasses import replace
@@ -44,10 +44,10 @@ def with_arm(config: Config, name: str) -> Config:
 
 
 class LinearPredictor(nn.Module):
-    """The plainest predictor that can use the context: every prediction is a linear function of it.
+    """The simplest predictor that can use the context: every prediction is a linear function of it.
 
-    A learned table says how much tubelet k contributes to tubelet j, one matrix maps features, one vector per
-    position is added.  Theories of learning without negatives (DirectPred, arXiv 2102.06810) are about such predictors.
+    A learned table says how much tubelet k contributes to tubelet j, a matrix maps features, and each position adds a
+    vector.  Theories of learning without negatives (DirectPred, arXiv 2102.06810) are about such predictors.
     """
 
     def __init__(self, grid: Grid, dim: int):
@@ -58,7 +58,7 @@ class LinearPredictor(nn.Module):
         self.offset = nn.Parameter(torch.zeros(grid.tokens, dim))
 
     def forward(self, context: Tensor, context_ids: Tensor, target_ids: Tensor, group: int = 0) -> Tensor:
-        """context [B, K, D], its ids [B, K], ids to predict [B, M] -> predictions [B, M, D]; all groups share one table."""
+        """context [B, K, D], its ids [B, K], ids to predict [B, M] -> predictions [B, M, D].  All mask groups share the table."""
         share = self.mixing[target_ids[:, :, None], context_ids[:, None, :]]  # [B, M, K]
         return share @ self.features(context) + self.offset[target_ids]
 

@@ -1,4 +1,4 @@
-"""Everything that decides the weights of a run, and the presets that people start from."""
+"""Everything that decides the weights of a run, and the presets to start from."""
 
 import dataclasses
 import math
@@ -19,38 +19,38 @@ C = TypeVar("C")
 
 @dataclass(frozen=True)
 class Config:
-    """One training run.  Frozen: derive another with dataclasses.replace.  Raises ValueError for nonsense."""
+    """One training run.  Frozen: change a copy with dataclasses.replace.  Raises ValueError for values that cannot train."""
 
     grid: Grid = field(default_factory=lambda: Grid(frames=8, height=32, width=32, tubelet=2, patch=8))
     """Size of a clip and its tubelets."""
     prevention: CollapsePrevention = field(default_factory=CollapsePrevention)
     """The switches of collapse prevention; --arm sets them all at once."""
     masks: tuple[str, ...] = ("future",)
-    """One mask group per name; a share to hide may follow, as in tube:0.75."""
+    """One mask group per name, optionally with the share to hide, as in tube:0.75."""
     loss: str = "l1"
     """Distance in latent space: l1 or l2 (squared error)."""
 
     dim: int = 64
     """Width D of the encoder."""
     depth: int = 3
-    """Blocks of the encoder."""
+    """Transformer blocks of the encoder."""
     heads: int = 2
     """Attention heads of the encoder; they must divide the width."""
     predictor_dim: int = 48
     """Width P of the predictor."""
     predictor_depth: int = 2
-    """Blocks of the predictor; 0 = a predictor that is linear in the context."""
+    """Transformer blocks of the predictor; 0 = a predictor that is linear in the context."""
     predictor_heads: int = 2
     """Attention heads of the predictor."""
     positions: str = "sincos"
-    """Positions of tubelets: sincos (V-JEPA), rotary (V-JEPA 2), or rotary-tiled (as its released weights have it)."""
+    """Positions of tubelets: sincos (V-JEPA), rotary (V-JEPA 2), or rotary-tiled (V-JEPA 2's released weights)."""
     init: str = "xavier"
     """Initialisation of Linear weights: xavier, or official (normal, std .02)."""
 
     steps: int = 2600
     """Optimiser steps."""
     batch: int = 16
-    """Clips a step, over all processes together."""
+    """Clips per step, over all processes together."""
     lr: float = 2.5e-3
     """Peak learning rate of AdamW."""
     predictor_lr: float = 2.0
@@ -62,7 +62,7 @@ class Config:
     final_lr: float = 0.05
     """Learning rate at the end of the cosine, as a share of the peak."""
     weight_decay: float = 0.1
-    """Weight decay at the first step; none on biases and other 1-D parameters."""
+    """Weight decay at the first step; biases and other 1-D parameters have none."""
     final_weight_decay: float = 0.1
     """Weight decay at the end of its cosine."""
     clip_grad: float = 0.0
@@ -72,21 +72,21 @@ class Config:
     final_momentum: float = 1.0
     """EMA momentum at the end of its linear ramp."""
     stretch: float = 1.0
-    """Length of the three schedules as a multiple of the steps; 1.25 in the released code, which ends before they do."""
+    """Length of the three schedules as a multiple of the steps; 1.25 in the released code, so they do not reach their ends."""
 
     seed: int = 0
     """Seed of the weights, clips and masks."""
     log_every: int = 200
-    """Steps between lines of metrics.jsonl; steps 1, 2, 5, 10, 20 and 50 have one too."""
+    """Steps between lines of metrics.jsonl; steps 1, 2, 5, 10, 20 and 50 also get one."""
     monitor_clips: int = 640
-    """Clips that the collapse metrics are computed on while training; the ranks need 10 times the width."""
+    """Clips for the collapse metrics during training; the ranks need 10 times the width."""
     checkpoint_every: int = 100
     """Steps between checkpoints."""
     precision: str = "auto"
     """fp32, bf16 (autocast), or auto: bf16 on a GPU that has it, else fp32."""
 
     def __post_init__(self) -> None:
-        """Refuse what could not train, with the value given, the values expected and what to do."""
+        """Refuse what cannot train, with the value given, the values expected and what to do."""
         choices = {"loss": ("l1", "l2"), "init": ("xavier", "official"), "precision": ("auto", "fp32", "bf16")}
         for name, known in choices.items():
             if getattr(self, name) not in known:
@@ -117,12 +117,12 @@ class Config:
             check_scheme(self.positions, width // heads)
         if not self.masks:
             raise ValueError(f"no mask is given; choose at least one from {', '.join(MASKS)}")
-        for text in self.masks:  # draw one small batch, so that a hopeless ratio is found before training starts
+        for text in self.masks:  # draw a small batch now, so that an impossible ratio is found before training starts
             parse_mask(text).sample(self.grid, self.seed, 0, torch.arange(2))
 
 
 def check_numbers(config: Any, names: Sequence[str], expected: str, fits: Callable[[float], bool]) -> None:
-    """Raise ValueError for the first field of a config that is not finite, or does not fit."""
+    """Raise ValueError for the first field of a config that is not finite or does not fit."""
     for name in names:
         value = getattr(config, name)
         if not (math.isfinite(value) and fits(value)):
@@ -135,7 +135,7 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 def from_dict(kind: type[C], values: dict[str, Any]) -> C:
-    """The inverse of to_dict.  Raises ValueError for unknown or missing keys: nothing is swallowed."""
+    """The inverse of to_dict.  Raises ValueError for unknown or missing keys."""
     hints = typing.get_type_hints(kind)
     unknown, missing = sorted(set(values) - set(hints)), sorted(set(hints) - set(values))
     if unknown or missing:

@@ -1,4 +1,4 @@
-"""Where a run computes, with how many processes, and what Ctrl-C does to it."""
+"""Which device a run uses, how its processes meet, and what Ctrl-C does to it."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from minivjepa import randomness
 
 
 def pick_device(name: str) -> torch.device:
-    """cpu, cuda, mps or auto (cuda if there is one) -> device.  Raises ValueError for one that is not usable here."""
+    """cpu, cuda, mps or auto (cuda if there is one, else cpu) -> device.  Raises ValueError if it cannot be used here."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
@@ -34,12 +34,12 @@ def pick_device(name: str) -> torch.device:
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
-    """A CPU tensor on the device; a GPU is not waited for."""
+    """Copy a CPU tensor to the device, without waiting for a GPU."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """bfloat16 for "bf16", or for "auto" on a GPU that has it; "fp32" changes nothing."""
+    """Autocast to bfloat16 for "bf16", and for "auto" on a GPU that has it; "fp32" changes nothing."""
     native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     enabled = precision == "bf16" or (precision == "auto" and native)
     # without the cache: casts made for detached targets must not be reused where gradients are needed
@@ -48,7 +48,7 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
 
 @contextlib.contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C inside sets a flag instead of tearing a step apart; the yielded function reads the flag."""
+    """Inside, Ctrl-C sets a flag instead of interrupting a step; the yielded function reads the flag."""
     pressed: list[int] = []
     try:
         old = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
@@ -70,7 +70,7 @@ def check_processes(batch: int) -> None:
 
 @contextlib.contextmanager
 def process_group(device: torch.device) -> Iterator[torch.device]:
-    """Under torchrun: join the other processes and yield this one's device; otherwise just yield the device."""
+    """Under torchrun, join the other processes and yield this one's device; otherwise yield the given device."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield device
         return
@@ -86,6 +86,6 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
 
 
 def meet() -> None:
-    """Wait for all processes of a torchrun; nothing to wait for in a single one."""
+    """Wait for all processes under torchrun; do nothing in a single process."""
     if dist.is_initialized():
         dist.barrier()

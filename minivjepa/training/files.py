@@ -1,4 +1,4 @@
-"""Files that are whole or not there: nothing that writes them can be torn by a kill or a full disk."""
+"""Files that are complete or absent: a kill or a full disk cannot leave half of one."""
 
 import json
 import math
@@ -11,9 +11,9 @@ from typing import IO, Any
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
-    """Write a file that is either complete or not there: a temporary file beside it, flushed, then renamed.
+    """Write a file that is either complete or absent: a temporary file beside it, flushed, then renamed.
 
-    Raises OSError as the disk does, after removing the temporary file; the old file stays as it was.
+    Raises OSError if the disk fails, after removing the temporary file; an old file stays as it was.
     """
     temporary = path.with_name(path.name + ".tmp")
     try:
@@ -25,7 +25,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # a full disk does not say which file it could not take
+            error.filename = str(path)  # a full disk's error does not name the file
         raise
 
 
@@ -49,7 +49,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file that this package wrote.  Raises ValueError, with its name, for one that was damaged."""
+    """The value in a JSON file that this package wrote.  Raises ValueError if the file is damaged."""
     try:
         return json.loads(path.read_text())
     except ValueError as error:
@@ -57,7 +57,7 @@ def read_json(path: Path) -> Any:
 
 
 def finite_or_null(value: Any) -> Any:
-    """The same nested value with every float that JSON cannot hold replaced by None."""
+    """A nested value with every NaN and infinity, which JSON cannot hold, replaced by None."""
     if isinstance(value, dict):
         return {key: finite_or_null(v) for key, v in value.items()}
     if isinstance(value, list | tuple):
@@ -66,7 +66,7 @@ def finite_or_null(value: Any) -> Any:
 
 
 def check_new(out: Path) -> None:
-    """Raise ValueError unless `out` can become a new folder: absent or empty."""
+    """Raise ValueError unless `out` is absent or an empty folder."""
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out {out} is a file; give a folder that does not exist yet")
     left = [p.name for p in out.iterdir() if p.suffix != ".tmp"] if out.exists() else []
@@ -77,6 +77,6 @@ def check_new(out: Path) -> None:
 
 
 def versions() -> dict[str, str]:
-    """What produced a result: Python, the system and the libraries that numbers depend on."""
+    """Versions of Python, the system and the libraries that results depend on."""
     found = {name: version(name) for name in ("minivjepa", "torch", "numpy", "scikit-learn")}
     return {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}", **found}

@@ -1,6 +1,6 @@
 """V-JEPA on one screen: `python -m minivjepa.training.minimal` trains it on moving handwriting.
 
-Read in lesson 8.  The trainer gives the same weights bit for bit; it adds checkpoints, metrics, options and several processes.
+Read in lesson 8.  Trainer gives the same weights bit for bit, and adds checkpoints, metrics, options and several processes.
 """
 
 import math
@@ -19,7 +19,7 @@ from minivjepa.vjepa import VJEPA, CollapsePrevention
 
 
 def train(steps: int = 2600, batch: int = 16, seed: int = 0) -> VJEPA:
-    """Train the preset `cpu`, which takes a minute and a half, and print loss and feature std."""
+    """Train the preset `cpu` (a minute and a half) and print loss and feature std; returns the model."""
     grid = Grid(frames=8, height=32, width=32, tubelet=2, patch=8)  # 4 x 4 x 4 tubelets
     torch.manual_seed(seed)
     encoder = Encoder(grid, dim=64, depth=3, heads=2)
@@ -41,7 +41,7 @@ def train(steps: int = 2600, batch: int = 16, seed: int = 0) -> VJEPA:
             done = (step + 1 - warmup) / (steps - warmup)
             rate = last + (peak - last) * 0.5 * (1 + math.cos(math.pi * done))
         for (part, _), group in zip(weights, optimiser.param_groups):
-            group["lr"] = rate * (2 if part is predictor else 1)  # a fast predictor stays near its best answer
+            group["lr"] = rate * (2 if part is predictor else 1)  # the predictor learns twice as fast
 
         clip, _ = clips.batch(step, index)  # [B, C, T, H, W]
         loss = model(clip, [mask.sample(grid, seed, step, index)])

@@ -1,4 +1,4 @@
-"""The collapse metrics while training goes on, always on the same clips."""
+"""The collapse metrics during training, always on the same clips."""
 
 from typing import Any, Protocol
 
@@ -12,20 +12,20 @@ from minivjepa.training.recipe import sample_masks
 from minivjepa.tubelets import gather_tokens
 from minivjepa.vjepa import VJEPA
 
-MONITOR_STEP = -1  # the step whose clips and masks the metrics use: no training step has it
-CLIPS_AT_ONCE = 64  # clips per forward pass where no gradient is needed
+MONITOR_STEP = -1  # the step whose clips and masks the metrics use; training never uses it
+CLIPS_AT_ONCE = 64  # clips per forward pass without gradients
 
 
 class ClipSource(Protocol):
     """Anything that renders clips by (step, global sample index)."""
 
     def batch(self, step: int, index: Tensor) -> tuple[Tensor, Any]:
-        """int64 [B] -> clips [B, C, T, H, W] and what is known about them."""
+        """Sample indices int64 [B] -> clips [B, C, T, H, W] and their factors, if known."""
         ...
 
 
 class Monitor:
-    """Collapse metrics while training goes on, on `monitor_clips` clips of the run's own source that never change."""
+    """Computes collapse metrics during training, on `monitor_clips` fixed clips of the run's source."""
 
     def __init__(self, config: Config, source: ClipSource, device: torch.device):
         self.index = torch.arange(config.monitor_clips, device=device)
@@ -34,7 +34,7 @@ class Monitor:
 
     @torch.no_grad()
     def measure(self, model: VJEPA) -> dict[str, float]:
-        """Metrics of the online encoder, and of the target encoder as target_*; margin on the first 64 clips."""
+        """Metrics of the online encoder, of the target encoder as target_*, and the margin on the first 64 clips."""
         online = token_metrics(torch.cat([model.encoder(clip).float().cpu() for clip in self.clips]))
         target = online
         if model.target_encoder is not None:
@@ -49,7 +49,7 @@ class Monitor:
 
 @torch.no_grad()
 def prediction_margin(model: VJEPA, clip: Tensor, masks: list[MaskPair]) -> float:
-    """collapse.margin of the model's predictions for a batch of at least 2 clips, mean over mask groups."""
+    """collapse.margin of the model's predictions for at least 2 clips, mean over mask groups."""
     h = model.normalised(model.targets(clip))
     pairs = zip(model.predict(clip, masks), masks, strict=True)
     # h.roll(1, 0) holds, for every clip, the targets of the clip before it in the batch

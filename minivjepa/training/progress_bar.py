@@ -1,4 +1,4 @@
-"""The progress bar of one run: how far it is, its loss, whether its features still differ, and one early warning."""
+"""The progress bar of one run: its step, its loss, the spread of its features, and one early warning."""
 
 from typing import Any
 
@@ -8,15 +8,16 @@ from minivjepa.collapse import early_warning
 
 
 def row_in_words(row: dict[str, Any]) -> str:
-    """What a progress bar shows of a row of metrics; at step 0 there is no loss yet."""
+    """The text a progress bar shows for a row of metrics; at step 0 there is no loss yet."""
     std = f"feature std {row['feature_std']:.4f}"
     return std if not row["step"] else f"loss {row['loss']:.3f}, {std}"
 
 
 class RunBar:
-    """A tqdm bar that reads rows of metrics.  title: shown at its left; total: steps, 0 where they are not known.
+    """A tqdm bar that reads rows of metrics.
 
-    patience: steps before the first warning, for models whose features begin close together.
+    title: text to its left.  total: steps, 0 if unknown.  done: steps already trained.  place: its row on the screen.
+    hidden: show nothing.  patience: steps before the first warning, for models whose features start close together.
     """
 
     def __init__(self, title: str, total: int, done: int = 0, place: int = 0, hidden: bool = False, patience: int = 0):
@@ -26,7 +27,7 @@ class RunBar:
         )
 
     def show(self, step: int, row: dict[str, Any] | None) -> None:
-        """Move to a step; with a row, show its numbers, and warn the first time they look like collapse."""
+        """Move to a step; given a row, show its numbers and warn the first time they look like collapse."""
         self.bar.update(step - self.bar.n)
         if row is not None:
             self.bar.set_postfix_str(row_in_words(row))

@@ -20,7 +20,7 @@ from minivjepa.vjepa import VJEPA
 
 
 def build_model(config: Config) -> VJEPA:
-    """A model on the CPU with weights that depend on the config's seed alone."""
+    """A model on the CPU whose weights depend only on the config."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         encoder = Encoder(config.grid, config.dim, config.depth, config.heads, config.positions)
@@ -31,7 +31,7 @@ def build_model(config: Config) -> VJEPA:
 
 
 def build_predictor(config: Config) -> Predictor:
-    """A transformer, or for predictor_depth 0 the linear one, which is called in the same way."""
+    """A transformer, or for predictor_depth 0 a LinearPredictor, which is called in the same way."""
     if config.predictor_depth == 0:
         return cast(Predictor, LinearPredictor(config.grid, config.dim))
     return Predictor(
@@ -41,7 +41,7 @@ def build_predictor(config: Config) -> Predictor:
 
 
 def weight_groups(part: nn.Module, scale: float = 1.0) -> list[dict[str, Any]]:
-    """AdamW groups of what trains in one part: matrices decay, biases and other 1-D parameters do not.
+    """AdamW groups for the trained parameters of one network: matrices decay, biases and other 1-D parameters do not.
 
     scale: multiplies the learning rate.
     """
@@ -52,7 +52,7 @@ def weight_groups(part: nn.Module, scale: float = 1.0) -> list[dict[str, Any]]:
 
 
 def parameter_groups(model: VJEPA, config: Config) -> list[dict[str, Any]]:
-    """AdamW groups of all parts; a target encoder trains in the no-stopgrad arm only."""
+    """AdamW groups of all networks; a target encoder is trained only in the no-stopgrad arm."""
     groups = weight_groups(model.encoder) + weight_groups(model.predictor, config.predictor_lr)
     return groups + (weight_groups(model.target_encoder) if model.target_encoder is not None else [])
 
@@ -66,7 +66,7 @@ def schedule(config: Config, step: int) -> tuple[float, float, float]:
     """(learning rate, weight decay, momentum) of the 0-based step.
 
     Learning rate: linear warm-up, then cosine.  Weight decay: cosine.  Momentum: linear, unless the arm fixes it.
-    All three horizons are steps * stretch.  As in the released code, the first two are taken one step ahead.
+    All three run over steps * stretch.  As in the released code, the first two are one step ahead.
     """
     horizon, done = config.steps * config.stretch, step + 1
     if done <= config.warmup:
@@ -86,15 +86,15 @@ def set_rates(optimiser: torch.optim.Optimizer, lr: float, decay: float) -> None
 
 
 def apply_schedule(optimiser: torch.optim.Optimizer, config: Config, step: int) -> float:
-    """Set learning rate and weight decay of this 0-based step in groups of weight_groups; returns its momentum."""
+    """Set learning rate and weight decay of the 0-based step in groups of weight_groups; return the step's momentum."""
     lr, decay, momentum = schedule(config, step)
     set_rates(optimiser, lr, decay)
     return momentum
 
 
 def sample_masks(config: Config, step: int, index: Tensor) -> list[MaskPair]:
-    """One (context ids, target ids) pair per mask group, of the global sample indices int64 [B]."""
+    """One (context ids, target ids) pair per mask group, for the global sample indices int64 [B]."""
     return [
-        parse_mask(text).sample(config.grid, config.seed + 2**32 * group, step, index)  # each group draws its own
+        parse_mask(text).sample(config.grid, config.seed + 2**32 * group, step, index)  # so that groups differ
         for group, text in enumerate(config.masks)
     ]

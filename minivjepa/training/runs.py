@@ -14,11 +14,11 @@ from minivjepa.training.files import check_new, finite_or_null, write_atomically
 
 
 class RunStopped(ValueError):
-    """A run that cannot go on, through no fault of the code: the message says what to do."""
+    """A run cannot continue, because of its loss or the disk; the message says what to do."""
 
 
 class Run:
-    """The files of one run.  kind: the dataclass that its config is, Config or the WorldConfig of world/recipe.py."""
+    """The files of one run in the folder `out`.  kind: the dataclass of its config, Config or world.world_recipe's WorldConfig."""
 
     def __init__(self, out: Path, kind: type[Any] = Config):
         self.out, self.kind = out, kind
@@ -33,7 +33,7 @@ class Run:
         write_json(self.config_file, {"data": data, **to_dict(config)})
 
     def config(self) -> tuple[Any, str]:
-        """The saved config and data.  Raises ValueError if there is none, or if this version does not know it."""
+        """The saved config and data.  Raises ValueError if there is none, or if this version cannot read it."""
         if not self.config_file.exists():
             raise ValueError(
                 f"{self.out} holds no run (no config.json); give the folder that `minivjepa {self.command}` made"
@@ -62,7 +62,7 @@ class Run:
             )
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replace the checkpoint.  Raises RunStopped if the disk is full or refuses."""
+        """Replace the checkpoint.  Raises RunStopped if it cannot be written."""
         try:
             write_atomically(self.checkpoint_file, lambda file: torch.save(state, file))
         except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
@@ -75,7 +75,7 @@ class Run:
             ) from None
 
     def load(self) -> dict[str, Any] | None:
-        """The last checkpoint, or None if the run was stopped before its first.  No pickled code is executed."""
+        """The last checkpoint, or None if there is none yet.  No pickled code is executed.  Raises ValueError for another file."""
         if not self.checkpoint_file.exists():
             return None
         try:
@@ -85,9 +85,9 @@ class Run:
             raise ValueError(f"{self.checkpoint_file} is not a checkpoint of minivjepa ({reason})") from None
 
     def restore(self, model: nn.Module, config: Any) -> dict[str, Any] | None:
-        """Load the last checkpoint into the model and return it; None if there is none.
+        """Load the last checkpoint into the model and return it, or None if there is none yet.
 
-        Raises ValueError for a file that lacks a part, or for the checkpoint of another config.
+        Raises ValueError if the file lacks a part, or belongs to another config.
         """
         state = self.load()
         if state is None:
@@ -110,7 +110,7 @@ class Run:
         return state
 
     def append(self, row: dict[str, Any]) -> None:
-        """Add a line to metrics.jsonl and see it to the disk.  Raises RunStopped if the disk is full."""
+        """Add a line to metrics.jsonl and flush it to the disk.  Raises RunStopped if the disk is full."""
         try:
             with open(self.metrics_file, "ab") as file:
                 file.write((json.dumps(finite_or_null(row)) + "\n").encode())
@@ -122,7 +122,7 @@ class Run:
             ) from None
 
     def history(self) -> list[dict[str, Any]]:
-        """The rows of metrics.jsonl; a last line that was cut off by a kill is left out.  Raises ValueError for other damage."""
+        """The rows of metrics.jsonl, without a last line that a kill cut off.  Raises ValueError for other damage."""
         if not self.metrics_file.exists():
             return []
         try:
@@ -132,11 +132,11 @@ class Run:
         except (TypeError, ValueError):
             pass
         raise ValueError(
-            f"{self.metrics_file} is damaged: a line is no row of metrics; put it back, or start in a new folder"
+            f"{self.metrics_file} is damaged: a line is not a row of metrics; put it back, or start in a new folder"
         )
 
     def rewind(self, step: int) -> list[dict[str, Any]]:
-        """Drop the rows after `step`, which will be written again, and return the rows that stay."""
+        """Drop the rows after `step`, which will be written again, and return the others."""
         rows = [row for row in self.history() if row["step"] <= step]
         write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
         return rows

@@ -1,6 +1,6 @@
-"""Training that survives: the loop, its checkpoints that resume bit for bit, and several processes.
+"""The training loop, with checkpoints that resume bit for bit, metrics, and several processes.
 
-Read in lesson 8.  The loop itself is Trainer.train_step and Trainer.fit; all else is bookkeeping.
+Read in lesson 8.  The loop itself is Trainer.train_step and Trainer.fit; the rest is bookkeeping.
 """
 
 import math
@@ -26,24 +26,24 @@ from minivjepa.training.runs import Run, RunStopped
 from minivjepa.transformer import Block
 from minivjepa.vjepa import VJEPA
 
-AGREE = 10  # steps between questions whether any process heard Ctrl-C
-EARLY = (1, 2, 5, 10, 20, 50)  # collapse is quick: steps that are logged whatever log_every says
+AGREE = 10  # every so many steps, processes ask each other about Ctrl-C
+EARLY = (1, 2, 5, 10, 20, 50)  # steps that are always logged, because collapse is quick
 Progress = Callable[[int, dict[str, Any] | None], None]  # called with (steps done, a row of metrics or None)
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """How a run computes: faster or in less memory, the same numbers up to rounding."""
+    """How a run computes: faster or in less memory, with the same numbers up to rounding."""
 
     compile: bool = False
-    """Let torch.compile fuse operations: seconds to minutes once, then faster steps on a GPU; masks need a constant size."""
+    """Let torch.compile fuse operations: it takes seconds to minutes once, then steps on a GPU are faster; masks need a constant size."""
     recompute: bool = False
-    """Keep less for the backward pass and compute it again: one forward pass more, less memory."""
+    """Store less for the backward pass and compute it again: one more forward pass, less memory."""
 
     def check(self, config: Config) -> None:
-        """Raise ValueError for --compile with what changes from step to step."""
+        """Raise ValueError for --compile with an arm or mask that changes from step to step."""
         if self.compile and isinstance(config.prevention.regulariser, SIGReg):
-            raise ValueError("--compile cannot fuse SIGReg, which draws other directions at every step; leave it out")
+            raise ValueError("--compile cannot fuse SIGReg, which draws new directions at every step; leave it out")
         if self.compile and any(isinstance(parse_mask(text), OfficialBlocks) for text in config.masks):
             raise ValueError(
                 f"--compile needs masks of a constant size, and those of {', '.join(config.masks)} change with every batch; "
@@ -51,9 +51,9 @@ class Tuning:
             )
 
     def apply(self, model: nn.Module) -> nn.Module:
-        """The model, set up like this."""
+        """Set up the model like this, and return it."""
         for block in model.modules() if self.recompute else ():
-            if isinstance(block, Block):  # keep what stands between blocks, run each again for its gradient
+            if isinstance(block, Block):  # store only what is between blocks, and run each block again for its gradient
                 block.forward = partial(checkpoint, block.forward, use_reentrant=False)  # type: ignore[method-assign]
         return torch.compile(model, dynamic=False) if self.compile else model  # type: ignore[return-value]
 
@@ -62,12 +62,12 @@ PLAIN = Tuning()
 
 
 class Trainer:
-    """One run in one folder, in one process or in each process of torchrun.
+    """One run in one folder, in a single process or in each process of torchrun.
 
-    tuning: how it computes.  model: one to train in place of the config's own.
+    tuning: how it computes.  model: trained instead of the config's model, if given.
 
-    Raises RunStopped for a loss that is not finite or a disk that is full; KeyboardInterrupt after Ctrl-C,
-    with everything saved.
+    Raises RunStopped if the loss is not finite or the disk is full, and KeyboardInterrupt after Ctrl-C, when everything
+    is saved.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Trainer:
         self.model = (model or build_model(config)).to(device)
         self.step, self.loss_sum, self.loss_count = 0, 0.0, 0  # of the losses since the last row
         state = run.restore(self.model, config)
-        # one fused kernel updates all parameters; its arithmetic does not depend on how they were loaded
+        # one fused kernel updates all parameters, with the same arithmetic before and after loading a checkpoint
         self.optimiser = torch.optim.AdamW(
             parameter_groups(self.model, config), lr=config.lr, fused=device.type != "mps"
         )
@@ -98,11 +98,11 @@ class Trainer:
         self.pending: list[Tensor] = []  # losses still on the device
 
     def train_step(self) -> None:
-        """Draw this step's clips and masks, and learn from them."""
+        """Draw this step's clips and masks, and train on them."""
         clips = self.config.batch // self.world  # of this process
-        index = torch.arange(self.rank * clips, (self.rank + 1) * clips)  # drawn by their global number
+        index = torch.arange(self.rank * clips, (self.rank + 1) * clips)  # global sample indices
         clip, _ = self.source.batch(self.step, send(index, self.device))
-        masks = sample_masks(self.config, self.step, index)  # on the CPU: the sizes of masks have to be known here
+        masks = sample_masks(self.config, self.step, index)  # on the CPU, so that their sizes are known without waiting
         self.update(clip, [(send(context, self.device), send(target, self.device)) for context, target in masks])
 
     def update(self, clip: Tensor, masks: list[MaskPair]) -> None:
@@ -121,7 +121,7 @@ class Trainer:
         self.step += 1
 
     def fetch_losses(self) -> None:
-        """Fetch the losses of the last steps, which stayed on the device until now; stop at the first that is not finite."""
+        """Fetch the losses of the last steps from the device.  Raises RunStopped for the first that is not finite."""
         if self.pending:
             losses = torch.stack(self.pending).float()
             if self.world > 1:
@@ -136,14 +136,14 @@ class Trainer:
             self.loss_sum, self.loss_count = self.loss_sum + sum(values), self.loss_count + len(values)
 
     def give_up(self, why: str) -> None:
-        """Raise RunStopped, saying which checkpoint is still good."""
+        """Raise RunStopped with the reason, and say which checkpoint is still good."""
         good = (
             "the checkpoint before it was kept" if self.run.checkpoint_file.exists() else "no checkpoint was saved yet"
         )
         raise RunStopped(f"{why}; {good} in {self.run.out}. Try a lower --lr, or --clip-grad 1, in a new folder")
 
     def save(self) -> None:
-        """Checkpoint, unless a parameter is no longer finite."""
+        """Write a checkpoint.  Raises RunStopped if a parameter is no longer finite."""
         self.fetch_losses()
         if self.rank == 0:
             if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
@@ -160,11 +160,11 @@ class Trainer:
             )
 
     def log(self, monitor: Monitor | None, seconds: float) -> dict[str, Any] | None:
-        """Write a row of metrics.jsonl (rank 0 only) and return it."""
+        """Write a row of metrics.jsonl and return it; without a monitor, as in all processes but the first, return None."""
         self.fetch_losses()
         total, count = self.loss_sum, self.loss_count
         self.loss_sum, self.loss_count = 0.0, 0
-        if monitor is None:  # not the first process: only that one writes
+        if monitor is None:
             return None
         lr, _, momentum = schedule(self.config, max(0, self.step - 1))
         row = {
@@ -179,10 +179,10 @@ class Trainer:
         return row
 
     def fit(self, progress: Progress) -> VJEPA:
-        """Train to the last step and return the model; `progress` is called after every step."""
+        """Train to the last step and return the model.  progress: called after every step."""
         monitor, spent = None, 0.0
         if self.rank == 0:
-            rows = self.run.rewind(self.step if self.step else -1)  # a run from step 0 writes even that row again
+            rows = self.run.rewind(self.step if self.step else -1)  # from step 0, that row is written again too
             spent = rows[-1]["seconds"] if rows else 0.0
             monitor = Monitor(self.config, self.source, self.device)
         with deferred_interrupt() as interrupted:
@@ -203,7 +203,7 @@ class Trainer:
         return self.model
 
     def agree(self, stop: bool) -> bool:
-        """Whether any process was asked to stop: all must leave after the same step."""
+        """Whether any process was asked to stop, because all must stop after the same step."""
         flag = torch.tensor(float(stop), device=self.device)
         dist.all_reduce(flag, op=dist.ReduceOp.MAX)
         return bool(flag.item())
