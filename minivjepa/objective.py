@@ -75,10 +75,8 @@ def unit_directions(dim: int, count: int, seed: int, step: int, device: torch.de
 class VICReg:
     """The weighted sum of VICReg's two terms, as a regulariser for CollapsePrevention."""
 
-    variance: float = 1.0
-    """Weight of the variance term."""
-    covariance: float = 0.04
-    """Weight of the covariance term."""
+    variance: float = 1.0  # Weight of the variance term.
+    covariance: float = 0.04  # Weight of the covariance term.
 
     def __call__(self, h: Tensor, seed: int, step: int) -> Tensor:
         """Tokens [B, N, D] before normalisation -> a scalar.  Nothing is random here, so seed and step have no effect."""
@@ -90,10 +88,8 @@ class VICReg:
 class SIGReg:
     """SIGReg times a weight, tested across the clips of a batch at each position; a regulariser for CollapsePrevention."""
 
-    weight: float = 0.1
-    """Lambda, for the statistic with the factor n."""
-    directions: int = 256
-    """Random directions per step."""
+    weight: float = 0.1  # Lambda, for the statistic with the factor n.
+    directions: int = 256  # Random directions per step.
 
     def __post_init__(self) -> None:
         if self.directions < 1:

@@ -17,18 +17,12 @@ from torch import Tensor, nn
 class Grid:
     """The size of a clip and of its tubelets.  Raises ValueError if the tubelets do not fit into the clip."""
 
-    frames: int = 16
-    """Frames in a clip."""
-    height: int = 224
-    """Height of a frame, in pixels."""
-    width: int = 224
-    """Width of a frame, in pixels."""
-    tubelet: int = 2
-    """Frames in a tubelet."""
-    patch: int = 16
-    """Side of a tubelet, in pixels."""
-    channels: int = 3
-    """Color channels."""
+    frames: int = 16  # Frames in a clip.
+    height: int = 224  # Height of a frame, in pixels.
+    width: int = 224  # Width of a frame, in pixels.
+    tubelet: int = 2  # Frames in a tubelet.
+    patch: int = 16  # Side of a tubelet, in pixels.
+    channels: int = 3  # Color channels.
 
     def __post_init__(self) -> None:
         sides = {"frames": self.tubelet, "height": self.patch, "width": self.patch}

@@ -27,14 +27,11 @@ class CollapsePrevention:
 
     target: str = "ema"
     """Which encoder makes the targets: ema (a copy that follows the online encoder) or online (that encoder itself)."""
-    stop_gradient: bool = True
-    """Detach the targets.  Without it, the optimiser also trains the EMA copy."""
+    stop_gradient: bool = True  # Detach the targets.  Without it, the optimiser also trains the EMA copy.
     momentum: float | None = None
     """A constant EMA momentum instead of the run's schedule; 1 freezes the copy, 0 is no EMA."""
-    normalise: bool = True
-    """LayerNorm the targets over features, without affine."""
-    regulariser: VICReg | SIGReg | None = None
-    """A term on the targets before normalisation; needs stop_gradient=False."""
+    normalise: bool = True  # LayerNorm the targets over features, without affine.
+    regulariser: VICReg | SIGReg | None = None  # A term on the targets before normalisation; needs stop_gradient=False.
 
     def __post_init__(self) -> None:
         if self.target not in ("ema", "online"):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from minivjepa.course.figures.feature_colors import component_colors, feature_animation, feature_strip
-from minivjepa.data.video import normalise, read_clip
+from minivjepa.data.video import IMAGENET_MEAN, IMAGENET_STD, normalise, read_clip
 from minivjepa.encoder import Encoder
 from minivjepa.released.names import to_original
 from minivjepa.training.recipe import build_model
@@ -122,6 +122,25 @@ def test_a_run_of_ours_embeds_a_clip_and_draws_it(suffix: str, video: Path, tmp_
     with Image.open(picture) as image:
         assert getattr(image, "n_frames", 1) == (4 if suffix == ".gif" else 1)
         assert min(image.size) > 100
+
+
+def test_an_encoder_sees_pixels_normalised_as_in_its_training(video: Path, tmp_path: Path) -> None:
+    """Catches: ImageNet's statistics for an encoder that was trained on rooms."""
+    assert call("train", *TINY, "--out", str(tmp_path / "run")) == 0
+    run = Run(tmp_path / "run")
+    config, _ = run.config()
+    for data, mean, std in (("rooms", [0.2] * 3, [0.25] * 3), ("clips/", IMAGENET_MEAN, IMAGENET_STD)):
+        held = json.loads(run.config_file.read_text())
+        run.config_file.write_text(json.dumps({**held, "data": data}))
+        out = tmp_path / f"{mean[0]}.npz"
+        assert call("embed", str(video), "--weights", str(run.out), "--out", str(out), "--device", "cpu") == 0
+        model = build_model(config)
+        run.restore(model, config)
+        frames, _ = read_clip(video, config.grid, 0.0, 2)
+        middle, spread = (torch.tensor(values).view(1, 3, 1, 1) for values in (mean, std))
+        clip = ((frames / 255 - middle) / spread).transpose(0, 1)[None]
+        wanted = model.encoder(clip)[0].detach().reshape(2, 2, 2, 24).numpy()
+        np.testing.assert_allclose(np.load(out)["features"], wanted, atol=1e-5)
 
 
 def test_like_tokens_get_like_colors() -> None:

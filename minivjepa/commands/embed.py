@@ -16,7 +16,7 @@ import tyro
 
 from minivjepa.commands.options import parse, plain_errors
 from minivjepa.course.figures import require_matplotlib
-from minivjepa.data.protocol import CLIPS
+from minivjepa.data.protocol import PIXELS
 from minivjepa.data.video import IMAGENET_MEAN, IMAGENET_STD, Color, normalise, read_clip
 from minivjepa.encoder import Encoder
 from minivjepa.released.load import load_pretrained
@@ -32,28 +32,21 @@ class EmbedOptions:
     of the frames in each tubelet, and their provenance.
     """
 
-    clip: tyro.conf.Positional[Path]
-    """Video file."""
+    clip: tyro.conf.Positional[Path]  # Video file.
     weights: str
     """A folder from `minivjepa train`; or released V-JEPA weights: a folder, a .safetensors or .pt file, a hub name."""
-    out: Path
-    """The .npz to write; it must not exist yet."""
+    out: Path  # The .npz to write; it must not exist yet.
     picture: Path | None = None
     """Also draw the features: their first three principal components as colors, as a .png, or a .gif over the frames."""
     which: Literal["auto", "online", "target"] = "auto"
     """Which encoder: auto is the online one for a run, and for released weights the target encoder if there is one."""
     size: tuple[int, int, int] | None = None
     """Frames, height and width (pixels) of the clip for released weights; None: the size they were trained on."""
-    heads: int | None = None
-    """Attention heads, for released weights of an unusual width."""
-    positions: str | None = None
-    """sincos (V-JEPA 1) or rotary-tiled (V-JEPA 2), for released weights that do not say."""
-    start: float = 0.0
-    """Second of the video at which the clip starts."""
-    stride: int = 2
-    """Source frames per clip frame."""
-    device: str = "auto"
-    """auto (cuda if there is one, else cpu), cpu, cuda or mps."""
+    heads: int | None = None  # Attention heads, for released weights of an unusual width.
+    positions: str | None = None  # sincos (V-JEPA 1) or rotary-tiled (V-JEPA 2), for released weights that do not say.
+    start: float = 0.0  # Second of the video at which the clip starts.
+    stride: int = 2  # Source frames per clip frame.
+    device: str = "auto"  # auto (cuda if there is one, else cpu), cpu, cuda or mps.
 
 
 @dataclass(frozen=True)
@@ -93,7 +86,7 @@ def open_run(folder: Path, options: EmbedOptions) -> Eye:
     if state is None:
         raise ValueError(f"{folder} holds no checkpoint.pt yet; train further with --resume, then embed")
     have, which = {"online": model.encoder, "target": model.target_encoder}, options.which.replace("auto", "online")
-    mean, std = ((CLIPS.mean,) * 3, (CLIPS.std,) * 3) if data == "digits" else (IMAGENET_MEAN, IMAGENET_STD)
+    mean, std = PIXELS.get(data, (IMAGENET_MEAN, IMAGENET_STD))
     return pick(have, which, str(folder), mean, std, {"layout": f"minivjepa, step {state['step']}", "encoder": which})
 
 

@@ -30,22 +30,17 @@ class TrainOptions:
     torchrun --nproc-per-node=2 -m minivjepa train --out runs/two
     """
 
-    out: Path
-    """Folder of the run: new or empty, unless --resume is given."""
+    out: Path  # Folder of the run: new or empty, unless --resume is given.
     preset: str = "cpu"
     """Sets the defaults below: tiny (seconds), cpu (90 s a run), cpu-long (5 minutes), cuda (a GPU), vitl (the paper's geometry)."""
     arm: Annotated[str, tyro.conf.arg(help=f"Switches of collapse prevention, by name: {ARM_NAMES}.")] = "vjepa"
-    data: str = "digits"
-    """digits (moving handwriting), or the path of a video file or of a folder of them."""
-    device: str = "auto"
-    """auto (cuda if there is one, else cpu), cpu, cuda or mps."""
-    resume: bool = False
-    """Continue the run in --out from its last checkpoint, to the same final weights."""
+    data: str = "digits"  # digits (moving handwriting), or the path of a video file or of a folder of them.
+    device: str = "auto"  # auto (cuda if there is one, else cpu), cpu, cuda or mps.
+    resume: bool = False  # Continue the run in --out from its last checkpoint, to the same final weights.
     deterministic: bool = False
     """Use only deterministic GPU kernels: slower, but then resuming gives the same bits on a GPU too."""
     tuning: Annotated[Tuning, tyro.conf.arg(name="")] = field(default_factory=Tuning)
-    workers: int = 0
-    """Processes that read video ahead of training; 0: read between steps.  Digits need none."""
+    workers: int = 0  # Processes that read video ahead of training; 0: read between steps.  Digits need none.
     config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
 
 

@@ -51,6 +51,8 @@ class Budget:
 
 
 CLIPS = ClipRules()
+# mean and std by which the pixels of a run's data are normalised; real video: ImageNet's, in video.py
+PIXELS = {"digits": ((CLIPS.mean,) * 3, (CLIPS.std,) * 3), "rooms": ((0.2,) * 3, (0.25,) * 3)}
 FULL = Budget()
 BUDGETS = {"tiny": Budget(512, 128, 256, attentive_epochs=3)}  # tiny is for trying commands, not for results
 

@@ -25,65 +25,40 @@ class Config:
     """Size of a clip and its tubelets."""
     prevention: CollapsePrevention = field(default_factory=CollapsePrevention)
     """The switches of collapse prevention; --arm sets them all at once."""
-    masks: tuple[str, ...] = ("future",)
-    """One mask group per name, optionally with the share to hide, as in tube:0.75."""
-    loss: str = "l1"
-    """Distance in latent space: l1 or l2 (squared error)."""
+    masks: tuple[str, ...] = ("future",)  # One mask group per name, optionally with the share to hide, as in tube:0.75.
+    loss: str = "l1"  # Distance in latent space: l1 or l2 (squared error).
 
-    dim: int = 64
-    """Width D of the encoder."""
-    depth: int = 3
-    """Transformer blocks of the encoder."""
-    heads: int = 2
-    """Attention heads of the encoder; they must divide the width."""
-    predictor_dim: int = 48
-    """Width P of the predictor."""
-    predictor_depth: int = 2
-    """Transformer blocks of the predictor; 0 = a predictor that is linear in the context."""
-    predictor_heads: int = 2
-    """Attention heads of the predictor."""
+    dim: int = 64  # Width D of the encoder.
+    depth: int = 3  # Transformer blocks of the encoder.
+    heads: int = 2  # Attention heads of the encoder; they must divide the width.
+    predictor_dim: int = 48  # Width P of the predictor.
+    predictor_depth: int = 2  # Transformer blocks of the predictor; 0 = a predictor that is linear in the context.
+    predictor_heads: int = 2  # Attention heads of the predictor.
     positions: str = "sincos"
     """Positions of tubelets: sincos (V-JEPA), rotary (V-JEPA 2), or rotary-tiled (V-JEPA 2's released weights)."""
-    init: str = "xavier"
-    """Initialisation of Linear weights: xavier, or official (normal, std .02)."""
+    init: str = "xavier"  # Initialisation of Linear weights: xavier, or official (normal, std .02).
 
-    steps: int = 2600
-    """Optimiser steps."""
-    batch: int = 16
-    """Clips per step, over all processes together."""
-    lr: float = 2.5e-3
-    """Peak learning rate of AdamW."""
-    predictor_lr: float = 2.0
-    """The predictor's learning rate, as a multiple of the encoder's."""
-    warmup: int = 40
-    """Steps of linear warm-up of the learning rate."""
-    start_lr: float = 0.0
-    """Learning rate at the start of the warm-up, as a share of the peak."""
-    final_lr: float = 0.05
-    """Learning rate at the end of the cosine, as a share of the peak."""
-    weight_decay: float = 0.1
-    """Weight decay at the first step; biases and other 1-D parameters have none."""
-    final_weight_decay: float = 0.1
-    """Weight decay at the end of its cosine."""
+    steps: int = 2600  # Optimiser steps.
+    batch: int = 16  # Clips per step, over all processes together.
+    lr: float = 2.5e-3  # Peak learning rate of AdamW.
+    predictor_lr: float = 2.0  # The predictor's learning rate, as a multiple of the encoder's.
+    warmup: int = 40  # Steps of linear warm-up of the learning rate.
+    start_lr: float = 0.0  # Learning rate at the start of the warm-up, as a share of the peak.
+    final_lr: float = 0.05  # Learning rate at the end of the cosine, as a share of the peak.
+    weight_decay: float = 0.1  # Weight decay at the first step; biases and other 1-D parameters have none.
+    final_weight_decay: float = 0.1  # Weight decay at the end of its cosine.
     clip_grad: float = 0.0
     """Largest gradient norm, of encoder and predictor separately, after the warm-up; 0 = no clipping."""
-    momentum: float = 0.996
-    """EMA momentum at the first step."""
-    final_momentum: float = 1.0
-    """EMA momentum at the end of its linear ramp."""
+    momentum: float = 0.996  # EMA momentum at the first step.
+    final_momentum: float = 1.0  # EMA momentum at the end of its linear ramp.
     stretch: float = 1.0
     """Length of the three schedules as a multiple of the steps; 1.25 in the released code, so they do not reach their ends."""
 
-    seed: int = 0
-    """Seed of the weights, clips and masks."""
-    log_every: int = 200
-    """Steps between lines of metrics.jsonl; steps 1, 2, 5, 10, 20 and 50 also get one."""
-    monitor_clips: int = 640
-    """Clips for the collapse metrics during training; the ranks need 10 times the width."""
-    checkpoint_every: int = 100
-    """Steps between checkpoints."""
-    precision: str = "auto"
-    """fp32, bf16 (autocast), or auto: bf16 on a GPU that has it, else fp32."""
+    seed: int = 0  # Seed of the weights, clips and masks.
+    log_every: int = 200  # Steps between lines of metrics.jsonl; steps 1, 2, 5, 10, 20 and 50 also get one.
+    monitor_clips: int = 640  # Clips for the collapse metrics during training; the ranks need 10 times the width.
+    checkpoint_every: int = 100  # Steps between checkpoints.
+    precision: str = "auto"  # fp32, bf16 (autocast), or auto: bf16 on a GPU that has it, else fp32.
 
     def __post_init__(self) -> None:
         """Refuse what cannot train, with the value given, the values expected and what to do."""

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from minivjepa.data.protocol import PIXELS
+
 EDGE = 1e-5  # a centre this near the strip around the wall is still outside it: coordinates are rounded
 SUBSTEPS = 4  # pieces of a move, so that a diagonal move slides along a wall instead of cutting a corner
 BACKGROUND = (0.1, 0.1, 0.15)  # red, green, blue
 WALL = (0.35, 0.6, 0.85)
 ROBOT = (1.0, 0.45, 0.1)
-MEAN, STD = 0.2, 0.25  # pixels are normalised as (x - MEAN) / STD
+MEAN, STD = (color[0] for color in PIXELS["rooms"])  # pixels are normalised as (x - MEAN) / STD
 
 
 def displayable(frames: Tensor) -> Tensor:
