@@ -35,7 +35,7 @@ from pathlib import Path
 import torch
 
 from minivjepa.collapse import COLLAPSED, WARNING, singular_values
-from minivjepa.course.figures.arm_curves import collapse_curves, dashboard, mask_map, update_fields
+from minivjepa.course.figures.arm_curves import collapse_curves, dashboard, mask_scatter, update_fields
 from minivjepa.course.lesson import Live, check, compare, show, table
 from minivjepa.data.digits import DigitClips
 from minivjepa.data.protocol import Budget
@@ -274,7 +274,7 @@ compare("best mean for identity, attentive probe", my_best_mask_for_identity, ma
 for name, verdict in verdicts.items():
     if name != "vjepa":
         print(f"  {name:14}", ", ".join(f"{metric.replace('_', ' ')}: {word}" for metric, word in verdict.items()))
-show(mask_map({**stored, "arms": runs}))
+show(mask_scatter({**stored, "arms": runs}))
 
 # %%
 # NBVAL_CHECK_OUTPUT

@@ -38,8 +38,8 @@ from minivjepa.collapse import feature_std
 from minivjepa.course.figures.feature_colors import feature_strip, neighbours_strip, trail
 from minivjepa.course.figures.film_strips import HEADINGS, displayed
 from minivjepa.course.lesson import check, compare, show, table
-from minivjepa.data.digits import DigitClips
-from minivjepa.data.protocol import CHANCE, CLIPS, DATA_SEED, FULL, SPLITS
+from minivjepa.data.digits import CLIPS, DigitClips
+from minivjepa.data.protocol import CHANCE, DATA_SEED, FULL, SPLITS
 from minivjepa.evaluation.judge import encode_split, evaluation_clips
 from minivjepa.evaluation.probes import attentive_accuracy, knn_accuracy, linear_accuracy, linear_r2, standardise
 from minivjepa.evaluation.statistics import markdown

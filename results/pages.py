@@ -12,7 +12,7 @@ from published_ablations import published_table
 from speed_tables import speed_parts
 from warning_curves import warning_curves
 
-from minivjepa.course.figures.arm_curves import Results, collapse_curves, mask_map
+from minivjepa.course.figures.arm_curves import Results, collapse_curves, mask_scatter
 from minivjepa.course.figures.latent_plots import loss_against_probe
 from minivjepa.course.figures.room_films import success_rates
 from minivjepa.evaluation.metrics import METRICS
@@ -146,7 +146,7 @@ def main() -> None:
     warning_curves(matrix).save(FOLDER / "warning.png")
     success_rates(raw["world"]).save(FOLDER / "world.png")
     loss_against_probe(raw["world_ablation"]).save(FOLDER / "world_ranking.png")
-    mask_map({**matrix, "arms": masked(matrix["arms"] | raw["variants"]["arms"])}).save(FOLDER / "masks.png")
+    mask_scatter({**matrix, "arms": masked(matrix["arms"] | raw["variants"]["arms"])}).save(FOLDER / "masks.png")
 
 
 if __name__ == "__main__":

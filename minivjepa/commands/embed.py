@@ -16,7 +16,7 @@ import tyro
 
 from minivjepa.commands.options import parse, plain_errors
 from minivjepa.course.figures import require_matplotlib
-from minivjepa.data.protocol import PIXELS
+from minivjepa.data import PIXELS
 from minivjepa.data.video import IMAGENET_MEAN, IMAGENET_STD, Color, normalise, read_clip
 from minivjepa.encoder import Encoder
 from minivjepa.released.load import load_pretrained

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import torch
 
-from minivjepa.data.digits import DigitClips
+from minivjepa.data.digits import CLIPS, DigitClips
 from minivjepa.data.video import VideoClips
 from minivjepa.tubelets import Grid
+
+# mean and std by which the pixels of a run's data are normalised; real video: ImageNet's, in video.py
+PIXELS = {"digits": ((CLIPS.mean,) * 3, (CLIPS.std,) * 3), "rooms": ((0.2,) * 3, (0.25,) * 3)}
 
 
 def open_data(data: str, grid: Grid, seed: int, device: torch.device) -> DigitClips | VideoClips:

@@ -12,8 +12,24 @@ import torch
 from torch import Tensor
 
 from minivjepa import randomness
-from minivjepa.data.protocol import CLIPS, DIRECTIONS, SPLITS, ClipRules, digit_split
+from minivjepa.data.protocol import DIRECTIONS, SPLITS, digit_split
 from minivjepa.tubelets import Grid
+
+
+@dataclass(frozen=True)
+class ClipRules:
+    """How a moving digit looks.  Lengths are in pixels of a frame of height 32 and scale with the frame."""
+
+    digit: float = 20.0  # side of the enlarged 8 x 8 image
+    slowest: float = 0.7  # speed in pixels per frame
+    fastest: float = 1.5
+    darkest: float = 0.3  # smallest value of a color channel; the largest is 1
+    noise: float = 0.2  # standard deviation of the pixel noise
+    mean: float = 0.15  # pixels are normalised as (x - mean) / std
+    std: float = 0.3
+
+
+CLIPS = ClipRules()
 
 
 @dataclass(frozen=True)

@@ -19,19 +19,6 @@ DATA_SEED = 20_000_000  # seed of the evaluation clips, far from any training se
 
 
 @dataclass(frozen=True)
-class ClipRules:
-    """How a moving digit looks.  Lengths are in pixels of a frame of height 32 and scale with the frame."""
-
-    digit: float = 20.0  # side of the enlarged 8 x 8 image
-    slowest: float = 0.7  # speed in pixels per frame
-    fastest: float = 1.5
-    darkest: float = 0.3  # smallest value of a color channel; the largest is 1
-    noise: float = 0.2  # standard deviation of the pixel noise
-    mean: float = 0.15  # pixels are normalised as (x - mean) / std
-    std: float = 0.3
-
-
-@dataclass(frozen=True)
 class Budget:
     """How many clips probe an encoder, and how long probes train."""
 
@@ -50,9 +37,6 @@ class Budget:
         return {"train": self.train_clips, "validation": self.validation_clips, "test": self.test_clips}[split]
 
 
-CLIPS = ClipRules()
-# mean and std by which the pixels of a run's data are normalised; real video: ImageNet's, in video.py
-PIXELS = {"digits": ((CLIPS.mean,) * 3, (CLIPS.std,) * 3), "rooms": ((0.2,) * 3, (0.25,) * 3)}
 FULL = Budget()
 BUDGETS = {"tiny": Budget(512, 128, 256, attentive_epochs=3)}  # tiny is for trying commands, not for results
 

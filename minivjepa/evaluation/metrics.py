@@ -36,9 +36,13 @@ def linear(title: str, reads: str, score: Callable[[Tensor, Tensor, Tensor, Tens
     return Metric(title, reads, probe)
 
 
-def knn_identity(train: Labelled, test: Labelled, budget: Budget) -> float:
-    """Accuracy of the nearest training clips' vote on identity."""
-    return knn_accuracy(train.pooled, train.identity, test.pooled, test.identity, budget.neighbours)
+def knn(title: str, reads: str) -> Metric:
+    """A vote of the nearest training clips, by features pooled over tokens."""
+
+    def probe(train: Labelled, test: Labelled, budget: Budget) -> float:
+        return knn_accuracy(train.pooled, getattr(train, reads), test.pooled, getattr(test, reads), budget.neighbours)
+
+    return Metric(title, reads, probe)
 
 
 METRICS = {
@@ -54,5 +58,5 @@ METRICS = {
     "linear_position": linear("position R²", "place", linear_r2),
     "attentive_direction": Metric("direction, attentive", "direction"),
     "attentive_identity": Metric("identity, attentive", "identity"),
-    "knn_identity": Metric("identity, kNN", "identity", knn_identity),
+    "knn_identity": knn("identity, kNN", "identity"),
 }

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from minivjepa.data.protocol import PIXELS
+from minivjepa.data import PIXELS
 
 EDGE = 1e-5  # a centre this near the strip around the wall is still outside it: coordinates are rounded
 SUBSTEPS = 4  # pieces of a move, so that a diagonal move slides along a wall instead of cutting a corner

@@ -94,7 +94,7 @@ def spectra(results: Results) -> Picture:
     )
 
 
-def mask_map(results: Results) -> Picture:
+def mask_scatter(results: Results) -> Picture:
     """Motion against identity, one point per run, for arms that differ only in their masks."""
     figure = Figure(figsize=(6.4, 5), layout="constrained")
     ax = figure.subplots()

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from minivjepa.course.figures import Picture, panels, show
-from minivjepa.data.protocol import CLIPS
+from minivjepa.data.digits import CLIPS
 from minivjepa.evaluation.judge import evaluation_clips
 from minivjepa.tubelets import Grid
 
