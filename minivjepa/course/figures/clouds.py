@@ -63,10 +63,10 @@ def shadows(clouds: Mapping[str, Tensor], directions: Tensor) -> Picture:
     )
 
 
-def characteristic(clouds: Mapping[str, Tensor], direction: Tensor, reach: float = 3.0) -> Picture:
+def characteristic(clouds: Mapping[str, Tensor], direction: Tensor) -> Picture:
     """What Epps and Pulley compare: means of cos(t x) and sin(t x) over t, for clouds [n, 2] along a unit direction [2]."""
     figure, axes = panels((10, 3.4), 2)
-    t = np.linspace(0, reach, 61)
+    t = np.linspace(0, 3, 61)
     wanted = np.exp(-(t**2) / 2)
     gaps = []
     for number, (name, cloud) in enumerate(clouds.items()):

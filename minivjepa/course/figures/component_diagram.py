@@ -62,15 +62,15 @@ def three_components(shapes: Mapping[str, Sequence[int]]) -> Picture:
     )
 
 
-def target_response(momentum: float, steps: int = 1000) -> Picture:
+def target_response(momentum: float) -> Picture:
     """How a target weight follows an online weight that jumps from 0 to 1 at the first step."""
-    step = np.arange(steps + 1)
+    step = np.arange(1001)
     follows = 1 - momentum**step
     half = half_life(momentum)
     figure, [ax] = panels((6.6, 3.4))
     ax.plot(step, np.ones_like(follows), STYLES[1], color=COLORS[0], label="student (online encoder)")
     ax.plot(step, follows, color=COLORS[1], label="teacher (target encoder)")
-    if half <= steps:
+    if half <= step[-1]:
         ax.plot([half, half], [0, 0.5], ":", color="black", lw=1)
         ax.text(half, 0.02, f" half-life {half:.0f}", fontsize=8)
     ax.set_ylim(0, 1.08)

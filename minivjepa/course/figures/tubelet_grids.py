@@ -18,14 +18,14 @@ def digit_frames(grid: Grid, index: int = 0) -> np.ndarray:
     return displayed(clip)[0]
 
 
-def cut_up(grid: Grid, token: int = 0, index: int = 0) -> Picture:
+def cut_up(grid: Grid, token: int = 0) -> Picture:
     """The first frames of a clip with the cuts drawn in, and one tubelet outlined in all its frames."""
     t, h, w = grid.shape
     token = token % grid.tokens
     step, row, column = token // (h * w), token // w % h, token % w
     first = max(0, min(step * grid.tubelet, grid.frames - MOST))
     shown = range(first, min(grid.frames, first + MOST))
-    frames = digit_frames(grid, index)
+    frames = digit_frames(grid)
     figure, axes = panels((1.5 * len(shown), 2.1), len(shown))
     for ax, number in zip(axes, shown):
         show(ax, frames[number], f"frame {number}\ntime step {number // grid.tubelet}")
