@@ -202,7 +202,7 @@ def parse_mask(text: str) -> Mask:
     mask = MASKS[name]
     if not colon:
         return mask
-    if isinstance(mask, OfficialBlocks):
+    if "hide" not in vars(mask):
         raise ValueError(f"mask {name!r} takes no share to hide: its blocks decide; write only {name!r}")
     try:
         share = float(hide)
