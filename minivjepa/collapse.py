@@ -13,9 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 COLLAPSED = 0.01  # below this feature std, all clips count as having the same features
-WARNING = (
-    0.1  # below this feature std, a run in progress gets a warning; after the final LayerNorm it starts at about .8
-)
+WARNING = 0.1  # below this feature std, a run in progress gets a warning; it starts at about .8
 
 
 def feature_std(h: Tensor) -> float:

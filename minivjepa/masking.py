@@ -41,7 +41,7 @@ def count_kept(total: int, hide: float, what: str) -> int:
             f"a clip with {total} of the {what} cannot hide some and show some; use a larger clip or smaller tubelets"
         )
     if not 0 <= hide <= 1:  # also refuses NaN
-        raise ValueError(f"mask ratio {hide:g} is no share; expected a number from 0 to 1")
+        raise ValueError(f"mask ratio is {hide:g}, expected a number from 0 to 1")
     keep = total - round(total * hide)
     if not 0 < keep < total:
         missing = "context" if keep <= 0 else "target"

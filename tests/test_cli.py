@@ -121,9 +121,9 @@ BAD = {
     "a batch of one for vicreg": (["train", "--arm", "vicreg", "--batch", "1"], "batch is 1, expected 2 or more"),
     "an endless mask ratio": (
         ["train", "--masks", "tube:inf"],
-        "mask ratio inf is no share; expected a number from 0 to 1",
+        "mask ratio is inf, expected a number from 0 to 1",
     ),
-    "a mask ratio that is no number": (["train", "--masks", "tube:nan"], "mask ratio nan is no share"),
+    "a mask ratio that is no number": (["train", "--masks", "tube:nan"], "mask ratio is nan"),
     "a switch without effect": (["train", "--arm", "vicreg", "--prevention.stop-gradient"], "so it would do nothing"),
     "clips that do not fit in memory": (["ablate", "--preset", "vitl"], "GiB; expected at most 16 GiB"),
     "a negative learning rate": (["train", "--lr", "-1"], "lr is -1.0, expected a number above 0"),

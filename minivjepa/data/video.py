@@ -66,9 +66,7 @@ def film(path: Path, since: int | None = None) -> Iterator[tuple[float, Any]]:
     try:
         if path.stat().st_size == 0:
             raise ValueError(f"video {path} is empty (0 bytes); give a file with at least one clip of frames")
-        with av.open(
-            str(path.resolve())
-        ) as container:  # an absolute path: a name such as a:b.mkv looks like a protocol
+        with av.open(str(path.resolve())) as container:  # absolute: a name such as a:b.mkv looks like a protocol
             if not container.streams.video:
                 raise ValueError(f"{path} has no video stream; give one of {', '.join(SUFFIXES)} with pictures in it")
             stream = container.streams.video[0]
