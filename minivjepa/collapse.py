@@ -1,7 +1,7 @@
 """What collapse looks like in numbers.
 
-Built in lesson 6.  Collapse has three kinds: complete (all features become the same, std -> 0), dimensional (few
-directions are left, rank far below D) and content-free (tokens differ by position, not by clip).  No single number
+Built in lesson 6.  Collapse comes in three kinds: complete (all features become the same, std -> 0), dimensional (few
+directions remain, rank far below D) and content-free (tokens differ by position, not by clip).  No single number
 shows all three; read feature_std first.
 """
 
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 COLLAPSED = 0.01  # below this feature std, all clips count as having the same features
-WARNING = 0.1  # below this feature std, a run in progress gets a warning; it starts at about .8
+WARNING = 0.1  # below this feature std, a run in progress gets a warning; runs start at about .8
 
 
 def feature_std(h: Tensor) -> float:
@@ -63,14 +63,14 @@ def effective_rank(pooled: Tensor) -> float:
 
 
 def rankme(pooled: Tensor) -> float:
-    """RankMe (Garrido et al., arXiv 2210.02885): the same without centring the features [rows, D]."""
+    """RankMe (Garrido et al., arXiv 2210.02885): effective rank of features [rows, D] that are not centred."""
     return entropy_rank(singular_values(pooled, centred=False))
 
 
 def margin(predictions: Tensor, targets: Tensor, others: Tensor) -> float:
     """Mean cosine of predictions with their own clip's targets, minus that with another clip's targets; all [B, M, D].
 
-    A cosine of .98 with its own target means little if it is .97 with any other: then no content is predicted.
+    A cosine of .98 with its own target means little if it is .97 with any other: the prediction ignores the content.
     """
     own = F.cosine_similarity(predictions, targets, dim=-1)
     other = F.cosine_similarity(predictions, others, dim=-1)
@@ -93,14 +93,14 @@ def token_metrics(h: Tensor) -> dict[str, float]:
 
 
 def early_warning(row: dict[str, Any]) -> str | None:
-    """A row of metrics.jsonl -> a line of warning if an encoder's features hardly differ between clips, else None.
+    """A row of metrics.jsonl -> a one-line warning if an encoder's features hardly differ between clips, else None.
 
-    Only the feature std of both encoders counts: in a collapse the loss is at its lowest, and effective rank ignores scale.
+    Only the two encoders' feature std counts: the loss is lowest in a collapse, and effective rank ignores scale.
     """
     for name, key in (("online", "feature_std"), ("target", "target_feature_std")):
         if row[key] < WARNING:
             return (
-                f"early warning at step {row['step']}: feature std of the {name} encoder is {row[key]:.3f}, below {WARNING}: "
+                f"early warning at step {row['step']}: feature std of the {name} encoder is {row[key]:.3f}, below {WARNING}; "
                 "its features are becoming the same for every clip, whatever the loss says"
             )
     return None

@@ -30,9 +30,9 @@ def ema_update(target: nn.Module, online: nn.Module, momentum: float) -> None:
 
 
 def momentum_at(step: int, steps: int, start: float, end: float, stretch: float = 1.0) -> float:
-    """Momentum of the update at the end of the 0-based step: linear from `start` at step 0 to `end` at steps * stretch.
+    """Momentum of the update after `step`, counted from 0: linear from `start` at step 0 to `end` at steps * stretch.
 
-    The released code stretches the ramp to 1.25 x the run, so .998 -> 1 ends at .9996.
+    The released code stretches the ramp over 1.25 x the run, so .998 -> 1 ends at .9996.
     """
     return start + (end - start) * min(1.0, step / (steps * stretch))
 

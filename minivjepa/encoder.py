@@ -16,7 +16,7 @@ class Encoder(nn.Module):
 
     grid: clip and tubelet size.  dim: D.  depth: number of blocks.  heads: attention heads, which must divide D.
     positions: sincos (V-JEPA), rotary (V-JEPA 2) or rotary-tiled (its released weights).  hidden: width inside the MLPs,
-    4 D if None; V-JEPA 2's ViT-g has another.  Raises ValueError for unknown positions or heads that do not fit.
+    4 D if None; V-JEPA 2's ViT-g uses another.  Raises ValueError for unknown positions or heads that do not fit.
     """
 
     def __init__(

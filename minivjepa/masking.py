@@ -1,9 +1,9 @@
-"""Which tubelets the encoder may see and which it must predict.
+"""Which tubelets the encoder sees and which the predictor must predict.
 
 Built in lesson 2.  V-JEPA section 3.2 and appendix; the block rule follows the released code.
 A mask is a pair of id tensors in time-major order: the tubelets to see, int64 [B, K], and the tubelets to predict,
 int64 [B, M].  A run may use several masks at once, as V-JEPA does with short and long blocks.  Each is a mask group:
-encoder and predictor run once per group, and the losses are averaged.  All masks except the official truncation
+encoder and predictor run once per group, and the losses are averaged.  All masks except OfficialBlocks
 keep K constant for a whole run, and depend only on (seed, step, sample index).
 """
 
@@ -17,8 +17,8 @@ from minivjepa import randomness
 from minivjepa.tubelets import Grid
 
 MaskPair = tuple[Tensor, Tensor]  # context ids [B, K], target ids [B, M]
-ASPECT = (0.75, 1.5)  # block height / width, as released
-RETRIES = 1000  # times that a clip's blocks are drawn again before an empty context is an error
+ASPECT = (0.75, 1.5)  # range of block height / width, as in the released code
+RETRIES = 1000  # how often a clip's blocks are redrawn before an empty context becomes an error
 
 
 def split_by_score(score: Tensor, keep: int) -> MaskPair:
@@ -38,7 +38,7 @@ def count_kept(total: int, hide: float, what: str) -> int:
     """How many of `total` stay visible when a share `hide` is hidden.  Raises ValueError if that is none or all."""
     if total < 2:
         raise ValueError(
-            f"a clip with {total} of the {what} cannot hide some and show some; use a larger clip or smaller tubelets"
+            f"a mask needs at least 2 {what} to hide some and show some, given {total}; use a larger clip or smaller tubelets"
         )
     if not 0 <= hide <= 1:  # also refuses NaN
         raise ValueError(f"mask ratio is {hide:g}, expected a number from 0 to 1")
@@ -54,7 +54,7 @@ def count_kept(total: int, hide: float, what: str) -> int:
 
 @dataclass(frozen=True)
 class RandomMask:
-    """Hide a share of the tubelets, each chosen independently."""
+    """Hide a share of the tubelets, chosen at random."""
 
     hide: float = 0.75
 
@@ -94,9 +94,9 @@ class FutureMask:
 
 
 def block_size(grid: Grid, scale: float, seed: int, step: int, device: torch.device) -> tuple[int, int]:
-    """(height, width) in patches of this step's blocks: a share `scale` of the frame, with one aspect per batch.
+    """(height, width) in patches of this step's blocks: a share `scale` of the frame, one aspect ratio per batch.
 
-    Raises ValueError if a block of that scale covers the whole frame at some aspect.
+    Raises ValueError if a block of that scale can cover the whole frame.
     """
     _, h, w = grid.shape
     area = int(h * w * scale)
@@ -113,7 +113,7 @@ def block_size(grid: Grid, scale: float, seed: int, step: int, device: torch.dev
 
 
 def draw_blocks(grid: Grid, count: int, scale: float, seed: int, step: int, index: Tensor, attempt: int) -> Tensor:
-    """bool [B, h*w]: True in the union of `count` rectangles, which are placed uniformly for each sample."""
+    """bool [B, h*w]: True in the union of `count` rectangles, placed uniformly at random for each sample."""
     _, h, w = grid.shape
     high, wide = block_size(grid, scale, seed, step, index.device)
     u = randomness.uniform(randomness.keys(f"blocks {attempt}", seed, step, index), 2 * count)
@@ -127,7 +127,7 @@ def draw_blocks(grid: Grid, count: int, scale: float, seed: int, step: int, inde
 
 @dataclass(frozen=True)
 class BlockMask:
-    """V-JEPA's multi-block tubes with a constant K: the union of `count` blocks, adjusted to the share `hide`.
+    """V-JEPA's multi-block tubes with a constant K: the union of `count` blocks, adjusted to hide the share `hide`.
 
     If a clip's blocks cover more patches than that, random covered patches are shown; if they cover fewer,
     random uncovered patches are hidden.  So every clip has the same K, without truncation.
@@ -150,8 +150,8 @@ class BlockMask:
 class OfficialBlocks:
     """The released sampler with its truncation: context and target are cut to the smallest count in the batch.
 
-    The cut keeps the first ids in time-major order.  So late time steps are lost first, and K depends on the
-    batch per device.  If a clip's blocks leave no context, they are drawn again.
+    The cut keeps the first ids in time-major order.  So late time steps are lost first, and K depends on each
+    device's batch.  If a clip's blocks leave no context, they are redrawn.
     """
 
     count: int = 8
@@ -203,7 +203,7 @@ def parse_mask(text: str) -> Mask:
     if not colon:
         return mask
     if "hide" not in vars(mask):
-        raise ValueError(f"mask {name!r} takes no share to hide: its blocks decide; write only {name!r}")
+        raise ValueError(f"mask {name!r} takes no share to hide, because its blocks set it; write just {name!r}")
     try:
         share = float(hide)
     except ValueError:

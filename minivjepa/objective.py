@@ -1,4 +1,4 @@
-"""The objective: an L1 distance in latent space, and the regularisers that other methods use against collapse.
+"""The objective: an L1 distance in latent space, and the regularisers that other methods use to prevent collapse.
 
 Built in lessons 5 and 11.  Equation 1 of V-JEPA (arXiv 2404.08471); VICReg (arXiv 2105.04906);
 SIGReg of LeJEPA (arXiv 2511.08544).
@@ -36,7 +36,7 @@ def latent_distance(predictions: Sequence[Tensor], targets: Sequence[Tensor], ki
 def vicreg_terms(z: Tensor) -> tuple[Tensor, Tensor]:
     """[B, N, D] -> (variance term, covariance term), computed across clips at each position, then averaged.
 
-    Variance: hinge of the std at 1 (VICReg equation 1).  Covariance: squared off-diagonal entries over D
+    Variance: hinge loss on the std, at 1 (VICReg equation 1).  Covariance: sum of squared off-diagonal entries, over D
     (equation 3).  Both need at least 2 clips.
     """
     clips, _, dim = z.shape
@@ -50,7 +50,7 @@ def vicreg_terms(z: Tensor) -> tuple[Tensor, Tensor]:
 def sigreg(z: Tensor, directions: Tensor, points: int = 17, reach: float = 3.0) -> Tensor:
     """How far n samples z [n, D] are from a standard normal, tested along A random directions.
 
-    directions: [D, A] with unit columns, drawn anew each step.  Along each direction this is the Epps-Pulley statistic
+    directions: [D, A] with unit columns, redrawn each step.  Along each direction this is the Epps-Pulley statistic
     n * integral over [-reach, reach] of w(t) |phi(t) - exp(-t^2/2)|^2, where phi is the samples' characteristic function
     and w(t) = exp(-t^2/2), by the trapezoid rule.  The result is the mean over directions.  Because of the factor n,
     which LeJEPA and LeWorldModel have too, its expectation on N(0, I) is 1.05 for every n, not 0.  For z [..., n, D]
@@ -58,7 +58,7 @@ def sigreg(z: Tensor, directions: Tensor, points: int = 17, reach: float = 3.0) 
     """
     t = torch.linspace(0.0, reach, points, device=z.device, dtype=z.dtype)  # half the range: the integrand is even,
     trapezoid = torch.full_like(t, 2 * reach / (points - 1))  # so every weight counts twice
-    trapezoid[:: points - 1] /= 2  # both ends
+    trapezoid[:: points - 1] /= 2  # the two end points count half
     normal = torch.exp(-t.square() / 2)  # the characteristic function of N(0, 1), and w(t) too
     angle = (z @ directions)[..., None] * t  # [..., n, A, points]
     gap = (angle.cos().mean(dim=-3) - normal).square() + angle.sin().mean(dim=-3).square()  # [..., A, points]
@@ -73,7 +73,7 @@ def unit_directions(dim: int, count: int, seed: int, step: int, device: torch.de
 
 @dataclass(frozen=True)
 class VICReg:
-    """The weighted sum of VICReg's two terms, as a regulariser for CollapsePrevention."""
+    """The weighted sum of VICReg's variance and covariance terms, as a regulariser for CollapsePrevention."""
 
     variance: float = 1.0  # Weight of the variance term.
     covariance: float = 0.04  # Weight of the covariance term.
@@ -104,7 +104,7 @@ class SIGReg:
 def all_clips(h: Tensor) -> Tensor:
     """[B, N, D] of this process -> [world * B, N, D] of all processes, with gradients; h itself in a single process.
 
-    A statistic over a batch is not the mean of statistics over its parts, so regularisers need all clips.
+    A batch's statistic is not the mean of its parts' statistics, so regularisers need all clips.
     """
     if not (dist.is_available() and dist.is_initialized()):
         return h

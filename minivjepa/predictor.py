@@ -37,9 +37,9 @@ class Predictor(nn.Module):
         self.register_buffer("table", added_positions(grid, inner, positions), persistent=False)
 
     def tokens(self, context: Tensor, context_ids: Tensor, target_ids: Tensor, group: int) -> Tensor:
-        """The input of the blocks for one mask group, [B, K + M, P]: context tokens, then tokens to predict.
+        """The input to the blocks for one mask group, [B, K + M, P]: context tokens, then tokens to predict.
 
-        Hidden tubelets enter as a learned mask token plus their position, which tells where they are, not what they show.
+        Hidden tubelets enter as a learned mask token plus their position: where they are, not what they show.
         """
         table = self.table.expand(len(context), -1, -1)  # [B, N, P]
         seen = self.enter(context) + gather_tokens(table, context_ids)  # [B, K, P]

@@ -3,8 +3,8 @@
 Every clip and every mask in this package is a function of (seed, step, global sample index).  So a run can resume,
 a batch can be split over processes, and a single clip can be rendered again, all without extra work.  On a first
 reading one line is enough: uniform(keys("mask", seed, step, index), n) gives n numbers for each of the B samples in
-`index`, and always the same ones.  The generator is SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom
-number generators", OOPSLA 2014) in int64 tensors, which wrap around in the same way on every device.
+`index`, always the same ones.  The generator is SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom
+number generators", OOPSLA 2014) on int64 tensors, which wrap around the same way on every device.
 """
 
 import zlib
@@ -13,7 +13,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # 2^64 / golden ratio, odd: SplitMix64's step
+GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # 2^64 / golden ratio, an odd number: SplitMix64's step
 MULTIPLIER_1 = 0xBF58476D1CE4E5B9 - 2**64  # SplitMix64's own constants
 MULTIPLIER_2 = 0x94D049BB133111EB - 2**64
 
@@ -31,7 +31,7 @@ def _mix(x: Tensor) -> Tensor:
 
 
 def keys(stream: str, seed: int, step: int, index: Tensor) -> Tensor:
-    """One key per sample: the name of a stream, a seed, a step and sample indices int64[B] -> int64[B]."""
+    """A stream's name, a seed, a step and sample indices int64[B] -> int64[B], one key per sample."""
     key = torch.zeros_like(index)
     for word in (zlib.crc32(stream.encode()), seed, step, index):
         key = _mix((key ^ word) + GOLDEN)
@@ -56,6 +56,6 @@ def _quantiles(device: torch.device) -> Tensor:
 
 
 def normal(key: Tensor, n: int) -> Tensor:
-    """int64[B] keys -> float32[B, n], standard normal up to 4.3 standard deviations: every 16 random bits pick a slice."""
+    """int64[B] keys -> float32[B, n], standard normal, cut at 4.3 standard deviations; 16 random bits pick a slice."""
     slices = random_bits(key, (n + 3) // 4).view(torch.int16)[:, :n].int() + 32768
     return _quantiles(key.device).index_select(0, slices.flatten()).view(slices.shape)

@@ -1,6 +1,6 @@
-"""Rotary positions: instead of adding a vector to every token, rotate its queries and keys.
+"""Rotary positions: rotate each token's query and key instead of adding a vector to the token.
 
-Read in lesson 10.  RoPE (arXiv 2104.09864) along three axes, as in V-JEPA 2 (arXiv 2506.09985): neighbouring pairs of
+Read in lesson 10.  RoPE (arXiv 2104.09864) along three axes, as in V-JEPA 2 (arXiv 2506.09985): pairs of neighbouring
 numbers in a head are rotated by position x frequency, so q . k depends on the distance between two tokens.
 """
 
@@ -18,16 +18,16 @@ def check_scheme(scheme: str, head: int) -> None:
         raise ValueError(f"unknown positions {scheme!r}; choose from {', '.join(SCHEMES)}")
     if scheme != "sincos" and head < 6:
         raise ValueError(
-            f"positions {scheme!r} need heads 6 or more wide, given {head}; take fewer heads or more width"
+            f"positions {scheme!r} need heads at least 6 wide, given {head}; use fewer heads or more width"
         )
 
 
 def rotary_angles(grid: Grid, ids: Tensor, head: int, scheme: str, dtype: torch.dtype) -> Tensor | None:
     """ids int64 [B, n] of tubelets -> angles [B, n, r] for the first r = 6 * (head // 6) numbers of a head; None for "sincos".
 
-    Time, height and width, in this order, have a third of them each, at frequencies 10000 ** -(i / (r / 6)).  "rotary"
+    Time, height and width, in that order, get a third of them each, at frequencies 10000 ** -(i / (r / 6)).  "rotary"
     gives both numbers of a pair the same angle: f0 f0 f1 f1 ...  V-JEPA 2 was trained with f0 f1 ... f0 f1 ..., where
-    the two numbers of a pair get different angles; its released weights need that quirk, "rotary-tiled".
+    the two numbers of a pair get different angles; its released weights need that quirk: "rotary-tiled".
     """
     if scheme == "sincos":
         return None
@@ -41,7 +41,7 @@ def rotary_angles(grid: Grid, ids: Tensor, head: int, scheme: str, dtype: torch.
 
 
 def rotate(x: Tensor, angles: Tensor) -> Tensor:
-    """Rotate the pairs (x0, x1), (x2, x3) ... of queries or keys [B, heads, n, d] by angles [B, n, r]; the rest stays."""
+    """Rotate the pairs (x0, x1), (x2, x3) ... of queries or keys [B, heads, n, d] by angles [B, n, r]; the rest is kept."""
     angles = angles.unsqueeze(1)  # [B, 1, n, r]: the same for all heads
     turned, still = x.tensor_split([angles.shape[-1]], dim=-1)
     quarter = torch.stack((-turned[..., 1::2], turned[..., ::2]), dim=-1).flatten(-2)  # (x0, x1) -> (-x1, x0)

@@ -1,4 +1,4 @@
-"""The transformer block that encoder and predictor share, and what it costs.
+"""The transformer block that the encoder and the predictor share, and what it costs.
 
 Built in lesson 3.  A pre-norm ViT block as in V-JEPA's code: LayerNorm with eps 1e-6, fused qkv with
 bias, exact GELU, and an MLP four times as wide.
@@ -14,7 +14,7 @@ EPS = 1e-6  # of every LayerNorm, as in the released code
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention: every token looks at every token.  Raises ValueError if heads do not divide D."""
+    """Multi-head self-attention: every token looks at every token.  Raises ValueError if `heads` does not divide D."""
 
     def __init__(self, dim: int, heads: int):
         super().__init__()
@@ -37,7 +37,7 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Two linear layers with a GELU between them, for each token.  hidden: the width between them, 4 D if None."""
+    """Two linear layers with a GELU between them, per token.  hidden: the width between them, 4 D if None."""
 
     def __init__(self, dim: int, hidden: int | None = None):
         super().__init__()
@@ -68,7 +68,7 @@ class Block(nn.Module):
 def init_linear(module: nn.Module, scheme: str) -> None:
     """Initialise every Linear inside `module`: biases 0, weights by `scheme`.  Raises ValueError for an unknown scheme.
 
-    "xavier": uniform, scaled to keep variances.  "official": normal with std .02, as released.  At widths
+    "xavier": uniform, scaled to preserve variance.  "official": normal with std .02, as released.  At widths
     of 64 to 192 that is far too small: features shrink before they can differ.
     """
     for layer in module.modules():
@@ -83,14 +83,14 @@ def init_linear(module: nn.Module, scheme: str) -> None:
 
 
 def linear_flops(n: int, inputs: int, outputs: int) -> int:
-    """FLOPs of a linear layer on n tokens: a multiplication and an addition per weight and token."""
+    """FLOPs of a linear layer on n tokens: one multiplication and one addition per weight and token."""
     return 2 * n * inputs * outputs
 
 
 def block_flops(n: int, dim: int, hidden: int | None = None) -> dict[str, int]:
-    """FLOPs of one Block's forward pass on n tokens of width D, by part, without softmax and norms.
+    """FLOPs of one Block's forward pass on n tokens of width D, by part; softmax and norms are not counted.
 
-    Projections 8 n D^2, MLP 16 n D^2, attention 4 n^2 D: attention costs more than the MLP from n = 4 D on.
+    Projections 8 n D^2, MLP 16 n D^2, attention 4 n^2 D: beyond n = 4 D, attention costs more than the MLP.
     """
     return {
         "projections": linear_flops(n, dim, 3 * dim) + linear_flops(n, dim, dim),

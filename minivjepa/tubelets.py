@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Grid:
-    """The size of a clip and of its tubelets.  Raises ValueError if the tubelets do not fit into the clip."""
+    """The size of a clip and of its tubelets.  Raises ValueError if the tubelets do not tile the clip."""
 
     frames: int = 16  # Frames in a clip.
     height: int = 224  # Height of a frame, in pixels.
@@ -88,7 +88,7 @@ def unpatchify(tubelets: Tensor, grid: Grid) -> Tensor:
 def gather_tokens(tokens: Tensor, ids: Tensor) -> Tensor:
     """[B, N, D] and ids [B, K] -> [B, K, D]: keep the tokens that a mask names.
 
-    Raises ValueError unless the ids are int64 [B, K] with the B of the tokens.
+    Raises ValueError unless the ids are int64 [B, K] with the same B as the tokens.
     """
     if ids.ndim != 2 or ids.dtype != torch.int64 or len(ids) != len(tokens):
         raise ValueError(
@@ -109,7 +109,7 @@ def axis_positions(length: int, dims: int) -> Tensor:
 def sincos_positions(grid: Grid, dims: int) -> Tensor:
     """float32 [N, dims]: fixed 3-D sine-cosine positions, dims in the order [time, height, width].
 
-    Each axis gets ceil(dims / 6) * 2 numbers, and the whole is cut to `dims`, as in the released code.
+    Each axis gets ceil(dims / 6) * 2 numbers, and the table is cut to `dims`, as in the released code.
     So the width axis is complete only if 6 divides `dims`.
     """
     per_axis = math.ceil(dims / 6) * 2
@@ -120,7 +120,7 @@ def sincos_positions(grid: Grid, dims: int) -> Tensor:
 
 
 def added_positions(grid: Grid, dims: int, scheme: str) -> Tensor:
-    """What is added to tokens: sincos_positions [N, dims], or zeros [N, 1] for the schemes of rotary.py, which add nothing."""
+    """What to add to the tokens: sincos_positions [N, dims], or zeros [N, 1] for rotary.py's schemes, which add nothing."""
     return sincos_positions(grid, dims) if scheme == "sincos" else torch.zeros(grid.tokens, 1)
 
 

@@ -1,4 +1,4 @@
-"""V-JEPA wired together, with the switches of collapse prevention.
+"""V-JEPA wired together, with switches for collapse prevention.
 
 Built in lesson 5.  Equation 1 of V-JEPA (arXiv 2404.08471):
 minimise | P(E(x), positions of y) - stop_gradient(E_ema(y)) |_1 over E and P.
@@ -22,14 +22,14 @@ from minivjepa.tubelets import gather_tokens
 class CollapsePrevention:
     """Everything that stands between V-JEPA and collapse.  An arm of an ablation is one value of this class.
 
-    Raises ValueError for unknown values, and for switches that would have no effect together.
+    Raises ValueError for unknown values, and for combinations in which a switch would do nothing.
     """
 
     target: str = "ema"
     """Which encoder makes the targets: ema (a copy that follows the online encoder) or online (that encoder itself)."""
     stop_gradient: bool = True  # Detach the targets.  Without it, the optimiser also trains the EMA copy.
     momentum: float | None = None
-    """A constant EMA momentum instead of the run's schedule; 1 freezes the copy, 0 is no EMA."""
+    """A constant EMA momentum instead of the run's schedule; 1 freezes the copy, 0 means no EMA."""
     normalise: bool = True  # LayerNorm the targets over features, without affine.
     regulariser: VICReg | SIGReg | None = None  # A term on the targets before normalisation; needs stop_gradient=False.
 
@@ -39,7 +39,7 @@ class CollapsePrevention:
         if self.regulariser is not None and self.stop_gradient:
             raise ValueError(
                 f"{type(self.regulariser).__name__} acts on the targets, which stop_gradient=True detaches, so it would "
-                "do nothing; give stop_gradient=False with it"
+                "do nothing; set stop_gradient=False too"
             )
         if self.momentum is not None and self.target == "online":
             raise ValueError(
@@ -61,7 +61,7 @@ ARMS: dict[str, CollapsePrevention] = {
 
 
 class VJEPA(nn.Module):
-    """Online encoder, predictor and, where the targets come from an EMA copy, target encoder.
+    """Online encoder, predictor and, if the targets come from an EMA copy, target encoder.
 
     loss: "l1" (V-JEPA) or "l2" (squared error).
     """
@@ -97,7 +97,7 @@ class VJEPA(nn.Module):
         """The training loss, a scalar.
 
         clip [B, C, T, H, W]; masks: one (context ids [B, K], target ids [B, M]) pair per mask group.  seed and step
-        decide SIGReg's random directions; the other arms do not use them.
+        set SIGReg's random directions; the other arms do not use them.
         """
         h = self.targets(clip)  # once per clip, for all mask groups
         wanted = self.normalised(h)
@@ -119,8 +119,8 @@ class VJEPA(nn.Module):
         """FLOPs of one clip's training step for mask groups of sizes (K, M), by component.
 
         The target encoder runs forward on all tokens.  Encoder and predictor run forward and backward, which costs
-        three times the forward pass; so do the targets if they are not detached.  Softmax, norms and the optimiser
-        are not counted.
+        three times the forward pass; so does the target encoder if the targets are not detached.  Softmax, norms and
+        the optimiser are not counted.
         """
         passes = 1 if self.prevention.stop_gradient else 3
         return {

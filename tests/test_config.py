@@ -46,7 +46,7 @@ def test_unknown_and_missing_keys_are_refused() -> None:
         ({"warmup": -1}, "warmup is -1, expected 0 or more"),
         ({"momentum": 1.5}, "momentum is 1.5, expected a number from 0 to 1"),
         ({"positions": "rope"}, "unknown positions 'rope'; choose from sincos, rotary"),
-        ({"positions": "rotary", "heads": 16}, "need heads 6 or more wide, given 4; take fewer heads"),
+        ({"positions": "rotary", "heads": 16}, "need heads at least 6 wide, given 4; use fewer heads"),
         ({"loss": "l3"}, "unknown loss 'l3'; choose from l1, l2"),
         ({"init": "he"}, "unknown init 'he'"),
         ({"precision": "fp8"}, "unknown precision 'fp8'"),

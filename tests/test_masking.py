@@ -188,7 +188,7 @@ def test_blocks_that_cover_the_frame_are_refused() -> None:
         draw(OfficialBlocks(1, 1.0), PAPER)
     with pytest.raises(ValueError, match="leaves no context; choose a smaller scale"):
         draw(OfficialBlocks(1, 0.8), Grid(8, 32, 24, 2, 8))  # at some aspects only
-    with pytest.raises(ValueError, match="with 1 of the time steps cannot hide some"):
+    with pytest.raises(ValueError, match="needs at least 2 time steps to hide some and show some, given 1"):
         draw(FutureMask(0.5), Grid(2, 32, 32, 2, 8))
     with pytest.raises(ValueError, match="times in a row; choose fewer or smaller blocks"):
         draw(OfficialBlocks(400, 0.5), PAPER, clips=2)

@@ -252,7 +252,7 @@ def test_unknown_switches_are_refused() -> None:
 
 def test_switches_that_would_do_nothing_are_refused() -> None:
     """Catches: a regulariser on detached targets, which would be logged and train nothing."""
-    with pytest.raises(ValueError, match="would do nothing; give stop_gradient=False"):
+    with pytest.raises(ValueError, match="would do nothing; set stop_gradient=False"):
         CollapsePrevention(regulariser=VICReg())
     with pytest.raises(ValueError, match="momentum belongs to the EMA copy"):
         CollapsePrevention(target="online", momentum=0.5)

@@ -198,7 +198,7 @@ def test_who_walks_straight_needs_no_model_within_a_room_and_misses_behind_the_w
         (lambda: CEM(spread=float("inf")), "spread is inf"),
         (lambda: WorldConfig(lr=float("inf")), "lr is inf"),
         (lambda: WorldConfig(weight=float("inf")), "weight is inf"),
-        (lambda: WorldConfig(model="vjepa", predictor_dim=16, predictor_heads=8), "heads 6 or more wide"),
+        (lambda: WorldConfig(model="vjepa", predictor_dim=16, predictor_heads=8), "heads at least 6 wide"),
         (lambda: WorldConfig(model="vjepa", latent=1100), "latent is 1100, expected at most 1024"),
         (lambda: RoomClips(Grid(1, 32, 32, 1, 8)), "a clip of 1 frame shows no action"),
     ],
