@@ -179,12 +179,12 @@ def in_turn(ours: Step, theirs: Step, owner: Any, attribute: str, obvious: Any, 
 
 
 def matrix(device: str) -> list[dict[str, Any]]:
-    """Wall time of five arms x three seeds, with so many processes at once; probes and start included."""
-    preset, at_once = ("cpu", (1, 4, 8, 15)) if device == "cuda" else ("tiny", (1, 2))
+    """Wall time of an ablation with so many processes at once; probes and start included."""
+    preset, seeds, at_once = ("cpu", "0,1,2", (1, 4, 8, 15)) if device == "cuda" else ("tiny", "0", (1, 2))
     found = []
     for jobs in tqdm(at_once, desc="matrix", unit="number of jobs"):
         with tempfile.TemporaryDirectory() as folder:
-            words = ["ablate", "--preset", preset, "--seeds", "0,1,2", "--jobs", str(jobs), "--device", device]
+            words = ["ablate", "--preset", preset, "--seeds", seeds, "--jobs", str(jobs), "--device", device]
             start = time.perf_counter()
             command = [sys.executable, "-m", "minivjepa", *words, "--out", f"{folder}/matrix"]
             subprocess.run(command, env=ONE_THREAD, check=True, capture_output=True)

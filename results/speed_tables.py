@@ -123,7 +123,7 @@ def data_lines(found: dict[str, Any]) -> str:
 
 
 def matrix_table(found: dict[str, Any]) -> str:
-    """Five arms x three seeds with so many processes at once."""
+    """An ablation with so many processes at once."""
     same = all(row["losses"] == found["matrix"][0]["losses"] for row in found["matrix"])
     body = [[f"`{row['command']}`", str(row["jobs"]), f"{row['seconds']:,.0f}"] for row in found["matrix"]]
     note = "The runs end with the same losses to the last digit." if same else "The runs end with other losses."

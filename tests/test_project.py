@@ -354,6 +354,7 @@ def test_what_the_readme_says_of_the_arms_is_so(raw: dict[str, results.Results])
     assert all(online[s] <= untrained[s] + 0.05 for s in online)
     for arm in ("no-ema", "vicreg", "sigreg", "vjepa", "frozen"):
         assert min(finals(matrix, arm, "feature_std").values()) >= 0.1
+    assert max(finals(matrix, "sigreg", "effective_rank").values()) < 5
     for arm in ("vicreg", "sigreg"):
         assert mean(finals(matrix, arm, "linear_direction").values()) < mean(vjepa.values()) - 0.3
     for control in ("first_frame", "shuffled_frames"):

@@ -1,6 +1,6 @@
 """V-JEPA on one screen: `python -m minivjepa.training.minimal` trains it on moving handwriting.
 
-Read in lesson 8.  Trainer gives the same weights bit for bit, and adds checkpoints, metrics, options and several processes.
+Read in lesson 8.  Trainer gives the same weights, bit for bit, and adds checkpoints, metrics, options and several processes.
 """
 
 import math
@@ -19,7 +19,7 @@ from minivjepa.vjepa import VJEPA, CollapsePrevention
 
 
 def train(steps: int = 2600, batch: int = 16, seed: int = 0) -> VJEPA:
-    """Train the preset `cpu` (a minute and a half) and print loss and feature std; returns the model."""
+    """Train the preset `cpu` (a minute and a half), print loss and feature std, and return the model."""
     grid = Grid(frames=8, height=32, width=32, tubelet=2, patch=8)  # 4 x 4 x 4 tubelets
     torch.manual_seed(seed)
     encoder = Encoder(grid, dim=64, depth=3, heads=2)
