@@ -6,10 +6,10 @@ SIGReg of LeJEPA (arXiv 2511.08544).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -101,11 +101,27 @@ class SIGReg:
         return self.weight * sigreg(h.transpose(0, 1), directions)  # [N, B, D]: the samples are the clips
 
 
+class AllClips(torch.autograd.Function):
+    """Tokens [B, N, D] of this process -> [world * B, N, D] of all; backwards, the sum of all processes' gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor) -> Tensor:
+        """Gather, in the order of the processes."""
+        parts = [torch.empty_like(h, memory_format=torch.contiguous_format) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, h.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """Sum over processes, then this process's part."""
+        summed = gradient.contiguous().clone()
+        dist.all_reduce(summed)
+        return summed.chunk(dist.get_world_size())[dist.get_rank()]
+
+
 def all_clips(h: Tensor) -> Tensor:
     """[B, N, D] of this process -> [world * B, N, D] of all processes, with gradients; h itself in a single process.
 
     A batch's statistic is not the mean of its parts' statistics, so regularisers need all clips.
     """
-    if not (dist.is_available() and dist.is_initialized()):
-        return h
-    return torch.cat(torch.distributed.nn.all_gather(h))
+    return AllClips.apply(h) if dist.is_available() and dist.is_initialized() else h
