@@ -3,8 +3,10 @@
 Exit codes: 0 done; 1 doctor found a failure, or homework is wrong or could not be graded; 2 bad input, with one message; 130 Ctrl-C.
 """
 
+import contextlib
 import importlib
 import io
+import signal
 import sys
 from typing import NoReturn
 
@@ -66,6 +68,8 @@ def main(argv: list[str] | None = None) -> NoReturn:
         command = importlib.import_module(f"minivjepa.commands.{name}")  # only what this command needs is loaded
         raise SystemExit(getattr(command, name)(rest))
     except KeyboardInterrupt:
+        with contextlib.suppress(ValueError):  # not the main thread
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not tear what ends the first
         advice = "; run the same command with --resume to go on" if words[0] in RESUMABLE else ""
         sys.stderr.write(f"\nminivjepa: stopped by Ctrl-C{advice}\n")
         raise SystemExit(130) from None
