@@ -96,9 +96,9 @@ def test_an_account_holds_the_whole_step() -> None:
         rows
     )
     assert all(row["seconds"] > 0 for row in rows.values())
-    product = {row["kind"]: row for row in account(lambda: torch.randn(300, 300) @ torch.randn(300, 300))}
-    assert "attention" not in product
-    assert product["linear layers"]["share"] > 0.2
+    product = {row["kind"] for row in account(lambda: torch.randn(300, 300) @ torch.randn(300, 300))}
+    assert "linear layers" in product
+    assert not product & {"attention", "GELU", "LayerNorm", "optimiser and EMA"}
 
 
 def test_the_clock_measures_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
