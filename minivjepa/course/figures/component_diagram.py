@@ -62,9 +62,9 @@ def three_components(shapes: Mapping[str, Sequence[int]]) -> Picture:
     )
 
 
-def target_response(momentum: float) -> Picture:
+def target_response(momentum: float, steps: int = 1000) -> Picture:
     """How a target weight follows an online weight that jumps from 0 to 1 at the first step."""
-    step = np.arange(1001)
+    step = np.arange(steps + 1)
     follows = 1 - momentum**step
     half = half_life(momentum)
     figure, [ax] = panels((6.6, 3.4))
