@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from minivjepa.data.digits import CLIPS, DigitClips
+from minivjepa.data.digits import CLIPS, ClipRules, DigitClips
 from minivjepa.data.video import VideoClips
 from minivjepa.tubelets import Grid
 
@@ -12,11 +12,13 @@ from minivjepa.tubelets import Grid
 PIXELS = {"digits": ((CLIPS.mean,) * 3, (CLIPS.std,) * 3), "rooms": ((0.2,) * 3, (0.25,) * 3)}
 
 
-def open_data(data: str, grid: Grid, seed: int, device: torch.device) -> DigitClips | VideoClips:
+def open_data(
+    data: str, grid: Grid, seed: int, device: torch.device, rules: ClipRules = CLIPS
+) -> DigitClips | VideoClips:
     """Training clips: "digits", or the path of a video file or of a folder of them.
 
-    seed: decides all clips.  device: where they go.  Raises ValueError for a path that cannot be used.
+    seed: decides all clips.  device: where they go.  rules: how digits look.  Raises ValueError for a path that cannot be used.
     """
     if data == "digits":
-        return DigitClips(grid, "train", seed, str(device))
+        return DigitClips(grid, "train", seed, str(device), rules)
     return VideoClips(Path(data), grid, seed, str(device))

@@ -82,7 +82,9 @@ def run_job(job: Job, budget: Budget, device: torch.device, pipe: Connection) ->
             run.check_same(job.config, "digits")
         else:
             run.create(job.config, "digits")
-        model = Trainer(job.config, DigitClips(job.config.grid, "train", seed, str(device)), run, device).fit(progress)
+        model = Trainer(
+            job.config, DigitClips(job.config.grid, "train", seed, str(device), job.config.clips), run, device
+        ).fit(progress)
         pipe.send((job.steps, "probing"))
         history = run.history()
         final = judge(model.eval(), job.config, budget, device)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from minivjepa.data.digits import CLIPS, ClipRules
 from minivjepa.masking import MASKS, parse_mask
 from minivjepa.rotary import check_scheme
 from minivjepa.tubelets import Grid
@@ -23,6 +24,8 @@ class Config:
 
     grid: Grid = field(default_factory=lambda: Grid(frames=8, height=32, width=32, tubelet=2, patch=8))
     """Size of a clip and its tubelets."""
+    clips: ClipRules = CLIPS
+    """How a clip of moving digits looks."""
     prevention: CollapsePrevention = field(default_factory=CollapsePrevention)
     """The switches of collapse prevention; --arm sets them all at once."""
     masks: tuple[str, ...] = ("future",)  # One mask group per name, optionally with the share to hide, as in tube:0.75.

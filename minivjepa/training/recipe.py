@@ -27,17 +27,33 @@ def build_model(config: Config) -> VJEPA:
         predictor = build_predictor(config)
         init_linear(encoder, config.init)
         init_linear(predictor, config.init)
-    return VJEPA(encoder, predictor, config.prevention, config.loss)
+        projector = build_projector(config)
+    return VJEPA(encoder, predictor, config.prevention, config.loss, projector)
+
+
+def target_width(config: Config) -> int:
+    """Width of what is predicted for a tubelet: a feature vector, its projection, or the tubelet's pixels."""
+    return config.grid.values if config.prevention.target == "pixels" else config.prevention.projector or config.dim
 
 
 def build_predictor(config: Config) -> Predictor:
     """A transformer, or for predictor_depth 0 a LinearPredictor, which is called in the same way."""
     if config.predictor_depth == 0:
-        return cast(Predictor, LinearPredictor(config.grid, config.dim))
+        return cast(Predictor, LinearPredictor(config.grid, config.dim, target_width(config)))
     return Predictor(
         config.grid, config.dim, config.predictor_dim, config.predictor_depth, config.predictor_heads, len(config.masks),
-        config.positions,
+        config.positions, outputs=target_width(config),
     )  # fmt: skip
+
+
+def build_projector(config: Config) -> nn.Module | None:
+    """The two layers between features and targets that regularised methods have, or None without one."""
+    width = config.prevention.projector
+    if not width:
+        return None
+    projector = nn.Sequential(nn.Linear(config.dim, width), nn.GELU(), nn.Linear(width, width))
+    init_linear(projector, config.init)
+    return projector
 
 
 def weight_groups(part: nn.Module, scale: float = 1.0) -> list[dict[str, Any]]:
@@ -54,6 +70,7 @@ def weight_groups(part: nn.Module, scale: float = 1.0) -> list[dict[str, Any]]:
 def parameter_groups(model: VJEPA, config: Config) -> list[dict[str, Any]]:
     """AdamW groups of all networks; a target encoder is trained only in the no-stopgrad arm."""
     groups = weight_groups(model.encoder) + weight_groups(model.predictor, config.predictor_lr)
+    groups += weight_groups(model.projector)
     return groups + (weight_groups(model.target_encoder) if model.target_encoder is not None else [])
 
 
