@@ -16,14 +16,14 @@ class Predictor(nn.Module):
 
     grid: clip and tubelet size.  dim: D, the encoder's width.  inner: P, the predictor's own width.
     groups: number of mask groups; as in V-JEPA 1, each has its own mask token, which starts at zero.
-    depth, heads, positions, hidden: as for Encoder.  outputs: width of a prediction, D if None.
+    depth, heads, positions, hidden: as for Encoder.
     """
 
     table: Tensor
 
     def __init__(
         self, grid: Grid, dim: int, inner: int, depth: int, heads: int, groups: int = 1, positions: str = "sincos",
-        hidden: int | None = None, outputs: int | None = None,
+        hidden: int | None = None,
     ):  # fmt: skip
         super().__init__()
         check_scheme(positions, inner // heads)
@@ -33,7 +33,7 @@ class Predictor(nn.Module):
         self.mask_tokens = nn.Parameter(torch.zeros(groups, inner))
         self.blocks = nn.ModuleList(Block(inner, heads, hidden) for _ in range(depth))
         self.norm = nn.LayerNorm(inner, eps=EPS)
-        self.leave = nn.Linear(inner, outputs or dim)
+        self.leave = nn.Linear(inner, dim)
         self.register_buffer("table", added_positions(grid, inner, positions), persistent=False)
 
     def tokens(self, context: Tensor, context_ids: Tensor, target_ids: Tensor, group: int) -> Tensor:

@@ -50,18 +50,18 @@ class LinearPredictor(nn.Module):
     vector.  Theories of learning without negatives (DirectPred, arXiv 2102.06810) are about such predictors.
     """
 
-    def __init__(self, grid: Grid, dim: int, outputs: int):
+    def __init__(self, grid: Grid, dim: int):
         super().__init__()
-        self.dim, self.outputs = dim, outputs
+        self.dim = dim
         self.mixing = nn.Parameter(torch.full((grid.tokens, grid.tokens), 1 / grid.tokens))
-        self.features = nn.Linear(dim, outputs)
-        self.offset = nn.Parameter(torch.zeros(grid.tokens, outputs))
+        self.features = nn.Linear(dim, dim)
+        self.offset = nn.Parameter(torch.zeros(grid.tokens, dim))
 
     def forward(self, context: Tensor, context_ids: Tensor, target_ids: Tensor, group: int = 0) -> Tensor:
-        """context [B, K, D], its ids [B, K], ids to predict [B, M] -> predictions [B, M, outputs].  All mask groups share the table."""
+        """context [B, K, D], its ids [B, K], ids to predict [B, M] -> predictions [B, M, D].  All mask groups share the table."""
         share = self.mixing[target_ids[:, :, None], context_ids[:, None, :]]  # [B, M, K]
         return share @ self.features(context) + self.offset[target_ids]
 
     def flops(self, k: int, m: int) -> int:
         """FLOPs of one clip's forward pass with k context and m target tokens."""
-        return linear_flops(k, self.dim, self.outputs) + 2 * m * k * self.outputs
+        return linear_flops(k, self.dim, self.dim) + 2 * m * k * self.dim

@@ -93,6 +93,10 @@ class Config:
                     f"{name} width {width} is not divisible by {heads} heads; choose a multiple of {heads}"
                 )
             check_scheme(self.positions, width // heads)
+        if self.predictor_depth == 0 and (self.prevention.target == "pixels" or self.prevention.projector):
+            raise ValueError(
+                "predictor_depth 0 predicts features only; pixels and a projector need a predictor_depth above 0"
+            )
         if not self.masks:
             raise ValueError(f"no mask is given; choose at least one from {', '.join(MASKS)}")
         for text in self.masks:  # draw a small batch now, so that an impossible ratio is found before training starts

@@ -20,7 +20,7 @@ from minivjepa.vjepa import VJEPA
 
 
 def build_model(config: Config) -> VJEPA:
-    """A model on the CPU whose weights depend only on the config."""
+    """A model on the CPU whose weights depend only on the config; all arms of a seed have the same first encoder."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         encoder = Encoder(config.grid, config.dim, config.depth, config.heads, config.positions)
@@ -28,6 +28,9 @@ def build_model(config: Config) -> VJEPA:
         init_linear(encoder, config.init)
         init_linear(predictor, config.init)
         projector = build_projector(config)
+        if target_width(config) != config.dim:  # last, so that nothing before it draws other numbers
+            predictor.leave = nn.Linear(config.predictor_dim, target_width(config))
+            init_linear(predictor.leave, config.init)
     return VJEPA(encoder, predictor, config.prevention, config.loss, projector)
 
 
@@ -39,10 +42,10 @@ def target_width(config: Config) -> int:
 def build_predictor(config: Config) -> Predictor:
     """A transformer, or for predictor_depth 0 a LinearPredictor, which is called in the same way."""
     if config.predictor_depth == 0:
-        return cast(Predictor, LinearPredictor(config.grid, config.dim, target_width(config)))
+        return cast(Predictor, LinearPredictor(config.grid, config.dim))
     return Predictor(
         config.grid, config.dim, config.predictor_dim, config.predictor_depth, config.predictor_heads, len(config.masks),
-        config.positions, outputs=target_width(config),
+        config.positions,
     )  # fmt: skip
 
 
