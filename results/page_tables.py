@@ -5,7 +5,7 @@ from statistics import mean
 from typing import Any
 
 from minivjepa.evaluation.metrics import METRICS
-from minivjepa.evaluation.statistics import apart, cell, markdown, paired_interval
+from minivjepa.evaluation.statistics import apart, cell, markdown, paired
 from minivjepa.experiments.report import Results
 from minivjepa.experiments.tables import SHORT
 
@@ -26,9 +26,7 @@ def apart_table(results: Results, goals: dict[str, float]) -> str:
             theirs = {seed: row[metric] for seed, row in rows.items()}
             above, below = apart([*own.values()], [*theirs.values()]), apart([*theirs.values()], [*own.values()])
             answer = "yes" if above else "no: below" if below else "no: intervals overlap"
-            more, low, high = paired_interval(own, theirs)
-            difference = f"{more:+.3f} ({low:+.3f} to {high:+.3f})"
-            lines.append(["", f"above {name}", cell([*theirs.values()]), difference, answer])
+            lines.append(["", f"above {name}", cell([*theirs.values()]), str(paired(own, theirs)), answer])
     return markdown(["vjepa", "expected", "mean", "vjepa minus it, paired by seed", "reached?"], lines)
 
 
