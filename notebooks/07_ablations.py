@@ -36,15 +36,14 @@ import torch
 
 from minivjepa.collapse import COLLAPSED, WARNING, singular_values
 from minivjepa.course.figures.arm_curves import collapse_curves, dashboard, mask_scatter, update_fields
-from minivjepa.course.lesson import Live, check, compare, show, table
+from minivjepa.course.lesson import Live, check, compare, published, show, table
 from minivjepa.data.digits import DigitClips
 from minivjepa.data.protocol import Budget
 from minivjepa.evaluation.early_warning import SIGNALS, alarm, collapsed, first_separation
 from minivjepa.evaluation.judge import encode_split
 from minivjepa.evaluation.probes import linear_accuracy
 from minivjepa.evaluation.statistics import apart, interval
-from minivjepa.experiments.report import table_rows
-from minivjepa.experiments.tables import alarm_table, metric_table, warning_table
+from minivjepa.experiments.report import metric_table, table_rows
 from minivjepa.training.arms import with_arm
 from minivjepa.training.config import PRESETS, differences
 from minivjepa.training.runs import Run
@@ -350,8 +349,8 @@ assert (
 # come from two arms.) Below it, the real thing: when the package's warning, feature std below 0.1, was raised on these runs.
 
 # %%
-table(warning_table(stored))
-table(alarm_table(stored))
+published("warning")
+published("alarm")
 
 # %%
 # NBVAL_CHECK_OUTPUT

@@ -40,11 +40,10 @@ from minivjepa.course.figures.clouds import Moment, characteristic, folding, sha
 from minivjepa.course.figures.collapse_kinds import loss_and_spread
 from minivjepa.course.figures.latent_plots import loss_against_probe, spectra
 from minivjepa.course.figures.room_films import film
-from minivjepa.course.lesson import Live, check, compare, show, table
+from minivjepa.course.lesson import Live, check, compare, published, show, table
 from minivjepa.course.widgets import explore
 from minivjepa.evaluation.probes import linear_r2
 from minivjepa.evaluation.statistics import apart, markdown
-from minivjepa.experiments.tables import heuristics_table, variant_table
 from minivjepa.objective import sigreg, vicreg_terms
 from minivjepa.tubelets import Grid
 from minivjepa.world.le_world_model import LeWorldModel
@@ -379,7 +378,7 @@ show(spectra({name: singular_values(z, centred=True).tolist() for name, z in lat
 # %%
 stored = json.loads((Path("..") / "results" / "world_ablation.json").read_text())
 print(stored["command"], "|", stored["date"], "| torch", stored["versions"]["torch"], "| seeds", stored["seeds"])
-table(variant_table(stored))
+published("world-variants")
 
 
 def found(name, column):
@@ -441,7 +440,7 @@ assert (
 # empty, there is no second encoder. The first row is the control: an untrained encoder.
 
 # %%
-table(heuristics_table(stored))
+published("world-heuristics")
 
 
 def under_vjepa(name, weight, column):

@@ -38,11 +38,10 @@ from einops import rearrange
 from minivjepa import randomness
 from minivjepa.course.figures.goal_maps import distance_maps, misses, planning_rounds, rollout_errors, strips, ways
 from minivjepa.course.figures.room_films import film, success_rates, walk
-from minivjepa.course.lesson import check, compare, show, table
+from minivjepa.course.lesson import check, compare, published, show, table
 from minivjepa.course.widgets import explore
 from minivjepa.evaluation.probes import linear_r2
 from minivjepa.evaluation.statistics import apart, interval, markdown
-from minivjepa.experiments.tables import world_search_table, world_table
 from minivjepa.training.config import differences, from_dict
 from minivjepa.training.recipe import build_model
 from minivjepa.tubelets import Grid, patchify
@@ -572,9 +571,7 @@ show(ways(begun[:4], titles, both, list(goals[:4])))
 # Other choices were tried when the planner was made, on other pairs and on models that are used for nothing else. All of them, in order:
 
 # %%
-search = json.loads((Path("..") / "results" / "world_search.json").read_text())
-table(world_search_table(search))
-print(search["note"])
+published("world-search")
 
 # %% [markdown]
 # An empty cell was not tried. Under the **mean over the steps**, it is mostly the door that costs goals; a likely reason is that the steps on the way are
@@ -689,7 +686,7 @@ for a, b in (
 ):
     print(f"  {names[a]} and {names[b]}: {'apart' if told_apart(a, b) else 'not apart'}")
 print(stored["command"], "|", stored["date"], "|", stored["device"], "| torch", stored["versions"]["torch"])
-table(world_table(stored))
+published("world")
 show(success_rates(stored))
 
 # %%
@@ -727,7 +724,7 @@ compare("V-JEPA and untrained apart over three trainings", my_guess_over_three_t
 for model, values in shares.items():
     middle, half = interval(values)
     print(f"  {names[model]:20} {', '.join(f'{value:.3f}' for value in values)}: mean {middle:.3f} ± {half:.3f}")
-table(world_table(several))
+published("world-seeds")
 
 # %%
 # NBVAL_CHECK_OUTPUT

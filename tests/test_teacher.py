@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from pages import fill, load
 
-from minivjepa.experiments import tables
+from minivjepa.evaluation import statistics
 from minivjepa.grading.exercises import TEACHER, function_of, given_code, read_source
 from minivjepa.grading.run_submission import TOTAL
 from minivjepa.grading.sandbox import SCRATCH, Limits
@@ -160,13 +160,15 @@ def test_the_table_of_homework_3_is_that_of_the_recorded_runs(matrix: Any, rubri
     steps, seeds = matrix["config"]["steps"], {run["seed"] for runs in matrix["arms"].values() for run in runs}
     assert f"{steps:,} steps of a larger model" in given
     assert len(seeds) == 5
-    untrained = [tables.cell([row[key] for row in matrix["untrained"]]) for key in ("feature_std", "linear_direction")]
+    untrained = [
+        statistics.cell([row[key] for row in matrix["untrained"]]) for key in ("feature_std", "linear_direction")
+    ]
     rows = {"*untrained*": [untrained[0], "the same", untrained[1]]}
     for arm, runs in matrix["arms"].items():
         ends = [run["final"] for run in runs]
         target = [end["target"]["feature_std"] if end.get("target") else None for end in ends]
-        own = [tables.cell([end[key] for end in ends]) for key in ("feature_std", "linear_direction")]
-        rows[f"*{arm}*" if arm == "frozen" else arm] = [own[0], tables.cell(target) or "the same encoder", own[1]]
+        own = [statistics.cell([end[key] for end in ends]) for key in ("feature_std", "linear_direction")]
+        rows[f"*{arm}*" if arm == "frozen" else arm] = [own[0], statistics.cell(target) or "the same encoder", own[1]]
     table = {cells[0]: cells[1:] for line in given.splitlines() if (cells := line.strip("| ").split(" | "))[0] in rows}
     assert len(table) == 6
     assert table == {name: rows[name] for name in table}

@@ -11,13 +11,13 @@ import pages as results
 import pytest
 import torch
 import world_ablation as ablation
+from page_tables import heuristics_table, variant_table, world_table
 
 from minivjepa.course.figures.clouds import Moment, characteristic, folding, shadows, shaping
 from minivjepa.course.figures.goal_maps import distance_maps, misses, planning_rounds, rollout_errors, strips, ways
 from minivjepa.course.figures.latent_plots import loss_against_probe, spectra
 from minivjepa.course.figures.room_films import film, success_rates, walk
 from minivjepa.evaluation.statistics import apart
-from minivjepa.experiments.tables import heuristics_table, variant_table, world_table
 from minivjepa.training.config import from_dict
 from minivjepa.training.recipe import build_model
 from minivjepa.world.comparison import rates_of
