@@ -97,8 +97,9 @@ def test_training_that_blows_up_stops_and_saves_nothing(where: str, tmp_path: Pa
     parameter = next(training.model.parameters())
     if where == "loss":
         torch.nn.init.constant_(parameter, float("nan"))
+        training.train_step()
         with pytest.raises(RunStopped, match="the loss is nan at step 1"):
-            training.train_step()
+            training.save()
     else:
         torch.nn.init.constant_(parameter, float("inf"))
         with pytest.raises(RunStopped, match="a weight is no longer finite"):

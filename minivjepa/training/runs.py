@@ -1,8 +1,10 @@
 """A run is a folder of plain files: config.json, metrics.jsonl, checkpoint.pt."""
 
+import contextlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,28 @@ from torch import nn
 from minivjepa.training.config import Config, differences, from_dict, to_dict
 from minivjepa.training.files import check_new, finite_or_null, write_atomically, write_json, write_text
 
+PARTS = {"config", "step", "model", "optimiser", "loss_sum", "loss_count"}  # of a checkpoint
+
 
 class RunStopped(ValueError):
     """A run cannot continue, because of its loss or the disk; the message says what to do."""
+
+
+def load_weights(network: nn.Module, weights: dict[str, torch.Tensor], where: str) -> None:
+    """Load all weights, or raise ValueError that names those that are missing, unknown or of another shape."""
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{where} does not fit: {' '.join(str(error).split())[:300]}") from None
+
+
+def check_equal(where: Path, lines: list[str]) -> None:
+    """Raise ValueError if there are differences between a saved config and the given one."""
+    if lines:
+        shown = "; ".join(lines[:4]) + (f"; and {len(lines) - 4} more" if len(lines) > 4 else "")
+        raise ValueError(
+            f"{where} holds a run of another config ({shown}); resume with the options it was started with"
+        )
 
 
 class Run:
@@ -52,34 +73,41 @@ class Run:
                 f"nothing to resume in {self.out}: it holds no config.json; start the run without --resume"
             )
         saved, saved_data = self.config()
-        lines = differences(saved, config)
-        if saved_data != data:
-            lines.append(f"data: {saved_data} saved, {data} given")
-        if lines:
-            shown = "; ".join(lines[:4]) + (f"; and {len(lines) - 4} more" if len(lines) > 4 else "")
-            raise ValueError(
-                f"{self.out} holds a run of another config ({shown}); resume with the options it was started with"
-            )
+        other_data = [f"data: {saved_data} saved, {data} given"] if saved_data != data else []
+        check_equal(self.out, differences(saved, config) + other_data)
+
+    @property
+    def kept(self) -> str:
+        """What is left of a run that stops now, in words."""
+        return "the checkpoint before it was kept" if self.checkpoint_file.exists() else "no checkpoint was saved yet"
+
+    @contextlib.contextmanager
+    def writing(self, what: str) -> Iterator[None]:
+        """Raise RunStopped if the disk is full."""
+        try:
+            yield
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+            reason = error.strerror if isinstance(error, OSError) else "the disk did not take all of it"
+            free = shutil.disk_usage(self.out).free / 2**20
+            raise RunStopped(
+                f"cannot write {what} ({reason}; {free:.0f} MiB are free); {self.kept}. "
+                "Free some disk space, then run the same command with --resume"
+            ) from None
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replace the checkpoint.  Raises RunStopped if it cannot be written."""
-        try:
+        """Replace the checkpoint."""
+        with self.writing(f"{self.checkpoint_file} at step {state['step']}"):
             write_atomically(self.checkpoint_file, lambda file: torch.save(state, file))
-        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-            kept = "before it is intact" if self.checkpoint_file.exists() else "could not be saved at all"
-            free = shutil.disk_usage(self.out).free / 2**20
-            reason = error.strerror if isinstance(error, OSError) else "the disk did not take all of it"
-            raise RunStopped(
-                f"cannot write {self.checkpoint_file} at step {state['step']} ({reason}; {free:.0f} MiB are free); "
-                f"the checkpoint {kept}. Free some disk space, then run the same command with --resume"
-            ) from None
 
     def load(self) -> dict[str, Any] | None:
         """The last checkpoint, or None if there is none yet.  No pickled code is executed.  Raises ValueError for another file."""
         if not self.checkpoint_file.exists():
             return None
         try:
-            return torch.load(self.checkpoint_file, map_location="cpu", weights_only=True)
+            state = torch.load(self.checkpoint_file, map_location="cpu", weights_only=True)
+            if not set(state) >= PARTS:
+                raise ValueError(f"it lacks {', '.join(sorted(PARTS - set(state)))}")
+            return dict(state)
         except Exception as error:  # torch raises many types for a file that is not a checkpoint
             reason = (str(error) or "it is empty").splitlines()[0][:200]
             raise ValueError(f"{self.checkpoint_file} is not a checkpoint of minivjepa ({reason})") from None
@@ -87,39 +115,20 @@ class Run:
     def restore(self, model: nn.Module, config: Any) -> dict[str, Any] | None:
         """Load the last checkpoint into the model and return it, or None if there is none yet.
 
-        Raises ValueError if the file lacks a part, or belongs to another config.
+        Raises ValueError for another file, or one of another config.
         """
         state = self.load()
-        if state is None:
-            return None
-        known = set(state) if isinstance(state, dict) else set()
-        missing = sorted({"config", "step", "model", "optimiser", "loss_sum", "loss_count"} - known)
-        if missing:
-            raise ValueError(f"{self.checkpoint_file} is not a checkpoint of minivjepa (it lacks {', '.join(missing)})")
-        lines = differences(from_dict(self.kind, state["config"]), config)
-        if lines:
-            raise ValueError(
-                f"{self.checkpoint_file} was saved by a run of another config ({'; '.join(lines[:4])}); "
-                "put back the checkpoint that belongs to this folder's config.json"
-            )
-        try:
-            model.load_state_dict(state["model"])
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ValueError(f"{self.checkpoint_file} does not fit the model of its config ({reason})") from None
+        if state is not None:
+            check_equal(self.checkpoint_file, differences(from_dict(self.kind, state["config"]), config))
+            load_weights(model, state["model"], str(self.checkpoint_file))
         return state
 
     def append(self, row: dict[str, Any]) -> None:
-        """Add a line to metrics.jsonl and flush it to the disk.  Raises RunStopped if the disk is full."""
-        try:
-            with open(self.metrics_file, "ab") as file:
-                file.write((json.dumps(finite_or_null(row)) + "\n").encode())
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise RunStopped(
-                f"cannot write {self.metrics_file}: {error}. Free some disk space, then run the same command with --resume"
-            ) from None
+        """Add a line to metrics.jsonl and flush it to the disk."""
+        with self.writing(str(self.metrics_file)), open(self.metrics_file, "ab") as file:
+            file.write((json.dumps(finite_or_null(row)) + "\n").encode())
+            file.flush()
+            os.fsync(file.fileno())
 
     def history(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl, without a last line that a kill cut off.  Raises ValueError for other damage."""
