@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from minivjepa.encoder import Encoder
 from minivjepa.predictor import Predictor
 from minivjepa.released.names import POSITION_TABLES, State, from_hugging_face, from_original
 from minivjepa.released.weight_files import read_weights
 from minivjepa.rotary import SCHEMES
+from minivjepa.training.runs import load_weights
 from minivjepa.tubelets import Grid, sincos_positions
 
 HEADS = {192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16, 1408: 22}  # of the published encoders, by width
@@ -54,48 +54,42 @@ def load_pretrained(
     """
     held, config = read_weights(source)
     layout = "original" if "encoder" in held or "target_encoder" in held else "hugging-face"
-    where = f"{source}, read in the {layout} layout,"
     try:
         state = from_original(held) if layout == "original" else from_hugging_face(held)
         scheme = choose_positions(state, positions)
         tables = {key: state.pop(key) for key in list(state) if key.endswith(POSITION_TABLES)}
         networks = split_parts(state)
-        embedding = next(
-            (networks[p]["embed.project.weight"] for p in PARTS if "embed.project.weight" in networks[p]), None
-        )
+        embedding = next((n["embed.project.weight"] for n in networks.values() if "embed.project.weight" in n), None)
         if embedding is None or embedding.ndim != 5:
             raise ValueError(
                 f"holds no tubelet embedding [D, C, tubelet, patch, patch]; it begins with {list(held)[:3]}"
             )
         dim, channels, tubelet, patch, _ = embedding.shape
-        side = whole(config, "crop_size") or (224 if scheme == "sincos" else 256)
-        frames, height, width = clip or (whole(config, "frames_per_clip") or 16, side, side)
-        grid = Grid(frames, height, width, tubelet, patch, channels)
-        heads = agreed(heads, whole(config, "num_attention_heads"), HEADS.get(dim), f"heads of an encoder {dim} wide")
+        side = agreed(None, config, "crop_size", 224 if scheme == "sincos" else 256, "side")
+        frames = agreed(None, config, "frames_per_clip", 16, "frames")
+        grid = Grid(*(clip or (frames, side, side)), tubelet, patch, channels)
+        heads = agreed(heads, config, "num_attention_heads", HEADS.get(dim), f"heads of an encoder {dim} wide")
         if scheme == "sincos":
             check_tables(tables, grid)
-    except ValueError as error:
-        raise ValueError(f"{where} {error}") from None
-    built: dict[str, Any] = {}
-    for part in parts:
-        given = networks[part]
-        if not given:
-            continue
-        try:
-            hidden, depth = len(given.get("blocks.0.mlp.fc1.bias", [])) or None, blocks_in(given)
+        built: dict[str, Any] = {}
+        for part in parts:
+            # our embedding has the same numbers as a Linear
+            given = {k: v.flatten(1) if k == "embed.project.weight" else v for k, v in networks[part].items()}
+            if not given:
+                continue
+            hidden = len(given.get("blocks.0.mlp.fc1.bias", [])) or None
+            depth = len({key.split(".")[1] for key in given if key.startswith("blocks.")})
             if part == "predictor":
                 inner, groups = (len(given.get(key, [])) for key in ("enter.bias", "mask_tokens"))
                 usual = heads if scheme == "sincos" else 12
-                own = agreed(
-                    predictor_heads, whole(config, "pred_num_attention_heads"), usual, "heads of the predictor"
-                )
+                own = agreed(predictor_heads, config, "pred_num_attention_heads", usual, "heads of the predictor")
                 built[part] = Predictor(grid, dim, inner, depth, own, groups, scheme, hidden)
             else:
                 built[part] = Encoder(grid, dim, depth, heads, scheme, hidden)
-            fill(built[part], given)
-        except ValueError as error:
-            raise ValueError(f"{where} {part}: {error}") from None
-        built[part].eval()
+            load_weights(built[part], given, part)
+            built[part].eval()
+    except ValueError as error:
+        raise ValueError(f"{source}, read in the {layout} layout, {error}") from None
     return Pretrained(built.get("encoder"), built.get("target_encoder"), built.get("predictor"), layout, source)
 
 
@@ -129,30 +123,20 @@ def split_parts(state: State) -> dict[str, State]:
     return parts
 
 
-def whole(config: dict[str, Any], name: str) -> int | None:
-    """A whole number above 0 from a config.json, or None if it has no such entry.  Raises ValueError for other values."""
-    value = config.get(name)
-    if name in config and not (isinstance(value, int) and value > 0):
-        raise ValueError(f"has {name} {value!r} in its config.json, expected a whole number above 0")
-    return value
+def agreed(asked: int | None, config: dict[str, Any], name: str, usual: int | None, what: str) -> int:
+    """The first known of: what was asked for, the entry `name` of config.json, what is usual.
 
-
-def agreed(asked: int | None, stored: int | None, usual: int | None, what: str) -> int:
-    """The first known of: what was asked for, what config.json says, what is usual.
-
-    Raises ValueError if the first two differ, or if none is known.
+    Raises ValueError if the first two differ, if the second is no whole number above 0, or if none is known.
     """
+    stored = config.get(name)
+    if name in config and not (isinstance(stored, int) and stored > 0):
+        raise ValueError(f"has {name} {stored!r} in its config.json, expected a whole number above 0")
     if asked and stored and asked != stored:
         raise ValueError(f"has {stored} {what} by its config.json, and {asked} were asked for; leave that option out")
     found = asked or stored or usual
     if not found:
         raise ValueError(f"does not say how many attention {what}, as no released model is; give their number")
     return found
-
-
-def blocks_in(state: State) -> int:
-    """Number of transformer blocks in a state dict."""
-    return len({key.split(".")[1] for key in state if key.startswith("blocks.")})
 
 
 def check_tables(tables: State, grid: Grid) -> None:
@@ -164,20 +148,3 @@ def check_tables(tables: State, grid: Grid) -> None:
                 f"has {key} of shape {tuple(table.shape)}, which is not the sine-cosine table {tuple(expected.shape)} of "
                 f"a clip of {grid.frames} x {grid.height} x {grid.width}; give the clip size that the weights are for"
             )
-
-
-def fill(network: nn.Module, given: State) -> None:
-    """Load weights strictly.  Raises ValueError with the first keys that are missing, unknown or have another shape."""
-    own = network.state_dict()
-    flat: dict[str, Tensor] = {k: v.flatten(1) if k == "embed.project.weight" else v for k, v in given.items()}
-    problems = [f"{key} is missing" for key in own if key not in flat]
-    problems += [f"{key} is unknown" for key in flat if key not in own]
-    problems += [
-        f"{key} is {tuple(value.shape)}, expected {tuple(own[key].shape)}"
-        for key, value in flat.items()
-        if key in own and value.shape != own[key].shape
-    ]
-    if problems:
-        more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
-        raise ValueError(f"{'; '.join(problems[:4])}{more}")
-    network.load_state_dict(flat)

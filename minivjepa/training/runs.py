@@ -4,12 +4,12 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from minivjepa.training.config import Config, differences, from_dict, to_dict
 from minivjepa.training.files import check_new, finite_or_null, write_atomically, write_json, write_text
@@ -21,20 +21,26 @@ class RunStopped(ValueError):
     """A run cannot continue, because of its loss or the disk; the message says what to do."""
 
 
-def load_weights(network: nn.Module, weights: dict[str, torch.Tensor], where: str) -> None:
-    """Load all weights, or raise ValueError that names those that are missing, unknown or of another shape."""
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"{where} does not fit: {' '.join(str(error).split())[:300]}") from None
+def few(lines: list[str]) -> str:
+    """The first four of several lines, and how many more there are."""
+    return "; ".join(lines[:4] + ([f"and {len(lines) - 4} more"] if len(lines) > 4 else []))
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
+    """Load all weights.  Raises ValueError for those that are missing, not expected or of another shape."""
+    own, given = ({key: tuple(value.shape) for key, value in w.items()} for w in (network.state_dict(), weights))
+    wrong = [key for key in own | given if own.get(key) != given.get(key)]
+    if wrong:
+        lines = [f"{key} is {given.get(key, 'missing')}, expected {own.get(key, 'nothing')}" for key in wrong]
+        raise ValueError(f"{where}: {few(lines)}")
+    network.load_state_dict(weights)
 
 
 def check_equal(where: Path, lines: list[str]) -> None:
     """Raise ValueError if there are differences between a saved config and the given one."""
     if lines:
-        shown = "; ".join(lines[:4]) + (f"; and {len(lines) - 4} more" if len(lines) > 4 else "")
         raise ValueError(
-            f"{where} holds a run of another config ({shown}); resume with the options it was started with"
+            f"{where} holds a run of another config ({few(lines)}); resume with the options it was started with"
         )
 
 
