@@ -136,7 +136,7 @@ def test_damage_is_named_and_a_run_is_known_by_its_weights(
     assert call(*words) == 0
     results = (plan / "results.json").read_bytes()
     assert b"--resume" not in results
-    for name, content in (("run-0.json", b"{}"), ("oracle.json", b"")):
+    for name, content in (("run-0.json", b"{"), ("oracle.json", b"")):
         whole = (plan / name).read_bytes()
         (plan / name).write_bytes(content)
         assert f"{name} is damaged" in refused(capsys, *words, "--resume")

@@ -96,14 +96,9 @@ def open_clips(config: WorldConfig, device: torch.device) -> RoomClips:
     return RoomClips(config.clips, config.seed, str(device), config.rooms)
 
 
-def encoder_run(out: Path) -> Run:
-    """The V-JEPA run inside the folder of a vjepa world model."""
-    return Run(out / "encoder")
-
-
 def runs_of(config: WorldConfig, out: Path) -> list[Run]:
-    """The run in a folder, and that of its encoder if it has one."""
-    return [Run(out, WorldConfig)] + ([encoder_run(out)] if config.model == "vjepa" else [])
+    """The run in a folder, and the V-JEPA run of its encoder if it has one."""
+    return [Run(out, WorldConfig)] + ([Run(out / "encoder")] if config.model == "vjepa" else [])
 
 
 def build_world(config: WorldConfig, encoder: Encoder | None = None) -> WorldNet:
