@@ -540,7 +540,7 @@ def test_a_geometry_that_cannot_be_known_is_asked_for(tmp_path: Path) -> None:
     pair = load_pretrained(file, shape.clip, shape.heads, positions="rotary-tiled")
     assert pair.encoder is not None
     assert pair.encoder.positions == "rotary-tiled"
-    with pytest.raises(ValueError, match="was requested with positions 'rope'; choose from sincos"):
+    with pytest.raises(ValueError, match="unknown positions 'rope'; choose from sincos"):
         load_pretrained(file, shape.clip, shape.heads, positions="rope")
 
 

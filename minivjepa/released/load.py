@@ -13,7 +13,6 @@ from minivjepa.encoder import Encoder
 from minivjepa.predictor import Predictor
 from minivjepa.released.names import POSITION_TABLES, State, from_hugging_face, from_original
 from minivjepa.released.weight_files import read_weights
-from minivjepa.rotary import SCHEMES
 from minivjepa.training.runs import load_weights
 from minivjepa.tubelets import Grid, sincos_positions
 
@@ -27,14 +26,12 @@ class Pretrained:
     """Released networks in evaluation mode; None if the file lacks one or it was not requested.
 
     encoder: the online encoder; Hugging Face has one encoder, which is here.  layout: hugging-face or original.
-    source: where the weights came from.
     """
 
     encoder: Encoder | None
     target_encoder: Encoder | None
     predictor: Predictor | None
     layout: str
-    source: str
 
 
 def load_pretrained(
@@ -59,12 +56,14 @@ def load_pretrained(
         scheme = choose_positions(state, positions)
         tables = {key: state.pop(key) for key in list(state) if key.endswith(POSITION_TABLES)}
         networks = split_parts(state)
-        embedding = next((n["embed.project.weight"] for n in networks.values() if "embed.project.weight" in n), None)
-        if embedding is None or embedding.ndim != 5:
+        shapes = [
+            value.shape for key, value in state.items() if key.endswith("embed.project.weight") and value.ndim == 5
+        ]
+        if not shapes:
             raise ValueError(
                 f"holds no tubelet embedding [D, C, tubelet, patch, patch]; it begins with {list(held)[:3]}"
             )
-        dim, channels, tubelet, patch, _ = embedding.shape
+        dim, channels, tubelet, patch, _ = shapes[0]
         side = agreed(None, config, "crop_size", 224 if scheme == "sincos" else 256, "side")
         frames = agreed(None, config, "frames_per_clip", 16, "frames")
         grid = Grid(*(clip or (frames, side, side)), tubelet, patch, channels)
@@ -90,21 +89,17 @@ def load_pretrained(
             built[part].eval()
     except ValueError as error:
         raise ValueError(f"{source}, read in the {layout} layout, {error}") from None
-    return Pretrained(built.get("encoder"), built.get("target_encoder"), built.get("predictor"), layout, source)
+    return Pretrained(built.get("encoder"), built.get("target_encoder"), built.get("predictor"), layout)
 
 
 def choose_positions(state: State, asked: str | None) -> str:
     """sincos for V-JEPA 1, rotary-tiled for V-JEPA 2, whose files may hold V-JEPA 1's table without using it.
 
-    asked: the scheme to use, if it is given.  Raises ValueError if it is unknown; or if it is not given, and the file has
-    that table but no predictor, which would show the version.
+    asked: the scheme to use, if it is given.  Raises ValueError if it is not, and the file has that table but no predictor,
+    which would show the version.
     """
-    if asked is not None:
-        if asked not in SCHEMES:
-            raise ValueError(f"was requested with positions {asked!r}; choose from {', '.join(SCHEMES)}")
-        return asked
-    if not any(key.endswith(POSITION_TABLES) for key in state):
-        return "rotary-tiled"
+    if asked is not None or not any(key.endswith(POSITION_TABLES) for key in state):
+        return asked or "rotary-tiled"
     if "predictor.mask_tokens" not in state:
         raise ValueError(
             "has a position table, as V-JEPA 1 and some files of V-JEPA 2 do; give positions sincos or rotary-tiled"

@@ -17,7 +17,7 @@ from minivjepa.objective import SIGReg
 from minivjepa.training.config import Config
 from minivjepa.training.devices import autocast, send
 from minivjepa.training.loop import Loop
-from minivjepa.training.monitor import ClipSource, Monitor
+from minivjepa.training.monitor import ClipSource, collapse_metrics, monitor_clips
 from minivjepa.training.recipe import apply_schedule, build_model, parameter_groups, sample_masks, schedule
 from minivjepa.training.runs import Run
 from minivjepa.transformer import Block
@@ -103,12 +103,12 @@ class Trainer(Loop[VJEPA]):
         self.step += 1
 
     @cached_property
-    def monitor(self) -> Monitor:
+    def clips(self) -> list[Tensor]:
         """The clips of the metrics, rendered once."""
-        return Monitor(self.config, self.source, self.device)
+        return monitor_clips(self.config, self.source, self.device)
 
     def measure(self, losses: list[float]) -> dict[str, Any]:
         """The collapse metrics, learning rate and momentum of a row."""
         lr, _, momentum = schedule(self.config, max(0, self.step - 1))
         moving = momentum if self.model.target_encoder is not None else None
-        return {**self.monitor.measure(self.model), "lr": lr, "momentum": moving}
+        return {**collapse_metrics(self.model, self.config, self.clips), "lr": lr, "momentum": moving}
