@@ -45,24 +45,17 @@ class VideoFile:
         return len(self.times)
 
 
-def _av():  # type: ignore[no-untyped-def]
-    try:
-        import av
-    except ImportError:
-        raise ValueError(
-            "reading video needs PyAV, which is not installed; run: pip install 'minivjepa[video]'"
-        ) from None
-    av.logging.set_level(av.logging.PANIC)
-    return av
-
-
 def film(path: Path, since: int | None = None) -> Iterator[tuple[float, Any]]:
     """All frames of a file in order, as PyAV frames, each with the file's frame rate.
 
     since: start at the last key frame that is shown no later than this, in the file's units.  Raises ValueError if the
-    file is empty, damaged or has no video stream.
+    file is empty, damaged or has no video stream, or if PyAV is not installed.
     """
-    av = _av()
+    try:
+        import av
+    except ImportError:
+        raise ValueError("reading video needs PyAV; run: pip install 'minivjepa[video]'") from None
+    av.logging.set_level(av.logging.PANIC)
     try:
         if path.stat().st_size == 0:
             raise ValueError(f"video {path} is empty (0 bytes); give a file with at least one clip of frames")
@@ -95,27 +88,19 @@ def decode(path: Path) -> Iterator[tuple[float, np.ndarray]]:
 
 def read_frames(file: VideoFile, numbers: range) -> list[np.ndarray]:
     """Some frames of a file, uint8 [H, W, 3] each, decoded from a key frame before the first, or else from the start."""
-    found = frames_at(file.path, [file.times[number] for number in numbers])
-    if len(found) == len(numbers):
-        return found
+    wanted, found = [file.times[number] for number in numbers], {}
+    if None not in wanted:
+        with contextlib.suppress(ValueError):  # some files can only be read from their start
+            for number, (_, frame) in enumerate(film(file.path, since=wanted[0])):
+                if frame.pts is None or (number == 0 and not frame.key_frame):
+                    break
+                if frame.pts in wanted:
+                    found[frame.pts] = upright(frame)
+                if frame.pts >= wanted[-1]:
+                    break
+    if list(found) == wanted:
+        return list(found.values())
     return [upright(frame) for _, frame in islice(film(file.path), numbers.start, numbers.stop, numbers.step)]
-
-
-def frames_at(path: Path, times: list[int | None]) -> list[np.ndarray]:
-    """The frames shown at these times; fewer or none if the file's index does not lead to them."""
-    wanted = [time for time in times if time is not None]
-    found: list[np.ndarray] = []
-    if len(set(wanted)) < len(times) or wanted != sorted(wanted):
-        return found
-    with contextlib.suppress(ValueError):  # some files can only be read from their start
-        for number, (_, frame) in enumerate(film(path, since=wanted[0])):
-            if frame.pts is None or (number == 0 and (frame.pts > wanted[0] or not frame.key_frame)):
-                break
-            if frame.pts in wanted:
-                found.append(upright(frame))
-            if frame.pts >= wanted[-1]:
-                break
-    return found
 
 
 def resize_and_crop(frames: Tensor, height: int, width: int) -> Tensor:

@@ -36,9 +36,7 @@ def collapse_metrics(model: VJEPA, config: Config, clips: list[Tensor]) -> dict[
     encoders = [encoder for encoder in (model.encoder, model.target_encoder) if encoder is not None]
     found = [token_metrics(torch.cat([encoder(clip).float().cpu() for clip in clips])) for encoder in encoders]
     masks = sample_masks(config, MONITOR_STEP, torch.arange(len(clips[0]), device=clips[0].device))
-    target = {
-        f"target_{name}": value for name, value in found[-1].items()
-    }  # without a target encoder, the online one's
+    target = {f"target_{name}": value for name, value in found[-1].items()}  # the only encoder's, if there is one
     return {**found[0], **target, "margin": prediction_margin(model, clips[0], masks)}
 
 
