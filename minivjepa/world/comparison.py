@@ -1,7 +1,6 @@
 """How often each policy reaches its goal, in one results file.
 
-Read in lesson 12.  All meet the same start-goal pairs.  Trained world models and an oracle (the ceiling) use the same planner.
-Two controls do not plan: random actions (the floor), and walking straight to the goal.
+Read in lesson 12.  All meet the same start-goal pairs, and trained world models use the same planner as the oracle.
 """
 
 import hashlib
@@ -18,22 +17,10 @@ from minivjepa.evaluation.statistics import rate_in_words, wilson
 from minivjepa.training.config import to_dict
 from minivjepa.training.files import check_new, read_json, versions, write_json
 from minivjepa.training.runs import Run
-from minivjepa.world.goal_reaching import (
-    Outcome,
-    Policy,
-    Task,
-    oracle_costs,
-    picture_costs,
-    planning_policy,
-    pursue,
-    random_policy,
-    straight_policy,
-)
+from minivjepa.world.goal_reaching import Outcome, Policy, Task, controls, picture_costs, planning_policy, pursue
 from minivjepa.world.planner import CEM
 from minivjepa.world.rooms import Rooms
 from minivjepa.world.world_trainer import load_world, position_r2, runs_of
-
-CONTROLS = ("random", "straight", "oracle")
 
 
 def open_folder(out: Path, settings: dict[str, Any], resume: bool) -> None:
@@ -118,11 +105,7 @@ def compare(
     task.draw(rooms, device)  # refuses a task that these rooms cannot offer
     checkpoints = [hashlib.sha256(Run(run).checkpoint_file.read_bytes()).hexdigest() for run in runs]
     open_folder(out, {"task": to_dict(task), "planner": to_dict(planner), "checkpoints": checkpoints}, resume)
-    policies = {
-        "random": random_policy(task.seed),
-        "straight": straight_policy(rooms),
-        "oracle": planning_policy(planner, oracle_costs(rooms), task.seed),
-    }
+    policies = controls(rooms, planner, task.seed)
     jobs = {name: partial(follow, policy, name, rooms, task, device) for name, policy in policies.items()}
     jobs |= {f"run-{number}": partial(compare_run, run, task, planner, device) for number, run in enumerate(runs)}
     found = {name: kept(out / f"{name}.json", job) for name, job in jobs.items()}
@@ -135,8 +118,8 @@ def compare(
         "task": to_dict(task),
         "planner": to_dict(planner),
         "rooms": to_dict(rooms),
-        **{name: found[name] for name in CONTROLS},
-        "models": [found[name] for name in jobs if name not in CONTROLS],
+        **{name: found[name] for name in policies},
+        "models": [found[name] for name in jobs if name not in policies],
     }
     write_json(out / "results.json", results)
     return results
@@ -144,7 +127,7 @@ def compare(
 
 def summary(results: dict[str, Any]) -> list[str]:
     """One line for each control and model: how often it reached the goal."""
-    rows = [(name, results[name]) for name in CONTROLS]
+    rows = [(name, results[name]) for name in ("random", "straight", "oracle")]
     rows += [(f"{row['model']}, seed {row['seed']}", row) for row in results["models"]]
     return [
         f"{name:20} {rate_in_words(row['all'])}; through the door {rate_in_words(row['door'])}" for name, row in rows

@@ -121,6 +121,12 @@ def picture_costs(model: WorldModel, rooms: Rooms, height: int, width: int) -> C
     return costs
 
 
+def controls(rooms: Rooms, planner: CEM, seed: int) -> dict[str, Policy]:
+    """What trained models are compared with: the floor, a walk that does not plan, and the ceiling."""
+    oracle = planning_policy(planner, oracle_costs(rooms), seed)
+    return {"random": random_policy(seed), "straight": straight_policy(rooms), "oracle": oracle}
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What happened to each pair.  path: float32 [pairs, steps + 1, 2]; the robot stops when it succeeds.  reached: bool [pairs].
