@@ -150,10 +150,8 @@ class VideoClips:
             if 3 * self.grid.height * self.grid.width * len(times) <= room:
                 small.append(self.shrink(upright(frame)))
         if len(times) < self.grid.frames:
-            raise ValueError(
-                f"video {path} has {len(times)} frames, a clip needs {self.grid.frames}; "
-                "give a longer video or choose fewer --grid.frames"
-            )
+            needs = f"a clip needs {self.grid.frames}; give a longer video or fewer --grid.frames"
+            raise ValueError(f"video {path} has {len(times)} frames, {needs}")
         return VideoFile(path, times, torch.cat(small) if len(small) == len(times) else None)
 
     def shrink(self, frame: np.ndarray) -> Tensor:

@@ -60,9 +60,7 @@ def load_pretrained(
             value.shape for key, value in state.items() if key.endswith("embed.project.weight") and value.ndim == 5
         ]
         if not shapes:
-            raise ValueError(
-                f"holds no tubelet embedding [D, C, tubelet, patch, patch]; it begins with {list(held)[:3]}"
-            )
+            raise ValueError(f"holds no tubelet embedding [D, C, tubelet, patch, patch], but {list(held)[:3]} ...")
         dim, channels, tubelet, patch, _ = shapes[0]
         side = agreed(None, config, "crop_size", 224 if scheme == "sincos" else 256, "side")
         frames = agreed(None, config, "frames_per_clip", 16, "frames")

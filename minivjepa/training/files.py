@@ -67,9 +67,7 @@ def check_new(out: Path) -> None:
         raise ValueError(f"--out {out} is a file; give a folder that does not exist yet")
     left = [p.name for p in out.iterdir() if p.suffix != ".tmp"] if out.exists() else []
     if left:
-        raise ValueError(
-            f"--out {out} is not empty (it holds {left[0]}); choose another folder, or add --resume to go on"
-        )
+        raise ValueError(f"--out {out} is not empty (it holds {left[0]}); choose another folder, or add --resume")
 
 
 def versions() -> dict[str, str]:

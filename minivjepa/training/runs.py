@@ -39,9 +39,7 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], where: str) 
 def check_equal(where: Path, lines: list[str]) -> None:
     """Raise ValueError if there are differences between a saved config and the given one."""
     if lines:
-        raise ValueError(
-            f"{where} holds a run of another config ({few(lines)}); resume with the options it was started with"
-        )
+        raise ValueError(f"{where} holds a run of another config ({few(lines)}); resume with the options of its start")
 
 
 class Run:
@@ -49,7 +47,7 @@ class Run:
 
     def __init__(self, out: Path, kind: type[Any] = Config):
         self.out, self.kind = out, kind
-        self.command = "train" if kind is Config else "world train"
+        self.command = "`minivjepa train`" if kind is Config else "`minivjepa world train`"
         self.config_file, self.metrics_file = out / "config.json", out / "metrics.jsonl"
         self.checkpoint_file = out / "checkpoint.pt"
 
@@ -62,9 +60,7 @@ class Run:
     def config(self) -> tuple[Any, str]:
         """The saved config and data.  Raises ValueError if there is none, or if this version cannot read it."""
         if not self.config_file.exists():
-            raise ValueError(
-                f"{self.out} holds no run (no config.json); give the folder that `minivjepa {self.command}` made"
-            )
+            raise ValueError(f"{self.out} holds no run (no config.json); give the folder that {self.command} made")
         try:
             saved = json.loads(self.config_file.read_text())
             data = saved.pop("data")
@@ -75,9 +71,7 @@ class Run:
     def check_same(self, config: Any, data: str) -> None:
         """Raise ValueError unless the folder holds a run of exactly this config and data."""
         if not self.config_file.exists():
-            raise ValueError(
-                f"nothing to resume in {self.out}: it holds no config.json; start the run without --resume"
-            )
+            raise ValueError(f"nothing to resume in {self.out}: it holds no config.json; leave --resume out")
         saved, saved_data = self.config()
         other_data = [f"data: {saved_data} saved, {data} given"] if saved_data != data else []
         check_equal(self.out, differences(saved, config) + other_data)
@@ -146,9 +140,7 @@ class Run:
                 return rows
         except (TypeError, ValueError):
             pass
-        raise ValueError(
-            f"{self.metrics_file} is damaged: a line is not a row of metrics; put it back, or start in a new folder"
-        )
+        raise ValueError(f"{self.metrics_file} is damaged: a line is not a row of metrics; start in a new folder")
 
     def rewind(self, step: int) -> list[dict[str, Any]]:
         """Drop the rows after `step`, which will be written again, and return the others."""

@@ -38,10 +38,8 @@ class Tuning:
         if self.compile and isinstance(config.prevention.regulariser, SIGReg):
             raise ValueError("--compile cannot fuse SIGReg, which draws new directions at every step; leave it out")
         if self.compile and any(isinstance(parse_mask(text), OfficialBlocks) for text in config.masks):
-            raise ValueError(
-                f"--compile needs masks of a constant size, and those of {', '.join(config.masks)} change with every batch; "
-                "use --masks short long, or leave --compile out"
-            )
+            masks = ", ".join(config.masks)
+            raise ValueError(f"--compile needs masks of a constant size, and those of {masks} change; use short long")
 
     def apply(self, model: nn.Module) -> nn.Module:
         """Set up the model like this, and return it."""

@@ -37,7 +37,7 @@ def open_folder(out: Path, settings: dict[str, Any], resume: bool) -> None:
         raise ValueError(f"nothing to resume in {out}: it holds no comparison.json; start without --resume")
     elif read_json(file) != settings:
         raise ValueError(
-            f"{out} holds another comparison; resume with the options and runs it was started with, none of them trained again since"
+            f"{out} holds another comparison; resume with its own options and runs, not trained again since"
         )
 
 

@@ -51,9 +51,7 @@ class Task:
         through = (start[..., 1] < 0.5) != (goal[..., 1] < 0.5)
         fits = (through == (index % 2 == 0)[:, None]) & ((start - goal).norm(dim=-1) >= self.apart)
         if not bool(fits.any(dim=1).all()):
-            raise ValueError(
-                f"no pair {self.apart} apart was found in {CANDIDATES} draws; choose a smaller --task.apart"
-            )
+            raise ValueError(f"no pair {self.apart} apart was found in {CANDIDATES} draws; reduce --task.apart")
         first = fits.int().argmax(dim=1)
         return start[index, first], goal[index, first]
 

@@ -50,9 +50,7 @@ class RoomsEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             if (self.position - self.goal).norm() >= self.task.apart:
                 self.moves = 0
                 return self.render(), self.info()
-        raise ValueError(
-            f"no start and goal are {self.task.apart} apart in {ATTEMPTS} draws; choose a smaller Task.apart"
-        )
+        raise ValueError(f"no start and goal are {self.task.apart} apart in {ATTEMPTS} draws; reduce Task.apart")
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """One move: (picture, reward, reached, out of steps, info).  Raises ValueError for an action that is not two finite numbers."""
@@ -120,9 +118,8 @@ class EnvironmentClips:
         """One observation -> a normalised frame [C, H, W] of the grid's size."""
         picture = np.asarray(observation)
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-            raise ValueError(
-                f"an observation is {picture.dtype} {picture.shape}, expected a picture, uint8 (H, W, 3); wrap the environment"
-            )
+            seen = f"{picture.dtype} {picture.shape}"
+            raise ValueError(f"an observation is {seen}, expected a picture, uint8 (H, W, 3); wrap the environment")
         frame = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255
         scaled = F.interpolate(frame, (self.grid.height, self.grid.width), mode="bilinear", antialias=True)
         return (scaled[0] - MEAN) / STD

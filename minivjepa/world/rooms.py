@@ -41,13 +41,9 @@ class Rooms:
         if self.door <= 2 * self.robot:
             raise ValueError(f"a door of {self.door} lets no robot of radius {self.robot} pass; widen --rooms.door")
         if self.robot >= 0.5 - self.strip:
-            raise ValueError(
-                f"a robot of radius {self.robot} and a wall of {self.wall} leave no rooms; shrink one of them"
-            )
+            raise ValueError(f"a robot of radius {self.robot} and a wall of {self.wall} leave no rooms; shrink one")
         if not self.robot + self.gap <= self.door_at <= 1 - self.robot - self.gap:
-            raise ValueError(
-                f"a door of {self.door} at {self.door_at} leaves the world; move --rooms.door-at towards 0.5"
-            )
+            raise ValueError(f"a door of {self.door} at {self.door_at} leaves the world; move --rooms.door-at to 0.5")
 
     @property
     def strip(self) -> float:

@@ -75,25 +75,20 @@ class WorldConfig:
         check_numbers(self, ("seed",), SEEDS, lambda value: 0 <= value < 2**32)
         head_width("encoder", self.dim, self.heads)
         head = head_width("predictor", self.predictor_dim, self.predictor_heads)
-        if self.pretraining.seed != PRETRAINING.seed:
-            raise ValueError(
-                f"pretraining.seed is {self.pretraining.seed}, but --seed is used; leave --pretraining.seed out"
-            )
+        seed, grid = self.pretraining.seed, self.pretraining.grid
+        if seed != PRETRAINING.seed:
+            raise ValueError(f"pretraining.seed is {seed}, but --seed is used; leave --pretraining.seed out")
         Grid(self.frames, self.size, self.size, 1, self.patch)  # refuses a patch that does not divide the picture
         if self.model == "lewm":
             return  # what follows is about the frozen encoder
-        grid = self.pretraining.grid
         if (grid.height, grid.width) != (self.size, self.size):
-            raise ValueError(
-                f"V-JEPA is trained on pictures of {grid.height} x {grid.width}, but --size is {self.size}; "
-                "give the same --size and --pretraining.grid.*"
-            )
+            trained = f"{grid.height} x {grid.width}"
+            raise ValueError(f"V-JEPA sees {trained} pixels, --size is {self.size}; give the same --size and grid")
         if grid.channels != 3:
             raise ValueError(f"pretraining.grid.channels is {grid.channels}, expected 3: the rooms are in color")
         check_scheme("rotary", head)
         most = min(EXAMPLES, grid.tokens // grid.shape[0] * self.pretraining.dim)
-        if self.latent > most:
-            raise ValueError(f"latent is {self.latent}, expected at most {most}: a frame has no more main directions")
+        check_numbers(self, ("latent",), f"at most {most}, a frame's main directions", lambda value: value <= most)
 
     @property
     def clips(self) -> Grid:
