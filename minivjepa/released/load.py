@@ -56,9 +56,7 @@ def load_pretrained(
         scheme = choose_positions(state, positions)
         tables = {key: state.pop(key) for key in list(state) if key.endswith(POSITION_TABLES)}
         networks = split_parts(state)
-        shapes = [
-            value.shape for key, value in state.items() if key.endswith("embed.project.weight") and value.ndim == 5
-        ]
+        shapes = [w.shape for key, w in state.items() if key.endswith("embed.project.weight") and w.ndim == 5]
         if not shapes:
             raise ValueError(f"holds no tubelet embedding [D, C, tubelet, patch, patch], but {list(held)[:3]} ...")
         dim, channels, tubelet, patch, _ = shapes[0]

@@ -52,9 +52,7 @@ def read_pickle(path: Path) -> Mapping[str, Any]:
     except Exception as error:  # torch raises many types for a file that is not a checkpoint or holds more than tensors
         more = "Weights only" in str(error)
         why = "it holds more than tensors, which is refused, never executed" if more else "torch.save did not write it"
-        raise ValueError(
-            f"{path} cannot be read as weights: {why}; give a .safetensors or .pt file of weights"
-        ) from None
+        raise ValueError(f"{path} cannot be read as weights: {why}; give a .safetensors or .pt file") from None
     if not isinstance(held, Mapping):
         raise ValueError(f"{path} holds a {type(held).__name__}, expected a dict of tensors")
     if {"config", "step", "model"} <= set(held):

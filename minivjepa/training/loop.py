@@ -86,16 +86,9 @@ class Loop(ABC, Generic[Net]):
         if self.rank == 0:
             if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
                 self.give_up(f"a weight is no longer finite after step {self.step}")
-            self.run.save(
-                {
-                    "config": to_dict(self.config),
-                    "step": self.step,
-                    "loss_sum": self.loss_sum.tolist(),
-                    "loss_count": self.loss_count,
-                    "model": self.model.state_dict(),
-                    "optimiser": self.optimiser.state_dict(),
-                }
-            )
+            losses = {"loss_sum": self.loss_sum.tolist(), "loss_count": self.loss_count}
+            weights = {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
+            self.run.save({"config": to_dict(self.config), "step": self.step, **losses, **weights})
 
     def log(self, seconds: float) -> dict[str, Any] | None:
         """Write a row of metrics.jsonl and return it; only in the first process."""

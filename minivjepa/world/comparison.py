@@ -36,9 +36,7 @@ def open_folder(out: Path, settings: dict[str, Any], resume: bool) -> None:
     elif not file.exists():
         raise ValueError(f"nothing to resume in {out}: it holds no comparison.json; start without --resume")
     elif read_json(file) != settings:
-        raise ValueError(
-            f"{out} holds another comparison; resume with its own options and runs, not trained again since"
-        )
+        raise ValueError(f"{out} holds another comparison; resume with the options, runs and weights of its start")
 
 
 def rates_of(outcome: Outcome) -> Metrics:

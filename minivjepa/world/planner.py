@@ -81,9 +81,7 @@ def latent_cost(model: WorldModel, now: Tensor, goal: Tensor) -> Cost:
     def cost(plans: Tensor) -> Tensor:
         B, S, H, A = plans.shape
         starts, goals = (z.repeat_interleave(S, dim=0) for z in (now, goal))  # [B * S, Z]
-        parts = zip(
-            starts.split(PLANS_AT_ONCE), goals.split(PLANS_AT_ONCE), plans.reshape(B * S, H, A).split(PLANS_AT_ONCE)
-        )
+        parts = zip(*(x.split(PLANS_AT_ONCE) for x in (starts, goals, plans.reshape(B * S, H, A))))
         far = [(model.imagine(z, a) - wanted[:, None]).square().mean(dim=2).amin(dim=1) for z, wanted, a in parts]
         return torch.cat(far).view(B, S)
 
