@@ -39,11 +39,6 @@ class VideoFile:
     times: list[int | None]
     pixels: Tensor | None
 
-    @property
-    def frames(self) -> int:
-        """Number of frames."""
-        return len(self.times)
-
 
 def film(path: Path, since: int | None = None) -> Iterator[tuple[float, Any]]:
     """All frames of a file in order, as PyAV frames, each with the file's frame rate.
@@ -166,9 +161,10 @@ class VideoClips:
     def clip(self, which: float, start: float) -> Tensor:
         """float32 [C, T, H, W]: the file and its start are chosen by two numbers in [0, 1)."""
         file = self.files[int(which * len(self.files))]
-        stride = min(self.stride, (file.frames - 1) // max(1, self.grid.frames - 1)) or 1
+        frames = len(file.times)
+        stride = min(self.stride, (frames - 1) // max(1, self.grid.frames - 1)) or 1
         span = (self.grid.frames - 1) * stride + 1
-        first = int(start * (file.frames - span + 1))
+        first = int(start * (frames - span + 1))
         if file.pixels is not None:
             return normalise(file.pixels[first : first + span : stride])
         wanted = read_frames(file, range(first, first + span, stride))
@@ -191,7 +187,5 @@ def read_clip(path: Path, grid: Grid, start: float, stride: int) -> tuple[Tensor
             seconds.append(second)
         if len(frames) == grid.frames:
             return torch.cat(frames), seconds
-    raise ValueError(
-        f"video {path} gives {len(frames)} frames from second {start:g} on with stride {stride}, a clip needs {grid.frames}; "
-        "choose a smaller --start or --stride, or fewer frames"
-    )
+    found = f"{len(frames)} frames from second {start:g} on with stride {stride}"
+    raise ValueError(f"video {path} gives {found}, a clip needs {grid.frames}; reduce --start, --stride or the frames")

@@ -135,7 +135,5 @@ def check_tables(tables: State, grid: Grid) -> None:
     for key, table in tables.items():
         expected = sincos_positions(grid, table.shape[-1])
         if table.shape[1:] != expected.shape or not torch.allclose(table[0].float(), expected, atol=1e-5):
-            raise ValueError(
-                f"has {key} of shape {tuple(table.shape)}, which is not the sine-cosine table {tuple(expected.shape)} of "
-                f"a clip of {grid.frames} x {grid.height} x {grid.width}; give the clip size that the weights are for"
-            )
+            given, size = tuple(table.shape), f"{grid.frames} x {grid.height} x {grid.width}"
+            raise ValueError(f"has {key} {given}, not the sine-cosine table for a clip of {size}; give the clip size")
