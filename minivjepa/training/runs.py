@@ -43,7 +43,7 @@ def check_equal(where: Path, lines: list[str]) -> None:
 
 
 class Run:
-    """The files of one run in the folder `out`.  kind: the dataclass of its config, Config or world.world_recipe's WorldConfig."""
+    """The files of one run in the folder `out`.  kind: the dataclass of its config."""
 
     def __init__(self, out: Path, kind: type[Any] = Config):
         self.out, self.kind = out, kind

@@ -6,6 +6,7 @@ Read in lesson 12.  All meet the same start-goal pairs, and trained world models
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import torch
 from minivjepa.evaluation.judge import Metrics
 from minivjepa.evaluation.statistics import rate_in_words, wilson
 from minivjepa.training.config import to_dict
-from minivjepa.training.files import check_new, read_json, versions, write_json
+from minivjepa.training.files import read_json, versions, write_json
 from minivjepa.training.runs import Run
 from minivjepa.world.goal_reaching import Outcome, Policy, Task, controls, picture_costs, planning_policy, pursue
 from minivjepa.world.planner import CEM
@@ -23,20 +24,13 @@ from minivjepa.world.rooms import Rooms
 from minivjepa.world.world_trainer import load_world, position_r2, runs_of
 
 
-def open_folder(out: Path, settings: dict[str, Any], resume: bool) -> None:
-    """Prepare the folder of a comparison.
+@dataclass(frozen=True)
+class Comparison:
+    """What decides a comparison.  checkpoints: a fingerprint for each run, so that one trained again is another run."""
 
-    Raises ValueError for a folder that is not empty or, with resume, for one that holds no comparison or another one.
-    """
-    file = out / "comparison.json"
-    if not resume:
-        check_new(out)
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(file, settings)
-    elif not file.exists():
-        raise ValueError(f"nothing to resume in {out}: it holds no comparison.json; start without --resume")
-    elif read_json(file) != settings:
-        raise ValueError(f"{out} holds another comparison; resume with the options, runs and weights of its start")
+    task: Task
+    planner: CEM
+    checkpoints: tuple[str, ...]
 
 
 def rates_of(outcome: Outcome) -> Metrics:
@@ -90,9 +84,8 @@ def compare(
 ) -> dict[str, Any]:
     """The three controls and every run on the same pairs; writes results.json in `out` and returns what it holds.
 
-    Each finished part is kept in its own file, so resuming goes on with the next.  A run is known by its checkpoint: trained
-    again in the same folder, it is another run.  Raises ValueError, before it makes anything, for runs that are not finished
-    or live in different rooms.
+    Each finished part is kept in its own file, so resuming goes on with the next.  Raises ValueError, before it makes anything,
+    for runs that are not finished or live in different rooms, and for another comparison in the folder.
     """
     if len({run.resolve() for run in runs}) < len(runs):
         raise ValueError(f"a run is given twice: {', '.join(map(str, runs))}; give each run once")
@@ -101,8 +94,9 @@ def compare(
     if any(world != rooms for world in worlds):
         raise ValueError("the runs were trained in different rooms; compare runs of the same rooms")
     task.draw(rooms, device)  # refuses a task that these rooms cannot offer
-    checkpoints = [hashlib.sha256(Run(run).checkpoint_file.read_bytes()).hexdigest() for run in runs]
-    open_folder(out, {"task": to_dict(task), "planner": to_dict(planner), "checkpoints": checkpoints}, resume)
+    checkpoints = tuple(hashlib.sha256(Run(run).checkpoint_file.read_bytes()).hexdigest()[:12] for run in runs)
+    files, settings = Run(out, Comparison), Comparison(task, planner, checkpoints)
+    files.check_same(settings, "rooms") if resume else files.create(settings, "rooms")
     policies = controls(rooms, planner, task.seed)
     jobs = {name: partial(follow, policy, name, rooms, task, device) for name, policy in policies.items()}
     jobs |= {f"run-{number}": partial(compare_run, run, task, planner, device) for number, run in enumerate(runs)}
