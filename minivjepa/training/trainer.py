@@ -39,7 +39,9 @@ class Tuning:
             raise ValueError("--compile cannot fuse SIGReg, which draws new directions at every step; leave it out")
         if self.compile and any(isinstance(parse_mask(text), OfficialBlocks) for text in config.masks):
             masks = ", ".join(config.masks)
-            raise ValueError(f"--compile needs masks of a constant size, and those of {masks} change; use short long")
+            raise ValueError(
+                f"--compile needs masks of a constant size, and those of {masks} change; use --masks short long"
+            )
 
     def apply(self, model: nn.Module) -> nn.Module:
         """Set up the model like this, and return it."""
