@@ -15,7 +15,7 @@ from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
 from minivjepa.world.room_clips import RoomClips
 from minivjepa.world.world_recipe import PRESETS, WorldConfig, pretraining
-from minivjepa.world.world_trainer import WorldTrainer, build_world, encoder_run, open_clips
+from minivjepa.world.world_trainer import WorldTrainer, build_world, open_clips
 
 PATIENCE = 50  # steps without a warning: a projector's latents start close together and need time to spread
 
@@ -43,7 +43,7 @@ def world_train(argv: list[str]) -> int:
     with plain_errors():
         device = pick_device(options.device)
         run.check_same(config, "rooms") if options.resume else run.create(config, "rooms")
-        encoder = train_encoder(config, encoder_run(options.out), device) if config.model == "vjepa" else None
+        encoder = train_encoder(config, Run(options.out / "encoder"), device) if config.model == "vjepa" else None
         trainer = WorldTrainer(config, build_world(config, encoder), open_clips(config, device), run, device)
         bar = RunBar(config.model, config.steps, trainer.step, patience=PATIENCE)
         with bar.bar:

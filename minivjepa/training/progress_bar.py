@@ -7,12 +7,6 @@ from tqdm import tqdm
 from minivjepa.collapse import early_warning
 
 
-def row_in_words(row: dict[str, Any]) -> str:
-    """The text a progress bar shows for a row of metrics; at step 0 there is no loss yet."""
-    std = f"feature std {row['feature_std']:.4f}"
-    return std if not row["step"] else f"loss {row['loss']:.3f}, {std}"
-
-
 class RunBar:
     """A tqdm bar that reads rows of metrics.
 
@@ -30,7 +24,8 @@ class RunBar:
         """Move to a step; given a row, show its numbers and warn the first time they look like collapse."""
         self.bar.update(step - self.bar.n)
         if row is not None:
-            self.bar.set_postfix_str(row_in_words(row))
+            loss = f"loss {row['loss']:.3f}, " if row["step"] else ""  # at step 0 there is none yet
+            self.bar.set_postfix_str(f"{loss}feature std {row['feature_std']:.4f}")
             said = early_warning(row)
             if said and not self.warned and step >= self.patience:
                 self.warned = True
