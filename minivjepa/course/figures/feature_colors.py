@@ -1,12 +1,11 @@
 """Lessons 9 and 10: which clips features bring together, and their main components as colors."""
 
 import io
-from dataclasses import dataclass
 
 import numpy as np
 from sklearn.decomposition import PCA
 
-from minivjepa.course.figures import COLORS, Picture, panels, show
+from minivjepa.course.figures import COLORS, Picture, panels, show, strip
 
 SIDE = 224  # pixels of an animation's panels, about
 
@@ -29,10 +28,8 @@ def component_colors(features: np.ndarray) -> np.ndarray:
 def feature_strip(frames: np.ndarray, features: np.ndarray, title: str) -> Picture:
     """uint8 [T, H, W, 3] and tokens [t, h, w, D]: the first frame of every tubelet, above its tokens' components."""
     colors, t = component_colors(features), len(features)
-    figure, axes = panels((1.6 * t, 3.5), t, rows=2)
-    for number, (above, below) in enumerate(zip(axes[:t], axes[t:])):
-        show(above, frames[number * len(frames) // t], f"time step {number}")
-        show(below, colors[number])
+    first = frames[np.arange(t) * len(frames) // t]
+    figure, _ = strip([first, colors], [f"time step {number}" for number in range(t)], 1.6, 3.5)
     figure.suptitle(title, fontsize=9)
     _, h, w, d = features.shape
     return Picture(
@@ -43,33 +40,23 @@ def feature_strip(frames: np.ndarray, features: np.ndarray, title: str) -> Pictu
     )
 
 
-@dataclass(frozen=True)
-class Animation:
-    """Frames uint8 [H, W, 3] that are shown one after the other."""
-
-    frames: list[np.ndarray]
-
-    def gif(self) -> bytes:
-        """A GIF of five frames a second that repeats forever."""
-        from PIL import Image  # comes with matplotlib
-
-        buffer = io.BytesIO()
-        first, *others = (Image.fromarray(frame) for frame in self.frames)
-        first.save(buffer, "GIF", save_all=True, append_images=others, duration=200, loop=0)
-        return buffer.getvalue()
-
-
-def feature_animation(frames: np.ndarray, features: np.ndarray) -> Animation:
-    """uint8 [T, H, W, 3] and tokens [t, h, w, D]: every frame beside the components of the tokens it belongs to."""
+def feature_animation(frames: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """uint8 [T, H, W, 3] and tokens [t, h, w, D] -> uint8 [T, H', W', 3]: every frame beside its tokens' components."""
     colors = (255 * component_colors(features)).astype(np.uint8)
-    height, width = frames.shape[1:3]
-    zoom = max(1, SIDE // height)
-    panels = []
-    for number, frame in enumerate(frames):
-        tokens = colors[number * len(features) // len(frames)]
-        tokens = tokens.repeat(height // tokens.shape[0], axis=0).repeat(width // tokens.shape[1], axis=1)
-        panels.append(np.concatenate([frame, tokens], axis=1).repeat(zoom, axis=0).repeat(zoom, axis=1))
-    return Animation(panels)
+    for axis in range(3):  # a token is as long, high and wide as its tubelet
+        colors = colors.repeat(frames.shape[axis] // colors.shape[axis], axis)
+    zoom = max(1, SIDE // frames.shape[1])
+    return np.concatenate([frames, colors], axis=2).repeat(zoom, axis=1).repeat(zoom, axis=2)
+
+
+def gif(frames: np.ndarray) -> bytes:
+    """Frames uint8 [T, H, W, 3] as a GIF of five frames a second that repeats forever."""
+    from PIL import Image  # comes with matplotlib
+
+    buffer = io.BytesIO()
+    first, *others = map(Image.fromarray, frames)
+    first.save(buffer, "GIF", save_all=True, append_images=others, duration=200, loop=0)
+    return buffer.getvalue()
 
 
 def trail(clips: np.ndarray) -> np.ndarray:
