@@ -147,7 +147,7 @@ def test_bench_writes_its_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 BAD = {
     "unknown geometry": (("--geometry", "huge"), "unknown geometry 'huge'; choose from mini, paper, vitl"),
-    "no clips": (("--batch", "0"), "batch is 0, expected 1 or more"),
+    "no clips": (("--batch", "0"), "batch is 0, expected a number above 0"),
     "no steps": (("--steps", "0"), "--steps is 0, expected 1 or more"),
     "a file in no folder": (("--json", "no/such/b.json"), "is not a file in an existing folder"),
     "another type": (("--dtype", "float16"), "float16"),

@@ -177,9 +177,9 @@ def test_bad_requests_are_refused_and_leave_nothing(
 
     assert "gone.mp4 is not a file" in say(clip=str(tmp_path / "gone.mp4"))
     assert "expected a name ending in .npz" in say(out=str(tmp_path / "f.pt"))
-    assert "exists already; choose another place" in say(out=str(weights.rename(tmp_path / "w.npz")))
+    assert "expected a new file in an existing folder" in say(out=str(weights.rename(tmp_path / "w.npz")))
     (tmp_path / "w.npz").rename(weights)
-    assert "is in no existing folder" in say(out=str(tmp_path / "no" / "f.npz"))
+    assert "expected a new file in an existing folder" in say(out=str(tmp_path / "no" / "f.npz"))
     assert "expected a name ending in .png or .gif" in say(*RELEASED, "--picture", "map.jpg")
     assert "gives 2 frames from second 2.2 on with stride 1" in say(*RELEASED, "--start", "2.2", "--stride", "1")
     assert "--stride is 0" in say(*RELEASED, "--stride", "0")

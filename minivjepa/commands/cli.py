@@ -28,22 +28,15 @@ COMMANDS = {
 RESUMABLE = ("train", "ablate", "world train", "world plan", "grade")
 
 
-def usage() -> str:
-    """What `minivjepa --help` prints."""
-    lines = "\n".join(f"  {name:12} {what}" for name, what in COMMANDS.items())
-    return (
-        f"usage: minivjepa COMMAND [options]\n\n{lines}\n\n"
-        "`minivjepa COMMAND --help` shows the options of a command, with units and defaults."
-    )
-
-
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run one command and exit with its code."""
     words = sys.argv[1:] if argv is None else argv
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # some terminals cannot show every file name
     if set(words) <= {"world", "-h", "--help"}:
-        print(usage())
+        print("usage: minivjepa COMMAND [options]\n")
+        print("\n".join(f"  {name:12} {what}" for name, what in COMMANDS.items()))
+        print("\n`minivjepa COMMAND --help` shows the options of a command, with units and defaults.")
         raise SystemExit(0 if {"-h", "--help"} & set(words) else 2)
     if words[0] == "--version":
         print(f"minivjepa {__version__}")

@@ -83,8 +83,7 @@ def check_new_file(path: Path, suffixes: tuple[str, ...], option: str) -> None:
     if path.suffix.lower() not in suffixes:
         raise ValueError(f"{option} is {path}, expected a name ending in {' or '.join(suffixes)}")
     if path.exists() or not path.absolute().parent.is_dir():
-        trouble = "exists already" if path.exists() else "is in no existing folder"
-        raise ValueError(f"{option} {path} {trouble}; choose another place")
+        raise ValueError(f"{option} is {path}, expected a new file in an existing folder; choose another place")
 
 
 def draw(kind: str, title: str, frames: Tensor, features: np.ndarray) -> bytes:

@@ -4,36 +4,37 @@ import argparse
 import contextlib
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
 
-from minivjepa.training.arms import with_arm
+from minivjepa.training.arms import VARIANTS, with_arm
 from minivjepa.training.config import PRESETS, Config
 from minivjepa.training.recipe import build_model
 from minivjepa.training.runs import Run
-from minivjepa.vjepa import VJEPA
+from minivjepa.vjepa import ARMS, VJEPA
 
 A = TypeVar("A")
 
 
-def early(argv: list[str], name: str, default: str) -> str:
-    """The value of --NAME, read first because the defaults of other options depend on it."""
+def early(argv: list[str], name: str, choices: Collection[str], default: str) -> str:
+    """The value of --NAME, one of `choices`, read first because the defaults of other options depend on it."""
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     first.add_argument(f"--{name}", default=default)
     try:
-        return str(getattr(first.parse_known_args(argv)[0], name))
+        value = str(getattr(first.parse_known_args(argv)[0], name))
     except argparse.ArgumentError as error:
         raise ValueError(error) from None
+    if value not in choices:
+        raise ValueError(f"unknown {name} {value!r}; choose from {', '.join(choices)}")
+    return value
 
 
 def preset_and_arm(argv: list[str]) -> tuple[str, str, Config]:
     """--preset, --arm, and the config that they name, which holds the defaults of other options."""
-    preset, arm = early(argv, "preset", "cpu"), early(argv, "arm", "vjepa")
-    if preset not in PRESETS:
-        raise ValueError(f"unknown preset {preset!r}; choose from {', '.join(PRESETS)}")
+    preset, arm = early(argv, "preset", PRESETS, "cpu"), early(argv, "arm", [*ARMS, *VARIANTS], "vjepa")
     return preset, arm, with_arm(PRESETS[preset], arm)
 
 

@@ -35,9 +35,7 @@ class WorldTrainOptions:
 
 def world_train(argv: list[str]) -> int:
     """The command."""
-    model = early(argv, "model", "lewm")
-    if model not in PRESETS:
-        raise ValueError(f"unknown model {model!r}; choose from {', '.join(PRESETS)}")
+    model = early(argv, "model", PRESETS, "lewm")
     options = parse(WorldTrainOptions, argv, "world train", WorldTrainOptions(tyro.MISSING, config=PRESETS[model]))
     config, run = options.config, Run(options.out, WorldConfig)
     device = pick_device(options.device)

@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minivjepa import randomness
 from minivjepa.data.digits import DigitClips
 from minivjepa.masking import MaskPair
 from minivjepa.training.config import PRESETS, Config
@@ -30,15 +29,14 @@ PRECISIONS = {"float32": "fp32", "bfloat16": "bf16"}
 SIDES = {"cpu": 1536, "cuda": 8192}  # of the square matrices whose product gives the rate
 WARM_UP = 2  # steps before the clock starts
 PRODUCTS = 3  # large products timed before every step
-Sizes = tuple[tuple[int, int], ...]  # (K, M) of every mask group
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """What is measured: a config, and how many tokens each mask group sees and predicts."""
+    """What is measured: a config, and how many tokens each mask group sees and predicts: (K, M)."""
 
     config: Config
-    sizes: Sizes
+    sizes: tuple[tuple[int, int], ...]
 
 
 MINI = Config(
@@ -58,25 +56,19 @@ def find_geometry(name: str, batch: int | None) -> Geometry:
     """A geometry, or a preset with the masks of its first two clips.  Raises ValueError for an unknown name or a batch below 1."""
     if name not in NAMES:
         raise ValueError(f"unknown geometry {name!r}; choose from {', '.join(NAMES)}")
-    if batch is not None and batch < 1:
-        raise ValueError(f"batch is {batch}, expected 1 or more")
-    if name in GEOMETRIES:
-        found = GEOMETRIES[name]
-    else:
-        config = PRESETS[name]
-        masks = sample_masks(config, 0, torch.arange(2))
-        found = Geometry(config, tuple((context.shape[1], target.shape[1]) for context, target in masks))
+    found = GEOMETRIES.get(name)
+    if found is None:
+        masks = sample_masks(PRESETS[name], 0, torch.arange(2))
+        found = Geometry(PRESETS[name], tuple((context.shape[1], target.shape[1]) for context, target in masks))
     return found if batch is None else replace(found, config=replace(found.config, batch=batch))
 
 
 def fixed_masks(geometry: Geometry) -> list[MaskPair]:
     """For every group, K random tubelets to see and M others to predict, for each clip of the batch."""
-    masks, tokens = [], geometry.config.grid.tokens
-    for group, (k, m) in enumerate(geometry.sizes):
-        score = randomness.uniform(
-            randomness.keys("bench", geometry.config.seed, group, torch.arange(geometry.config.batch)), tokens
-        )
-        order = score.argsort(dim=1)
+    masks, config = [], geometry.config
+    generator = torch.Generator().manual_seed(config.seed)
+    for k, m in geometry.sizes:
+        order = torch.rand(config.batch, config.grid.tokens, generator=generator).argsort(dim=1)
         masks.append((order[:, :k].sort(dim=1).values, order[:, k : k + m].sort(dim=1).values))
     return masks
 

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,10 +86,9 @@ def curves(
 
 
 def show(ax: "Axes", image: Any, title: str = "", limits: tuple[float | None, float | None] = (None, None)) -> None:
-    """Draw an image [H, W] or [H, W, 3] without blurring its pixels and without ticks.
+    """Draw an image [H, W] or [H, W, 3], not blurred.  It reaches from 0 to 1 both down and right, whatever its size.
 
-    Its edges are at 0 and 1, whatever its size: (0, 0) is the upper left corner.  limits: values of the darkest and the
-    brightest color of an image [H, W].
+    limits: values of the darkest and the brightest color of an image [H, W].
     """
     least, most = limits
     height, width = image.shape[:2]
@@ -110,10 +110,8 @@ def strip(
     width: of one column, in inches.  height: of the figure.  limits: as for show.
     """
     figure, axes = panels((width * len(titles), height), len(titles), len(rows))
-    for ax, image in zip(axes, (image for row in rows for image in row)):
-        show(ax, image, "", limits)
-    for ax, title in zip(axes, titles):
-        ax.set_title(title, fontsize=9)
+    for number, image in enumerate(image for row in rows for image in row):
+        show(axes[number], image, titles[number] if number < len(titles) else "", limits)
     for ax, label in zip(axes[:: len(titles)], labels):
         ax.set_ylabel(label, fontsize=9)
     return figure, axes
@@ -121,9 +119,5 @@ def strip(
 
 def require_matplotlib() -> None:
     """Raise ValueError if matplotlib is missing, before anything is computed."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise ValueError(
-            "pictures need matplotlib, which is not installed; run: pip install 'minivjepa[figures]'"
-        ) from None
+    if find_spec("matplotlib") is None:
+        raise ValueError("pictures need matplotlib, which is not installed; run: pip install 'minivjepa[figures]'")

@@ -5,13 +5,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from torch import Tensor
 
 from minivjepa.collapse import COLLAPSED, WARNING
 from minivjepa.course.figures import COLORS, STYLES, Picture, finish, panels
 from minivjepa.data.protocol import CHANCE
-from minivjepa.evaluation.early_warning import LogRow, Signal, collapsed, or_nan, smaller_std
+from minivjepa.evaluation.early_warning import SIGNALS, LogRow, collapsed, or_nan, smaller_std
 from minivjepa.vjepa import ARMS
 
 Results = dict[str, Any]
@@ -25,40 +24,34 @@ def look(arm: str, number: int) -> tuple[str, str]:
     return COLORS[place % len(COLORS)], STYLES[place % len(STYLES)]
 
 
-def _curves(ax: Axes, results: Results, value: Signal, title: str) -> None:
-    """One line per run, one color and style per arm, on a logarithmic scale."""
-    for number, (arm, runs) in enumerate(results["arms"].items()):
-        color, style = look(arm, number)
-        for run in runs:
-            steps = [row["step"] for row in run["history"]]
-            values = [or_nan(value(row)) for row in run["history"]]
-            ax.plot(steps, values, style, color=color, label=arm if run is runs[0] else None, lw=1.8, alpha=0.85)
-    ax.set_yscale("log")
-    finish(ax, "training step", title=title, legend=False)
-
-
 def finals(results: Results) -> dict[str, list[dict[str, Any]]]:
     """Arm -> the final metrics of its runs, one per seed; and those of the untrained encoders."""
-    return {arm: [run["final"] for run in runs] for arm, runs in results["arms"].items()} | {
-        "untrained": results["untrained"]
-    }
+    trained = {arm: [run["final"] for run in runs] for arm, runs in results["arms"].items()}
+    return {**trained, "untrained": results["untrained"]}
 
 
 def collapse_curves(results: Results) -> Picture:
     """Loss, feature std, and what the frozen features know about motion, for every arm."""
     figure, (loss, std, bars) = panels((13, 4), 3)
-    _curves(loss, results, lambda row: row["loss"], "Training loss: is lower better?")
-    _curves(std, results, smaller_std, "Feature std, the smaller of both encoders")
-    loss.legend(fontsize=8)
-    values = {arm: [run["linear_direction"] for run in runs] for arm, runs in finals(results).items()}
-    for number, (arm, scores) in enumerate(values.items()):
-        bars.bar(number, float(np.mean(scores)), color=look(arm, number)[0], alpha=0.85)
-        bars.plot([number] * len(scores), scores, "o", color="black", mec="white", mew=0.5, ms=4)
+    for number, (arm, runs) in enumerate(results["arms"].items()):
+        color, style = look(arm, number)
+        for run in runs:
+            steps = [row["step"] for row in run["history"]]
+            for ax, value in ((loss, SIGNALS["loss"]), (std, smaller_std)):
+                values = [or_nan(value(row)) for row in run["history"]]
+                ax.plot(steps, values, style, color=color, label=arm if run is runs[0] else None, lw=1.8, alpha=0.85)
+    for ax, title in ((loss, "Training loss: is lower better?"), (std, "Feature std, the smaller of both encoders")):
+        ax.set_yscale("log")
+        finish(ax, "training step", title=title, legend=ax is loss)
+    scores = {arm: [run["linear_direction"] for run in runs] for arm, runs in finals(results).items()}
+    for number, (arm, shares) in enumerate(scores.items()):
+        bars.bar(number, float(np.mean(shares)), color=look(arm, number)[0], alpha=0.85)
+        bars.plot([number] * len(shares), shares, "o", color="black", mec="white", mew=0.5, ms=4)
     bars.axhline(results["chance"]["direction"], color="black", lw=1, ls=":", label="chance")
-    bars.set_xticks(range(len(values)), list(values), rotation=30, ha="right")
+    bars.set_xticks(range(len(scores)), list(scores), rotation=30, ha="right")
     bars.set(title="Direction of motion, linear probe", ylabel="held-out accuracy", ylim=(0, 1))
     bars.legend(fontsize=8)
-    said = ", ".join(f"{arm} {np.mean(scores):.2f}" for arm, scores in values.items())
+    said = ", ".join(f"{arm} {np.mean(shares):.2f}" for arm, shares in scores.items())
     dead = ", ".join(arm for arm, runs in results["arms"].items() if all(map(collapsed, runs))) or "none"
     return Picture(
         figure,

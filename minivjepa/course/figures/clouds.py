@@ -16,11 +16,6 @@ BINS = np.linspace(-WIDE, WIDE, 34)  # no edge at a whole number
 TRAILS = 24  # points whose path is drawn
 
 
-def normal_density(x: np.ndarray) -> np.ndarray:
-    """Density of N(0, 1) at x."""
-    return np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
-
-
 def _scatter(ax: Axes, cloud: Tensor, title: str) -> None:
     """Draw points [n, 2] in a square."""
     ax.scatter(cloud[:, 0].numpy(), cloud[:, 1].numpy(), s=5, color=COLORS[0], alpha=0.5, linewidths=0, zorder=3)
@@ -30,7 +25,7 @@ def _scatter(ax: Axes, cloud: Tensor, title: str) -> None:
 def _shadow(ax: Axes, values: np.ndarray, color: str) -> None:
     """Draw a histogram of projections, with the density of N(0, 1)."""
     ax.hist(values.clip(-WIDE, WIDE), BINS.tolist(), density=True, color=color, alpha=0.6)
-    ax.plot(BINS, normal_density(BINS), color="black", lw=1.2)
+    ax.plot(BINS, np.exp(-(BINS**2) / 2) / np.sqrt(2 * np.pi), color="black", lw=1.2)
     ax.set(xlim=(-WIDE, WIDE), ylim=(0, 1), xticks=[-2, 0, 2], yticks=[])
 
 

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from sklearn.decomposition import PCA
 
-from minivjepa.course.figures import COLORS, Picture, panels, show, strip
+from minivjepa.course.figures import COLORS, Picture, strip
 
 SIDE = 224  # pixels of an animation's panels, about
 
@@ -73,25 +73,24 @@ def neighbours_strip(trails: np.ndarray, labels: list[str], found: np.ndarray, t
     trails [B, H, W, 3]: one picture a clip, 0..1.  labels: one per clip, such as "7 down".  found int [queries, 1 + k]: the
     clip itself, then its nearest.
     """
-    rows, columns = found.shape
-    figure, axes = panels((1.5 * columns, 1.7 * rows + 0.3), columns, rows)
-    said, agree = [], {"digit": 0, "way": 0}
-    for ids, line in zip(found, axes.reshape(rows, columns)):
-        own = labels[ids[0]].split(maxsplit=1)
-        for number, (clip, ax) in enumerate(zip(ids, line)):
-            same = [what for what, mine, its in zip(agree, own, labels[clip].split(maxsplit=1)) if mine == its]
-            for what in same if number else ():
-                agree[what] += 1
-            show(ax, trails[clip], f"nearest {number}" if number else "query")
-            ax.set_xlabel(labels[clip] + (f"\nsame {' and '.join(same) or 'nothing'}" if number else ""), fontsize=8)
-        line[0].spines[:].set(color=COLORS[1], linewidth=2)
-        said.append(f"{labels[ids[0]]}: {', '.join(labels[clip] for clip in ids[1:])}")
+    rows, nearest = len(found), found.shape[1] - 1
+    titles = ["query", *(f"nearest {number}" for number in range(1, nearest + 1))]
+    figure, axes = strip(trails[found], titles, 1.5, 1.7 * rows + 0.3)
+    kinds = np.array([label.split(maxsplit=1) for label in labels])  # [clips, 2]: digit and way
+    same = kinds[found] == kinds[found[:, :1]]  # [queries, 1 + k, 2]
+    for ax, clip, agrees in zip(axes, found.flat, same.reshape(-1, 2)):
+        words = " and ".join(np.array(["digit", "way"])[agrees]) or "nothing"
+        ax.set_xlabel(f"{labels[clip]}\nsame {words}", fontsize=8)
+    for ax, clip in zip(axes[:: 1 + nearest], found[:, 0]):  # the queries themselves
+        ax.set_xlabel(labels[clip], fontsize=8)
+        ax.spines[:].set(color=COLORS[1], linewidth=2)
     figure.suptitle(f"{title} encoder", fontsize=9)
-    total = rows * (columns - 1)
-    result = f"of {total} neighbours, {agree['way']} move the query's way and {agree['digit']} show its digit"
+    digits, ways = same[:, 1:].sum(axis=(0, 1))
+    result = f"of {rows * nearest} neighbours, {ways} move the query's way and {digits} show its digit"
+    said = [f"{labels[clip]}: {', '.join(labels[other] for other in others)}" for clip, *others in found]
     return Picture(
         figure,
-        f"{rows} rows of clips drawn as trails, a query and its {columns - 1} nearest by the {title} encoder; {result}. {'; '.join(said)}.",
+        f"{rows} rows of clips drawn as trails, a query and its {nearest} nearest by the {title} encoder; {result}. {'; '.join(said)}.",
         f"{title.capitalize()} encoder: {result}. Each picture is a whole clip, early frames blue and late ones orange; left the query, then the "
         "clips whose features are nearest.",
     )

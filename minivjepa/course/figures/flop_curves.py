@@ -11,8 +11,8 @@ from minivjepa.transformer import block_flops
 def block_cost_curves(dim: int, longest: int) -> Picture:
     """FLOPs of the three parts of a block over the number of tokens, on logarithmic axes."""
     lengths = np.unique(np.geomspace(16, longest, 60).astype(int))
-    parts = {name: [block_flops(int(n), dim)[name] for n in lengths] for name in ("attention", "projections", "mlp")}
-    columns = {name: (lengths, flops) for name, flops in parts.items()}
+    costs = [block_flops(int(n), dim) for n in lengths]
+    columns = {part: (lengths, [cost[part] for cost in costs]) for part in ("attention", "projections", "mlp")}
     figure, [ax] = curves((6.6, 4), [f"Width D = {dim}"], columns, "tokens n", "FLOPs of one block")
     ax.set(xscale="log", yscale="log")
     for factor, name, side in ((4, "the MLP", "right"), (6, "all dense layers", "left")):
@@ -30,9 +30,8 @@ def measured_times(
     lengths: Sequence[int], seconds: Mapping[str, Sequence[float]], slopes: Mapping[str, float]
 ) -> Picture:
     """Measured times over the number of tokens, with the exponent that fits each."""
-    columns = {
-        f"{name}: n to the {slopes[name]:.1f}": (lengths, 1000 * np.array(values)) for name, values in seconds.items()
-    }
+    names = {name: f"{name}: n to the {slope:.1f}" for name, slope in slopes.items()}
+    columns = {names[name]: (lengths, 1000 * np.array(values)) for name, values in seconds.items()}
     figure, [ax] = curves((6.6, 4), ["Measured on this machine"], columns, "tokens n", "milliseconds", "o")
     ax.set(xscale="log", yscale="log")
     ax.set_xticks(lengths, [str(n) for n in lengths])
