@@ -149,7 +149,7 @@ def test_damage_is_named_and_a_run_is_known_by_its_weights(
 
 BAD = {
     "no part": (["world"], None),
-    "an unknown part": (["world", "dream"], "unknown command 'world dream'; choose from world train, world plan"),
+    "an unknown part": (["world", "dream"], "unknown command 'world dream'; choose from train, ablate"),
     "an unknown model": (
         ["world", "train", "--model", "dreamer"],
         "unknown model 'dreamer'; choose from lewm, vjepa, untrained",
@@ -187,7 +187,7 @@ def test_bad_input_gets_one_clear_message_and_leaves_nothing(
     words, message = BAD[name]
     if message is None:
         assert call(*words) == 2
-        assert "minivjepa world train" in capsys.readouterr().out
+        assert "world train  train a world model" in capsys.readouterr().out
         return
     out = tmp_path / "out"
     assert message in refused(capsys, *words[:2], "--out", str(out), *words[2:])

@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 import tyro
 
-from minivjepa.commands.options import early, fail, parse, plain_errors
+from minivjepa.commands.options import early, parse
 from minivjepa.encoder import Encoder
 from minivjepa.training.devices import pick_device
 from minivjepa.training.progress_bar import RunBar
@@ -35,19 +35,16 @@ class WorldTrainOptions:
 
 def world_train(argv: list[str]) -> int:
     """The command."""
-    model = early(argv, "model", "lewm")
-    if model not in PRESETS:
-        fail(f"unknown model {model!r}; choose from {', '.join(PRESETS)}")
+    model = early(argv, "model", PRESETS, "lewm")
     options = parse(WorldTrainOptions, argv, "world train", WorldTrainOptions(tyro.MISSING, config=PRESETS[model]))
     config, run = options.config, Run(options.out, WorldConfig)
-    with plain_errors():
-        device = pick_device(options.device)
-        run.check_same(config, "rooms") if options.resume else run.create(config, "rooms")
-        encoder = train_encoder(config, Run(options.out / "encoder"), device) if config.model == "vjepa" else None
-        trainer = WorldTrainer(config, build_world(config, encoder), open_clips(config, device), run, device)
-        bar = RunBar(config.model, config.steps, trainer.step, patience=PATIENCE)
-        with bar.bar:
-            trainer.fit(bar.show)
+    device = pick_device(options.device)
+    run.check_same(config, "rooms") if options.resume else run.create(config, "rooms")
+    encoder = train_encoder(config, Run(options.out / "encoder"), device) if config.model == "vjepa" else None
+    trainer = WorldTrainer(config, build_world(config, encoder), open_clips(config, device), run, device)
+    bar = RunBar(config.model, config.steps, trainer.step, patience=PATIENCE)
+    with bar.bar:
+        trainer.fit(bar.show)
     last = run.history()[-1]
     print(f"trained to step {last['step']}: loss {last['loss']:.3f}, feature std {last['feature_std']:.4f}")
     print(f"next: minivjepa world plan {options.out} --out runs/plan")

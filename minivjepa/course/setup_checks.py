@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -43,15 +44,8 @@ def check_gpu() -> str:
     return "no CUDA GPU: every lesson runs on the CPU, use --preset cpu"
 
 
-def check_disk() -> str:
-    """Runs can be written."""
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "probe").write_bytes(b"0" * 2**20)
-    return f"{Path(tempfile.gettempdir())} can be written"
-
-
 def check_training() -> str:
-    """A few real steps of the tiny preset, with a checkpoint that loads again."""
+    """A few real steps of the tiny preset, written to the disk, with a checkpoint that loads again."""
     config = PRESETS["tiny"]
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -66,15 +60,14 @@ def check_training() -> str:
 def check_extra(name: str) -> str:
     """Say whether an optional part is installed; it may be missing until a lesson asks for it."""
     missing = [module for module in EXTRAS[name] if importlib.util.find_spec(module) is None]
-    if missing:
-        return f"extra {name} is not installed (lacks {', '.join(missing)}): pip install 'minivjepa[{name}]' adds it"
-    return f"extra {name} is installed"
+    advice = f"is not installed (lacks {', '.join(missing)}): pip install 'minivjepa[{name}]' adds it"
+    return f"extra {name} {advice if missing else 'is installed'}"
 
 
 def diagnose(say: Callable[[str], None]) -> bool:
     """Run all checks, say one line for each, and return whether all passed."""
-    checks: list[Callable[[], str]] = [check_python, check_torch, check_gpu, check_disk, check_training]
-    checks += [lambda name=name: check_extra(name) for name in EXTRAS]  # type: ignore[misc]
+    checks: list[Callable[[], str]] = [check_python, check_torch, check_gpu, check_training]
+    checks += [partial(check_extra, name) for name in EXTRAS]
     say(f"minivjepa {__version__}")
     healthy = True
     for check in checks:

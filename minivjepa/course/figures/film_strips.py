@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from minivjepa.course.figures import Picture, panels, show
+from minivjepa.course.figures import Picture, strip
 from minivjepa.data.digits import CLIPS
 from minivjepa.evaluation.judge import evaluation_clips
 from minivjepa.tubelets import Grid
@@ -19,13 +19,9 @@ def displayed(clip: torch.Tensor) -> np.ndarray:
 def film_strip(grid: Grid, count: int = 3) -> Picture:
     """The first `count` clips that encoders are tested on, frame by frame, with what is in them written beside."""
     clip, factors = evaluation_clips(grid, "test", torch.device("cpu")).batch(0, torch.arange(count))
-    shown = displayed(clip)  # [B, T, H, W, C]
     rows = [f"{i} moves\n{HEADINGS[d]}" for i, d in zip(factors.identity.tolist(), factors.direction.tolist())]
-    figure, axes = panels((1.2 * grid.frames, 1.35 * count), grid.frames, count)
-    for number, ax in enumerate(axes):
-        row, frame = divmod(number, grid.frames)
-        show(ax, shown[row, frame], "" if row else f"frame {frame}")
-        ax.set_ylabel("" if frame else rows[row], fontsize=8)
+    titles = [f"frame {number}" for number in range(grid.frames)]
+    figure, _ = strip(list(displayed(clip)), titles, 1.2, 1.35 * count, rows)
     said = "; ".join(row.replace("\n", " ") for row in rows)
     return Picture(
         figure,

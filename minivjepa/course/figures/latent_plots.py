@@ -2,22 +2,20 @@
 
 from typing import Any
 
-from matplotlib.figure import Figure
-
-from minivjepa.course.figures import COLORS, STYLES, Picture
+from minivjepa.course.figures import COLORS, Picture, curves, finish, panels
 
 
 def loss_against_probe(results: dict[str, Any]) -> Picture:
     """Training loss and probe score of runs with random options, with and without SIGReg: does the loss rank the runs?"""
     weights = sorted({row["weight"] for row in results["ranking"]}, reverse=True)
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    figure, axes = panels((9, 3.4), len(weights))
     said = []
-    for number, (ax, weight) in enumerate(zip(figure.subplots(1, len(weights), squeeze=False)[0], weights)):
+    for number, (ax, weight) in enumerate(zip(axes, weights)):
         rows = [row for row in results["ranking"] if row["weight"] == weight]
         ax.scatter([row["loss"] for row in rows], [row["position_r2"] for row in rows], s=18, color=COLORS[number])
+        ax.set_xscale("log")
         title = f"lambda {weight:g}"
-        ax.set(xscale="log", xlabel="training loss at the end", ylabel="position, held-out R²", title=title)
-        ax.grid(alpha=0.25)
+        finish(ax, "training loss at the end", "position, held-out R²", title, legend=False)
         middle, low, high = results["spearman"][str(weight)]
         said.append(f"{title}, {len(rows)} runs: rank correlation {middle:.2f} ({low:.2f} to {high:.2f})")
     words = "; ".join(said)
@@ -28,18 +26,13 @@ def loss_against_probe(results: dict[str, Any]) -> Picture:
     )
 
 
-def spectra(curves: dict[str, list[float]]) -> Picture:
+def spectra(values: dict[str, list[float]]) -> Picture:
     """Singular values of latents, largest first, on a logarithmic scale: one curve per run."""
-    figure = Figure(figsize=(6.4, 3.4), layout="constrained")
-    ax = figure.subplots()
-    for number, (name, values) in enumerate(curves.items()):
-        ax.plot(range(1, len(values) + 1), values, STYLES[number % 4], color=COLORS[number % 7], label=name)
-    ax.set(
-        yscale="log", xlabel="direction", ylabel="spread of latents", title="Spread in every direction, largest first"
-    )
-    ax.grid(alpha=0.25)
-    ax.legend(fontsize=8)
-    said = "; ".join(f"{name} from {values[0]:.2g} to {values[-1]:.2g}" for name, values in curves.items())
+    columns = {name: (range(1, len(sigma) + 1), sigma) for name, sigma in values.items()}
+    title = "Spread in every direction, largest first"
+    figure, [ax] = curves((6.4, 3.4), [title], columns, "direction", "spread of latents")
+    ax.set_yscale("log")
+    said = "; ".join(f"{name} from {sigma[0]:.2g} to {sigma[-1]:.2g}" for name, sigma in values.items())
     return Picture(
         figure, f"Spread of latents over directions: {said}.", f"How far latents spread in each direction: {said}."
     )

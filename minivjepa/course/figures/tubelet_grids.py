@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from matplotlib.patches import Rectangle
 
-from minivjepa.course.figures import COLORS, Picture, panels, show
+from minivjepa.course.figures import COLORS, Picture, strip
 from minivjepa.course.figures.film_strips import displayed
 from minivjepa.data.digits import DigitClips
 from minivjepa.tubelets import Grid, sincos_positions
@@ -22,20 +22,16 @@ def cut_up(grid: Grid, token: int = 0) -> Picture:
     """The first frames of a clip with the cuts drawn in, and one tubelet outlined in all its frames."""
     t, h, w = grid.shape
     token = token % grid.tokens
-    step, row, column = token // (h * w), token // w % h, token % w
-    first = max(0, min(step * grid.tubelet, grid.frames - MOST))
+    step, row, column = np.unravel_index(token, grid.shape)
+    first = max(0, min(int(step) * grid.tubelet, grid.frames - MOST))
     shown = range(first, min(grid.frames, first + MOST))
-    frames = digit_frames(grid)
-    figure, axes = panels((1.5 * len(shown), 2.1), len(shown))
+    titles = [f"frame {number}\ntime step {number // grid.tubelet}" for number in shown]
+    figure, axes = strip([digit_frames(grid)[shown]], titles, 1.5, 2.1)
     for ax, number in zip(axes, shown):
-        show(ax, frames[number], f"frame {number}\ntime step {number // grid.tubelet}")
-        for line in range(1, h):
-            ax.axhline(line * grid.patch - 0.5, color="white", lw=0.5)
-        for line in range(1, w):
-            ax.axvline(line * grid.patch - 0.5, color="white", lw=0.5)
+        ax.hlines(np.arange(1, h) / h, 0, 1, color="white", lw=0.5)
+        ax.vlines(np.arange(1, w) / w, 0, 1, color="white", lw=0.5)
         if number // grid.tubelet == step:
-            corner = (column * grid.patch - 0.5, row * grid.patch - 0.5)
-            ax.add_patch(Rectangle(corner, grid.patch, grid.patch, fill=False, edgecolor=COLORS[4], lw=3))
+            ax.add_patch(Rectangle((column / w, row / h), 1 / w, 1 / h, fill=False, edgecolor=COLORS[4], lw=3))
     where = f"time step {step}, row {row}, column {column}"
     return Picture(
         figure,
@@ -51,14 +47,11 @@ def position_map(grid: Grid, dims: int, token: int) -> Picture:
     table = sincos_positions(grid, dims)
     table = table / table.norm(dim=1, keepdim=True)
     alike = (table @ table[token]).reshape(t, h, w).numpy()
-    figure, axes = panels((2 * t, 2.4), t)
-    for number, ax in enumerate(axes):
-        image = ax.imshow(alike[number], vmin=alike.min(), vmax=1, cmap="viridis")
-        ax.set(xticks=[], yticks=[])
-        ax.set_title(f"time step {number}", fontsize=8)
-    figure.colorbar(image, ax=list(axes), label="cosine")
-    step, row, column = token // (h * w), token // w % h, token % w
-    axes[step].plot(column, row, "x", color=COLORS[1], ms=9, mew=2)
+    titles = [f"time step {number}" for number in range(t)]
+    figure, axes = strip([alike], titles, 2, 2.4, limits=(alike.min(), 1))
+    figure.colorbar(axes[0].images[0], ax=list(axes), label="cosine")
+    step, row, column = np.unravel_index(token, grid.shape)
+    axes[step].plot((column + 0.5) / w, (row + 0.5) / h, "x", color=COLORS[1], ms=9, mew=2)
     return Picture(
         figure,
         f"{t} maps of {h} by {w} squares; brightest at the cross, in row {row} and column {column} of time step {step}, and darker away from it.",
