@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import functools
-import importlib.util
 import io
 import json
 import os
@@ -15,7 +14,6 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,12 +23,12 @@ from minivjepa.grading import child_process as children
 from minivjepa.grading import grade_folder as grading
 from minivjepa.grading import messages, sandbox
 from minivjepa.grading import run_submission as running
-from minivjepa.grading.exercises import TEACHER
 from minivjepa.grading.feedback import page
 from minivjepa.grading.grade_folder import SURPRISE, Desk, feedback_on, grade_folder, graded_or_kept, prepare
 from minivjepa.grading.grade_table import table
 from minivjepa.grading.graded import RIGHT as ALL_RIGHT
 from minivjepa.grading.graded import Assignment, Graded
+from minivjepa.grading.hidden_cases import TEACHER
 from minivjepa.grading.kept_results import edition, kept, result_file
 from minivjepa.grading.messages import HEADER, Message
 from minivjepa.grading.mounts import answer_folders
@@ -43,21 +41,7 @@ from minivjepa.homework.notebooks import read_cells
 from tests.test_cli import call, refused
 
 pytest.importorskip("jupytext")
-if not TEACHER.is_dir():
-    pytest.skip("the teacher's folder was removed from this copy", allow_module_level=True)
-
-
-def load_classroom() -> ModuleType:
-    """teacher/classroom.py, which is in no package."""
-    spec = importlib.util.spec_from_file_location("classroom", TEACHER / "classroom.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-CLASSROOM = load_classroom()
+CLASSROOM = pytest.importorskip("classroom", reason="the teacher's folder was removed from this copy")
 WRITTEN = "**Claim.** Without stop-gradient the target of both my runs ends below 0.1."
 SECONDS = 3.0  # of one call, so that endless loops do not take long here
 SEED = 3
@@ -252,7 +236,7 @@ def test_bad_input_is_refused_before_anything_runs(
 def test_grading_without_the_teachers_folder_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Catches: a traceback in a student's copy of the course."""
     monkeypatch.setattr(grading, "TEACHER", tmp_path / "teacher")
-    monkeypatch.setattr("minivjepa.grading.exercises.TEACHER", tmp_path / "teacher")
+    monkeypatch.setattr("minivjepa.grading.hidden_cases.TEACHER", tmp_path / "teacher")
     with pytest.raises(ValueError, match="belong to teachers and were removed"):
         prepare("hw1", 0)
 
@@ -281,7 +265,7 @@ def own_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (copy.parent / "results").mkdir()
     (copy.parent / "results" / "matrix.json").write_text("{}", encoding="utf-8")
     monkeypatch.setattr(grading, "TEACHER", copy)
-    monkeypatch.setattr("minivjepa.grading.exercises.TEACHER", copy)
+    monkeypatch.setattr("minivjepa.grading.hidden_cases.TEACHER", copy)
     return copy
 
 

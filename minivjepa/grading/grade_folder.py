@@ -8,18 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from minivjepa.grading.exercises import (
-    TEACHER,
-    given_code,
-    hidden_cases,
-    load,
-    read_source,
-    require_teacher,
-    visible_cases,
-)
 from minivjepa.grading.feedback import as_bytes, file_name, page
 from minivjepa.grading.grade_table import table
 from minivjepa.grading.graded import RIGHT, Assignment, Graded
+from minivjepa.grading.hidden_cases import TEACHER, prepare
 from minivjepa.grading.kept_results import edition, kept, result_file
 from minivjepa.grading.mounts import answer_folders
 from minivjepa.grading.run_submission import CallResults, Ran, limits_in_force, run_submission
@@ -28,7 +20,7 @@ from minivjepa.grading.submissions import HandedIn, read_file, submissions
 from minivjepa.grading.user_ids import user_ids
 from minivjepa.homework.cases import ExerciseCases, diagnose
 from minivjepa.homework.checking import case_in_words
-from minivjepa.homework.notebooks import WRITTEN, assignment_of, cells_by_id, is_answer, read_cells
+from minivjepa.homework.notebooks import WRITTEN, assignment_of, read_cells
 from minivjepa.training.files import write_bytes, write_json
 
 LONGEST = 4000  # characters of feedback for an exercise
@@ -50,19 +42,6 @@ class Desk:
     records: Path
     seed: int
     graded_by: str
-
-
-def prepare(name: str, seed: int) -> Assignment:
-    """Compute all expected outputs once.  Raises ValueError for an unknown assignment or without the teacher's folder."""
-    exercises = []
-    for exercise in load(name):
-        visible, hidden = visible_cases(name, exercise), hidden_cases(name, exercise, seed)
-        exercises.append(replace(visible, cases=visible.cases + hidden.cases))
-    cells = cells_by_id(read_source(require_teacher() / name / "notebook.py"))
-    worth = {key: cell.metadata.nbgrader["points"] for key, cell in cells.items() if cell.metadata.nbgrader["grade"]}
-    points = {exercise.name: worth[f"check_{exercise.name}"] for exercise in exercises}
-    written = {key: value for key, value in worth.items() if is_answer(cells[key])}
-    return Assignment(name, given_code(name), tuple(exercises), points, written)
 
 
 def graded_or_kept(item: HandedIn, desk: Desk, last: bool) -> Graded:

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1]
 def edition(teacher: Path) -> str:
     """A digest of what every submission is graded by: the texts of the assignments, the recorded runs they quote, this package."""
     key = hashlib.sha256()
-    for folder, pattern in ((teacher, "*/*.py"), (teacher.parent / "results", "*.json"), (PACKAGE, "**/*.py")):
+    for folder, pattern in ((teacher, "**/*.py"), (teacher.parent / "results", "*.json"), (PACKAGE, "**/*.py")):
         for path in sorted(folder.glob(pattern)):
             content = path.read_bytes()
             key.update(f"{path.relative_to(folder).as_posix()} {len(content)}\n".encode() + content)
