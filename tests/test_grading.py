@@ -23,13 +23,11 @@ from minivjepa.grading import child_process as children
 from minivjepa.grading import grade_folder as grading
 from minivjepa.grading import messages, sandbox
 from minivjepa.grading import run_submission as running
-from minivjepa.grading.feedback import page
+from minivjepa.grading.feedback import page, table
 from minivjepa.grading.grade_folder import SURPRISE, Desk, feedback_on, grade_folder, graded_or_kept, prepare
-from minivjepa.grading.grade_table import table
 from minivjepa.grading.graded import RIGHT as ALL_RIGHT
-from minivjepa.grading.graded import Assignment, Graded
+from minivjepa.grading.graded import Assignment, Graded, edition, kept, result_file
 from minivjepa.grading.hidden_cases import TEACHER
-from minivjepa.grading.kept_results import edition, kept, result_file
 from minivjepa.grading.messages import HEADER, Message
 from minivjepa.grading.mounts import answer_folders
 from minivjepa.grading.processes import Process
@@ -251,10 +249,11 @@ def test_students_are_named_by_their_file_or_folder(tmp_path: Path) -> None:
 
 def test_a_record_belongs_to_one_content_one_seed_one_path_and_one_edition(tmp_path: Path) -> None:
     """Catches: an old grade for a submission that was handed in again, or by exercises that have changed since."""
-    asked = (("a", 0, "x"), ("a", 1, "x"), ("b", 0, "x"), ("a", 0, "y"))
-    names = [result_file(tmp_path, tmp_path / name, b"1", seed, graded_by) for name, seed, graded_by in asked]
-    assert len({*names, result_file(tmp_path, tmp_path / "a", b"2", 0, "x")}) == 5
-    assert result_file(tmp_path, tmp_path / "a", b"1", 0, "x") == names[0]
+    asked = (("a", "x"), ("b", "x"), ("a", "y"))
+    names = [result_file(tmp_path, tmp_path / name, b"1", graded_by) for name, graded_by in asked]
+    assert len({*names, result_file(tmp_path, tmp_path / "a", b"2", "x")}) == 4
+    assert result_file(tmp_path, tmp_path / "a", b"1", "x") == names[0]
+    assert edition(TEACHER, 1) != edition(TEACHER, 0) == edition(TEACHER, 0)
 
 
 @pytest.fixture
@@ -273,17 +272,17 @@ def test_a_change_of_an_exercise_or_of_the_package_is_another_edition(
     own_teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Catches: new cases, points, recorded runs or another version of the course that --resume does not notice."""
-    seen = [edition(own_teacher)]
+    seen = [edition(own_teacher, 0)]
     for name in ("teacher/hw1/exercises.py", "teacher/hw3/notebook.py", "results/matrix.json"):
         with (own_teacher.parent / name).open("a", encoding="utf-8") as file:
             file.write("\n")
-        seen.append(edition(own_teacher))
-    monkeypatch.setattr("minivjepa.grading.kept_results.PACKAGE", tmp_path)
-    seen.append(edition(own_teacher))
+        seen.append(edition(own_teacher, 0))
+    monkeypatch.setattr("minivjepa.grading.graded.PACKAGE", tmp_path)
+    seen.append(edition(own_teacher, 0))
     assert len(set(seen)) == 5
-    assert edition(own_teacher) == seen[-1]
+    assert edition(own_teacher, 0) == seen[-1]
     (own_teacher / "hw3" / "rubric.md").write_text("marked by hand", encoding="utf-8")
-    assert edition(own_teacher) == seen[-1]
+    assert edition(own_teacher, 0) == seen[-1]
 
 
 def test_resume_takes_what_is_unchanged_and_grades_anew_once_an_exercise_has_changed(
@@ -315,7 +314,7 @@ def test_resume_takes_what_is_unchanged_and_grades_anew_once_an_exercise_has_cha
 
 def desk_in(folder: Path) -> Desk:
     """A desk that knows no assignment."""
-    return Desk([], [], iter(()), Limits(), folder, 0, "")
+    return Desk([], [], iter(()), Limits(), folder, "")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights of their own on Windows")
@@ -496,31 +495,34 @@ def test_messages_are_small() -> None:
 
 def test_results_are_few() -> None:
     """Catches: hundreds of megabytes of results, each of them small enough."""
-    result = Message({}, npz(npy("<f8", (1,), bytes(8))))
-    assert len(running.read_result(result, 0)) == 1
+    data = npz(npy("<f8", (1,), bytes(8)))
+    assert len(messages.read_arrays(data, len(data))) == 1
     with pytest.raises(ValueError, match="returned more than 16 MiB in all"):
-        running.read_result(result, -1)
+        messages.read_arrays(data, len(data) - 1)
 
 
-def test_memory_is_looked_at_also_while_messages_come() -> None:
+def test_memory_is_looked_at_also_while_messages_come(monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches: a submission that keeps gigabytes and talks without a pause."""
-    child = watched([Process(1, Limits().memory_bytes, 0.0), Process(2, 1, 0.0)])
+    child = watched(monkeypatch, [Process(1, Limits().memory_bytes, 0.0), Process(2, 1, 0.0)])
     child.messages.put(Message({}, b""))
     assert child.next(1.0) == ("used more than 2 GiB of memory", False)
 
 
-def watched(found: list[Process]) -> children.Child:
+def watched(monkeypatch: pytest.MonkeyPatch, found: list[Process]) -> children.Child:
     """A child that was not started, with these processes."""
     child = object.__new__(children.Child)
+    child.user, child.process = None, type("NotStarted", (), {"pid": -1})  # type: ignore[assignment]
     child.limits, child.looked, child.busy, child.messages = Limits(), time.monotonic() - 1, 0.0, children.queue.Queue()
-    child.processes = lambda: found  # type: ignore[method-assign]
+    monkeypatch.setattr(children, "belonging", lambda user, session: found)
     return child
 
 
 @pytest.mark.parametrize(("seconds", "again"), [(0.0, True), (0.1, True), (0.2, False)])
-def test_a_loop_that_had_a_processor_for_itself_is_not_tried_again(seconds: float, again: bool) -> None:
+def test_a_loop_that_had_a_processor_for_itself_is_not_tried_again(
+    seconds: float, again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Catches: points lost on a busy machine; twice the time for every endless loop of a class."""
-    assert watched([Process(1, 0, seconds)]).next(0.2) == ("took longer than 0 s", again)
+    assert watched(monkeypatch, [Process(1, 0, seconds)]).next(0.2) == ("took longer than 0 s", again)
 
 
 @pytest.mark.skipif(not as_root_on_linux(), reason="only root can give up being root")

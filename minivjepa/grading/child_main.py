@@ -13,7 +13,7 @@ import torch
 
 from minivjepa.grading.messages import send
 from minivjepa.grading.processes import enter_own_namespace
-from minivjepa.grading.sandbox import Limits, as_root_on_linux, confine, probe
+from minivjepa.grading.sandbox import Limits, as_root_on_linux, confine
 from minivjepa.grading.user_ids import is_free
 from minivjepa.homework.calling import ADAPTERS, Blocked, blocking
 from minivjepa.homework.cases import decode
@@ -84,9 +84,6 @@ def main() -> None:
             confine(job["hide"], job["user"], Limits(**job["limits"]))
         except OSError as error:
             send(pipe, {"event": "not confined", "why": str(error)[:LONGEST]})
-            return
-        if "probe" in job:
-            send(pipe, {"event": "probed", "held": probe(*job["probe"])})
             return
         send(pipe, {"event": "ready"})
         space = run_cells(pipe, job["given"], job["cells"])

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from minivjepa.grading.messages import Message, receive
-from minivjepa.grading.processes import Process, belonging, end_all
+from minivjepa.grading.processes import belonging, end_all
 from minivjepa.grading.sandbox import Limits, as_root_on_linux
 
 WAITING = 16  # messages in the queue; a child that sends more has to wait
@@ -68,7 +68,7 @@ class Child:
         while True:
             now = time.monotonic()
             if now - self.looked >= LOOKING:  # by the clock: messages may come without a pause
-                found = self.processes()
+                found = belonging(self.user, self.process.pid)
                 self.looked, self.busy = now, sum(process.seconds for process in found)
                 if sum(process.memory for process in found) > self.limits.memory_bytes:
                     return Stop(f"used more than {self.limits.memory_bytes / 2**30:.0f} GiB of memory", False)
@@ -86,10 +86,6 @@ class Child:
             return self.process.wait(1) in KILLED
         except subprocess.TimeoutExpired:
             return False
-
-    def processes(self) -> list[Process]:
-        """All processes of this child; on Linux only."""
-        return belonging(self.user, self.process.pid)
 
     def end(self) -> None:
         """Kill the child and all it started, and remove the folder."""

@@ -88,27 +88,36 @@ def probe(secrets: Sequence[str], port: int, parent: int) -> dict[str, bool]:
 
     secrets: files that must not be readable; port: a TCP port that listens on this machine; parent: the id of the user who grades.
     """
-    held = {"answers, their history and submissions cannot be read": not any(map(readable, secrets))}
+    linux = sys.platform == "linux"
+    own_user = sys.platform != "win32" and os.geteuid() not in (0, parent)
+    return {
+        "answers, their history and submissions cannot be read": not any(map(readable, secrets)),
+        "no network": not connects(port),
+        "files that it writes are few and do not stay": linux and writes_little(),
+        "processes that it leaves end with it, and it sees no others": linux and sees_no_others(),
+        "an unprivileged user": own_user,
+        "CPU time": limited("RLIMIT_CPU"),
+        "file size": limited("RLIMIT_FSIZE"),
+        "number of processes": own_user and limited("RLIMIT_NPROC"),  # it counts all processes of a user
+    }
+
+
+def connects(port: int) -> bool:
+    """Whether a port of this machine can be reached."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=2).close()
-        held["no network"] = False
     except OSError:
-        held["no network"] = True
-    held["files that it writes are few and do not stay"] = sys.platform == "linux" and writes_little()
-    held["processes that it leaves end with it, and it sees no others"] = sys.platform == "linux" and sees_no_others()
-    held["an unprivileged user"] = sys.platform != "win32" and os.geteuid() not in (0, parent)
+        return False
+    return True
+
+
+def limited(kind: str) -> bool:
+    """Whether this process has a limit of this kind."""
     if sys.platform == "win32":
-        return held | {"CPU time": False, "file size": False, "number of processes": False}
+        return False
     import resource
 
-    kinds = (
-        ("CPU time", resource.RLIMIT_CPU),
-        ("file size", resource.RLIMIT_FSIZE),
-        ("number of processes", resource.RLIMIT_NPROC),
-    )
-    limited = {name: resource.getrlimit(kind)[0] != resource.RLIM_INFINITY for name, kind in kinds}
-    limited["number of processes"] &= held["an unprivileged user"]  # the limit counts all processes of a user
-    return held | limited
+    return resource.getrlimit(getattr(resource, kind))[0] != resource.RLIM_INFINITY
 
 
 def readable(file: str) -> bool:
