@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import functools
 import io
 import json
 import os
@@ -31,7 +30,7 @@ from minivjepa.grading.hidden_cases import TEACHER
 from minivjepa.grading.messages import HEADER, Message
 from minivjepa.grading.mounts import answer_folders
 from minivjepa.grading.processes import Process
-from minivjepa.grading.sandbox import Limits, as_root_on_linux
+from minivjepa.grading.sandbox import MEMORY_BYTES, as_root_on_linux
 from minivjepa.grading.submissions import MOST_FILES, HandedIn, read_file, submissions
 from minivjepa.homework.cases import CHANGED, Arrays, Case, ExerciseCases
 from minivjepa.homework.checking import assignments
@@ -84,7 +83,7 @@ def test_a_hostile_class_gets_what_it_deserves_and_leaves_no_trace(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Catches: a wrong answer with points, a right one without, a file touched, or a grader that somebody can stop."""
-    monkeypatch.setattr(grading, "Limits", functools.partial(Limits, seconds=SECONDS))
+    monkeypatch.setattr(running, "SECONDS", SECONDS)
     folder, out = tmp_path / "handed in", tmp_path / "grades.csv"
     found = everybody(folder)
     hand_in(folder, found)
@@ -149,7 +148,7 @@ def check_resume(folder: Path, out: Path, capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.skipif(not as_root_on_linux(), reason="the strongest limits need Linux and root")
 def test_every_limit_is_in_force_on_linux_as_root() -> None:
     """Catches: a submission that can read the answers, reach the network, or run as root."""
-    held = running.limits_in_force([str(path) for path in answer_folders(TEACHER.parent)], Limits())
+    held = running.limits_in_force([str(path) for path in answer_folders(TEACHER.parent)])
     assert len(held) == 9
     assert all(held.values()), held
 
@@ -174,7 +173,7 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: dict[str, bool]
     """Grade a file that is no notebook, on a machine with these limits; what is said before."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "anna.ipynb").write_text("my answers", encoding="utf-8")
-    monkeypatch.setattr(grading, "limits_in_force", lambda hide, limits: held)
+    monkeypatch.setattr(grading, "limits_in_force", lambda hide: held)
     heard: list[str] = []
     grade_folder(tmp_path / "in", tmp_path / "grades.csv", ["hw1"], 0, 1, heard.append, lambda: None)
     return heard
@@ -295,7 +294,7 @@ def test_resume_takes_what_is_unchanged_and_grades_anew_once_an_exercise_has_cha
         graded.append(item.student)
         return Graded(item.student, "hw1", {"cut": desk.known[0].points["cut"]}, 0.0, "graded", {})
 
-    monkeypatch.setattr(grading, "limits_in_force", lambda hide, limits: {})
+    monkeypatch.setattr(grading, "limits_in_force", lambda hide: {})
     monkeypatch.setattr(grading, "grade_one", note)
     folder, out = folder_of(tmp_path), tmp_path / "grades.csv"
 
@@ -314,7 +313,7 @@ def test_resume_takes_what_is_unchanged_and_grades_anew_once_an_exercise_has_cha
 
 def desk_in(folder: Path) -> Desk:
     """A desk that knows no assignment."""
-    return Desk([], [], iter(()), Limits(), folder, "")
+    return Desk([], [], iter(()), folder, "")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights of their own on Windows")
@@ -373,8 +372,6 @@ def test_forged_results_are_wrong_and_stop_nobody(case: str) -> None:
 
 class Talker:
     """A child that says these things, one after the other, and the last for ever."""
-
-    limits = Limits(seconds=0.1)
 
     def __init__(self, *said: dict[str, Any] | children.Stop):
         self.said = list(said)
@@ -503,7 +500,7 @@ def test_results_are_few() -> None:
 
 def test_memory_is_looked_at_also_while_messages_come(monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches: a submission that keeps gigabytes and talks without a pause."""
-    child = watched(monkeypatch, [Process(1, Limits().memory_bytes, 0.0), Process(2, 1, 0.0)])
+    child = watched(monkeypatch, [Process(1, MEMORY_BYTES, 0.0), Process(2, 1, 0.0)])
     child.messages.put(Message({}, b""))
     assert child.next(1.0) == ("used more than 2 GiB of memory", False)
 
@@ -512,7 +509,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, found: list[Process]) -> children.C
     """A child that was not started, with these processes."""
     child = object.__new__(children.Child)
     child.user, child.process = None, type("NotStarted", (), {"pid": -1})  # type: ignore[assignment]
-    child.limits, child.looked, child.busy, child.messages = Limits(), time.monotonic() - 1, 0.0, children.queue.Queue()
+    child.looked, child.busy, child.messages = time.monotonic() - 1, 0.0, children.queue.Queue()
     monkeypatch.setattr(children, "belonging", lambda user, session: found)
     return child
 
@@ -531,12 +528,12 @@ def test_nothing_runs_where_root_cannot_be_given_up(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(
         sandbox.ctypes, "CDLL", lambda *given, **named: type("No", (), {"unshare": lambda *flags: -1})()
     )
-    monkeypatch.setattr(sandbox, "set_limits", lambda limits: None)
+    monkeypatch.setattr(sandbox, "set_limits", lambda: None)
     monkeypatch.setattr(sandbox, "FIRST_TO_GO", "0")
     for name in ("chown", "setgroups", "setgid", "setuid"):
         monkeypatch.setattr(os, name, lambda *given: None)
     with pytest.raises(OSError, match="is still root, expected to be user 60000"):
-        sandbox.confine([], 60_000, Limits())
+        sandbox.confine([], 60_000)
 
 
 def test_a_tree_of_any_depth_is_removed(tmp_path: Path) -> None:
@@ -658,7 +655,7 @@ def test_answers_are_looked_for_wherever_git_keeps_them(tmp_path: Path) -> None:
 @pytest.fixture
 def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Grading in which no process starts and no case is computed."""
-    monkeypatch.setattr(grading, "limits_in_force", lambda hide, limits: {})
+    monkeypatch.setattr(grading, "limits_in_force", lambda hide: {})
     monkeypatch.setattr(grading, "prepare", lambda name, seed: Assignment(name, "", (), {"cut": 4.0}, {}))
 
 
@@ -737,7 +734,7 @@ def test_a_record_that_cannot_be_read_is_none(tmp_path: Path) -> None:
 def test_the_checkout_and_its_history_are_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches: answers that submissions read in the checkout's other folders, or get from git."""
     hidden: list[str] = []
-    monkeypatch.setattr(grading, "limits_in_force", lambda hide, limits: dict.fromkeys(map(hidden.append, hide), True))
+    monkeypatch.setattr(grading, "limits_in_force", lambda hide: dict.fromkeys(map(hidden.append, hide), True))
     grade_folder(class_of(tmp_path, "anna"), tmp_path / "grades.csv", ["hw1"], 0, 1, lambda text: None, lambda: None)
     checkout = TEACHER.parent.resolve()
     wanted = {TEACHER, checkout, tmp_path / "in", tmp_path, tmp_path / "grades", *answer_folders(checkout)}

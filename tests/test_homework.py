@@ -521,7 +521,9 @@ def test_check_refuses_what_is_no_homework(tmp_path: Path, capsys: pytest.Captur
     nbformat.write(nbformat.v4.new_notebook(), tmp_path / "empty.ipynb")
     assert "is not a notebook that Jupyter can open" in refused(capsys, "check", str(tmp_path / "text.ipynb"))
     assert "is not homework of this course" in refused(capsys, "check", str(tmp_path / "empty.ipynb"))
-    assert "missing.ipynb cannot be read" in refused(capsys, "check", str(tmp_path / "missing.ipynb"))
+    assert "missing.ipynb: No such file or directory; choose a path that can be read" in refused(
+        capsys, "check", str(tmp_path / "missing.ipynb")
+    )
     assert "no notebook is given" in refused(capsys, "check")
 
 

@@ -18,7 +18,7 @@ from minivjepa.grading import processes
 from minivjepa.grading import run_submission as running
 from minivjepa.grading import user_ids as ids_of_children
 from minivjepa.grading.mounts import PACKAGE, answer_folders
-from minivjepa.grading.sandbox import Limits, as_root_on_linux
+from minivjepa.grading.sandbox import FILES, FOLDER_BYTES, as_root_on_linux
 from minivjepa.grading.user_ids import user_ids
 from minivjepa.homework.cases import Case, ExerciseCases
 
@@ -60,7 +60,7 @@ def f():
 
 def answer(code: str, hide: tuple[str, ...] = ()) -> list[str]:
     """What the function f of a submission returns; it has to return texts."""
-    found = running.run_submission("", [("f", code)], [EXERCISE], hide, user_ids(), Limits()).results["f"]
+    found = running.run_submission("", [("f", code)], [EXERCISE], hide, user_ids()).results["f"]
     assert not isinstance(found, str), found
     return [str(found[0][key]) for key in found[0] if key.startswith("result")]
 
@@ -106,8 +106,8 @@ def test_what_a_submission_writes_is_bounded_in_total(place: str) -> None:
     if not Path(place).is_dir():
         pytest.skip(f"{place} is not on this machine")
     large, empty, _ = answer(FILL.replace("PLACE", place))
-    assert 10 <= int(large) <= Limits().folder_bytes / 2**20
-    assert 500 <= int(empty) <= Limits().files
+    assert 10 <= int(large) <= FOLDER_BYTES / 2**20
+    assert 500 <= int(empty) <= FILES
 
 
 def test_a_folder_that_is_hidden_stays_hidden_inside_one_that_python_needs(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_what_runs_away_is_ended_with_its_submission(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(children, "end_all", lambda user, session: None)
     user = next(user_ids())
     code = RUNS_AWAY.replace("REST", "0.01") + "\ndef f():\n    time.sleep(0.2)\n    return ['started']"
-    ran = running.run_submission("", [("f", code)], [EXERCISE], (), iter([user] * 2), Limits())
+    ran = running.run_submission("", [("f", code)], [EXERCISE], (), iter([user] * 2))
     assert not isinstance(ran.results["f"], str), ran.results["f"]
     time.sleep(0.5)
     left = [found for _ in range(50) for found in processes.belonging(user, -1)]
@@ -314,7 +314,7 @@ def test_a_child_asks_again_before_it_takes_its_id(few: range) -> None:
     """Catches: a process killed that took the id while the child was loading torch."""
     with sleeper(f"os.setuid({few[0]})") as other:
         with pytest.raises(ValueError, match=f"did not start: user id {few[0]} is in use by now"):
-            running.run_submission("", [("f", "")], [EXERCISE], (), iter([few[0]]), Limits())
+            running.run_submission("", [("f", "")], [EXERCISE], (), iter([few[0]]))
         assert other.poll() is None
 
 

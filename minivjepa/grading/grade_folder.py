@@ -13,7 +13,6 @@ from minivjepa.grading.graded import RIGHT, Assignment, Graded, edition, kept, r
 from minivjepa.grading.hidden_cases import TEACHER, prepare
 from minivjepa.grading.mounts import answer_folders
 from minivjepa.grading.run_submission import CallResults, limits_in_force, run_submission
-from minivjepa.grading.sandbox import Limits
 from minivjepa.grading.submissions import HandedIn, read_file, submissions
 from minivjepa.grading.user_ids import user_ids
 from minivjepa.homework.cases import ExerciseCases, diagnose
@@ -36,7 +35,6 @@ class Desk:
     known: Sequence[Assignment]
     hide: Sequence[str]
     users: Iterator[int]
-    limits: Limits
     records: Path
     graded_by: str
 
@@ -84,7 +82,7 @@ def grade_one(content: bytes, item: HandedIn, desk: Desk) -> Graded:
     assignment = known[name]
     written = [one for one in assignment.exercises if one.name in cells and cells[one.name].kind == "code"]
     answers = [(exercise.name, cells[exercise.name].source) for exercise in written]
-    results, again = run_submission(assignment.given, answers, written, desk.hide, desk.users, desk.limits)
+    results, again = run_submission(assignment.given, answers, written, desk.hide, desk.users)
     missing = "its answer cell is not in the notebook"
     messages = {one.name: feedback_on(one, results.get(one.name, missing)) for one in assignment.exercises}
     points = {name: assignment.points[name] if text == RIGHT else 0.0 for name, text in messages.items()}
@@ -127,8 +125,8 @@ def grade_folder(
     records = pages / "records"
     secret = (TEACHER, *answer_folders(TEACHER.parent), folder, out.parent, pages)
     hide = [str(path.resolve()) for path in secret]
-    desk = Desk(known, hide, user_ids(), Limits(), records, graded_by)
-    for name, held in limits_in_force(hide, desk.limits).items():
+    desk = Desk(known, hide, user_ids(), records, graded_by)
+    for name, held in limits_in_force(hide).items():
         if not held:
             say(f"not in force on this machine: {name}; grade in a container that you can throw away")
     records.mkdir(parents=True, exist_ok=True)  # not earlier: nothing is left behind if children cannot start

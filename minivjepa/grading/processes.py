@@ -38,13 +38,11 @@ def enter_own_namespace() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(NEW_PROCESSES) != 0:
         return
-    first = os.fork()
-    if first:
-        end_like(first)
-    libc.prctl(END_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
-    second = os.fork()
-    if second:
-        end_like(second)
+    for _ in range(2):
+        child = os.fork()
+        if child:
+            end_like(child)
+        libc.prctl(END_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
 
 
 def end_like(child: int) -> None:

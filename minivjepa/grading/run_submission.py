@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from minivjepa.grading.child_process import Child, Stop
 from minivjepa.grading.messages import ROOM, read_arrays
-from minivjepa.grading.sandbox import Limits
+from minivjepa.grading.sandbox import SECONDS
 from minivjepa.grading.user_ids import user_ids
 from minivjepa.homework.cases import CHANGED, Arrays, Case, ExerciseCases, encode
 
@@ -39,7 +39,6 @@ def run_submission(
     exercises: Sequence[ExerciseCases],
     hide: Sequence[str],
     users: Iterator[int],
-    limits: Limits,
 ) -> Ran:
     """Call the functions of all exercises.  What ends a child costs only the exercise or cell that it was running.
 
@@ -55,7 +54,7 @@ def run_submission(
              "inputs": [{name: encode(value) for name, value in case.inputs.items()} for case in exercise.cases]}
             for exercise in left
         ]  # fmt: skip
-        child = Child({"given": given, "cells": cells, "exercises": asked}, hide, next(users), limits)
+        child = Child({"given": given, "cells": cells, "exercises": asked}, hide, next(users))
         try:
             wait_until_ready(child)
             begun = time.monotonic()
@@ -103,7 +102,7 @@ def follow(
         left = deadline - time.monotonic()
         if left <= 0:  # messages may never end
             return running, Stop(f"used up the submission's {TOTAL:.0f} s", True)
-        message = child.next(min(child.limits.seconds, left))
+        message = child.next(min(SECONDS, left))
         if isinstance(message, Stop):
             return running, message
         event, name = message.about.get("event"), message.about.get("exercise")
@@ -129,7 +128,7 @@ def follow(
                 results.setdefault(name, so_far[name])
 
 
-def limits_in_force(hide: Sequence[str], limits: Limits) -> dict[str, bool]:
+def limits_in_force(hide: Sequence[str]) -> dict[str, bool]:
     """What `confine` achieves on this machine, tried in a child with one file of each folder that is to be hidden."""
     secrets = [str(file) for folder in hide for file in first_file(Path(folder))]
     with socket.socket() as listener:
@@ -138,7 +137,7 @@ def limits_in_force(hide: Sequence[str], limits: Limits) -> dict[str, bool]:
         parent = -1 if sys.platform == "win32" else os.geteuid()
         inputs = {"secrets": secrets, "port": listener.getsockname()[1], "parent": parent}
         asked = ExerciseCases("probe", "call", (), (Case(inputs, {}),))
-        found = run_submission("", [("probe", PROBE)], [asked], hide, user_ids(), limits).results["probe"]
+        found = run_submission("", [("probe", PROBE)], [asked], hide, user_ids()).results["probe"]
     if isinstance(found, str):
         raise ValueError(NOT_STARTED.format(found))
     held = {name.removeprefix("result."): bool(value) for name, value in found[0].items() if name != CHANGED}

@@ -10,7 +10,6 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from minivjepa.grading.mounts import NEW_MOUNTS, SCRATCH, own_view
@@ -20,17 +19,14 @@ NO_NEW_PRIVILEGES = 38  # option of prctl(2)
 FIRST_TO_GO = "1000"  # oom_score_adj: when memory runs out, the system kills a submission, not the grading
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a submission may use, per child process."""
-
-    seconds: float = 10.0  # of one call or cell, by the clock
-    cpu_seconds: int = 60
-    file_bytes: int = 2**20
-    folder_bytes: int = 2**24  # of all files in its folder, and as much again in each folder for temporary files
-    files: int = 1000  # in each of them
-    processes: int = 64
-    memory_bytes: int = 2 * 2**30  # watched by the parent, over all processes of the child
+# what each child process may use
+SECONDS = 10.0  # of one call or cell, by the clock
+CPU_SECONDS = 60
+FILE_BYTES = 2**20
+FOLDER_BYTES = 2**24  # of all files in its folder, and as much again in each folder for temporary files
+FILES = 1000  # in each of them
+PROCESSES = 64
+MEMORY_BYTES = 2 * 2**30  # watched by the parent, over all processes of the child
 
 
 def as_root_on_linux() -> bool:
@@ -38,7 +34,7 @@ def as_root_on_linux() -> bool:
     return sys.platform == "linux" and os.geteuid() == 0
 
 
-def confine(hide: Sequence[str], user: int, limits: Limits) -> None:
+def confine(hide: Sequence[str], user: int) -> None:
     """Limit this process for good.  hide: folders that must be empty; user: the id to run as, on Linux as root.
 
     Raises OSError if this process cannot give up root: no submission may run then.
@@ -49,11 +45,11 @@ def confine(hide: Sequence[str], user: int, limits: Limits) -> None:
     if as_root_on_linux():
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.unshare(NEW_MOUNTS | NEW_NETWORK | NEW_IPC) == 0:
-            pages = limits.folder_bytes // os.sysconf("SC_PAGE_SIZE")
+            pages = FOLDER_BYTES // os.sysconf("SC_PAGE_SIZE")
             with contextlib.suppress(OSError):  # shared memory without a file, in this IPC namespace
                 Path("/proc/sys/kernel/shmall").write_text(str(pages))
-            own_view(libc, {Path(path) for path in hide}, limits.folder_bytes, limits.files)
-    set_limits(limits)
+            own_view(libc, {Path(path) for path in hide}, FOLDER_BYTES, FILES)
+    set_limits()
     if as_root_on_linux():
         os.chown(".", user, user)
         os.setgroups([])
@@ -65,19 +61,19 @@ def confine(hide: Sequence[str], user: int, limits: Limits) -> None:
         raise OSError("cannot set no_new_privs")
 
 
-def set_limits(limits: Limits) -> None:
+def set_limits() -> None:
     """CPU time, file size, processes, core files."""
     if sys.platform == "win32":
         return
     import resource
 
     wanted = {
-        resource.RLIMIT_CPU: limits.cpu_seconds,
-        resource.RLIMIT_FSIZE: limits.file_bytes,
+        resource.RLIMIT_CPU: CPU_SECONDS,
+        resource.RLIMIT_FSIZE: FILE_BYTES,
         resource.RLIMIT_CORE: 0,
     }
     if as_root_on_linux():  # it counts all processes of a user, so only for a user with no others
-        wanted[resource.RLIMIT_NPROC] = limits.processes
+        wanted[resource.RLIMIT_NPROC] = PROCESSES
     for kind, value in wanted.items():
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(kind, (value, value))
@@ -131,7 +127,7 @@ def readable(file: str) -> bool:
 
 def writes_little() -> bool:
     """Whether this process can write only into small temporary folders."""
-    most, own = Limits().folder_bytes, [Path.cwd(), *(Path(path) for path in SCRATCH if Path(path).is_dir())]
+    most, own = FOLDER_BYTES, [Path.cwd(), *(Path(path) for path in SCRATCH if Path(path).is_dir())]
     small = all(0 < (about := os.statvfs(path)).f_blocks * about.f_frsize <= most for path in own)
     return small and bool(os.statvfs("/").f_flag & os.ST_RDONLY)
 

@@ -84,10 +84,7 @@ class FreeIds:
                     self.recent.append(user)
                     return user
         ranges = " or ".join(f"{ids[0]:,} to {ids[-1] + 1:,}" for ids in RANGES)
-        raise ValueError(
-            f"too few free user ids: submissions need {2 * RECENT} ids from {ranges} that no account and no process has; grade in a "
-            f"separate container"
-        )
+        raise ValueError(f"too few free user ids: submissions need {2 * RECENT} from {ranges}; grade in a container")
 
 
 def user_ids() -> Iterator[int]:
