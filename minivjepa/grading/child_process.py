@@ -9,7 +9,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from minivjepa.grading.messages import Message, receive
@@ -33,7 +32,7 @@ class Stop(NamedTuple):
 class Child:
     """One child process in a new empty folder, which is removed with it.  user: the id it runs as, on Linux as root."""
 
-    def __init__(self, job: dict[str, Any], hide: Sequence[str], user: int):
+    def __init__(self, job: dict[str, Any], user: int):
         self.folder = tempfile.TemporaryDirectory(prefix="minivjepa-", ignore_cleanup_errors=True)
         self.user = user if as_root_on_linux() else None
         self.looked, self.busy = time.monotonic(), 0.0  # the last look at its processes, and their CPU time in seconds
@@ -49,7 +48,7 @@ class Child:
         self.listener.start()
         assert self.process.stdin is not None
         with contextlib.suppress(OSError), self.process.stdin as pipe:
-            pipe.write(json.dumps({**job, "hide": list(hide), "user": user}).encode())
+            pipe.write(json.dumps({**job, "user": user}).encode())
 
     def listen(self) -> None:
         """Queue the child's messages until the last one, or until one that cannot be read."""

@@ -69,8 +69,3 @@ def page(result: Graded, known: Sequence[Assignment]) -> str:
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style></head>'
         f"<body><h1>{escape(title)}</h1><p>{escape(result.status)}: {result.total:g} of {most:g} points.{hand}</p>{''.join(parts)}</body></html>\n"
     )
-
-
-def file_name(student: str) -> str:
-    """A student's name as part of a file's name."""
-    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in student)[:60]

@@ -3,12 +3,13 @@
 This process never runs a student's code.  Points are all or nothing per exercise: visible and hidden cases must be right.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from minivjepa.grading.feedback import file_name, page, table
+from minivjepa.grading.feedback import page, table
 from minivjepa.grading.graded import RIGHT, Assignment, Graded, edition, kept, result_file
 from minivjepa.grading.hidden_cases import TEACHER, prepare
 from minivjepa.grading.mounts import answer_folders
@@ -147,5 +148,6 @@ def grade_folder(
     for old in pages.glob("[0-9][0-9][0-9]*-*.html"):  # of an earlier run; numbers may have changed
         old.unlink()
     for number, result in enumerate(results):
-        write_text(pages / f"{number:03d}-{file_name(result.student)}.html", page(result, known))
+        name = re.sub(r"[^\w-]", "_", result.student)[:60]
+        write_text(pages / f"{number:03d}-{name}.html", page(result, known))
     return results

@@ -54,7 +54,7 @@ def run_submission(
              "inputs": [{name: encode(value) for name, value in case.inputs.items()} for case in exercise.cases]}
             for exercise in left
         ]  # fmt: skip
-        child = Child({"given": given, "cells": cells, "exercises": asked}, hide, next(users))
+        child = Child({"given": given, "cells": cells, "exercises": asked, "hide": hide}, next(users))
         try:
             wait_until_ready(child)
             begun = time.monotonic()
