@@ -16,10 +16,9 @@ import pytest
 from minivjepa.grading import child_process as children
 from minivjepa.grading import processes
 from minivjepa.grading import run_submission as running
-from minivjepa.grading import user_ids as ids_of_children
 from minivjepa.grading.mounts import PACKAGE, answer_folders
+from minivjepa.grading.processes import user_ids
 from minivjepa.grading.sandbox import FILES, FOLDER_BYTES, as_root_on_linux
-from minivjepa.grading.user_ids import user_ids
 from minivjepa.homework.cases import Case, ExerciseCases
 
 pytestmark = [
@@ -224,8 +223,8 @@ FIRST = 2_100_050_000  # outside the range that children get
 def few(monkeypatch: pytest.MonkeyPatch) -> range:
     """Five pairs of ids for children, each given again at once."""
     ids = range(FIRST, FIRST + 10, 2)
-    monkeypatch.setattr(ids_of_children, "RANGES", (range(2**40, 2**40 + 2, 2), ids))  # the first does not exist
-    monkeypatch.setattr(ids_of_children, "RECENT", 0)
+    monkeypatch.setattr(processes, "RANGES", (range(2**40, 2**40 + 2, 2), ids))  # the first does not exist
+    monkeypatch.setattr(processes, "RECENT", 0)
     return ids
 
 
@@ -284,7 +283,7 @@ def test_ids_of_accounts_groups_and_containers_are_not_taken(
     monkeypatch.setattr(pwd, "getpwuid", lambda number: look_up(0 if number in accounts else number))
     monkeypatch.setattr(grp, "getgrgid", lambda number: look_up_group(0 if number in groups else number))
     (tmp_path / "subuid").write_text(f"# of containers\nanna:1:5\nben:{few[2] - 1}:3\n", encoding="utf-8")
-    monkeypatch.setattr(ids_of_children, "SUBORDINATE", (tmp_path / "none", tmp_path / "subuid"))
+    monkeypatch.setattr(processes, "SUBORDINATE", (tmp_path / "none", tmp_path / "subuid"))
     assert given() == {few[3], few[4]}
     users = user_ids()
     next(users)
@@ -298,7 +297,7 @@ def test_a_container_without_large_ids_uses_small_ones(monkeypatch: pytest.Monke
     texts = {"/proc/self/uid_map": "0 0 4294967295\n", "/proc/self/gid_map": "0 100000 1000\n1000 200000 64536\n"}
     read = Path.read_text
     monkeypatch.setattr(Path, "read_text", lambda path, **how: texts.get(str(path)) or read(path, **how))
-    assert all(user in ids_of_children.RANGES[1] for user in given(5))
+    assert all(user in processes.RANGES[1] for user in given(5))
 
 
 def test_processes_of_others_survive_a_submission(few: range) -> None:

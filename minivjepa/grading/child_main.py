@@ -12,9 +12,8 @@ from typing import Any, BinaryIO
 import torch
 
 from minivjepa.grading.messages import send
-from minivjepa.grading.processes import enter_own_namespace
-from minivjepa.grading.sandbox import as_root_on_linux, confine
-from minivjepa.grading.user_ids import is_free
+from minivjepa.grading.processes import is_free
+from minivjepa.grading.sandbox import as_root_on_linux, confine, enter_own_namespace
 from minivjepa.homework.calling import ADAPTERS, Blocked, blocking
 from minivjepa.homework.cases import decode
 

@@ -13,9 +13,9 @@ from minivjepa.grading.feedback import page, table
 from minivjepa.grading.graded import RIGHT, Assignment, Graded, edition, kept, result_file
 from minivjepa.grading.hidden_cases import TEACHER, prepare
 from minivjepa.grading.mounts import answer_folders
+from minivjepa.grading.processes import user_ids
 from minivjepa.grading.run_submission import CallResults, limits_in_force, run_submission
 from minivjepa.grading.submissions import HandedIn, read_file, submissions
-from minivjepa.grading.user_ids import user_ids
 from minivjepa.homework.cases import ExerciseCases, diagnose
 from minivjepa.homework.checking import case_in_words
 from minivjepa.homework.notebooks import WRITTEN, assignment_of, read_cells

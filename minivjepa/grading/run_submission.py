@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from minivjepa.grading.child_process import Child, Stop
 from minivjepa.grading.messages import ROOM, read_arrays
+from minivjepa.grading.processes import user_ids
 from minivjepa.grading.sandbox import SECONDS
-from minivjepa.grading.user_ids import user_ids
 from minivjepa.homework.cases import CHANGED, Arrays, Case, ExerciseCases, encode
 
 STARTING = 60.0  # seconds that a child may take to load torch

@@ -7,6 +7,7 @@ folders, and limits on processes, CPU time and file sizes.  Elsewhere, as much o
 import contextlib
 import ctypes
 import os
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -14,10 +15,9 @@ from pathlib import Path
 
 from minivjepa.grading.mounts import NEW_MOUNTS, SCRATCH, own_view
 
-NEW_IPC, NEW_NETWORK = 0x08000000, 0x40000000  # flags of unshare(2)
-NO_NEW_PRIVILEGES = 38  # option of prctl(2)
+NEW_IPC, NEW_PROCESSES, NEW_NETWORK = 0x08000000, 0x20000000, 0x40000000  # flags of unshare(2)
+END_WITH_PARENT, NO_NEW_PRIVILEGES = 1, 38  # options of prctl(2)
 FIRST_TO_GO = "1000"  # oom_score_adj: when memory runs out, the system kills a submission, not the grading
-
 
 # what each child process may use
 SECONDS = 10.0  # of one call or cell, by the clock
@@ -32,6 +32,33 @@ MEMORY_BYTES = 2 * 2**30  # watched by the parent, over all processes of the chi
 def as_root_on_linux() -> bool:
     """Whether the strongest limits can be tried."""
     return sys.platform == "linux" and os.geteuid() == 0
+
+
+def enter_own_namespace() -> None:
+    """Go on in a new process namespace, where root on Linux can make one; nothing in it can outlive this process.
+
+    Two processes stay out of a submission's reach: this one, which its parent knows, and the first of the namespace.  The kernel ends
+    a namespace with its first process, and that one ends with either of its neighbors.
+    """
+    if not as_root_on_linux():
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(NEW_PROCESSES) != 0:
+        return
+    for _ in range(2):
+        child = os.fork()
+        if child:
+            end_like(child)
+        libc.prctl(END_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+
+
+def end_like(child: int) -> None:
+    """Wait for this child, and for any orphans that this process inherits; then end as the child did."""
+    while True:
+        ended, status = os.wait()
+        if ended == child:
+            code = os.waitstatus_to_exitcode(status)
+            os._exit(code if code >= 0 else 128 - code)
 
 
 def confine(hide: Sequence[str], user: int) -> None:
