@@ -34,7 +34,7 @@ from minivjepa.grading.sandbox import MEMORY_BYTES, as_root_on_linux
 from minivjepa.grading.submissions import MOST_FILES, HandedIn, read_file, submissions
 from minivjepa.homework.cases import CHANGED, Arrays, Case, ExerciseCases
 from minivjepa.homework.checking import assignments
-from minivjepa.homework.notebooks import read_cells
+from minivjepa.homework.notebooks import Cell, read_cells
 from tests.test_cli import call, refused
 
 pytest.importorskip("jupytext")
@@ -198,7 +198,7 @@ def test_pages_of_an_earlier_run_do_not_stay(tmp_path: Path, monkeypatch: pytest
 def folder_of(tmp_path: Path) -> Path:
     """A folder with one submission."""
     (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "anna.ipynb").touch()
+    (tmp_path / "in" / "anna.ipynb").write_text('{"cells": []}', encoding="utf-8")
     return tmp_path / "in"
 
 
@@ -290,7 +290,7 @@ def test_resume_takes_what_is_unchanged_and_grades_anew_once_an_exercise_has_cha
     """Catches: points by rules that the teacher has changed since; a class that is graded again for nothing."""
     graded: list[str] = []
 
-    def note(content: bytes, item: HandedIn, desk: Desk) -> Graded:
+    def note(cells: dict[str, Cell], item: HandedIn, desk: Desk) -> Graded:
         graded.append(item.student)
         return Graded(item.student, "hw1", {"cut": desk.known[0].points["cut"]}, 0.0, "graded", {})
 
@@ -663,7 +663,7 @@ def class_of(tmp_path: Path, *students: str) -> Path:
     folder = tmp_path / "in"
     folder.mkdir()
     for student in students:
-        (folder / f"{student}.ipynb").write_text("{}", encoding="utf-8")
+        (folder / f"{student}.ipynb").write_text('{"cells": []}', encoding="utf-8")
     return folder
 
 
@@ -674,7 +674,7 @@ def test_a_surprise_costs_one_row_and_is_tried_again(
     """Catches: a whole class without a table because of one submission; a row that --resume takes for done; an exit code that hides it."""
     asked: list[str] = []
 
-    def grade(content: bytes, item: HandedIn, desk: Desk) -> Graded:
+    def grade(cells: dict[str, Cell], item: HandedIn, desk: Desk) -> Graded:
         asked.append(item.student)
         if item.student == "eve":
             raise RecursionError("nobody thought of this")
@@ -705,7 +705,7 @@ def test_what_ran_out_of_time_is_graded_again_alone(tmp_path: Path, monkeypatch:
     at_work: list[str] = []
     tried: list[tuple[str, int]] = []
 
-    def grade(content: bytes, item: HandedIn, desk: Desk) -> Graded:
+    def grade(cells: dict[str, Cell], item: HandedIn, desk: Desk) -> Graded:
         at_work.append(item.student)
         time.sleep(0.2)
         busy = len(at_work)

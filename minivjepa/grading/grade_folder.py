@@ -18,7 +18,7 @@ from minivjepa.grading.run_submission import CallResults, limits_in_force, run_s
 from minivjepa.grading.submissions import HandedIn, read_file, submissions
 from minivjepa.homework.cases import ExerciseCases, diagnose
 from minivjepa.homework.checking import case_in_words
-from minivjepa.homework.notebooks import WRITTEN, assignment_of, read_cells
+from minivjepa.homework.notebooks import WRITTEN, Cell, assignment_of, read_cells
 from minivjepa.training.files import write_json, write_text
 
 LONGEST = 4000  # characters of feedback for an exercise
@@ -48,13 +48,14 @@ def graded_or_kept(item: HandedIn, desk: Desk, last: bool) -> Graded:
     path, student = item
     try:
         content = read_file(path)
+        cells = read_cells(content, path.name)
     except (ValueError, OSError) as error:
         return without_points(student, "not a notebook", str(error))
     file = result_file(desk.records, path, content, desk.graded_by)
     result = kept(file)
     if result is None:
         try:
-            result = grade_one(content, item, desk)
+            result = grade_one(cells, item, desk)
         except Exception as error:  # of any type: a submission may cause an error that grading did not foresee
             why = f"{type(error).__name__}: {error}"[:LONGEST]
             return replace(without_points(student, SURPRISE, why), again=True)
@@ -68,13 +69,9 @@ def without_points(student: str, status: str, why: str) -> Graded:
     return Graded(student, "", {}, 0.0, status, {"file": why})
 
 
-def grade_one(content: bytes, item: HandedIn, desk: Desk) -> Graded:
-    """Grade the content of one file.  Raises ValueError if its functions could not be called."""
+def grade_one(cells: dict[str, Cell], item: HandedIn, desk: Desk) -> Graded:
+    """Grade the cells of one file.  Raises ValueError if its functions could not be called."""
     path, student = item
-    try:
-        cells = read_cells(content, path.name)
-    except ValueError as error:
-        return without_points(student, "not a notebook", str(error))
     known = {assignment.name: assignment for assignment in desk.known}
     name = assignment_of(cells, {name: assignment.points for name, assignment in known.items()})
     if name is None:
