@@ -12,7 +12,7 @@ ablation: .venv/figures   ## train five arms, see which collapse; ARGS=--resume 
 # the experiment behind results/: hours on two cores; after a stop or a kill it goes on where it was
 SEEDS := 10,11,12,13,14
 FEWER := 10,11,12,13
-ABLATE = $(BIN)/minivjepa ablate --out runs/$(1) $$(test ! -e runs/$(1)/ablation.json || echo --resume)
+ABLATE = $(BIN)/minivjepa ablate --out runs/$(1) $$(test ! -e runs/$(1)/config.json || echo --resume)
 matrix: .venv/figures     ## all arms and variants over seeds, then longer runs, then the tables
 	$(call ABLATE,matrix) --arms main --seeds $(SEEDS)
 	cp runs/matrix/results.json results/matrix.json

@@ -36,8 +36,8 @@ import torch
 from einops import rearrange
 
 from minivjepa import randomness
-from minivjepa.course.figures.goal_maps import distance_maps, misses, planning_rounds, rollout_errors, strips, ways
-from minivjepa.course.figures.room_films import film, success_rates, walk
+from minivjepa.course.figures.goal_maps import distance_maps, misses, planning_rounds, rollout_errors, ways
+from minivjepa.course.figures.room_films import strips, walk
 from minivjepa.course.lesson import check, compare, published, show, table
 from minivjepa.course.widgets import explore
 from minivjepa.evaluation.probes import linear_r2
@@ -111,7 +111,7 @@ actions = torch.cat([journey.actions for journey in journeys])  # [4096, 3, 2]
 unseen = RoomClips(replace(config.clips, frames=11), SEED + 1, rooms=rooms)  # ten moves, for testing
 test_clips, test = unseen.batch(0, torch.arange(512))
 words = [f"down {down:+.1f}\nright {right:+.1f}" for down, right in test.actions[0, :7].tolist()]
-show(film(list(displayable(test_clips[0, :, :7]).transpose(0, 1)), words))
+show(strips({"a clip": list(displayable(test_clips[0, :, :7]).transpose(0, 1))}, words))
 
 # %% [markdown]
 # ## What was done?
@@ -687,7 +687,11 @@ for a, b in (
     print(f"  {names[a]} and {names[b]}: {'apart' if told_apart(a, b) else 'not apart'}")
 print(stored["command"], "|", stored["date"], "|", stored["device"], "| torch", stored["versions"]["torch"])
 published("world")
-show(success_rates(stored))
+
+# %% [markdown]
+# ![Share of goals reached, through the door and within a room, for random actions, a straight walk, the oracle and each model](../results/world.png)
+#
+# *How often each reaches its goal, with 95 % intervals.*
 
 # %%
 # NBVAL_CHECK_OUTPUT

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Sequence
 from statistics import mean
 from typing import Any
 
-from minivjepa.evaluation.early_warning import SIGNALS, alarm, collapsed, first_separation
+from signals import SIGNALS, first_separation
+
+from minivjepa.evaluation.early_warning import alarm, collapsed
 from minivjepa.evaluation.metrics import METRICS
 from minivjepa.evaluation.statistics import apart, cell, markdown, paired_interval, rate_in_words
 from minivjepa.experiments.report import SHORT, Results

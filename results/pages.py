@@ -7,6 +7,7 @@ everything between them is rebuilt.
 from pathlib import Path
 from typing import Any
 
+from page_figures import loss_against_probe, mask_scatter, success_rates
 from page_tables import (
     alarm_table,
     apart_table,
@@ -22,9 +23,7 @@ from published_ablations import published_table
 from speed_tables import speed_parts
 from warning_curves import warning_curves
 
-from minivjepa.course.figures.arm_curves import Results, collapse_curves, mask_scatter
-from minivjepa.course.figures.latent_plots import loss_against_probe
-from minivjepa.course.figures.room_films import success_rates
+from minivjepa.course.figures.arm_curves import Results, collapse_curves
 from minivjepa.evaluation.metrics import METRICS
 from minivjepa.evaluation.statistics import markdown
 from minivjepa.experiments.report import metric_table, table_rows

@@ -14,11 +14,12 @@ from minivjepa.course.figures import require_matplotlib
 from minivjepa.data.protocol import BUDGETS, FULL
 from minivjepa.evaluation.judge import check_memory
 from minivjepa.experiments.jobs import run_jobs
-from minivjepa.experiments.plan import collect, open_folder, plan_jobs, train_command
+from minivjepa.experiments.plan import Ablation, collect, plan_jobs, train_command
 from minivjepa.training.arms import ARM_NAMES, VARIANTS
 from minivjepa.training.config import PRESETS, Config
 from minivjepa.training.devices import pick_device
 from minivjepa.training.files import finite_or_null, write_json, write_text
+from minivjepa.training.runs import Run
 from minivjepa.vjepa import ARMS, CollapsePrevention
 
 DEFAULT_ARMS = "vjepa,frozen,no-ema,no-stopgrad,neither"
@@ -68,7 +69,7 @@ def ablate(argv: list[str]) -> int:
             f"--seeds {options.seeds!r} is no list of whole numbers; write for example --seeds 0,1,2"
         ) from None
     jobs = plan_jobs(arms, seeds, config, options.out)
-    open_folder(options.out, config, options.preset, options.resume)
+    Run(options.out, Ablation).open(Ablation(options.preset, config), "digits", options.resume)
     if options.plan:
         words = [word for word in argv if word not in ("--plan", "--resume")]
         program = ["minivjepa"] if Path(sys.argv[0]).stem in ("minivjepa", "__main__") else ["python", sys.argv[0]]

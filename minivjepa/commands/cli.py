@@ -11,7 +11,6 @@ import sys
 from typing import NoReturn
 
 from minivjepa import __version__
-from minivjepa.commands.options import plain_errors
 
 COMMANDS = {
     "train": "train one model; leaves config.json, metrics.jsonl and checkpoint.pt in a folder",
@@ -44,14 +43,21 @@ def main(argv: list[str] | None = None) -> NoReturn:
     length = 2 if words[0] == "world" else 1
     name, rest = " ".join(words[:length]), words[length:]
     try:
-        with plain_errors():
-            if name not in COMMANDS:
-                raise ValueError(f"unknown command {name!r}; choose from {', '.join(COMMANDS)}")
-            function = name.replace(" ", "_")
-            command = importlib.import_module(
-                f"minivjepa.commands.{function}"
-            )  # only what this command needs is loaded
-            raise SystemExit(getattr(command, function)(rest))
+        if name not in COMMANDS:
+            raise ValueError(f"unknown command {name!r}; choose from {', '.join(COMMANDS)}")
+        function = name.replace(" ", "_")
+        command = importlib.import_module(f"minivjepa.commands.{function}")  # only what this command needs is loaded
+        raise SystemExit(getattr(command, function)(rest))
+    except (ValueError, OSError) as error:
+        message = str(error)
+        if isinstance(error, OSError):
+            if error.filename is None:
+                raise
+            message = (
+                f"{error.filename}: {error.strerror}; choose a path that can be read and written, on a disk with room"
+            )
+        sys.stderr.write(f"minivjepa: {message}\n")
+        raise SystemExit(2) from None
     except KeyboardInterrupt:
         with contextlib.suppress(ValueError):  # not the main thread
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not tear what ends the first

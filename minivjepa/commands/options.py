@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import io
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,23 +49,6 @@ def parse(kind: type[A], argv: list[str], command: str, defaults: Any = tyro.MIS
         lines = said.getvalue().splitlines()
         shown = lines if len(lines) <= 12 else [*lines[:10], *lines[-2:]]
         sys.stderr.write("".join(line + "\n" for line in shown))
-
-
-@contextlib.contextmanager
-def plain_errors() -> Iterator[None]:
-    """Print the message of a ValueError or OSError on stderr without a traceback, and exit with 2."""
-    try:
-        yield
-    except ValueError as error:
-        message = str(error)
-    except OSError as error:
-        if error.filename is None:
-            raise
-        message = f"{error.filename}: {error.strerror}; choose a path that can be read and written, on a disk with room"
-    else:
-        return
-    sys.stderr.write(f"minivjepa: {message}\n")
-    raise SystemExit(2)
 
 
 def check_json(path: Path | None) -> None:

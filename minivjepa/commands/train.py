@@ -75,11 +75,7 @@ def train(argv: list[str]) -> int:
             run.create(config, options.data)
         meet()
         trainer = Trainer(config, source, run, device, options.tuning)
-        bar = RunBar(options.arm, config.steps, trainer.step, hidden=not first)
-        with bar.bar:
-            trainer.fit(bar.show)
+        RunBar(options.arm, config.steps, trainer.step, hidden=not first).follow(trainer)
     if first:
-        last = run.history()[-1]
-        print(f"trained to step {last['step']}: loss {last['loss']:.3f}, feature std {last['feature_std']:.4f}")
         print(f"next: minivjepa probe {options.out}")
     return 0

@@ -45,10 +45,7 @@ class Live:
         """Display the picture, in the place of the one before it if there was one."""
         from IPython.display import Image, Markdown, display
 
-        parts = (
-            (Image(picture.png()), {"image/png": {"alt": picture.alt}}),
-            (Markdown(f"*{picture.caption}*"), None),
-        )
+        parts = ((Image(picture.png()), {"image/png": {"alt": picture.alt}}), (Markdown(f"*{picture.caption}*"), None))
         if self.places:
             for place, (part, metadata) in zip(self.places, parts):
                 place.update(part, metadata=metadata)

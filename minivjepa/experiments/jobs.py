@@ -78,10 +78,7 @@ def run_job(job: Job, budget: Budget, device: torch.device, pipe: Connection) ->
 
     if job.kind == "arm":
         run, seed = Run(job.folder), job.config.seed
-        if run.config_file.exists():
-            run.check_same(job.config, "digits")
-        else:
-            run.create(job.config, "digits")
+        run.open(job.config, "digits", resume=run.config_file.exists())
         model = Trainer(job.config, DigitClips(job.config.grid, "train", seed, str(device)), run, device).fit(progress)
         pipe.send((job.steps, "probing"))
         history = run.history()

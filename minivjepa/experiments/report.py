@@ -112,16 +112,11 @@ def table(results: Results) -> str:
     return f'<div class="wide"><table><tr><th>arm</th>{heads}</tr>{"".join(lines)}</table></div>'
 
 
-def average(runs: list[dict[str, Any]], name: str) -> float:
-    """Mean of a final metric over runs."""
-    return mean(run[name] for run in runs)
-
-
 def verdict(arm: str, results: Results) -> str:
     """One sentence on an arm, made from its numbers."""
-    runs = [run["final"] for run in results["arms"][arm]]
-    direction, std = average(runs, "linear_direction"), average(runs, "feature_std")
-    untrained, chance = average(results["untrained"], "linear_direction"), results["chance"]["direction"]
+    runs, chance = [run["final"] for run in results["arms"][arm]], results["chance"]["direction"]
+    direction, std = (mean(run[name] for run in runs) for name in ("linear_direction", "feature_std"))
+    untrained = mean(run["linear_direction"] for run in results["untrained"])
     if std < COLLAPSED:
         fate = f"collapsed: its features are the same for every clip (std {std:.4f})"
     elif direction > untrained + NEAR:
@@ -131,9 +126,9 @@ def verdict(arm: str, results: Results) -> str:
     else:
         fate = f"learned nothing about motion that an untrained encoder does not know, though its features vary (std {std:.2f})"
     line = f"{arm} {fate}; linear probe {direction:.2f}, untrained {untrained:.2f}, chance {chance:.3f}"
-    targets = [run["target"] for run in runs]
-    if targets[0] is not None and average(targets, "feature_std") < COLLAPSED <= std:
-        line += f". It is its target encoder that collapsed (std {average(targets, 'feature_std'):.4f})"
+    target_std = mean(run["target"]["feature_std"] if run["target"] else std for run in runs)
+    if target_std < COLLAPSED <= std:
+        line += f". It is its target encoder that collapsed (std {target_std:.4f})"
     return line + "."
 
 

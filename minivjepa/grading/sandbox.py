@@ -94,11 +94,7 @@ def set_limits() -> None:
         return
     import resource
 
-    wanted = {
-        resource.RLIMIT_CPU: CPU_SECONDS,
-        resource.RLIMIT_FSIZE: FILE_BYTES,
-        resource.RLIMIT_CORE: 0,
-    }
+    wanted = {resource.RLIMIT_CPU: CPU_SECONDS, resource.RLIMIT_FSIZE: FILE_BYTES, resource.RLIMIT_CORE: 0}
     if as_root_on_linux():  # it counts all processes of a user, so only for a user with no others
         wanted[resource.RLIMIT_NPROC] = PROCESSES
     for kind, value in wanted.items():

@@ -34,15 +34,10 @@ def read_weights(source: str) -> tuple[Mapping[str, Any], dict[str, Any]]:
     if files[0].suffix != ".safetensors":
         return read_pickle(path), {}
     held = {key: value for file in files for key, value in read_safetensors(file).items()}
-    return held, read_config(folder / "config.json")
-
-
-def read_config(file: Path) -> dict[str, Any]:
-    """The sizes of a model, or {} without that file.  Raises ValueError for anything but a JSON object."""
-    held = read_json(file) if file.exists() else {}
-    if not isinstance(held, dict):
-        raise ValueError(f"{file} holds a {type(held).__name__}, expected an object with the sizes of the model")
-    return held
+    config = read_json(folder / "config.json") if (folder / "config.json").exists() else {}
+    if not isinstance(config, dict):
+        raise ValueError(f"{folder}/config.json holds a {type(config).__name__}, expected an object with sizes")
+    return held, config
 
 
 def read_pickle(path: Path) -> Mapping[str, Any]:

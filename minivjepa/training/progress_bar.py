@@ -5,6 +5,7 @@ from typing import Any
 from tqdm import tqdm
 
 from minivjepa.collapse import early_warning
+from minivjepa.training.loop import Loop
 
 
 class RunBar:
@@ -19,6 +20,14 @@ class RunBar:
         self.bar = tqdm(
             total=total or None, initial=done, desc=title, unit="step", position=place, leave=place == 0, disable=hidden
         )
+
+    def follow(self, loop: Loop[Any]) -> None:
+        """Train to the end in sight, then say where the loss and the features are."""
+        with self.bar:
+            loop.fit(self.show)
+        if not self.bar.disable:
+            last = loop.run.history()[-1]
+            print(f"trained to step {last['step']}: loss {last['loss']:.3f}, feature std {last['feature_std']:.4f}")
 
     def show(self, step: int, row: dict[str, Any] | None) -> None:
         """Move to a step; given a row, show its numbers and warn the first time they look like collapse."""

@@ -57,6 +57,10 @@ class Run:
         self.out.mkdir(parents=True, exist_ok=True)
         write_json(self.config_file, {"data": data, **to_dict(config)})
 
+    def open(self, config: Any, data: str, resume: bool) -> None:
+        """Create the run, or check that it is the same."""
+        self.check_same(config, data) if resume else self.create(config, data)
+
     def config(self) -> tuple[Any, str]:
         """The saved config and data.  Raises ValueError if there is none, or if this version cannot read it."""
         if not self.config_file.exists():

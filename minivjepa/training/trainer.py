@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from minivjepa.masking import MaskPair, OfficialBlocks, parse_mask
 from minivjepa.objective import SIGReg
+from minivjepa.training.bf16_attention import write_out_attention
 from minivjepa.training.config import Config
 from minivjepa.training.devices import autocast, send
 from minivjepa.training.loop import Loop
@@ -73,6 +74,8 @@ class Trainer(Loop[VJEPA]):
     ):
         tuning.check(config)
         super().__init__(config, model or build_model(config), source, run, device)
+        if device.type == "cpu" and config.precision == "bf16":
+            write_out_attention(self.model)
         self.parallel = tuning.apply(DistributedDataParallel(self.model) if self.world > 1 else self.model)
 
     def groups(self) -> list[dict[str, Any]]:

@@ -96,7 +96,7 @@ def compare(
     task.draw(rooms, device)  # refuses a task that these rooms cannot offer
     checkpoints = tuple(hashlib.sha256(Run(run).checkpoint_file.read_bytes()).hexdigest()[:12] for run in runs)
     files, settings = Run(out, Comparison), Comparison(task, planner, checkpoints)
-    files.check_same(settings, "rooms") if resume else files.create(settings, "rooms")
+    files.open(settings, "rooms", resume)
     policies = controls(rooms, planner, task.seed)
     jobs = {name: partial(follow, policy, name, rooms, task, device) for name, policy in policies.items()}
     jobs |= {f"run-{number}": partial(compare_run, run, task, planner, device) for number, run in enumerate(runs)}

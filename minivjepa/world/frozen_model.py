@@ -74,7 +74,7 @@ class FrozenWorldModel(nn.Module):
         """(teacher-forcing loss, rollout loss) of action_loss; train on their sum.  seed and step do not matter: nothing is drawn."""
         z = rearrange(self.embed(clip), "B T Z -> B T 1 Z")
         states = z.new_zeros(*actions.shape[:2], 1)
-        return action_loss(self.predictor, z, actions, states, stay, steps=actions.shape[1])
+        return action_loss(self.predictor, z, actions, states, lambda state, action: state, steps=actions.shape[1])
 
     def imagine(self, z: Tensor, actions: Tensor) -> Tensor:
         """latents [n, Z], actions [n, H, A] -> the latents that follow [n, H, Z].
@@ -84,10 +84,5 @@ class FrozenWorldModel(nn.Module):
         """
         seen, state = [z[:, None]], z.new_zeros(len(z), 1)
         for action in actions.split(1, dim=1):
-            seen.append(rollout(self.predictor, seen[-1], action, state, stay)[:, 0])
+            seen.append(rollout(self.predictor, seen[-1], action, state, lambda state, action: state)[:, 0])
         return torch.cat(seen[1:], dim=1)
-
-
-def stay(state: Tensor, action: Tensor) -> Tensor:
-    """The next state of a robot that does not report one: unchanged."""
-    return state

@@ -1,6 +1,7 @@
 """Lesson 7: the fate of every arm, live and from a results file; what masks teach; updates that go down no hill."""
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 from minivjepa.collapse import COLLAPSED, WARNING
 from minivjepa.course.figures import COLORS, STYLES, Picture, finish, panels
 from minivjepa.data.protocol import CHANCE
-from minivjepa.evaluation.early_warning import SIGNALS, LogRow, collapsed, or_nan, smaller_std
+from minivjepa.evaluation.early_warning import LogRow, collapsed, or_nan, smaller_std
 from minivjepa.vjepa import ARMS
 
 Results = dict[str, Any]
@@ -37,7 +38,7 @@ def collapse_curves(results: Results) -> Picture:
         color, style = look(arm, number)
         for run in runs:
             steps = [row["step"] for row in run["history"]]
-            for ax, value in ((loss, SIGNALS["loss"]), (std, smaller_std)):
+            for ax, value in ((loss, itemgetter("loss")), (std, smaller_std)):
                 values = [or_nan(value(row)) for row in run["history"]]
                 ax.plot(steps, values, style, color=color, label=arm if run is runs[0] else None, lw=1.8, alpha=0.85)
     for ax, title in ((loss, "Training loss: is lower better?"), (std, "Feature std, the smaller of both encoders")):
@@ -81,28 +82,6 @@ def spectra(results: Results) -> Picture:
         figure,
         f"Two panels of singular values of pooled online features on held-out clips, first seed. Effective ranks: {ranks}.",
         "Effective rank sees the right panel only: a collapsed arm can look rich there while the left panel shows it has no spread at all.",
-    )
-
-
-def mask_scatter(results: Results) -> Picture:
-    """Motion against identity, one point per run, for arms that differ only in their masks."""
-    figure, [ax] = panels((6.4, 5))
-    said = []
-    for number, (name, runs) in enumerate(finals(results).items()):
-        x, y = ([run[metric] for run in runs] for metric in ("linear_direction", "attentive_identity"))
-        color, _ = look(name, number)
-        ax.plot(x, y, "o", color=color, ms=4, alpha=0.5)
-        ax.plot(np.mean(x), np.mean(y), "s", color=color, ms=9, label=name)
-        said.append(f"{name} {np.mean(x):.2f} and {np.mean(y):.2f}")
-    ax.axvline(results["chance"]["direction"], color="black", lw=1, ls=":")
-    ax.axhline(results["chance"]["identity"], color="black", lw=1, ls=":")
-    ax.set(xlim=(0, 1), ylim=(0, 1))
-    ylabel, title = "identity of the digit, attentive probe", "What you hide decides what is learned"
-    finish(ax, "direction of motion, linear probe", ylabel, title)
-    return Picture(
-        figure,
-        f"Scatter plot of accuracy for direction and for identity, by mask. Means: {'; '.join(said)}.",
-        "The same encoder, trained under different masks. Dots are seeds, squares their means, dotted lines chance.",
     )
 
 

@@ -128,3 +128,15 @@ def folding(
         f"Two panels over the number of waves across the world. {said}.",
         f"A place is two numbers. Folded into {width} numbers by ever shorter waves, it looks more and more normal to SIGReg. {said}.",
     )
+
+
+def spectra(values: dict[str, list[float]]) -> Picture:
+    """Singular values of latents, largest first, on a logarithmic scale: one curve per run."""
+    columns = {name: (range(1, len(sigma) + 1), sigma) for name, sigma in values.items()}
+    title = "Spread in every direction, largest first"
+    figure, [ax] = curves((6.4, 3.4), [title], columns, "direction", "spread of latents")
+    ax.set_yscale("log")
+    said = "; ".join(f"{name} from {sigma[0]:.2g} to {sigma[-1]:.2g}" for name, sigma in values.items())
+    return Picture(
+        figure, f"Spread of latents over directions: {said}.", f"How far latents spread in each direction: {said}."
+    )

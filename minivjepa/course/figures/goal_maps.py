@@ -65,17 +65,6 @@ def ways(
     )
 
 
-def strips(rows: Mapping[str, Sequence[Tensor]], titles: Sequence[str]) -> Picture:
-    """Film strips of the same moments, one below the other.  rows: label -> pictures."""
-    figure, _ = room_strip(list(rows.values()), titles, 1.3, 1.35 * len(rows) + 0.2, list(rows))
-    names, said = " above ".join(name.replace("\n", " ") for name in rows), ", ".join(titles)
-    return Picture(
-        figure,
-        f"Film strips of the rooms, {names}, {len(titles)} pictures each: {said}.",
-        f"Film strips: {names}. From left to right: {said}.",
-    )
-
-
 def planning_rounds(start: Tensor, goal: Tensor, rounds: Sequence[tuple[Tensor, Tensor]], radius: float) -> Picture:
     """What a planner tries, round by round.  rounds: the paths of all plans [S, T, 2] and of those it kept [E, T, 2]."""
     passing = [int(((paths - goal).norm(dim=-1) <= radius).any(dim=1).sum()) for paths, _ in rounds]
