@@ -12,7 +12,7 @@ ablation: .venv/figures   ## train five arms, see which collapse; ARGS=--resume 
 # the experiment behind results/: hours on two cores; after a stop or a kill it goes on where it was
 SEEDS := 10,11,12,13,14
 FEWER := 10,11,12,13
-ABLATE = $(BIN)/minivjepa ablate --out runs/$(1) $$(test ! -e runs/$(1)/ablation.json || echo --resume)
+ABLATE = $(BIN)/minivjepa ablate --out runs/$(1) $$(test ! -e runs/$(1)/config.json || echo --resume)
 matrix: .venv/figures     ## all arms and variants over seeds, then longer runs, then the tables
 	$(call ABLATE,matrix) --arms main --seeds $(SEEDS)
 	cp runs/matrix/results.json results/matrix.json
@@ -32,7 +32,7 @@ RESUME = $$(test ! -e $(1) || echo --resume)
 world: .venv/figures      ## train world models of two rooms, let them plan beside an oracle and random actions, then the tables
 	for run in $(WORLD_RUNS); do name=$${run##*/}; \
 	  $(BIN)/minivjepa world train --model $${name%-*} --seed $${name##*-} --out $$run $(call RESUME,$$run/config.json) || exit; done
-	$(BIN)/minivjepa world plan $(WORLD_RUNS) --out runs/world/plan-$(WORLD_NAME) $(call RESUME,runs/world/plan-$(WORLD_NAME)/comparison.json)
+	$(BIN)/minivjepa world plan $(WORLD_RUNS) --out runs/world/plan-$(WORLD_NAME) $(call RESUME,runs/world/plan-$(WORLD_NAME)/config.json)
 	cp runs/world/plan-$(WORLD_NAME)/results.json results/$(WORLD_NAME).json
 	$(BIN)/python results/keep_world.py runs/world/vjepa-$(firstword $(WORLD_SEEDS)) runs/world/lewm-$(firstword $(WORLD_SEEDS))
 	$(BIN)/python results/pages.py

@@ -1,7 +1,8 @@
 """Rotary positions: rotate each token's query and key instead of adding a vector to the token.
 
 Read in lesson 10.  RoPE (arXiv 2104.09864) along three axes, as in V-JEPA 2 (arXiv 2506.09985): pairs of neighbouring
-numbers in a head are rotated by position x frequency, so q . k depends on the distance between two tokens.
+numbers in a head are rotated by position x frequency, so q . k depends on how far one token is from the other along
+each axis, and not on where the two are.
 """
 
 import torch

@@ -4,6 +4,8 @@ Built in lesson 3.  A pre-norm ViT block as in V-JEPA's code: LayerNorm with eps
 bias, exact GELU, and an MLP four times as wide.
 """
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
@@ -23,6 +25,7 @@ class Attention(nn.Module):
         self.heads = heads
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
+        self.attend: Callable[..., Tensor] = F.scaled_dot_product_attention  # softmax(q k^T / sqrt d) v
 
     def forward(self, x: Tensor, angles: Tensor | None = None, allowed: Tensor | None = None) -> Tensor:
         """[B, n, D] -> [B, n, D].
@@ -32,7 +35,7 @@ class Attention(nn.Module):
         q, k, v = rearrange(self.qkv(x), "B n (qkv head d) -> qkv B head n d", qkv=3, head=self.heads)
         if angles is not None:
             q, k = rotate(q, angles), rotate(k, angles)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)  # softmax(q k^T / sqrt d) v per head
+        mixed = self.attend(q, k, v, attn_mask=allowed)  # [B, head, n, d]
         return self.proj(rearrange(mixed, "B head n d -> B n (head d)"))
 
 
@@ -69,7 +72,7 @@ def init_linear(module: nn.Module, scheme: str) -> None:
     """Initialise every Linear inside `module`: biases 0, weights by `scheme`.  Raises ValueError for an unknown scheme.
 
     "xavier": uniform, scaled to preserve variance.  "official": normal with std .02, as released.  At widths
-    of 64 to 192 that is far too small: features shrink before they can differ.
+    of 64 to 192 that is far too small: at first all features shrink together.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Linear):

@@ -99,7 +99,7 @@ def gather_tokens(tokens: Tensor, ids: Tensor) -> Tensor:
 
 
 def axis_positions(length: int, dims: int) -> Tensor:
-    """[length, dims]: positions 0..length-1 as [sin | cos] at wavelengths from 2 pi to 10000 * 2 pi."""
+    """[length, dims]: positions 0..length-1 as [sin | cos] at wavelengths from 2 pi to just under 10000 * 2 pi."""
     half = dims // 2
     omega = 10000.0 ** -(torch.arange(half, dtype=torch.float64) / half)
     angle = torch.arange(length, dtype=torch.float64)[:, None] * omega

@@ -29,10 +29,10 @@ if importlib.util.find_spec("minivjepa") is None:
 import torch
 
 from minivjepa.collapse import feature_std
+from minivjepa.commands.doctor import diagnose
 from minivjepa.course.figures.collapse_kinds import loss_and_spread
 from minivjepa.course.figures.film_strips import film_strip
 from minivjepa.course.lesson import check, compare, show
-from minivjepa.course.setup_checks import diagnose
 from minivjepa.data.digits import DigitClips
 from minivjepa.training.arms import with_arm
 from minivjepa.training.config import PRESETS
@@ -167,4 +167,4 @@ assert loss["without"] < 0.1 * loss["with"] and std["without"] < 0.1 * std["with
 # It fails when the claim is not true.
 # </details>
 #
-# **In the package:** `minivjepa/course/setup_checks.py`, `minivjepa/course/lesson.py`. **Next:** 01, how a video becomes a list of tokens.
+# **In the package:** `minivjepa/commands/doctor.py`, `minivjepa/course/lesson.py`. **Next:** 01, how a video becomes a list of tokens.

@@ -29,8 +29,7 @@ if importlib.util.find_spec("minivjepa") is None:
 # %%
 import torch
 
-from minivjepa.course.figures.film_strips import film_strip
-from minivjepa.course.figures.tubelet_grids import cut_up, position_map
+from minivjepa.course.figures.film_strips import cut_up, film_strip, position_map
 from minivjepa.course.lesson import check, compare, show
 from minivjepa.course.widgets import explore
 from minivjepa.data.digits import DigitClips

@@ -36,15 +36,13 @@ import torch
 import torch.nn.functional as F
 
 from minivjepa.collapse import COLLAPSED, WARNING, feature_std, singular_values
-from minivjepa.course.figures.clouds import Moment, characteristic, folding, shadows, shaping
+from minivjepa.course.figures.clouds import Moment, characteristic, folding, shadows, shaping, spectra
 from minivjepa.course.figures.collapse_kinds import loss_and_spread
-from minivjepa.course.figures.latent_plots import loss_against_probe, spectra
-from minivjepa.course.figures.room_films import film
-from minivjepa.course.lesson import Live, check, compare, show, table
+from minivjepa.course.figures.room_films import strips
+from minivjepa.course.lesson import Live, check, compare, published, show, table
 from minivjepa.course.widgets import explore
 from minivjepa.evaluation.probes import linear_r2
 from minivjepa.evaluation.statistics import apart, markdown
-from minivjepa.experiments.tables import heuristics_table, variant_table
 from minivjepa.objective import sigreg, vicreg_terms
 from minivjepa.tubelets import Grid
 from minivjepa.world.le_world_model import LeWorldModel
@@ -68,7 +66,7 @@ grid = Grid(frames=4, height=32, width=32, tubelet=1, patch=8)
 clips, journey = RoomClips(grid).batch(step=0, index=torch.arange(64))
 frames = displayable(clips[1].transpose(0, 1))
 moves = ["start", *(f"down {y:+.1f}\nright {x:+.1f}" for y, x in journey.actions[1].tolist())]
-show(film(frames, moves))
+show(strips({"a clip": frames}, moves))
 print("clips", tuple(clips.shape), "actions", tuple(journey.actions.shape))
 
 # %% [markdown]
@@ -379,7 +377,7 @@ show(spectra({name: singular_values(z, centred=True).tolist() for name, z in lat
 # %%
 stored = json.loads((Path("..") / "results" / "world_ablation.json").read_text())
 print(stored["command"], "|", stored["date"], "| torch", stored["versions"]["torch"], "| seeds", stored["seeds"])
-table(variant_table(stored))
+published("world-variants")
 
 
 def found(name, column):
@@ -441,7 +439,7 @@ assert (
 # empty, there is no second encoder. The first row is the control: an untrained encoder.
 
 # %%
-table(heuristics_table(stored))
+published("world-heuristics")
 
 
 def under_vjepa(name, weight, column):
@@ -487,7 +485,11 @@ my_rank_correlation = None
 # %%
 ranked = {weight: stored["spearman"][weight] for weight in ("0.1", "0.0")}
 compare("rank correlation with SIGReg", my_rank_correlation, f"{ranked['0.1'][0]:.2f}")
-show(loss_against_probe(stored))
+
+# %% [markdown]
+# ![The probe's score over the training loss, one dot per run: with SIGReg the dots lie along a line, without it they do not](../results/world_ranking.png)
+#
+# *Does a lower loss mean better latents? Left with SIGReg, right without.*
 
 # %%
 # NBVAL_CHECK_OUTPUT

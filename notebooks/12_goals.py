@@ -36,13 +36,12 @@ import torch
 from einops import rearrange
 
 from minivjepa import randomness
-from minivjepa.course.figures.goal_maps import distance_maps, misses, planning_rounds, rollout_errors, strips, ways
-from minivjepa.course.figures.room_films import film, success_rates, walk
-from minivjepa.course.lesson import check, compare, show, table
+from minivjepa.course.figures.goal_maps import distance_maps, misses, planning_rounds, rollout_errors, ways
+from minivjepa.course.figures.room_films import strips, walk
+from minivjepa.course.lesson import check, compare, published, show, table
 from minivjepa.course.widgets import explore
 from minivjepa.evaluation.probes import linear_r2
 from minivjepa.evaluation.statistics import apart, interval, markdown
-from minivjepa.experiments.tables import world_search_table, world_table
 from minivjepa.training.config import differences, from_dict
 from minivjepa.training.recipe import build_model
 from minivjepa.tubelets import Grid, patchify
@@ -112,7 +111,7 @@ actions = torch.cat([journey.actions for journey in journeys])  # [4096, 3, 2]
 unseen = RoomClips(replace(config.clips, frames=11), SEED + 1, rooms=rooms)  # ten moves, for testing
 test_clips, test = unseen.batch(0, torch.arange(512))
 words = [f"down {down:+.1f}\nright {right:+.1f}" for down, right in test.actions[0, :7].tolist()]
-show(film(list(displayable(test_clips[0, :, :7]).transpose(0, 1)), words))
+show(strips({"a clip": list(displayable(test_clips[0, :, :7]).transpose(0, 1))}, words))
 
 # %% [markdown]
 # ## What was done?
@@ -572,9 +571,7 @@ show(ways(begun[:4], titles, both, list(goals[:4])))
 # Other choices were tried when the planner was made, on other pairs and on models that are used for nothing else. All of them, in order:
 
 # %%
-search = json.loads((Path("..") / "results" / "world_search.json").read_text())
-table(world_search_table(search))
-print(search["note"])
+published("world-search")
 
 # %% [markdown]
 # An empty cell was not tried. Under the **mean over the steps**, it is mostly the door that costs goals; a likely reason is that the steps on the way are
@@ -689,8 +686,12 @@ for a, b in (
 ):
     print(f"  {names[a]} and {names[b]}: {'apart' if told_apart(a, b) else 'not apart'}")
 print(stored["command"], "|", stored["date"], "|", stored["device"], "| torch", stored["versions"]["torch"])
-table(world_table(stored))
-show(success_rates(stored))
+published("world")
+
+# %% [markdown]
+# ![Share of goals reached, through the door and within a room, for random actions, a straight walk, the oracle and each model](../results/world.png)
+#
+# *How often each reaches its goal, with 95 % intervals.*
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -727,7 +728,7 @@ compare("V-JEPA and untrained apart over three trainings", my_guess_over_three_t
 for model, values in shares.items():
     middle, half = interval(values)
     print(f"  {names[model]:20} {', '.join(f'{value:.3f}' for value in values)}: mean {middle:.3f} ± {half:.3f}")
-table(world_table(several))
+published("world-seeds")
 
 # %%
 # NBVAL_CHECK_OUTPUT

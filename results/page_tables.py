@@ -1,13 +1,16 @@
 """Tables that only the pages of results need."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from statistics import mean
 from typing import Any
 
+from signals import SIGNALS, first_separation
+
+from minivjepa.evaluation.early_warning import alarm, collapsed
 from minivjepa.evaluation.metrics import METRICS
-from minivjepa.evaluation.statistics import apart, cell, markdown, paired
-from minivjepa.experiments.report import Results
-from minivjepa.experiments.tables import SHORT
+from minivjepa.evaluation.statistics import apart, cell, markdown, paired, rate_in_words
+from minivjepa.experiments.report import SHORT, Results
 
 
 def apart_table(results: Results, goals: dict[str, float]) -> str:
@@ -59,3 +62,88 @@ def search_table(trials: Sequence[dict[str, Any]]) -> str:
             [trial["trial"], changes, seeds, trial["probe"], f"{values[0]:.0f}", *(f"{v:.3f}" for v in values[1:])]
         )
     return markdown(heads, lines)
+
+
+def cells(runs: Sequence[dict[str, Any]], columns: Iterable[str]) -> list[str]:
+    """Per column: mean and interval of that number over runs, as text; empty where none of them has it."""
+    return [cell([run.get(column) for run in runs]) for column in columns]
+
+
+def warning_table(results: Results) -> str:
+    """Per logged number: the step from which it separates collapsed from other runs, and whether theirs is lower or higher."""
+    runs = [run for arm in results["arms"].values() for run in arm]
+    dead = [run["history"] for run in runs if collapsed(run)]
+    alive = [run["history"] for run in runs if not collapsed(run)]
+    lines = []
+    for name, signal in SIGNALS.items():
+        found = first_separation(dead, alive, signal)
+        side = "" if found.step is None else ("lower" if found.below else "higher")
+        lines.append([name, "never" if found.step is None else str(found.step), side])
+    lines.sort(key=lambda line: math.inf if line[1] == "never" else int(line[1]))
+    return markdown(["logged number", "tells from step", "collapsed runs have the"], lines)
+
+
+def alarm_table(results: Results) -> str:
+    """Per arm: how many runs ended collapsed, how many got the early warning, and when."""
+    lines = []
+    for arm, runs in results["arms"].items():
+        steps = [step for run in runs if (step := alarm(run["history"])) is not None]
+        when = "" if not steps else (f"{min(steps)} to {max(steps)}" if min(steps) < max(steps) else f"{steps[0]}")
+        lines.append([arm, f"{sum(map(collapsed, runs))} of {len(runs)}", f"{len(steps)} of {len(runs)}", when])
+    return markdown(["arm", "collapsed", "early warning", "at step"], lines)
+
+
+def world_table(results: dict[str, Any]) -> str:
+    """How often controls and world models reach their goals, and what the models' latents know of the robot's position."""
+    names = {"random": "random actions", "straight": "straight to the goal", "oracle": "oracle on the true state"}
+    rows = [(words, results[name]) for name, words in names.items()]
+    rows += [(f"{row['model']}, seed {row['seed']}", row) for row in results["models"]]
+    lines = [
+        [
+            name,
+            *(rate_in_words(row[part]) for part in ("all", "door", "room")),
+            f"{row['position_r2']:.3f}" if "position_r2" in row else "",
+            f"{row['training_seconds']:.0f}" if "training_seconds" in row else "",
+            f"{row['seconds']:.0f}",
+        ]
+        for name, row in rows
+    ]
+    heads = ["", "all pairs", "through the door", "within a room", "position R²", "training (s)", "planning (s)"]
+    return markdown(heads, lines)
+
+
+def world_search_table(search: dict[str, Any]) -> str:
+    """The planner's trials, in order: of 50 pairs through the door and 50 within a room, how many were reached."""
+    lines = []
+    for trial in search["trials"]:
+        reached = [trial["models"].get(model) for model in ("lewm", "vjepa")]
+        counts = [f"{row[part]}" if row else "" for row in reached for part in ("door", "room")]
+        lines.append([trial["cost"], *(str(trial[name]) for name in ("horizon", "persistence", "rounds")), *counts])
+    heads = ["a plan's cost: distance to the goal, as", "horizon", "persistence", "rounds"]
+    return markdown([*heads, "LeWorldModel, door", "room", "frozen V-JEPA, door", "room"], lines)
+
+
+def variant_table(results: dict[str, Any]) -> str:
+    """LeWorldModel with one option changed: collapse metrics, probe and goals reached, means over seeds."""
+    columns = {name: METRICS[name].title for name in ("loss", "feature_std", "effective_rank")}
+    columns |= {"position_r2": METRICS["linear_position"].title, "success": "goals reached"}
+    groups: dict[str, list[Any]] = {}
+    for row in sorted(results["variants"], key=lambda row: row["name"] != "untrained"):  # the control first
+        groups.setdefault("*untrained*" if row["name"] == "untrained" else row["name"], []).append(row)
+    return markdown(["", *columns.values()], [[name, *cells(rows, columns)] for name, rows in groups.items()])
+
+
+def heuristics_table(results: dict[str, Any]) -> str:
+    """V-JEPA's heuristics removed one by one, with and without SIGReg: both encoders' std and probe, means over seeds."""
+    columns = {
+        "feature_std": "feature std, online",
+        "target_feature_std": "feature std, target",
+        "effective_rank": "effective rank, online",
+        "position_r2": "position R², online",
+        "target_position_r2": "position R², target",
+    }
+    groups = {("*untrained*", ""): results["untrained"]}
+    for row in results["heuristics"]:
+        groups.setdefault((row["name"], f"{row['weight']:g}"), []).append(row)
+    lines = [[*key, *cells(rows, columns)] for key, rows in groups.items()]
+    return markdown(["heuristics of V-JEPA", "lambda", *columns.values()], lines)

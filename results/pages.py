@@ -7,26 +7,26 @@ everything between them is rebuilt.
 from pathlib import Path
 from typing import Any
 
-from page_tables import apart_table, decay_table, search_table
-from published_ablations import published_table
-from speed_tables import speed_parts
-from warning_curves import warning_curves
-
-from minivjepa.course.figures.arm_curves import Results, collapse_curves, mask_scatter
-from minivjepa.course.figures.latent_plots import loss_against_probe
-from minivjepa.course.figures.room_films import success_rates
-from minivjepa.evaluation.metrics import METRICS
-from minivjepa.evaluation.statistics import markdown
-from minivjepa.experiments.report import table_rows
-from minivjepa.experiments.tables import (
+from page_figures import loss_against_probe, mask_scatter, success_rates
+from page_tables import (
     alarm_table,
+    apart_table,
+    decay_table,
     heuristics_table,
-    metric_table,
+    search_table,
     variant_table,
     warning_table,
     world_search_table,
     world_table,
 )
+from published_ablations import published_table
+from speed_tables import speed_parts
+from warning_curves import warning_curves
+
+from minivjepa.course.figures.arm_curves import Results, collapse_curves
+from minivjepa.evaluation.metrics import METRICS
+from minivjepa.evaluation.statistics import markdown
+from minivjepa.experiments.report import metric_table, table_rows
 from minivjepa.training.files import read_json
 
 ROOT = Path(__file__).parents[1]

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from assignment import MARKER, hidden_cases, load, read_source, visible_cases
 from nbclient import NotebookClient
 
-from minivjepa.grading.exercises import MARKER, hidden_cases, load, read_source, visible_cases
 from minivjepa.homework.cases import Arrays, ExerciseCases, encode, same
 from minivjepa.homework.notebooks import WRITTEN, is_answer
 

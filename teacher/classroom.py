@@ -19,8 +19,8 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+from assignment import Exercise, load, reference_code
 
-from minivjepa.grading.exercises import Exercise, load, reference_code
 from minivjepa.grading.sandbox import as_root_on_linux
 from minivjepa.homework.checking import FOLDER, assignments
 from minivjepa.homework.notebooks import cells_by_id, is_check

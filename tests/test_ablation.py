@@ -21,9 +21,10 @@ from minivjepa.evaluation.controls import CONTROLS
 from minivjepa.evaluation.metrics import METRICS
 from minivjepa.experiments import report
 from minivjepa.experiments.jobs import Job, run_jobs
-from minivjepa.experiments.plan import flags, open_folder, plan_jobs, train_command
+from minivjepa.experiments.plan import Ablation, flags, plan_jobs, train_command
 from minivjepa.experiments.report import leak_sentence, spread, verdict
 from minivjepa.training.config import PRESETS, to_dict
+from minivjepa.training.runs import Run
 from minivjepa.vjepa import ARMS
 
 pytestmark = [
@@ -263,16 +264,17 @@ def test_ctrl_c_while_a_job_starts_is_not_lost(tmp_path: Path) -> None:
     assert ended.returncode == 130
     assert "Traceback" not in ended.stderr
     assert "--resume to go on" in ended.stderr
-    open_folder(out, dataclasses.replace(PRESETS["tiny"], steps=3000), "tiny", resume=True)
+    Run(out, Ablation).check_same(Ablation("tiny", dataclasses.replace(PRESETS["tiny"], steps=3000)), "digits")
 
 
 def test_resuming_under_another_preset_is_refused(tmp_path: Path) -> None:
     """Catches: probes of two budgets in one table, where options make the configs of two presets equal."""
     out = tmp_path / "out"
-    open_folder(out, PRESETS["tiny"], "tiny", resume=False)
-    open_folder(out, PRESETS["tiny"], "tiny", resume=True)
-    with pytest.raises(ValueError, match="of the preset 'tiny', and --preset cpu was given"):
-        open_folder(out, PRESETS["tiny"], "cpu", resume=True)
+    run = Run(out, Ablation)
+    run.create(Ablation("tiny", PRESETS["tiny"]), "digits")
+    run.check_same(Ablation("tiny", PRESETS["tiny"]), "digits")
+    with pytest.raises(ValueError, match=r"another config \(preset: tiny saved, cpu given\)"):
+        run.check_same(Ablation("cpu", PRESETS["tiny"]), "digits")
 
 
 def test_a_failed_run_is_named_and_the_others_are_kept(tmp_path: Path) -> None:

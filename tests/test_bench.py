@@ -106,18 +106,13 @@ def test_the_clock_measures_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     spent = iter([0.0, 0.0, 0.5, 1.0, 4.0])
 
     rates = itertools.cycle([0.5e9, 1e9, 9e9])
-
-    class Rate:
-        def measure(self) -> float:
-            return next(rates)
-
     step = bench.prepare(bench.find_geometry("tiny", None), "float32", CPU)
     monkeypatch.setattr(bench.Step, "__call__", lambda self: next(spent))
     monkeypatch.setattr(bench, "seconds", lambda work, device: work())
-    timing = bench.time_step(step, Rate(), 3, lambda: None)  # type: ignore[arg-type]
-    assert timing["step_s"] == 1.0
-    assert timing["step_s_all"] == [0.5, 1.0, 4.0]
-    found = bench.report(bench.find_geometry("tiny", None), step, timing)
+    found = bench.time_step(step, lambda: next(rates), 3, lambda: None)
+    assert found["step_s"] == 1.0
+    assert found["step_s_all"] == [0.5, 1.0, 4.0]
+    assert found["matmul_flops_per_s"] == 1e9
     assert found["share"] == pytest.approx(found["gflop_per_step"])
     assert found["clips_per_s"] == PRESETS["tiny"].batch
     assert found["gflop_per_step"] == pytest.approx(sum(found["gflop"].values()))
@@ -152,7 +147,7 @@ def test_bench_writes_its_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 BAD = {
     "unknown geometry": (("--geometry", "huge"), "unknown geometry 'huge'; choose from mini, paper, vitl"),
-    "no clips": (("--batch", "0"), "batch is 0, expected 1 or more"),
+    "no clips": (("--batch", "0"), "batch is 0, expected a number above 0"),
     "no steps": (("--steps", "0"), "--steps is 0, expected 1 or more"),
     "a file in no folder": (("--json", "no/such/b.json"), "is not a file in an existing folder"),
     "another type": (("--dtype", "float16"), "float16"),

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from minivjepa.commands import doctor
 from minivjepa.commands.cli import main
 from minivjepa.course import figures
-from minivjepa.course import setup_checks as doctor
 from minivjepa.training.devices import pick_device
 from minivjepa.training.runs import Run
 from tests.test_video import bad_paths, counting, write_video

@@ -156,8 +156,7 @@ def test_like_tokens_get_like_colors() -> None:
     assert component_colors(np.zeros((2, 3, 3, 8))).shape == (2, 3, 3, 3)  # a collapsed encoder has a map too
     frames = generator.integers(0, 255, (4, 24, 20, 3), dtype=np.uint8)
     animation = feature_animation(frames, kinds[which])
-    assert len(animation.frames) == 4
-    assert animation.frames[3].shape == (9 * 24, 9 * 40, 3)
+    assert animation.shape == (4, 9 * 24, 9 * 40, 3)
     picture = feature_strip(frames, kinds[which], "by hand")
     assert "6 by 5 tokens" in picture.alt
     assert "by hand" in picture.caption
@@ -178,9 +177,9 @@ def test_bad_requests_are_refused_and_leave_nothing(
 
     assert "gone.mp4 is not a file" in say(clip=str(tmp_path / "gone.mp4"))
     assert "expected a name ending in .npz" in say(out=str(tmp_path / "f.pt"))
-    assert "exists already; choose another place" in say(out=str(weights.rename(tmp_path / "w.npz")))
+    assert "expected a new file in an existing folder" in say(out=str(weights.rename(tmp_path / "w.npz")))
     (tmp_path / "w.npz").rename(weights)
-    assert "is in no existing folder" in say(out=str(tmp_path / "no" / "f.npz"))
+    assert "expected a new file in an existing folder" in say(out=str(tmp_path / "no" / "f.npz"))
     assert "expected a name ending in .png or .gif" in say(*RELEASED, "--picture", "map.jpg")
     assert "gives 2 frames from second 2.2 on with stride 1" in say(*RELEASED, "--start", "2.2", "--stride", "1")
     assert "--stride is 0" in say(*RELEASED, "--stride", "0")
@@ -191,7 +190,7 @@ def test_bad_requests_are_refused_and_leave_nothing(
     assert "holds no target encoder" in say("--which", "target", weights=str(tmp_path / "run"))
     assert "which knows its --size" in say(weights=str(tmp_path / "run"))
     (tmp_path / "run" / "checkpoint.pt").unlink()
-    assert "holds no checkpoint.pt yet" in say("--device", "cpu", weights=str(tmp_path / "run"))
+    assert "has no checkpoint.pt yet" in say("--device", "cpu", weights=str(tmp_path / "run"))
     assert not out.exists()
 
 

@@ -15,9 +15,10 @@ import pages as results
 import pytest
 import torch
 import yaml
+from signals import SIGNALS, first_separation
 
 from minivjepa.data.digits import DigitClips
-from minivjepa.evaluation.early_warning import SIGNALS, alarm, collapsed, first_separation
+from minivjepa.evaluation.early_warning import alarm, collapsed
 from minivjepa.evaluation.statistics import apart
 from minivjepa.training import minimal
 from minivjepa.training.arms import VARIANTS
@@ -215,7 +216,7 @@ def test_the_core_can_be_read_in_an_evening() -> None:
 
 def test_the_whole_package_is_small() -> None:
     """Catches: a package that grows past what one person can know."""
-    assert sum(len(path.read_text().splitlines()) for path in sources()) <= 10_250
+    assert sum(len(path.read_text().splitlines()) for path in sources()) <= 9_300
 
 
 def test_one_screen_trains_the_trainers_weights(tmp_path: Path) -> None:
@@ -314,8 +315,9 @@ def test_commands_in_the_pages_parse() -> None:
     for line in (README + commands).splitlines():
         if line.startswith("    minivjepa "):
             words = line.split("#")[0].split()
+            command = words[1:3] if words[1] == "world" else words[1:2]
             known = subprocess.run(
-                [sys.executable, "-m", "minivjepa", words[1], "--help"],
+                [sys.executable, "-m", "minivjepa", *command, "--help"],
                 capture_output=True,
                 text=True,
                 encoding="utf-8",

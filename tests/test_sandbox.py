@@ -16,10 +16,9 @@ import pytest
 from minivjepa.grading import child_process as children
 from minivjepa.grading import processes
 from minivjepa.grading import run_submission as running
-from minivjepa.grading import user_ids as ids_of_children
 from minivjepa.grading.mounts import PACKAGE, answer_folders
-from minivjepa.grading.sandbox import Limits, as_root_on_linux
-from minivjepa.grading.user_ids import user_ids
+from minivjepa.grading.processes import user_ids
+from minivjepa.grading.sandbox import FILES, FOLDER_BYTES, as_root_on_linux
 from minivjepa.homework.cases import Case, ExerciseCases
 
 pytestmark = [
@@ -60,7 +59,7 @@ def f():
 
 def answer(code: str, hide: tuple[str, ...] = ()) -> list[str]:
     """What the function f of a submission returns; it has to return texts."""
-    found = running.run_submission("", [("f", code)], [EXERCISE], hide, user_ids(), Limits()).results["f"]
+    found = running.run_submission("", [("f", code)], [EXERCISE], hide, user_ids()).results["f"]
     assert not isinstance(found, str), found
     return [str(found[0][key]) for key in found[0] if key.startswith("result")]
 
@@ -106,8 +105,8 @@ def test_what_a_submission_writes_is_bounded_in_total(place: str) -> None:
     if not Path(place).is_dir():
         pytest.skip(f"{place} is not on this machine")
     large, empty, _ = answer(FILL.replace("PLACE", place))
-    assert 10 <= int(large) <= Limits().folder_bytes / 2**20
-    assert 500 <= int(empty) <= Limits().files
+    assert 10 <= int(large) <= FOLDER_BYTES / 2**20
+    assert 500 <= int(empty) <= FILES
 
 
 def test_a_folder_that_is_hidden_stays_hidden_inside_one_that_python_needs(tmp_path: Path) -> None:
@@ -186,7 +185,7 @@ def test_what_runs_away_is_ended_with_its_submission(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(children, "end_all", lambda user, session: None)
     user = next(user_ids())
     code = RUNS_AWAY.replace("REST", "0.01") + "\ndef f():\n    time.sleep(0.2)\n    return ['started']"
-    ran = running.run_submission("", [("f", code)], [EXERCISE], (), iter([user] * 2), Limits())
+    ran = running.run_submission("", [("f", code)], [EXERCISE], (), iter([user] * 2))
     assert not isinstance(ran.results["f"], str), ran.results["f"]
     time.sleep(0.5)
     left = [found for _ in range(50) for found in processes.belonging(user, -1)]
@@ -224,8 +223,8 @@ FIRST = 2_100_050_000  # outside the range that children get
 def few(monkeypatch: pytest.MonkeyPatch) -> range:
     """Five pairs of ids for children, each given again at once."""
     ids = range(FIRST, FIRST + 10, 2)
-    monkeypatch.setattr(ids_of_children, "RANGES", (range(2**40, 2**40 + 2, 2), ids))  # the first does not exist
-    monkeypatch.setattr(ids_of_children, "RECENT", 0)
+    monkeypatch.setattr(processes, "RANGES", (range(2**40, 2**40 + 2, 2), ids))  # the first does not exist
+    monkeypatch.setattr(processes, "RECENT", 0)
     return ids
 
 
@@ -284,7 +283,7 @@ def test_ids_of_accounts_groups_and_containers_are_not_taken(
     monkeypatch.setattr(pwd, "getpwuid", lambda number: look_up(0 if number in accounts else number))
     monkeypatch.setattr(grp, "getgrgid", lambda number: look_up_group(0 if number in groups else number))
     (tmp_path / "subuid").write_text(f"# of containers\nanna:1:5\nben:{few[2] - 1}:3\n", encoding="utf-8")
-    monkeypatch.setattr(ids_of_children, "SUBORDINATE", (tmp_path / "none", tmp_path / "subuid"))
+    monkeypatch.setattr(processes, "SUBORDINATE", (tmp_path / "none", tmp_path / "subuid"))
     assert given() == {few[3], few[4]}
     users = user_ids()
     next(users)
@@ -298,7 +297,7 @@ def test_a_container_without_large_ids_uses_small_ones(monkeypatch: pytest.Monke
     texts = {"/proc/self/uid_map": "0 0 4294967295\n", "/proc/self/gid_map": "0 100000 1000\n1000 200000 64536\n"}
     read = Path.read_text
     monkeypatch.setattr(Path, "read_text", lambda path, **how: texts.get(str(path)) or read(path, **how))
-    assert all(user in ids_of_children.RANGES[1] for user in given(5))
+    assert all(user in processes.RANGES[1] for user in given(5))
 
 
 def test_processes_of_others_survive_a_submission(few: range) -> None:
@@ -314,7 +313,7 @@ def test_a_child_asks_again_before_it_takes_its_id(few: range) -> None:
     """Catches: a process killed that took the id while the child was loading torch."""
     with sleeper(f"os.setuid({few[0]})") as other:
         with pytest.raises(ValueError, match=f"did not start: user id {few[0]} is in use by now"):
-            running.run_submission("", [("f", "")], [EXERCISE], (), iter([few[0]]), Limits())
+            running.run_submission("", [("f", "")], [EXERCISE], (), iter([few[0]]))
         assert other.poll() is None
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -122,9 +121,9 @@ def test_workers_are_asked_for_steps_in_order(video: VideoClips, monkeypatch: py
     started: list[int] = []
     begin = Ahead.start
 
-    def start(self: Ahead, step: int, index: Tensor) -> Any:
+    def start(self: Ahead, step: int, index: Tensor) -> None:
         started.append(step)
-        return begin(self, step, index)
+        begin(self, step, index)
 
     monkeypatch.setattr(Ahead, "start", start)
     monkeypatch.setattr(

@@ -7,13 +7,13 @@ from typing import Any
 
 import pages as results
 import pytest
-from page_tables import apart_table, search_table
+from page_tables import alarm_table, apart_table, search_table, warning_table
 from published_ablations import PUBLISHED, published_table
+from signals import SIGNALS, first_separation
 
 from minivjepa.collapse import COLLAPSED, WARNING, early_warning
-from minivjepa.evaluation.early_warning import SIGNALS, alarm, collapsed, first_separation, smaller_std
+from minivjepa.evaluation.early_warning import alarm, collapsed, smaller_std
 from minivjepa.evaluation.statistics import apart, cell, interval, markdown, mcnemar, paired, wilson
-from minivjepa.experiments.tables import alarm_table, warning_table
 from minivjepa.training.arms import VARIANTS
 from minivjepa.training.progress_bar import RunBar
 from minivjepa.vjepa import ARMS

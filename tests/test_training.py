@@ -180,7 +180,7 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_says_what_to_do(
     monkeypatch.setattr(runs.torch, "save", full)
     with pytest.raises(
         RunStopped,
-        match=r"at step 9 .No space left.* MiB are free.; the checkpoint before it is intact. Free some disk space",
+        match=r"at step 9 .No space left.* MiB are free.; the checkpoint before it was kept. Free some disk space",
     ):
         trainer.fit(silent)
     assert weights(tmp_path / "a")["step"] == 6

@@ -1,3 +1,4 @@
+import copy
 import math
 
 import pytest
@@ -10,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from minivjepa.encoder import Encoder
 from minivjepa.predictor import Predictor
+from minivjepa.training.bf16_attention import write_out_attention
 from minivjepa.transformer import Attention, Block, block_flops, init_linear
 from minivjepa.tubelets import Grid
 
@@ -37,6 +39,32 @@ def test_attention_equals_a_naive_loop(clips: int, n: int, heads: int, size: int
     """Catches: heads and head dimensions swapped in the einops pattern, or q, k, v in another order."""
     layer, x = Attention(heads * size, heads).double(), torch.randn(clips, n, heads * size, dtype=torch.float64)
     torch.testing.assert_close(layer(x), naive_attention(layer, x), rtol=1e-5, atol=1e-6)
+
+
+def test_attention_written_out_is_attention_and_has_its_gradient() -> None:
+    """Catches: a fast path for bfloat16 on CPUs that scales wrongly, or that is not used where gradients are needed."""
+    torch.manual_seed(0)
+    fused = Block(12, 3).double()
+    model, x = copy.deepcopy(fused), torch.randn(2, 7, 12, dtype=torch.float64)
+    expected = fused(x)
+    (gradient,) = torch.autograd.grad(expected.square().sum(), fused.attention.qkv.weight)
+    write_out_attention(model)
+    found = model(x)
+    assert "SoftmaxBackward0" in graph_of(found)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(torch.autograd.grad(found.square().sum(), model.attention.qkv.weight)[0], gradient)
+    mask = torch.ones(7, 7, dtype=torch.bool).tril()
+    torch.testing.assert_close(model(x, allowed=mask), fused(x, allowed=mask))
+
+
+def graph_of(value: torch.Tensor) -> set[str]:
+    """Names of all steps that a value was computed by."""
+    names, waiting = set(), [value.grad_fn]
+    while waiting:
+        if (node := waiting.pop()) is not None:
+            names.add(type(node).__name__)
+            waiting += [following for following, _ in node.next_functions]
+    return names
 
 
 def test_heads_must_divide_the_width() -> None:

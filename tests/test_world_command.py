@@ -88,7 +88,7 @@ def test_plan_compares_all_on_the_same_pairs(
         assert row["all"]["hits"] == sum(row["reached"])
         assert row["all"]["low"] <= row["all"]["success"] <= row["all"]["high"]
     assert "is not empty" in refused(capsys, *words)
-    assert "holds another comparison" in refused(capsys, *words, "--resume", "--task.steps", "3")
+    assert "holds a run of another config" in refused(capsys, *words, "--resume", "--task.steps", "3")
     kept = (out / "oracle.json").read_text()
     (out / "run-2.json").unlink()  # as if it had been stopped there
     (out / "results.json").unlink()
@@ -136,20 +136,20 @@ def test_damage_is_named_and_a_run_is_known_by_its_weights(
     assert call(*words) == 0
     results = (plan / "results.json").read_bytes()
     assert b"--resume" not in results
-    for name, content in (("run-0.json", b"{}"), ("oracle.json", b"")):
+    for name, content in (("run-0.json", b"{"), ("oracle.json", b"")):
         whole = (plan / name).read_bytes()
         (plan / name).write_bytes(content)
         assert f"{name} is damaged" in refused(capsys, *words, "--resume")
         (plan / name).write_bytes(whole)
     shutil.rmtree(run)
     assert call("world", "train", *SMALL, "--seed", "5", "--out", str(run)) == 0
-    assert "holds another comparison" in refused(capsys, *words, "--resume")
+    assert "holds a run of another config" in refused(capsys, *words, "--resume")
     assert (plan / "results.json").read_bytes() == results
 
 
 BAD = {
     "no part": (["world"], None),
-    "an unknown part": (["world", "dream"], "unknown command 'world dream'; choose from world train, world plan"),
+    "an unknown part": (["world", "dream"], "unknown command 'world dream'; choose from train, ablate"),
     "an unknown model": (
         ["world", "train", "--model", "dreamer"],
         "unknown model 'dreamer'; choose from lewm, vjepa, untrained",
@@ -187,7 +187,7 @@ def test_bad_input_gets_one_clear_message_and_leaves_nothing(
     words, message = BAD[name]
     if message is None:
         assert call(*words) == 2
-        assert "minivjepa world train" in capsys.readouterr().out
+        assert "world train  train a world model" in capsys.readouterr().out
         return
     out = tmp_path / "out"
     assert message in refused(capsys, *words[:2], "--out", str(out), *words[2:])

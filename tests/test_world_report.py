@@ -11,13 +11,13 @@ import pages as results
 import pytest
 import torch
 import world_ablation as ablation
+from page_figures import loss_against_probe, success_rates
+from page_tables import heuristics_table, variant_table, world_table
 
-from minivjepa.course.figures.clouds import Moment, characteristic, folding, shadows, shaping
-from minivjepa.course.figures.goal_maps import distance_maps, misses, planning_rounds, rollout_errors, strips, ways
-from minivjepa.course.figures.latent_plots import loss_against_probe, spectra
-from minivjepa.course.figures.room_films import film, success_rates, walk
+from minivjepa.course.figures.clouds import Moment, characteristic, folding, shadows, shaping, spectra
+from minivjepa.course.figures.goal_maps import distance_maps, misses, planning_rounds, rollout_errors, ways
+from minivjepa.course.figures.room_films import strips, walk
 from minivjepa.evaluation.statistics import apart
-from minivjepa.experiments.tables import heuristics_table, variant_table, world_table
 from minivjepa.training.config import from_dict
 from minivjepa.training.recipe import build_model
 from minivjepa.world.comparison import rates_of
@@ -88,7 +88,7 @@ def test_pictures_of_worlds_have_words() -> None:
     way = walk(frames[0], frames[1], torch.tensor([[0.2, 0.2], [0.2, 0.3], [0.2, 0.3]]), True)
     assert "a path of 1 moves" in way.alt
     assert "was reached" in way.caption
-    assert "2 pictures of the rooms: start, goal" in film(list(frames), ["start", "goal"]).alt
+    assert "a clip, 2 pictures each: start, goal" in strips({"a clip": list(frames)}, ["start", "goal"]).alt
     ranking = [{"weight": w, "loss": loss, "position_r2": loss / 9} for w in (0.0, 0.1) for loss in (1.0, 2.0, 3.0)]
     picture = loss_against_probe({"ranking": ranking, "spearman": {"0.0": [-1, -1, -1], "0.1": [0.5, 0.1, 0.9]}})
     assert "lambda 0.1, 3 runs: rank correlation 0.50 (0.10 to 0.90)" in picture.caption

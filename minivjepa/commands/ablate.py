@@ -9,16 +9,17 @@ from typing import Annotated
 
 import tyro
 
-from minivjepa.commands.options import numbers, plain_errors, with_preset
+from minivjepa.commands.options import parse, preset_and_arm
 from minivjepa.course.figures import require_matplotlib
 from minivjepa.data.protocol import BUDGETS, FULL
 from minivjepa.evaluation.judge import check_memory
 from minivjepa.experiments.jobs import run_jobs
-from minivjepa.experiments.plan import collect, open_folder, plan_jobs, train_command
+from minivjepa.experiments.plan import Ablation, collect, plan_jobs, train_command
 from minivjepa.training.arms import ARM_NAMES, VARIANTS
 from minivjepa.training.config import PRESETS, Config
 from minivjepa.training.devices import pick_device
 from minivjepa.training.files import finite_or_null, write_json, write_text
+from minivjepa.training.runs import Run
 from minivjepa.vjepa import ARMS, CollapsePrevention
 
 DEFAULT_ARMS = "vjepa,frozen,no-ema,no-stopgrad,neither"
@@ -48,31 +49,35 @@ class AblateOptions:
 
 def ablate(argv: list[str]) -> int:
     """The ablate command."""
-    options = with_preset(
-        argv, "ablate", lambda config, preset, arm: AblateOptions(tyro.MISSING, preset=preset, config=config)
-    )
-    with plain_errors():
-        require_matplotlib()
-        if options.jobs is not None and options.jobs < 1:
-            raise ValueError(f"--jobs is {options.jobs}, expected 1 or more")
-        device, config = pick_device(options.device), options.config
-        at_once = options.jobs or (1 if device.type == "cuda" else min(8, os.cpu_count() or 1))
-        budget = BUDGETS.get(options.preset, FULL)
-        check_memory(config, budget)
-        if config.prevention != CollapsePrevention() or config.seed != PRESETS[options.preset].seed:
-            raise ValueError("--prevention.* and --seed are what an ablation varies; use --arms and --seeds")
-        groups = {"main": [*ARMS], "variants": [*VARIANTS]}
-        arms = [arm for word in options.arms.split(",") for arm in groups.get(word, [word])]
-        jobs = plan_jobs(arms, numbers(options.seeds), config, options.out)
-        open_folder(options.out, config, options.preset, options.resume)
-        if options.plan:
-            words = [word for word in argv if word not in ("--plan", "--resume")]
-            program = ["minivjepa"] if Path(sys.argv[0]).stem in ("minivjepa", "__main__") else ["python", sys.argv[0]]
-            base, runs = PRESETS[options.preset], [job for job in jobs if job.kind == "arm"]
-            commands = [train_command(job, options.preset, base, options.device) for job in runs]
-            print("\n".join(shlex.join(program + c) for c in [*commands, ["ablate", *words, "--resume"]]))
-            return 0
-        run_jobs(jobs, at_once, budget, device)
+    preset, _, config = preset_and_arm(argv)
+    options = parse(AblateOptions, argv, "ablate", AblateOptions(tyro.MISSING, preset=preset, config=config))
+    require_matplotlib()
+    if options.jobs is not None and options.jobs < 1:
+        raise ValueError(f"--jobs is {options.jobs}, expected 1 or more")
+    device, config = pick_device(options.device), options.config
+    at_once = options.jobs or (1 if device.type == "cuda" else min(8, os.cpu_count() or 1))
+    budget = BUDGETS.get(options.preset, FULL)
+    check_memory(config, budget)
+    if config.prevention != CollapsePrevention() or config.seed != PRESETS[options.preset].seed:
+        raise ValueError("--prevention.* and --seed are what an ablation varies; use --arms and --seeds")
+    groups = {"main": [*ARMS], "variants": [*VARIANTS]}
+    arms = [arm for word in options.arms.split(",") for arm in groups.get(word, [word])]
+    try:
+        seeds = [int(word) for word in options.seeds.split(",")]
+    except ValueError:
+        raise ValueError(
+            f"--seeds {options.seeds!r} is no list of whole numbers; write for example --seeds 0,1,2"
+        ) from None
+    jobs = plan_jobs(arms, seeds, config, options.out)
+    Run(options.out, Ablation).open(Ablation(options.preset, config), "digits", options.resume)
+    if options.plan:
+        words = [word for word in argv if word not in ("--plan", "--resume")]
+        program = ["minivjepa"] if Path(sys.argv[0]).stem in ("minivjepa", "__main__") else ["python", sys.argv[0]]
+        base, runs = PRESETS[options.preset], [job for job in jobs if job.kind == "arm"]
+        commands = [train_command(job, options.preset, base, options.device) for job in runs]
+        print("\n".join(shlex.join(program + c) for c in [*commands, ["ablate", *words, "--resume"]]))
+        return 0
+    run_jobs(jobs, at_once, budget, device)
     from minivjepa.course.figures.arm_curves import collapse_curves
     from minivjepa.experiments.report import html, verdict
 

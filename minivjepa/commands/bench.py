@@ -10,17 +10,16 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from minivjepa.commands.options import check_json, parse, plain_errors
+from minivjepa.commands.options import check_json, parse
 from minivjepa.speed.operators import account
 from minivjepa.speed.step_time import (
     NAMES,
     WARM_UP,
     Geometry,
-    MatrixRate,
     find_geometry,
+    matrix_rate,
     peak_memory,
     prepare,
-    report,
     time_data,
     time_step,
 )
@@ -51,42 +50,40 @@ class BenchOptions:
 def bench(argv: list[str]) -> int:
     """The bench command."""
     options = parse(BenchOptions, argv, "bench")
-    with plain_errors():
-        geometry, device = find_geometry(options.geometry, options.batch), pick_device(options.device)
-        if options.account and options.tuning.compile:
-            raise ValueError(
-                "--account takes a step apart into the operators that are written, and --compile fuses those; give one of them"
-            )
-        if options.steps < 1:
-            raise ValueError(f"--steps is {options.steps}, expected 1 or more")
-        check_json(options.json)
-        try:
-            found = measure(options, geometry, device)
-        except torch.OutOfMemoryError:
-            raise ValueError(
-                f"{options.geometry} with {geometry.config.batch} clips does not fit into the memory of {device}; "
-                "give a smaller --batch, or --recompute"
-            ) from None
-        command = shlex.join(["minivjepa", "bench", *argv])
-        name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-        about = {
-            "geometry": options.geometry, "dtype": options.dtype, "device": name, "threads": torch.get_num_threads(), "compiled": options.tuning.compile,
-            "recompute": options.tuning.recompute, "command": command, "date": time.strftime("%Y-%m-%d"), "versions": versions(),
-        }  # fmt: skip
-        print("\n".join(table(about, found)))
-        if options.json is not None:
-            write_json(options.json, {**about, **found})
+    geometry, device = find_geometry(options.geometry, options.batch), pick_device(options.device)
+    if options.account and options.tuning.compile:
+        raise ValueError(
+            "--account takes a step apart into the operators that are written, and --compile fuses those; give one of them"
+        )
+    if options.steps < 1:
+        raise ValueError(f"--steps is {options.steps}, expected 1 or more")
+    check_json(options.json)
+    try:
+        found = measure(options, geometry, device)
+    except torch.OutOfMemoryError:
+        raise ValueError(
+            f"{options.geometry} with {geometry.config.batch} clips does not fit into the memory of {device}; "
+            "give a smaller --batch, or --recompute"
+        ) from None
+    command = shlex.join(["minivjepa", "bench", *argv])
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    about = {
+        "geometry": options.geometry, "dtype": options.dtype, "device": name, "threads": torch.get_num_threads(), "compiled": options.tuning.compile,
+        "recompute": options.tuning.recompute, "command": command, "date": time.strftime("%Y-%m-%d"), "versions": versions(),
+    }  # fmt: skip
+    print("\n".join(table(about, found)))
+    if options.json is not None:
+        write_json(options.json, {**about, **found})
     return 0
 
 
 def measure(options: BenchOptions, geometry: Geometry, device: torch.device) -> dict[str, Any]:
     """All numbers of the report."""
-    rate = MatrixRate(device, getattr(torch, options.dtype))
+    rate = matrix_rate(device, options.dtype)
     with tqdm(total=options.steps + min(WARM_UP, options.steps), desc=options.geometry, unit="step") as bar:
         step = prepare(geometry, options.dtype, device, options.tuning)
-        timing = time_step(step, rate, options.steps, bar.update)
-        found = report(geometry, step, timing) | {"peak_memory_mib": peak_memory(device)}
-    found["data"] = time_data(geometry.config, device)
+        found = time_step(step, rate, options.steps, bar.update)
+    found |= {"peak_memory_mib": peak_memory(device), "data": time_data(geometry.config, device)}
     if options.account:
         found["operators"] = account(step)
     return found

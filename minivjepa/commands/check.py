@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from minivjepa.commands.options import parse, plain_errors
+from minivjepa.commands.options import parse
 from minivjepa.homework.selfcheck import check_file
 
 
@@ -23,15 +23,14 @@ def check(argv: list[str]) -> int:
     """The check command."""
     options = parse(CheckOptions, argv, "check")
     wrong = 0
-    with plain_errors():
-        if not options.notebooks:
-            raise ValueError("no notebook is given; for example: minivjepa check notebooks/homework/hw1.ipynb")
-        for path in options.notebooks:
-            messages = check_file(path)
-            right = sum(not message for message in messages.values())
-            print(f"{path.name}: {right} of {len(messages)} exercises are right in all visible cases")
-            for exercise, message in messages.items():
-                line = f"  {'✗' if message else '✓'} {exercise:16} {message or 'right'}"
-                print(line.replace("\n", "\n      "))
-            wrong += len(messages) - right
+    if not options.notebooks:
+        raise ValueError("no notebook is given; for example: minivjepa check notebooks/homework/hw1.ipynb")
+    for path in options.notebooks:
+        messages = check_file(path)
+        right = sum(not message for message in messages.values())
+        print(f"{path.name}: {right} of {len(messages)} exercises are right in all visible cases")
+        for exercise, message in messages.items():
+            line = f"  {'✗' if message else '✓'} {exercise:16} {message or 'right'}"
+            print(line.replace("\n", "\n      "))
+        wrong += len(messages) - right
     return int(wrong > 0)

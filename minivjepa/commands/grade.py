@@ -7,7 +7,7 @@ from pathlib import Path
 import tyro
 from tqdm import tqdm
 
-from minivjepa.commands.options import parse, plain_errors
+from minivjepa.commands.options import parse
 from minivjepa.grading.grade_folder import SURPRISE, grade_folder
 from minivjepa.grading.submissions import submissions
 from minivjepa.homework.checking import assignments
@@ -32,30 +32,22 @@ class GradeOptions:
 def grade(argv: list[str]) -> int:
     """The grade command."""
     options = parse(GradeOptions, argv, "grade")
-    with plain_errors():
-        if options.out.suffix != ".csv" or options.out.is_dir():
-            raise ValueError(f"--out {options.out} is not a CSV file; give for example grades.csv")
-        beside = options.out.with_suffix("")
-        if not options.resume and (options.out.exists() or beside.exists()):
-            raise ValueError(f"{options.out} or {beside} exists; choose another --out, or add --resume to go on")
-        if options.resume and not beside.exists():
-            raise ValueError(f"nothing to resume: {beside} does not exist; run the command without --resume")
-        if not options.out.absolute().parent.is_dir():
-            raise ValueError(f"{options.out.parent} is not a folder; make it first")
-        if options.jobs is not None and options.jobs < 1:
-            raise ValueError(f"--jobs is {options.jobs}, expected 1 or more")
-        if not 0 <= options.seed < 2**32:
-            raise ValueError(f"--seed is {options.seed}, expected a whole number from 0 to {2**32 - 1}")
-        with tqdm(total=len(submissions(options.folder)), desc="grading", unit="file") as bar:
-            results = grade_folder(
-                options.folder,
-                options.out,
-                assignments(),
-                options.seed,
-                options.jobs or os.cpu_count() or 1,
-                bar.write,
-                bar.update,
-            )
+    if options.out.suffix != ".csv" or options.out.is_dir():
+        raise ValueError(f"--out {options.out} is not a CSV file; give for example grades.csv")
+    beside = options.out.with_suffix("")
+    if not options.resume and (options.out.exists() or beside.exists()):
+        raise ValueError(f"{options.out} or {beside} exists; choose another --out, or add --resume to go on")
+    if options.resume and not beside.exists():
+        raise ValueError(f"nothing to resume: {beside} does not exist; run the command without --resume")
+    if not options.out.absolute().parent.is_dir():
+        raise ValueError(f"{options.out.parent} is not a folder; make it first")
+    if options.jobs is not None and options.jobs < 1:
+        raise ValueError(f"--jobs is {options.jobs}, expected 1 or more")
+    if not 0 <= options.seed < 2**32:
+        raise ValueError(f"--seed is {options.seed}, expected a whole number from 0 to {2**32 - 1}")
+    with tqdm(total=len(submissions(options.folder)), desc="grading", unit="file") as bar:
+        jobs = options.jobs or os.cpu_count() or 1
+        results = grade_folder(options.folder, options.out, assignments(), options.seed, jobs, bar.write, bar.update)
     marked = sum(result.status == "graded" for result in results)
     print(f"{options.out}: {marked} of {len(results)} files graded; feedback pages are in {beside}")
     surprises = sum(result.status == SURPRISE for result in results)

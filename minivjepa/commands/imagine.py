@@ -3,18 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 import tyro
-from tqdm import tqdm
-
-from minivjepa.commands.options import check_new_file, parse, plain_errors
-from minivjepa.course.figures import require_matplotlib
-from minivjepa.course.figures.film_strips import displayed
-from minivjepa.data import open_data
-from minivjepa.evaluation.decoder import STEPS, imagination_errors, imagine as paint, train_decoder
-from minivjepa.training.devices import pick_device
-from minivjepa.training.recipe import build_model, sample_masks
-from minivjepa.training.runs import Run
 
 ERRORS = 256  # held-out clips on which errors are measured
 
@@ -26,7 +15,9 @@ class ImagineOptions:
     For each run a small decoder is trained to paint tubelets from the run's frozen target vectors, which takes about a minute.
     """
 
-    runs: tyro.conf.Positional[tuple[Path, ...]]  # Folders that `minivjepa train` left, all trained on clips of one kind and size.
+    runs: tyro.conf.Positional[
+        tuple[Path, ...]
+    ]  # Folders that `minivjepa train` left, all trained on clips of one kind and size.
     picture: Path = Path("imagined.gif")  # The film to write; it must not exist yet.
     clips: int = 3  # Clips in the film.
     device: str = "auto"  # auto (cuda if there is one, else cpu), cpu or cuda.

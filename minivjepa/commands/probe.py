@@ -6,14 +6,13 @@ from pathlib import Path
 import tyro
 from tqdm import tqdm
 
-from minivjepa.commands.options import check_json, parse, plain_errors
+from minivjepa.commands.options import check_json, parse, trained
 from minivjepa.data.protocol import CHANCE, FULL
 from minivjepa.evaluation.judge import check_memory, judge, judge_untrained
 from minivjepa.evaluation.metrics import METRICS
 from minivjepa.training.devices import pick_device
 from minivjepa.training.files import write_json
 from minivjepa.training.recipe import build_model
-from minivjepa.training.runs import Run
 
 
 @dataclass(frozen=True)
@@ -31,27 +30,21 @@ class ProbeOptions:
 def probe(argv: list[str]) -> int:
     """The probe command."""
     options = parse(ProbeOptions, argv, "probe")
-    with plain_errors():
-        run = Run(options.run)
-        config, _ = run.config()
-        device = pick_device(options.device)
-        model = build_model(config)
-        state = run.restore(model, config)
-        if state is None:
-            raise ValueError(f"{options.run} has no checkpoint.pt yet; train further with --resume, then probe")
-        model.to(device)
-        check_memory(config, FULL)
-        check_json(options.json)
-        with tqdm(total=3 if model.target_encoder is None else 4, desc="probing", unit="part") as bar:
-            untrained = judge_untrained(build_model(config).to(device), config, FULL, device)
-            bar.update()
-            final = judge(model, config, FULL, device, bar.update)
+    device = pick_device(options.device)
+    model, config, _, step = trained(options.run)
+    model.to(device)
+    check_memory(config, FULL)
+    check_json(options.json)
+    with tqdm(total=3 if model.target_encoder is None else 4, desc="probing", unit="part") as bar:
+        untrained = judge_untrained(build_model(config).to(device), config, FULL, device)
+        bar.update()
+        final = judge(model, config, FULL, device, bar.update)
     shown = {"untrained": untrained, "online": final} | ({"target": final["target"]} if final["target"] else {})
     chance = ", ".join(f"{label} {share:.3f}" for label, share in CHANCE.items())
-    print(f"step {state['step']} of {config.steps}; chance: {chance}")
+    print(f"step {step} of {config.steps}; chance: {chance}")
     print(" " * 22 + "".join(f"{name:>11}" for name in shown))
     for name in METRICS:
         print(f"{name:22}" + "".join(f"{metrics[name]:11.4f}" for metrics in shown.values()))
     if options.json is not None:
-        write_json(options.json, {"step": state["step"], "chance": CHANCE, "untrained": untrained, "final": final})
+        write_json(options.json, {"step": step, "chance": CHANCE, "untrained": untrained, "final": final})
     return 0

@@ -8,7 +8,7 @@ from typing import Annotated
 import torch
 import tyro
 
-from minivjepa.commands.options import plain_errors, with_preset
+from minivjepa.commands.options import parse, preset_and_arm
 from minivjepa.data import open_data
 from minivjepa.data.read_ahead import Ahead
 from minivjepa.data.video import VideoClips
@@ -58,30 +58,24 @@ def open_clips(options: TrainOptions, device: torch.device) -> ClipSource:
 
 def train(argv: list[str]) -> int:
     """The train command."""
-    options = with_preset(
-        argv, "train", lambda config, preset, arm: TrainOptions(tyro.MISSING, preset, arm, config=config)
-    )
+    preset, arm, config = preset_and_arm(argv)
+    options = parse(TrainOptions, argv, "train", TrainOptions(tyro.MISSING, preset, arm, config=config))
     config, run = options.config, Run(options.out)
     if options.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
-    with plain_errors():
-        check_processes(config.batch)
-        options.tuning.check(config)
-        with process_group(pick_device(options.device)) as device:
-            source = open_clips(options, device)
-            run.check_same(config, options.data) if options.resume else check_new(options.out)
-            first = int(os.environ.get("RANK", "0")) == 0
-            meet()  # all processes have checked the folder before the first one fills it
-            if first and not options.resume:
-                run.create(config, options.data)
-            meet()
-            trainer = Trainer(config, source, run, device, options.tuning)
-            bar = RunBar(options.arm, config.steps, trainer.step, hidden=not first)
-            with bar.bar:
-                trainer.fit(bar.show)
+    check_processes(config.batch)
+    options.tuning.check(config)
+    with process_group(pick_device(options.device)) as device:
+        source = open_clips(options, device)
+        run.check_same(config, options.data) if options.resume else check_new(options.out)
+        first = int(os.environ.get("RANK", "0")) == 0
+        meet()  # all processes have checked the folder before the first one fills it
+        if first and not options.resume:
+            run.create(config, options.data)
+        meet()
+        trainer = Trainer(config, source, run, device, options.tuning)
+        RunBar(options.arm, config.steps, trainer.step, hidden=not first).follow(trainer)
     if first:
-        last = run.history()[-1]
-        print(f"trained to step {last['step']}: loss {last['loss']:.3f}, feature std {last['feature_std']:.4f}")
         print(f"next: minivjepa probe {options.out}")
     return 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tyro
 
-from minivjepa.commands.options import parse, plain_errors
+from minivjepa.commands.options import parse
 from minivjepa.training.devices import pick_device
 from minivjepa.world.comparison import compare, summary
 from minivjepa.world.goal_reaching import Task
@@ -32,8 +32,7 @@ def world_plan(argv: list[str]) -> int:
     """The command."""
     options = parse(WorldPlanOptions, argv, "world plan")
     command = shlex.join(["minivjepa", "world", "plan", *(word for word in argv if word != "--resume")])
-    with plain_errors():
-        device = pick_device(options.device)
-        results = compare(options.runs, options.out, options.task, options.planner, device, options.resume, command)
+    device = pick_device(options.device)
+    results = compare(options.runs, options.out, options.task, options.planner, device, options.resume, command)
     print("\n".join(summary(results)))
     return 0

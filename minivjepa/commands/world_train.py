@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 import tyro
 
-from minivjepa.commands.options import early, fail, parse, plain_errors
+from minivjepa.commands.options import early, parse
 from minivjepa.encoder import Encoder
 from minivjepa.training.devices import pick_device
 from minivjepa.training.progress_bar import RunBar
@@ -15,7 +15,7 @@ from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
 from minivjepa.world.room_clips import RoomClips
 from minivjepa.world.world_recipe import PRESETS, WorldConfig, pretraining
-from minivjepa.world.world_trainer import WorldTrainer, build_world, encoder_run, open_clips
+from minivjepa.world.world_trainer import WorldTrainer, build_world, open_clips
 
 PATIENCE = 50  # steps without a warning: a projector's latents start close together and need time to spread
 
@@ -35,21 +35,14 @@ class WorldTrainOptions:
 
 def world_train(argv: list[str]) -> int:
     """The command."""
-    model = early(argv, "model", "lewm")
-    if model not in PRESETS:
-        fail(f"unknown model {model!r}; choose from {', '.join(PRESETS)}")
+    model = early(argv, "model", PRESETS, "lewm")
     options = parse(WorldTrainOptions, argv, "world train", WorldTrainOptions(tyro.MISSING, config=PRESETS[model]))
     config, run = options.config, Run(options.out, WorldConfig)
-    with plain_errors():
-        device = pick_device(options.device)
-        run.check_same(config, "rooms") if options.resume else run.create(config, "rooms")
-        encoder = train_encoder(config, encoder_run(options.out), device) if config.model == "vjepa" else None
-        trainer = WorldTrainer(config, build_world(config, encoder), open_clips(config, device), run, device)
-        bar = RunBar(config.model, config.steps, trainer.step, patience=PATIENCE)
-        with bar.bar:
-            trainer.fit(bar.show)
-    last = run.history()[-1]
-    print(f"trained to step {last['step']}: loss {last['loss']:.3f}, feature std {last['feature_std']:.4f}")
+    device = pick_device(options.device)
+    run.open(config, "rooms", options.resume)
+    encoder = train_encoder(config, Run(options.out / "encoder"), device) if config.model == "vjepa" else None
+    trainer = WorldTrainer(config, build_world(config, encoder), open_clips(config, device), run, device)
+    RunBar(config.model, config.steps, trainer.step, patience=PATIENCE).follow(trainer)
     print(f"next: minivjepa world plan {options.out} --out runs/plan")
     return 0
 
@@ -57,9 +50,7 @@ def world_train(argv: list[str]) -> int:
 def train_encoder(world: WorldConfig, run: Run, device: torch.device) -> Encoder:
     """Train V-JEPA on the rooms' clips, or go on with it, and return its encoder."""
     config = pretraining(world)
-    run.check_same(config, "rooms") if run.config_file.exists() else run.create(config, "rooms")
+    run.open(config, "rooms", run.config_file.exists())
     trainer = Trainer(config, RoomClips(config.grid, config.seed, str(device), world.rooms), run, device)
-    bar = RunBar("encoder", config.steps, trainer.step)
-    with bar.bar:
-        trainer.fit(bar.show)
+    RunBar("encoder", config.steps, trainer.step).follow(trainer)
     return trainer.model.encoder

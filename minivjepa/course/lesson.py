@@ -3,6 +3,7 @@
 Read in lesson 0.  Checks raise, so that a lesson run from top to bottom proves what it says; predictions never do.
 """
 
+from pathlib import Path
 from typing import Any
 
 from minivjepa.course.figures import Picture
@@ -44,10 +45,7 @@ class Live:
         """Display the picture, in the place of the one before it if there was one."""
         from IPython.display import Image, Markdown, display
 
-        parts = (
-            (Image(picture.png()), {"image/png": {"alt": picture.alt}}),
-            (Markdown(f"*{picture.caption}*"), None),
-        )
+        parts = ((Image(picture.png()), {"image/png": {"alt": picture.alt}}), (Markdown(f"*{picture.caption}*"), None))
         if self.places:
             for place, (part, metadata) in zip(self.places, parts):
                 place.update(part, metadata=metadata)
@@ -60,3 +58,9 @@ def table(markdown: str) -> None:
     from IPython.display import Markdown, display
 
     display(Markdown(markdown))
+
+
+def published(name: str) -> None:
+    """Display a table of results/README.md by its name, which stands in the marks around it."""
+    page = (Path("..") / "results" / "README.md").read_text(encoding="utf-8")
+    table(page.split(f"<!-- {name}: begin -->")[1].split(f"<!-- {name}: end -->")[0].strip())

@@ -39,30 +39,18 @@ class VideoFile:
     times: list[int | None]
     pixels: Tensor | None
 
-    @property
-    def frames(self) -> int:
-        """Number of frames."""
-        return len(self.times)
-
-
-def _av():  # type: ignore[no-untyped-def]
-    try:
-        import av
-    except ImportError:
-        raise ValueError(
-            "reading video needs PyAV, which is not installed; run: pip install 'minivjepa[video]'"
-        ) from None
-    av.logging.set_level(av.logging.PANIC)
-    return av
-
 
 def film(path: Path, since: int | None = None) -> Iterator[tuple[float, Any]]:
     """All frames of a file in order, as PyAV frames, each with the file's frame rate.
 
     since: start at the last key frame that is shown no later than this, in the file's units.  Raises ValueError if the
-    file is empty, damaged or has no video stream.
+    file is empty, damaged or has no video stream, or if PyAV is not installed.
     """
-    av = _av()
+    try:
+        import av
+    except ImportError:
+        raise ValueError("reading video needs PyAV; run: pip install 'minivjepa[video]'") from None
+    av.logging.set_level(av.logging.PANIC)
     try:
         if path.stat().st_size == 0:
             raise ValueError(f"video {path} is empty (0 bytes); give a file with at least one clip of frames")
@@ -95,27 +83,19 @@ def decode(path: Path) -> Iterator[tuple[float, np.ndarray]]:
 
 def read_frames(file: VideoFile, numbers: range) -> list[np.ndarray]:
     """Some frames of a file, uint8 [H, W, 3] each, decoded from a key frame before the first, or else from the start."""
-    found = frames_at(file.path, [file.times[number] for number in numbers])
-    if len(found) == len(numbers):
-        return found
+    wanted, found = [file.times[number] for number in numbers], {}
+    if None not in wanted:
+        with contextlib.suppress(ValueError):  # some files can only be read from their start
+            for number, (_, frame) in enumerate(film(file.path, since=wanted[0])):
+                if frame.pts is None or (number == 0 and not frame.key_frame):
+                    break
+                if frame.pts in wanted:
+                    found[frame.pts] = upright(frame)
+                if frame.pts >= wanted[-1]:
+                    break
+    if list(found) == wanted:
+        return list(found.values())
     return [upright(frame) for _, frame in islice(film(file.path), numbers.start, numbers.stop, numbers.step)]
-
-
-def frames_at(path: Path, times: list[int | None]) -> list[np.ndarray]:
-    """The frames shown at these times; fewer or none if the file's index does not lead to them."""
-    wanted = [time for time in times if time is not None]
-    found: list[np.ndarray] = []
-    if len(set(wanted)) < len(times) or wanted != sorted(wanted):
-        return found
-    with contextlib.suppress(ValueError):  # some files can only be read from their start
-        for number, (_, frame) in enumerate(film(path, since=wanted[0])):
-            if frame.pts is None or (number == 0 and (frame.pts > wanted[0] or not frame.key_frame)):
-                break
-            if frame.pts in wanted:
-                found.append(upright(frame))
-            if frame.pts >= wanted[-1]:
-                break
-    return found
 
 
 def resize_and_crop(frames: Tensor, height: int, width: int) -> Tensor:
@@ -165,10 +145,8 @@ class VideoClips:
             if 3 * self.grid.height * self.grid.width * len(times) <= room:
                 small.append(self.shrink(upright(frame)))
         if len(times) < self.grid.frames:
-            raise ValueError(
-                f"video {path} has {len(times)} frames, a clip needs {self.grid.frames}; "
-                "give a longer video or choose fewer --grid.frames"
-            )
+            needs = f"a clip needs {self.grid.frames}; give a longer video or fewer --grid.frames"
+            raise ValueError(f"video {path} has {len(times)} frames, {needs}")
         return VideoFile(path, times, torch.cat(small) if len(small) == len(times) else None)
 
     def shrink(self, frame: np.ndarray) -> Tensor:
@@ -183,9 +161,10 @@ class VideoClips:
     def clip(self, which: float, start: float) -> Tensor:
         """float32 [C, T, H, W]: the file and its start are chosen by two numbers in [0, 1)."""
         file = self.files[int(which * len(self.files))]
-        stride = min(self.stride, (file.frames - 1) // max(1, self.grid.frames - 1)) or 1
+        frames = len(file.times)
+        stride = min(self.stride, (frames - 1) // max(1, self.grid.frames - 1)) or 1
         span = (self.grid.frames - 1) * stride + 1
-        first = int(start * (file.frames - span + 1))
+        first = int(start * (frames - span + 1))
         if file.pixels is not None:
             return normalise(file.pixels[first : first + span : stride])
         wanted = read_frames(file, range(first, first + span, stride))
@@ -208,7 +187,5 @@ def read_clip(path: Path, grid: Grid, start: float, stride: int) -> tuple[Tensor
             seconds.append(second)
         if len(frames) == grid.frames:
             return torch.cat(frames), seconds
-    raise ValueError(
-        f"video {path} gives {len(frames)} frames from second {start:g} on with stride {stride}, a clip needs {grid.frames}; "
-        "choose a smaller --start or --stride, or fewer frames"
-    )
+    found = f"{len(frames)} frames from second {start:g} on with stride {stride}"
+    raise ValueError(f"video {path} gives {found}, a clip needs {grid.frames}; reduce --start, --stride or the frames")

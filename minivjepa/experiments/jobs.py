@@ -78,13 +78,9 @@ def run_job(job: Job, budget: Budget, device: torch.device, pipe: Connection) ->
 
     if job.kind == "arm":
         run, seed = Run(job.folder), job.config.seed
-        if run.config_file.exists():
-            run.check_same(job.config, "digits")
-        else:
-            run.create(job.config, "digits")
-        model = Trainer(
-            job.config, DigitClips(job.config.grid, "train", seed, str(device), job.config.clips), run, device
-        ).fit(progress)
+        run.open(job.config, "digits", resume=run.config_file.exists())
+        source = DigitClips(job.config.grid, "train", seed, str(device), job.config.clips)
+        model = Trainer(job.config, source, run, device).fit(progress)
         pipe.send((job.steps, "probing"))
         history = run.history()
         final = judge(model.eval(), job.config, budget, device)

@@ -6,7 +6,7 @@ scheduler can run the parts: `--plan` prints their commands.
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,16 @@ from minivjepa.evaluation.controls import CONTROLS
 from minivjepa.evaluation.metrics import METRICS
 from minivjepa.experiments.jobs import Job
 from minivjepa.training.arms import with_arm
-from minivjepa.training.config import Config, differences, from_dict, to_dict
-from minivjepa.training.files import check_new, read_json, versions, write_json
+from minivjepa.training.config import Config, to_dict
+from minivjepa.training.files import read_json, versions
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What all runs of an ablation share.  preset: decides the budget of the probes, too."""
+
+    preset: str
+    config: Config
 
 
 def plan_jobs(arms: Sequence[str], seeds: Sequence[int], config: Config, out: Path) -> list[Job]:
@@ -65,29 +73,6 @@ def train_command(job: Job, preset: str, base: Config, device: str) -> list[str]
         if value != known[name]:
             words += [name, *map(str, value if isinstance(value, tuple) else (value,))]
     return [*words, "--data", "digits", "--device", device, "--out", str(job.folder)]
-
-
-def open_folder(out: Path, config: Config, preset: str, resume: bool) -> None:
-    """Make the ablation's folder, or check that it holds one of this config.  Raises ValueError otherwise."""
-    file = out / "ablation.json"
-    if not resume:
-        check_new(out)
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(file, {"preset": preset, "config": to_dict(config)})
-        return
-    if not file.exists():
-        raise ValueError(f"nothing to resume in {out}: it holds no ablation.json; run the command without --resume")
-    saved = read_json(file)
-    if saved["preset"] != preset:
-        raise ValueError(
-            f"{out} holds an ablation of the preset {saved['preset']!r}, and --preset {preset} was given; presets may probe with "
-            f"other budgets, so resume with --preset {saved['preset']}, or choose another folder"
-        )
-    lines = differences(from_dict(Config, saved["config"]), config)
-    if lines:
-        raise ValueError(
-            f"{out} holds an ablation of another config ({'; '.join(lines[:4])}); resume with the same options"
-        )
 
 
 def collect(

@@ -1,10 +1,12 @@
-"""report.html: an ablation on one page that opens without a server or a network."""
+"""What an ablation found: a Markdown table, and report.html, one page that opens without a server or a network."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from statistics import mean
+from string import Template
 from typing import Any
 
 from minivjepa import REPOSITORY
@@ -12,10 +14,13 @@ from minivjepa.collapse import COLLAPSED
 from minivjepa.course.figures.arm_curves import Results, collapse_curves, spectra
 from minivjepa.course.figures.film_strips import film_strip
 from minivjepa.evaluation.metrics import METRICS
+from minivjepa.evaluation.statistics import cell, markdown
 from minivjepa.training.arms import VARIANTS
 from minivjepa.training.config import Config, from_dict
 
+PAGE = Path(__file__).with_name("report.html")
 NEAR = 0.05  # accuracies closer than this, to chance or to the untrained encoder, count as equal
+SHORT = ("feature_std", "linear_direction", "linear_identity", "attentive_direction", "attentive_identity")
 QUESTION = "Which switch keeps V-JEPA from collapsing?"
 NOTES = {
     "vjepa": "EMA target, stop-gradient",
@@ -32,14 +37,6 @@ NOTES = {
     "supervised": "ceiling: trained with labels",
     "chance": "guessing",
 }
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; background: #fff }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .88rem }
-.wide { overflow-x: auto } th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid #ddd }
-th:first-child, td:first-child { text-align: left } td small { color: #555; display: block }
-tr.control td { color: #444; background: #f6f6f6 } tr.chance td { font-style: italic }
-figure { margin: 1.5rem 0 } img { max-width: 100% } figcaption { color: #444; font-size: .9rem }
-"""
 
 
 @dataclass(frozen=True)
@@ -91,6 +88,18 @@ def table_rows(results: Results) -> list[TableRow]:
     return [*rows, TableRow("chance", NOTES["chance"], "chance", [guess])]
 
 
+def metric_table(rows: Sequence[TableRow], columns: Sequence[str] = SHORT) -> str:
+    """Rows of arms and controls, one column per metric, means with intervals."""
+    lines = [
+        [
+            row.name if row.kind == "arm" else f"*{row.name}*",
+            *(cell([run.get(column) for run in row.runs]) for column in columns),
+        ]
+        for row in rows
+    ]
+    return markdown(["", *(METRICS[column].title for column in columns)], lines)
+
+
 def table(results: Results) -> str:
     """All rows as HTML."""
     heads = "".join(f"<th>{metric.title}</th>" for metric in METRICS.values())
@@ -103,16 +112,11 @@ def table(results: Results) -> str:
     return f'<div class="wide"><table><tr><th>arm</th>{heads}</tr>{"".join(lines)}</table></div>'
 
 
-def average(runs: list[dict[str, Any]], name: str) -> float:
-    """Mean of a final metric over runs."""
-    return mean(run[name] for run in runs)
-
-
 def verdict(arm: str, results: Results) -> str:
     """One sentence on an arm, made from its numbers."""
-    runs = [run["final"] for run in results["arms"][arm]]
-    direction, std = average(runs, "linear_direction"), average(runs, "feature_std")
-    untrained, chance = average(results["untrained"], "linear_direction"), results["chance"]["direction"]
+    runs, chance = [run["final"] for run in results["arms"][arm]], results["chance"]["direction"]
+    direction, std = (mean(run[name] for run in runs) for name in ("linear_direction", "feature_std"))
+    untrained = mean(run["linear_direction"] for run in results["untrained"])
     if std < COLLAPSED:
         fate = f"collapsed: its features are the same for every clip (std {std:.4f})"
     elif direction > untrained + NEAR:
@@ -122,9 +126,9 @@ def verdict(arm: str, results: Results) -> str:
     else:
         fate = f"learned nothing about motion that an untrained encoder does not know, though its features vary (std {std:.2f})"
     line = f"{arm} {fate}; linear probe {direction:.2f}, untrained {untrained:.2f}, chance {chance:.3f}"
-    targets = [run["target"] for run in runs]
-    if targets[0] is not None and average(targets, "feature_std") < COLLAPSED <= std:
-        line += f". It is its target encoder that collapsed (std {average(targets, 'feature_std'):.4f})"
+    target_std = mean(run["target"]["feature_std"] if run["target"] else std for run in runs)
+    if target_std < COLLAPSED <= std:
+        line += f". It is its target encoder that collapsed (std {target_std:.4f})"
     return line + "."
 
 
@@ -154,28 +158,20 @@ def where_to_read_more(repository: str) -> str:
 
 def html(results: Results) -> str:
     """The whole page."""
-    grid = from_dict(Config, results["config"]).grid
     seeds = sorted({run["seed"] for runs in results["arms"].values() for run in runs})
-    sentences = "".join(f"<li>{escape(verdict(arm, results))}</li>" for arm in results["arms"])
-    made = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
-    return f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{QUESTION}</title><style>{STYLE}</style>
-<h1>{QUESTION}</h1>
-<p>Each arm trains the same small V-JEPA on the same clips of moving handwriting and takes away, or adds, one
-thing. Then its encoder is frozen, and probes try to read from it what the clips show. Preset
-{escape(results["preset"])}, seeds {", ".join(map(str, seeds))}.</p>
-<ul>{sentences}</ul>
-{film_strip(grid).html()}
-{collapse_curves(results).html()}
-<h2>Every number</h2>
-<p>Means over seeds, with the range below where there are several. Probe accuracies are fractions of held-out clips
-with held-out handwriting; color and position are R&sup2;. {escape(leak_sentence(results))} A frozen random target (the
-arm <i>frozen</i>) is a strong control: a moving target has shown that it helps only where it beats that one.</p>
-{table(results)}
-{spectra(results).html()}
-<h2>How this was made</h2>
-<p><code>{escape(results["command"])}</code><br>{escape(results["date"])}, {escape(results["device"])}; {escape(made)}.
-{where_to_read_more(REPOSITORY)}</p>
-</html>
-"""
+    texts = {
+        "question": QUESTION,
+        "seeds": ", ".join(map(str, seeds)),
+        "leaks": leak_sentence(results),
+        "versions": ", ".join(f"{name} {number}" for name, number in results["versions"].items()),
+        **{name: results[name] for name in ("preset", "command", "date", "device")},
+    }
+    return Template(PAGE.read_text()).substitute(
+        {name: escape(text) for name, text in texts.items()},
+        sentences="".join(f"<li>{escape(verdict(arm, results))}</li>" for arm in results["arms"]),
+        strip=film_strip(from_dict(Config, results["config"]).grid).html(),
+        curves=collapse_curves(results).html(),
+        table=table(results),
+        spectra=spectra(results).html(),
+        more=where_to_read_more(REPOSITORY),
+    )

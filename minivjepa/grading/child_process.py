@@ -9,13 +9,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from minivjepa.grading.messages import Message, receive
-from minivjepa.grading.processes import Process, belonging, end_all
-from minivjepa.grading.sandbox import Limits, as_root_on_linux
+from minivjepa.grading.processes import belonging, end_all
+from minivjepa.grading.sandbox import MEMORY_BYTES, as_root_on_linux
 
 WAITING = 16  # messages in the queue; a child that sends more has to wait
 LOOKING = 0.1  # seconds between looks at memory
@@ -34,9 +32,9 @@ class Stop(NamedTuple):
 class Child:
     """One child process in a new empty folder, which is removed with it.  user: the id it runs as, on Linux as root."""
 
-    def __init__(self, job: dict[str, Any], hide: Sequence[str], user: int, limits: Limits):
+    def __init__(self, job: dict[str, Any], user: int):
         self.folder = tempfile.TemporaryDirectory(prefix="minivjepa-", ignore_cleanup_errors=True)
-        self.user, self.limits = user if as_root_on_linux() else None, limits
+        self.user = user if as_root_on_linux() else None
         self.looked, self.busy = time.monotonic(), 0.0  # the last look at its processes, and their CPU time in seconds
         self.messages: queue.Queue[Message | Stop | None] = queue.Queue(WAITING)
         environment = {name: os.environ[name] for name in KEPT if name in os.environ}
@@ -50,7 +48,7 @@ class Child:
         self.listener.start()
         assert self.process.stdin is not None
         with contextlib.suppress(OSError), self.process.stdin as pipe:
-            pipe.write(json.dumps({**job, "hide": list(hide), "user": user, "limits": asdict(limits)}).encode())
+            pipe.write(json.dumps({**job, "user": user}).encode())
 
     def listen(self) -> None:
         """Queue the child's messages until the last one, or until one that cannot be read."""
@@ -68,10 +66,10 @@ class Child:
         while True:
             now = time.monotonic()
             if now - self.looked >= LOOKING:  # by the clock: messages may come without a pause
-                found = self.processes()
+                found = belonging(self.user, self.process.pid)
                 self.looked, self.busy = now, sum(process.seconds for process in found)
-                if sum(process.memory for process in found) > self.limits.memory_bytes:
-                    return Stop(f"used more than {self.limits.memory_bytes / 2**30:.0f} GiB of memory", False)
+                if sum(process.memory for process in found) > MEMORY_BYTES:
+                    return Stop(f"used more than {MEMORY_BYTES / 2**30:.0f} GiB of memory", False)
             try:
                 message = self.messages.get(timeout=LOOKING)
             except queue.Empty:
@@ -86,10 +84,6 @@ class Child:
             return self.process.wait(1) in KILLED
         except subprocess.TimeoutExpired:
             return False
-
-    def processes(self) -> list[Process]:
-        """All processes of this child; on Linux only."""
-        return belonging(self.user, self.process.pid)
 
     def end(self) -> None:
         """Kill the child and all it started, and remove the folder."""

@@ -1,16 +1,55 @@
-"""One page of feedback per submission: it opens in any browser, without a network."""
+"""What a teacher gets: the table of grades, and a page of feedback per submission that opens in any browser without a network.
 
+Students chose some of the words in them, so no cell computes, and no word moves or hides anything.
+"""
+
+import csv
+import io
+import unicodedata
 from collections.abc import Sequence
 from html import escape
 
-from minivjepa.grading.grade_table import plain
 from minivjepa.grading.graded import RIGHT, Assignment, Graded
 
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # noqa: RUF001 - spreadsheets take the wide ones too
+TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # they turn the direction of text around
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; background: #fff }
 h2 { font-size: 1.05rem; margin: 1.4rem 0 .2rem } pre { white-space: pre-wrap; background: #f6f6f6; padding: .6rem .8rem; margin: 0 }
 .right { color: #00603f } .wrong { color: #9a3a00 }
 """
+
+
+def plain(text: str) -> str:
+    """Text in which U+FFFD replaces what a terminal, a browser or a CSV reader acts on, and what UTF-8 cannot encode.
+
+    Control characters, line ends, turns, surrogates.
+    """
+    odd = {
+        letter
+        for letter in text
+        if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") or unicodedata.bidirectional(letter) in TURNS
+    }
+    return "".join("\N{REPLACEMENT CHARACTER}" if letter in odd else letter for letter in text)
+
+
+def safe_cell(text: str) -> str:
+    """Plain text for a cell of the table, with a quote before anything that a spreadsheet would take for a formula."""
+    clean = plain(text)
+    return f"'{clean}" if clean.lstrip().startswith(FORMULA) else clean
+
+
+def table(results: Sequence[Graded], known: Sequence[Assignment]) -> str:
+    """The grades as CSV."""
+    exercises = [name for assignment in known for name in assignment.points]
+    held = io.StringIO()
+    writer = csv.writer(held, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    writer.writerow(["student", "assignment", *exercises, "automatic_total", "to_mark", "status", "message"])
+    for row in results:
+        points = [f"{row.points[name]:g}" if name in row.points else "" for name in exercises]
+        words = [row.student, row.assignment, *points, f"{row.total:g}", f"{row.to_mark:g}", row.status, row.message]
+        writer.writerow([safe_cell(word) for word in words])
+    return held.getvalue()
 
 
 def page(result: Graded, known: Sequence[Assignment]) -> str:
@@ -30,13 +69,3 @@ def page(result: Graded, known: Sequence[Assignment]) -> str:
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style></head>'
         f"<body><h1>{escape(title)}</h1><p>{escape(result.status)}: {result.total:g} of {most:g} points.{hand}</p>{''.join(parts)}</body></html>\n"
     )
-
-
-def file_name(student: str) -> str:
-    """A student's name as part of a file's name."""
-    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in student)[:60]
-
-
-def as_bytes(text: str) -> bytes:
-    """UTF-8; a character that UTF-8 cannot encode is written as an escape."""
-    return text.encode(errors="backslashreplace")

@@ -3,33 +3,23 @@
 This process never runs a student's code.  Points are all or nothing per exercise: visible and hidden cases must be right.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from minivjepa.grading.exercises import (
-    TEACHER,
-    given_code,
-    hidden_cases,
-    load,
-    read_source,
-    require_teacher,
-    visible_cases,
-)
-from minivjepa.grading.feedback import as_bytes, file_name, page
-from minivjepa.grading.grade_table import table
-from minivjepa.grading.graded import RIGHT, Assignment, Graded
-from minivjepa.grading.kept_results import edition, kept, result_file
+from minivjepa.grading.feedback import page, table
+from minivjepa.grading.graded import RIGHT, Assignment, Graded, edition, kept, result_file
+from minivjepa.grading.hidden_cases import TEACHER, prepare
 from minivjepa.grading.mounts import answer_folders
-from minivjepa.grading.run_submission import CallResults, Ran, limits_in_force, run_submission
-from minivjepa.grading.sandbox import Limits
+from minivjepa.grading.processes import user_ids
+from minivjepa.grading.run_submission import CallResults, limits_in_force, run_submission
 from minivjepa.grading.submissions import HandedIn, read_file, submissions
-from minivjepa.grading.user_ids import user_ids
 from minivjepa.homework.cases import ExerciseCases, diagnose
 from minivjepa.homework.checking import case_in_words
-from minivjepa.homework.notebooks import WRITTEN, assignment_of, cells_by_id, is_answer, read_cells
-from minivjepa.training.files import write_bytes, write_json
+from minivjepa.homework.notebooks import WRITTEN, Cell, assignment_of, read_cells
+from minivjepa.training.files import write_json, write_text
 
 LONGEST = 4000  # characters of feedback for an exercise
 SURPRISE = "could not be graded"  # the status after an error that grading did not expect
@@ -39,30 +29,15 @@ SURPRISE = "could not be graded"  # the status after an error that grading did n
 class Desk:
     """What grading needs besides a submission.
 
-    known: assignments; hide: folders that submissions must not see; users: an id for each child process; records: the folder of kept
-    results; graded_by: the edition.
+    hide: folders that submissions must not see; users: an id for each child process; records: the folder of kept results;
+    graded_by: the edition.
     """
 
     known: Sequence[Assignment]
     hide: Sequence[str]
     users: Iterator[int]
-    limits: Limits
     records: Path
-    seed: int
     graded_by: str
-
-
-def prepare(name: str, seed: int) -> Assignment:
-    """Compute all expected outputs once.  Raises ValueError for an unknown assignment or without the teacher's folder."""
-    exercises = []
-    for exercise in load(name):
-        visible, hidden = visible_cases(name, exercise), hidden_cases(name, exercise, seed)
-        exercises.append(replace(visible, cases=visible.cases + hidden.cases))
-    cells = cells_by_id(read_source(require_teacher() / name / "notebook.py"))
-    worth = {key: cell.metadata.nbgrader["points"] for key, cell in cells.items() if cell.metadata.nbgrader["grade"]}
-    points = {exercise.name: worth[f"check_{exercise.name}"] for exercise in exercises}
-    written = {key: value for key, value in worth.items() if is_answer(cells[key])}
-    return Assignment(name, given_code(name), tuple(exercises), points, written)
 
 
 def graded_or_kept(item: HandedIn, desk: Desk, last: bool) -> Graded:
@@ -73,13 +48,14 @@ def graded_or_kept(item: HandedIn, desk: Desk, last: bool) -> Graded:
     path, student = item
     try:
         content = read_file(path)
+        cells = read_cells(content, path.name)
     except (ValueError, OSError) as error:
         return without_points(student, "not a notebook", str(error))
-    file = result_file(desk.records, path, content, desk.seed, desk.graded_by)
+    file = result_file(desk.records, path, content, desk.graded_by)
     result = kept(file)
     if result is None:
         try:
-            result = grade_one(content, item, desk)
+            result = grade_one(cells, item, desk)
         except Exception as error:  # of any type: a submission may cause an error that grading did not foresee
             why = f"{type(error).__name__}: {error}"[:LONGEST]
             return replace(without_points(student, SURPRISE, why), again=True)
@@ -93,38 +69,24 @@ def without_points(student: str, status: str, why: str) -> Graded:
     return Graded(student, "", {}, 0.0, status, {"file": why})
 
 
-def grade_one(content: bytes, item: HandedIn, desk: Desk) -> Graded:
-    """Grade the content of one file.  Raises ValueError if its functions could not be called."""
+def grade_one(cells: dict[str, Cell], item: HandedIn, desk: Desk) -> Graded:
+    """Grade the cells of one file.  Raises ValueError if its functions could not be called."""
     path, student = item
-    try:
-        cells = read_cells(content, path.name)
-    except ValueError as error:
-        return without_points(student, "not a notebook", str(error))
     known = {assignment.name: assignment for assignment in desk.known}
     name = assignment_of(cells, {name: assignment.points for name, assignment in known.items()})
     if name is None:
         why = f"{path.name} has no answer cell of {', '.join(known)}: their grade_ids are gone; start again from the original"
         return without_points(student, "no known assignment", why)
     assignment = known[name]
-    written = [
-        exercise for exercise in assignment.exercises if exercise.name in cells and cells[exercise.name].kind == "code"
-    ]
-    ran = Ran({}, False)
-    if written:
-        answers = [(exercise.name, cells[exercise.name].source) for exercise in written]
-        ran = run_submission(assignment.given, answers, written, desk.hide, desk.users, desk.limits)
+    written = [one for one in assignment.exercises if one.name in cells and cells[one.name].kind == "code"]
+    answers = [(exercise.name, cells[exercise.name].source) for exercise in written]
+    results, again = run_submission(assignment.given, answers, written, desk.hide, desk.users)
     missing = "its answer cell is not in the notebook"
-    messages = {
-        exercise.name: feedback_on(exercise, ran.results.get(exercise.name, missing))
-        for exercise in assignment.exercises
-    }
+    messages = {one.name: feedback_on(one, results.get(one.name, missing)) for one in assignment.exercises}
     points = {name: assignment.points[name] if text == RIGHT else 0.0 for name, text in messages.items()}
-    to_mark = sum(
-        worth
-        for key, worth in assignment.written.items()
-        if key in cells and cells[key].source.strip() not in ("", WRITTEN)
-    )
-    return Graded(student, name, points, to_mark, "graded", messages, ran.again)
+    by_hand = [key for key in assignment.written if key in cells and cells[key].source.strip() not in ("", WRITTEN)]
+    to_mark = sum(assignment.written[key] for key in by_hand)
+    return Graded(student, name, points, to_mark, "graded", messages, again)
 
 
 def feedback_on(exercise: ExerciseCases, results: CallResults) -> str:
@@ -155,14 +117,14 @@ def grade_folder(
     Submissions that ran out of time, or whose process was killed from outside, are graded again at the end, one by one.
     say: gets a line for each limit that is not in force, before the first submission.  done: called after every submission.
     """
-    files, graded_by = submissions(folder), edition(TEACHER)
+    files, graded_by = submissions(folder), edition(TEACHER, seed)
     known = [prepare(name, seed) for name in names]
     pages = out.with_suffix("")
     records = pages / "records"
     secret = (TEACHER, *answer_folders(TEACHER.parent), folder, out.parent, pages)
     hide = [str(path.resolve()) for path in secret]
-    desk = Desk(known, hide, user_ids(), Limits(), records, seed, graded_by)
-    for name, held in limits_in_force(hide, desk.limits).items():
+    desk = Desk(known, hide, user_ids(), records, graded_by)
+    for name, held in limits_in_force(hide).items():
         if not held:
             say(f"not in force on this machine: {name}; grade in a container that you can throw away")
     records.mkdir(parents=True, exist_ok=True)  # not earlier: nothing is left behind if children cannot start
@@ -179,9 +141,10 @@ def grade_folder(
         if results[number].again and jobs > 1:
             results[number] = graded_or_kept(item, desk, last=True)
             done()
-    write_bytes(out, as_bytes(table(results, known)))
+    write_text(out, table(results, known))
     for old in pages.glob("[0-9][0-9][0-9]*-*.html"):  # of an earlier run; numbers may have changed
         old.unlink()
     for number, result in enumerate(results):
-        write_bytes(pages / f"{number:03d}-{file_name(result.student)}.html", as_bytes(page(result, known)))
+        name = re.sub(r"[^\w-]", "_", result.student)[:60]
+        write_text(pages / f"{number:03d}-{name}.html", page(result, known))
     return results

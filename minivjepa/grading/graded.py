@@ -1,9 +1,17 @@
-"""What grading knows of an assignment, and what a submission got."""
+"""What grading knows of an assignment, what a submission got, and how that is kept on disk.
 
+A kept result's file name depends on everything the result depends on, so an old result is never taken for a new one.
+"""
+
+import hashlib
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from minivjepa.homework.cases import ExerciseCases
+from minivjepa.training.files import read_json
 
+PACKAGE = Path(__file__).parents[1]
 RIGHT = "right"  # the message of an exercise that has all its points; only the grading process says it
 
 
@@ -46,3 +54,28 @@ class Graded:
     def message(self) -> str:
         """The first line of the first message that is not "right"."""
         return next((f"{name}: {text}".split("\n")[0] for name, text in self.messages.items() if text != RIGHT), "")
+
+
+def edition(teacher: Path, seed: int) -> str:
+    """A digest of what every submission is graded by: the seed, the assignments, the recorded runs they quote, this package."""
+    key = hashlib.sha256(f"{seed}\n".encode())
+    for folder, pattern in ((teacher, "**/*.py"), (teacher.parent / "results", "*.json"), (PACKAGE, "**/*.py")):
+        for path in sorted(folder.glob(pattern)):
+            content = path.read_bytes()
+            key.update(f"{path.relative_to(folder).as_posix()} {len(content)}\n".encode() + content)
+    return key.hexdigest()
+
+
+def result_file(folder: Path, path: Path, content: bytes, graded_by: str) -> Path:
+    """Where the result of a submission is kept.  content: of the submission at `path`; graded_by: the edition."""
+    key = hashlib.sha256(content)
+    key.update(os.fsencode(path) + f" {graded_by}".encode())
+    return folder / f"{key.hexdigest()[:24]}.json"
+
+
+def kept(file: Path) -> Graded | None:
+    """A result that was kept; None if the file is missing or damaged."""
+    try:
+        return Graded(**read_json(file))
+    except (OSError, ValueError, TypeError):
+        return None

@@ -1,17 +1,29 @@
-"""The hidden cases of an exercise, for the tests that nbgrader runs; needs the teacher's folder."""
+"""Assignments with their hidden cases.  Code in the teacher's folder computes them; students' copies lack that folder."""
 
-import os
+import runpy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from minivjepa.grading.exercises import hidden_cases, load
-from minivjepa.homework.checking import require_right
+from minivjepa.grading.graded import Assignment
+
+TEACHER = Path(__file__).parents[2] / "teacher"
+
+
+def teachers_code() -> dict[str, Any]:
+    """The functions of teacher/assignment.py.  Raises ValueError if the folder was removed."""
+    if not TEACHER.is_dir():
+        raise ValueError(
+            f"{TEACHER} is missing: answers and hidden checks belong to teachers and were removed from this copy"
+        )
+    return runpy.run_path(str(TEACHER / "assignment.py"))
+
+
+def prepare(name: str, seed: int) -> Assignment:
+    """An assignment with the hidden cases of a seed."""
+    return teachers_code()["prepare"](name, seed)
 
 
 def check_hidden(assignment: str, exercise: str, function: Callable[..., Any]) -> None:
-    """Try a function on the hidden cases of the seed in MINIVJEPA_SEED (0 if it is not set).
-
-    Raises CheckFailed, or ValueError without the teacher's folder.
-    """
-    [found] = [one for one in load(assignment) if one.name == exercise]
-    require_right(hidden_cases(assignment, found, int(os.environ.get("MINIVJEPA_SEED", "0"))), function)
+    """For the tests that nbgrader runs: raise CheckFailed unless a function is right in the hidden cases of MINIVJEPA_SEED."""
+    teachers_code()["check_hidden"](assignment, exercise, function)

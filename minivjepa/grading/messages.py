@@ -18,6 +18,7 @@ HEADER = struct.Struct("<II")  # lengths of a message's JSON and of its arrays
 LARGEST_WORDS = 2**14  # bytes of a message's JSON; parsed, it takes up to a hundred times as much
 LARGEST = 2**21  # bytes of a message's arrays
 MOST_ARRAYS = 1000
+ROOM = 2**24  # bytes of all results of a submission
 
 
 class Message(NamedTuple):
@@ -51,8 +52,13 @@ def receive(pipe: IO[bytes]) -> Message | None:
     return Message(about, pipe.read(arrays))
 
 
-def read_arrays(data: bytes) -> Arrays:
-    """Arrays of an npz file that is not trusted.  Raises ValueError if it is compressed, pickled or too large."""
+def read_arrays(data: bytes, room: int = ROOM) -> Arrays:
+    """Arrays of an npz file that is not trusted.  Raises ValueError if it is compressed, pickled or too large.
+
+    room: bytes left for the results of this submission.
+    """
+    if len(data) > room:
+        raise ValueError(f"returned more than {ROOM // 2**20} MiB in all")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as held:
             parts = held.infolist()
@@ -62,14 +68,11 @@ def read_arrays(data: bytes) -> Arrays:
                 raise ValueError("too large")
         with np.load(io.BytesIO(data), allow_pickle=False) as held:
             found = {name: held[name] for name in held.files}
-        if any(not isinstance(array, np.ndarray) for array in found.values()):
-            raise ValueError("not an array")
+        if any(not isinstance(array, np.ndarray) or array.dtype.kind not in "biufU" for array in found.values()):
+            raise ValueError("neither numbers nor text")
         # letters of width 0 and rows of length 0 take no bytes, however many there are
         if any(math.prod(max(1, n) for n in array.shape) > LARGEST for array in found.values()):
             raise ValueError("too many values")
-        plain = all(array.dtype.kind in "biufU" for array in found.values())
     except Exception as error:
         raise ValueError(f"returned something that cannot be read ({type(error).__name__})") from None
-    if not plain:
-        raise ValueError("returned something that is neither numbers nor text")
     return found

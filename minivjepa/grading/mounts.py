@@ -28,14 +28,14 @@ def own_view(libc: ctypes.CDLL, hide: set[Path], size: int, files: int) -> None:
     needed = {sys.prefix, sys.base_prefix, *sys.path, str(PACKAGE)} - {""}
     scratch = {path.resolve() for path in (work, work.parent, *map(Path, SCRATCH)) if path.is_dir()}
     found = {Path(path).resolve() for path in needed} | scratch
-    keep = sorted((path for path in found if path.is_dir()), key=depth)
+    keep = sorted(path for path in found if path.is_dir())  # a folder comes before those inside it
     others = {path.resolve() for path in Path("/").iterdir() if path.name not in SYSTEM and path.is_dir()}
     # folders that only root may enter: an unprivileged user has to import from inside them
     closed = {parent for path in keep for parent in path.parents if not parent.stat().st_mode & 0o001}
     os.umask(0o022)  # folders made here are for an unprivileged user
     mount(libc, "none", "/", None, PRIVATE | RECURSIVE)
     libc.syscall(SETATTR, -1, b"/", ALL_BELOW, struct.pack("4Q", READ_ONLY, 0, 0, 0), ctypes.c_size_t(32))
-    for folder in sorted((scratch | hide | others | closed) - {Path("/")}, key=depth):
+    for folder in sorted((scratch | hide | others | closed) - {Path("/")}):
         if folder.is_dir():
             cover(libc, folder, keep, f"size={size},nr_inodes={files},mode=1777" if folder in scratch else "mode=755")
     try:
@@ -43,11 +43,6 @@ def own_view(libc: ctypes.CDLL, hide: set[Path], size: int, files: int) -> None:
     except OSError:  # some containers forbid it
         mount(libc, "covered", "/proc", "tmpfs", 0, b"mode=755")
     os.chdir(work)
-
-
-def depth(path: Path) -> int:
-    """How far below the root a path is."""
-    return len(path.parts)
 
 
 def cover(libc: ctypes.CDLL, folder: Path, keep: list[Path], options: str) -> None:

@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minivjepa.grading.child_process import Child, Stop
-from minivjepa.grading.messages import Message, read_arrays
-from minivjepa.grading.sandbox import Limits
-from minivjepa.grading.user_ids import user_ids
-from minivjepa.homework.cases import Arrays, ExerciseCases, encode
+from minivjepa.grading.messages import ROOM, read_arrays
+from minivjepa.grading.processes import user_ids
+from minivjepa.grading.sandbox import SECONDS
+from minivjepa.homework.cases import CHANGED, Arrays, Case, ExerciseCases, encode
 
 STARTING = 60.0  # seconds that a child may take to load torch
 GIVEN = 60.0  # seconds for the given cells, which are the teacher's
 TOTAL = 90.0  # seconds for all cells and calls of a submission
-ROOM = 2**24  # bytes of all results of a submission
 NOT_STARTED = (
     "the process that calls submissions did not start: {}. Is Python in a folder that other users may not enter, or is the machine "
     "busy? Finished results are kept: mend this, then run the command again with --resume"
 )
 NOT_GIVEN = "the given cells of the assignment did not finish: {}; run them in your text of it"
+PROBE = "from minivjepa.grading.sandbox import probe"  # a submission that tries the limits
 CallResults = list[Arrays] | str  # of an exercise: the results of its cases, or why there are none
 
 
@@ -39,7 +39,6 @@ def run_submission(
     exercises: Sequence[ExerciseCases],
     hide: Sequence[str],
     users: Iterator[int],
-    limits: Limits,
 ) -> Ran:
     """Call the functions of all exercises.  What ends a child costs only the exercise or cell that it was running.
 
@@ -55,7 +54,7 @@ def run_submission(
              "inputs": [{name: encode(value) for name, value in case.inputs.items()} for case in exercise.cases]}
             for exercise in left
         ]  # fmt: skip
-        child = Child({"given": given, "cells": cells, "exercises": asked}, hide, next(users), limits)
+        child = Child({"given": given, "cells": cells, "exercises": asked, "hide": hide}, next(users))
         try:
             wait_until_ready(child)
             begun = time.monotonic()
@@ -74,20 +73,14 @@ def run_submission(
     return Ran(results, again)
 
 
-def first_message(child: Child, event: str) -> Message:
-    """A child's first message.  Raises ValueError if it does not start or is not confined."""
+def wait_until_ready(child: Child) -> None:
+    """Wait until the child is confined and has run the given cells.  Raises ValueError if it does not get there."""
     message = child.next(STARTING)
     if isinstance(message, Stop):
         raise ValueError(NOT_STARTED.format(message.why))
-    if message.about.get("event") != event:
+    if message.about.get("event") != "ready":
         child.user = None  # it did not take its id and has run nothing: processes with that id are not its own
         raise ValueError(NOT_STARTED.format(message.about.get("why")))
-    return message
-
-
-def wait_until_ready(child: Child) -> None:
-    """Wait until the child is confined and has run the given cells.  Raises ValueError if it does not get there."""
-    first_message(child, "ready")
     message = child.next(GIVEN)
     if isinstance(message, Stop):
         raise ValueError(NOT_GIVEN.format(message.why))
@@ -109,7 +102,7 @@ def follow(
         left = deadline - time.monotonic()
         if left <= 0:  # messages may never end
             return running, Stop(f"used up the submission's {TOTAL:.0f} s", True)
-        message = child.next(min(child.limits.seconds, left))
+        message = child.next(min(SECONDS, left))
         if isinstance(message, Stop):
             return running, message
         event, name = message.about.get("event"), message.about.get("exercise")
@@ -126,35 +119,28 @@ def follow(
             if name in cases and message.about.get("case") is not None:
                 results.setdefault(name, stopped[name])
         elif event == "result" and name in cases and name not in results:
-            room -= len(message.arrays)
             try:
-                so_far[name].append(read_result(message, room))
+                so_far[name].append(read_arrays(message.arrays, room))
             except ValueError as error:
                 results[name] = str(error)
+            room -= len(message.arrays)
             if len(so_far[name]) == cases[name]:
                 results.setdefault(name, so_far[name])
 
 
-def read_result(message: Message, room: int) -> Arrays:
-    """The arrays of a result.  Raises ValueError if they cannot be read.  room: bytes left for results after this one."""
-    if room < 0:
-        raise ValueError(f"returned more than {ROOM // 2**20} MiB in all")
-    return read_arrays(message.arrays)
-
-
-def limits_in_force(hide: Sequence[str], limits: Limits) -> dict[str, bool]:
+def limits_in_force(hide: Sequence[str]) -> dict[str, bool]:
     """What `confine` achieves on this machine, tried in a child with one file of each folder that is to be hidden."""
     secrets = [str(file) for folder in hide for file in first_file(Path(folder))]
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         parent = -1 if sys.platform == "win32" else os.geteuid()
-        job = {"probe": [secrets, listener.getsockname()[1], parent]}
-        child = Child(job, hide, next(user_ids()), limits)
-        try:
-            held = first_message(child, "probed").about["held"]
-        finally:
-            child.end()
+        inputs = {"secrets": secrets, "port": listener.getsockname()[1], "parent": parent}
+        asked = ExerciseCases("probe", "call", (), (Case(inputs, {}),))
+        found = run_submission("", [("probe", PROBE)], [asked], hide, user_ids()).results["probe"]
+    if isinstance(found, str):
+        raise ValueError(NOT_STARTED.format(found))
+    held = {name.removeprefix("result."): bool(value) for name, value in found[0].items() if name != CHANGED}
     return {**held, "memory": sys.platform == "linux"}
 
 

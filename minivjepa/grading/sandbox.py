@@ -7,30 +7,26 @@ folders, and limits on processes, CPU time and file sizes.  Elsewhere, as much o
 import contextlib
 import ctypes
 import os
+import signal
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from minivjepa.grading.mounts import NEW_MOUNTS, SCRATCH, own_view
 
-NEW_IPC, NEW_NETWORK = 0x08000000, 0x40000000  # flags of unshare(2)
-NO_NEW_PRIVILEGES = 38  # option of prctl(2)
+NEW_IPC, NEW_PROCESSES, NEW_NETWORK = 0x08000000, 0x20000000, 0x40000000  # flags of unshare(2)
+END_WITH_PARENT, NO_NEW_PRIVILEGES = 1, 38  # options of prctl(2)
 FIRST_TO_GO = "1000"  # oom_score_adj: when memory runs out, the system kills a submission, not the grading
 
-
-@dataclass(frozen=True)
-class Limits:
-    """What a submission may use, per child process."""
-
-    seconds: float = 10.0  # of one call or cell, by the clock
-    cpu_seconds: int = 60
-    file_bytes: int = 2**20
-    folder_bytes: int = 2**24  # of all files in its folder, and as much again in each folder for temporary files
-    files: int = 1000  # in each of them
-    processes: int = 64
-    memory_bytes: int = 2 * 2**30  # watched by the parent, over all processes of the child
+# what each child process may use
+SECONDS = 10.0  # of one call or cell, by the clock
+CPU_SECONDS = 60
+FILE_BYTES = 2**20
+FOLDER_BYTES = 2**24  # of all files in its folder, and as much again in each folder for temporary files
+FILES = 1000  # in each of them
+PROCESSES = 64
+MEMORY_BYTES = 2 * 2**30  # watched by the parent, over all processes of the child
 
 
 def as_root_on_linux() -> bool:
@@ -38,7 +34,34 @@ def as_root_on_linux() -> bool:
     return sys.platform == "linux" and os.geteuid() == 0
 
 
-def confine(hide: Sequence[str], user: int, limits: Limits) -> None:
+def enter_own_namespace() -> None:
+    """Go on in a new process namespace, where root on Linux can make one; nothing in it can outlive this process.
+
+    Two processes stay out of a submission's reach: this one, which its parent knows, and the first of the namespace.  The kernel ends
+    a namespace with its first process, and that one ends with either of its neighbors.
+    """
+    if not as_root_on_linux():
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(NEW_PROCESSES) != 0:
+        return
+    for _ in range(2):
+        child = os.fork()
+        if child:
+            end_like(child)
+        libc.prctl(END_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+
+
+def end_like(child: int) -> None:
+    """Wait for this child, and for any orphans that this process inherits; then end as the child did."""
+    while True:
+        ended, status = os.wait()
+        if ended == child:
+            code = os.waitstatus_to_exitcode(status)
+            os._exit(code if code >= 0 else 128 - code)
+
+
+def confine(hide: Sequence[str], user: int) -> None:
     """Limit this process for good.  hide: folders that must be empty; user: the id to run as, on Linux as root.
 
     Raises OSError if this process cannot give up root: no submission may run then.
@@ -49,11 +72,11 @@ def confine(hide: Sequence[str], user: int, limits: Limits) -> None:
     if as_root_on_linux():
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.unshare(NEW_MOUNTS | NEW_NETWORK | NEW_IPC) == 0:
-            pages = limits.folder_bytes // os.sysconf("SC_PAGE_SIZE")
+            pages = FOLDER_BYTES // os.sysconf("SC_PAGE_SIZE")
             with contextlib.suppress(OSError):  # shared memory without a file, in this IPC namespace
                 Path("/proc/sys/kernel/shmall").write_text(str(pages))
-            own_view(libc, {Path(path) for path in hide}, limits.folder_bytes, limits.files)
-    set_limits(limits)
+            own_view(libc, {Path(path) for path in hide}, FOLDER_BYTES, FILES)
+    set_limits()
     if as_root_on_linux():
         os.chown(".", user, user)
         os.setgroups([])
@@ -65,19 +88,15 @@ def confine(hide: Sequence[str], user: int, limits: Limits) -> None:
         raise OSError("cannot set no_new_privs")
 
 
-def set_limits(limits: Limits) -> None:
+def set_limits() -> None:
     """CPU time, file size, processes, core files."""
     if sys.platform == "win32":
         return
     import resource
 
-    wanted = {
-        resource.RLIMIT_CPU: limits.cpu_seconds,
-        resource.RLIMIT_FSIZE: limits.file_bytes,
-        resource.RLIMIT_CORE: 0,
-    }
+    wanted = {resource.RLIMIT_CPU: CPU_SECONDS, resource.RLIMIT_FSIZE: FILE_BYTES, resource.RLIMIT_CORE: 0}
     if as_root_on_linux():  # it counts all processes of a user, so only for a user with no others
-        wanted[resource.RLIMIT_NPROC] = limits.processes
+        wanted[resource.RLIMIT_NPROC] = PROCESSES
     for kind, value in wanted.items():
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(kind, (value, value))
@@ -88,27 +107,36 @@ def probe(secrets: Sequence[str], port: int, parent: int) -> dict[str, bool]:
 
     secrets: files that must not be readable; port: a TCP port that listens on this machine; parent: the id of the user who grades.
     """
-    held = {"answers, their history and submissions cannot be read": not any(map(readable, secrets))}
+    linux = sys.platform == "linux"
+    own_user = sys.platform != "win32" and os.geteuid() not in (0, parent)
+    return {
+        "answers, their history and submissions cannot be read": not any(map(readable, secrets)),
+        "no network": not connects(port),
+        "files that it writes are few and do not stay": linux and writes_little(),
+        "processes that it leaves end with it, and it sees no others": linux and sees_no_others(),
+        "an unprivileged user": own_user,
+        "CPU time": limited("RLIMIT_CPU"),
+        "file size": limited("RLIMIT_FSIZE"),
+        "number of processes": own_user and limited("RLIMIT_NPROC"),  # it counts all processes of a user
+    }
+
+
+def connects(port: int) -> bool:
+    """Whether a port of this machine can be reached."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=2).close()
-        held["no network"] = False
     except OSError:
-        held["no network"] = True
-    held["files that it writes are few and do not stay"] = sys.platform == "linux" and writes_little()
-    held["processes that it leaves end with it, and it sees no others"] = sys.platform == "linux" and sees_no_others()
-    held["an unprivileged user"] = sys.platform != "win32" and os.geteuid() not in (0, parent)
+        return False
+    return True
+
+
+def limited(kind: str) -> bool:
+    """Whether this process has a limit of this kind."""
     if sys.platform == "win32":
-        return held | {"CPU time": False, "file size": False, "number of processes": False}
+        return False
     import resource
 
-    kinds = (
-        ("CPU time", resource.RLIMIT_CPU),
-        ("file size", resource.RLIMIT_FSIZE),
-        ("number of processes", resource.RLIMIT_NPROC),
-    )
-    limited = {name: resource.getrlimit(kind)[0] != resource.RLIM_INFINITY for name, kind in kinds}
-    limited["number of processes"] &= held["an unprivileged user"]  # the limit counts all processes of a user
-    return held | limited
+    return resource.getrlimit(getattr(resource, kind))[0] != resource.RLIM_INFINITY
 
 
 def readable(file: str) -> bool:
@@ -122,7 +150,7 @@ def readable(file: str) -> bool:
 
 def writes_little() -> bool:
     """Whether this process can write only into small temporary folders."""
-    most, own = Limits().folder_bytes, [Path.cwd(), *(Path(path) for path in SCRATCH if Path(path).is_dir())]
+    most, own = FOLDER_BYTES, [Path.cwd(), *(Path(path) for path in SCRATCH if Path(path).is_dir())]
     small = all(0 < (about := os.statvfs(path)).f_blocks * about.f_frsize <= most for path in own)
     return small and bool(os.statvfs("/").f_flag & os.ST_RDONLY)
 

@@ -46,14 +46,14 @@ def read_file(path: Path) -> bytes:
         raise ValueError(f"{path.name} is a link to another file: hand in the notebook itself")
     if stat.S_ISDIR(kind):
         raise ValueError(
-            f"{path.name} is a folder inside a student's folder, or has more than {MOST_FILES} files, and was not opened: put the "
-            f"notebook into FOLDER/STUDENT"
+            f"{path.name} is a folder inside a student's folder, or has more than {MOST_FILES} files: hand in the notebook itself"
         )
     if not stat.S_ISREG(kind):  # reading a pipe or a device may never end
         raise ValueError(f"{path.name} is not a regular file: hand in the notebook itself")
     with path.open("rb") as file:
         content = file.read(LARGEST_FILE + 1)
     if len(content) > LARGEST_FILE:
-        megabytes = LARGEST_FILE // 2**20
-        raise ValueError(f"{path.name} is larger than {megabytes} MB: clear its outputs and hand it in again")
+        raise ValueError(
+            f"{path.name} is larger than {LARGEST_FILE // 2**20} MB: clear its outputs and hand it in again"
+        )
     return content

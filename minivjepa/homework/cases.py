@@ -80,12 +80,10 @@ def difference(expected: Arrays, got: Arrays) -> str:
     """The first difference between a result and the expected one, in one line."""
     if CHANGED in got and got[CHANGED].size:
         return f"the call changed its inputs ({', '.join(got[CHANGED].tolist())}): make new tensors instead"
-    missing, extra = (", ".join(sorted(set(a) - set(b))) for a, b in ((expected, got), (got, expected)))
+    missing, extra = sorted(set(expected) - set(got)), sorted(set(got) - set(expected))
     if missing or extra:
-        words = [f"{missing} is missing from what was returned"] * bool(missing) + [
-            f"{extra} was not asked for"
-        ] * bool(extra)
-        return "; ".join(words)
+        words = ((missing, "is missing from what was returned"), (extra, "was not asked for"))
+        return "; ".join(f"{', '.join(names)} {what}" for names, what in words if names)
     for name, right in expected.items():
         mine = got[name]
         if mine.shape != right.shape:

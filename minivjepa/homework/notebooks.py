@@ -21,11 +21,11 @@ class Cell(NamedTuple):
     source: str
 
 
-def cells_by_id(notebook: NotebookNode) -> dict[str, NotebookNode]:
+def cells_by_id(notebook: dict[str, Any]) -> dict[str, Any]:
     """grade_id -> cell, for every cell with a grade_id; the first of two with the same id counts."""
-    found: dict[str, NotebookNode] = {}
-    for cell in notebook.cells:
-        grade_id = get(cell.metadata.get("nbgrader"), "grade_id")
+    found: dict[str, Any] = {}
+    for cell in listed(notebook, "cells"):
+        grade_id = get(get(get(cell, "metadata"), "nbgrader"), "grade_id")
         if isinstance(grade_id, str):
             found.setdefault(grade_id, cell)
     return found
@@ -56,12 +56,10 @@ def read_cells(content: bytes, name: str) -> dict[str, Cell]:
     sheets = [held] if isinstance(get(held, "cells"), list) else listed(held, "worksheets")
     if not sheets:
         raise ValueError(f"{name} is not a notebook that Jupyter can open ({why}); save it again in Jupyter")
-    found: dict[str, Cell] = {}
-    for cell in (cell for sheet in sheets for cell in listed(sheet, "cells")):
-        grade_id = get(get(get(cell, "metadata"), "nbgrader"), "grade_id")
-        if isinstance(grade_id, str):
-            found.setdefault(grade_id, Cell(str(get(cell, "cell_type")), text_of(cell)))
-    return found
+    cells = [cell for sheet in sheets for cell in listed(sheet, "cells")]
+    return {
+        key: Cell(str(get(cell, "cell_type")), text_of(cell)) for key, cell in cells_by_id({"cells": cells}).items()
+    }
 
 
 def get(value: Any, key: str) -> Any:

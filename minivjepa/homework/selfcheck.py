@@ -20,17 +20,12 @@ COLORS = re.compile(r"(\x1b|#x1B)\[[0-9;]*m")  # as they are, and as XML writes 
 
 def answers_in_pristine(path: Path) -> nbformat.NotebookNode:
     """The pristine notebook with the answers of a student's file.  Raises ValueError if the file is not homework."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{path.name} cannot be read ({error})") from None
-    submitted = read_cells(content, path.name)
+    submitted = read_cells(path.read_bytes(), path.name)
     pristine = {name: nbformat.read(FOLDER / f"{name}.ipynb", as_version=4) for name in assignments()}
     name = assignment_of(submitted, {name: cells_by_id(notebook) for name, notebook in pristine.items()})
     if name is None:
         raise ValueError(
-            f"{path} is not homework of this course: its cells have no grade_id of {', '.join(pristine)}; start again "
-            f"from the original"
+            f"{path} is not homework of this course: no grade_id of {', '.join(pristine)}; start again from the original"
         )
     return fill_in(pristine[name], submitted)
 
@@ -41,9 +36,7 @@ def check_file(path: Path) -> dict[str, str]:
     Raises ValueError if the file is not homework, or if nbval is not installed.
     """
     if importlib.util.find_spec("nbval") is None:
-        raise ValueError(
-            "checking a notebook needs nbval, which is not installed; run: pip install 'minivjepa[notebooks]'"
-        )
+        raise ValueError("checking a notebook needs nbval, which is missing; run: pip install 'minivjepa[notebooks]'")
     notebook = answers_in_pristine(path)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for cell in code:  # as in a notebook that ran

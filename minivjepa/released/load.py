@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from minivjepa.encoder import Encoder
 from minivjepa.predictor import Predictor
 from minivjepa.released.names import POSITION_TABLES, State, from_hugging_face, from_original
 from minivjepa.released.weight_files import read_weights
-from minivjepa.rotary import SCHEMES
+from minivjepa.training.runs import load_weights
 from minivjepa.tubelets import Grid, sincos_positions
 
 HEADS = {192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16, 1408: 22}  # of the published encoders, by width
@@ -27,14 +26,12 @@ class Pretrained:
     """Released networks in evaluation mode; None if the file lacks one or it was not requested.
 
     encoder: the online encoder; Hugging Face has one encoder, which is here.  layout: hugging-face or original.
-    source: where the weights came from.
     """
 
     encoder: Encoder | None
     target_encoder: Encoder | None
     predictor: Predictor | None
     layout: str
-    source: str
 
 
 def load_pretrained(
@@ -54,63 +51,51 @@ def load_pretrained(
     """
     held, config = read_weights(source)
     layout = "original" if "encoder" in held or "target_encoder" in held else "hugging-face"
-    where = f"{source}, read in the {layout} layout,"
     try:
         state = from_original(held) if layout == "original" else from_hugging_face(held)
         scheme = choose_positions(state, positions)
         tables = {key: state.pop(key) for key in list(state) if key.endswith(POSITION_TABLES)}
         networks = split_parts(state)
-        embedding = next(
-            (networks[p]["embed.project.weight"] for p in PARTS if "embed.project.weight" in networks[p]), None
-        )
-        if embedding is None or embedding.ndim != 5:
-            raise ValueError(
-                f"holds no tubelet embedding [D, C, tubelet, patch, patch]; it begins with {list(held)[:3]}"
-            )
-        dim, channels, tubelet, patch, _ = embedding.shape
-        side = whole(config, "crop_size") or (224 if scheme == "sincos" else 256)
-        frames, height, width = clip or (whole(config, "frames_per_clip") or 16, side, side)
-        grid = Grid(frames, height, width, tubelet, patch, channels)
-        heads = agreed(heads, whole(config, "num_attention_heads"), HEADS.get(dim), f"heads of an encoder {dim} wide")
+        shapes = [w.shape for key, w in state.items() if key.endswith("embed.project.weight") and w.ndim == 5]
+        if not shapes:
+            raise ValueError(f"holds no tubelet embedding [D, C, tubelet, patch, patch], but {list(held)[:3]} ...")
+        dim, channels, tubelet, patch, _ = shapes[0]
+        side = agreed(None, config, "crop_size", 224 if scheme == "sincos" else 256, "side")
+        frames = agreed(None, config, "frames_per_clip", 16, "frames")
+        grid = Grid(*(clip or (frames, side, side)), tubelet, patch, channels)
+        heads = agreed(heads, config, "num_attention_heads", HEADS.get(dim), f"heads of an encoder {dim} wide")
         if scheme == "sincos":
             check_tables(tables, grid)
-    except ValueError as error:
-        raise ValueError(f"{where} {error}") from None
-    built: dict[str, Any] = {}
-    for part in parts:
-        given = networks[part]
-        if not given:
-            continue
-        try:
-            hidden, depth = len(given.get("blocks.0.mlp.fc1.bias", [])) or None, blocks_in(given)
+        built: dict[str, Any] = {}
+        for part in parts:
+            # our embedding has the same numbers as a Linear
+            given = {k: v.flatten(1) if k == "embed.project.weight" else v for k, v in networks[part].items()}
+            if not given:
+                continue
+            hidden = len(given.get("blocks.0.mlp.fc1.bias", [])) or None
+            depth = len({key.split(".")[1] for key in given if key.startswith("blocks.")})
             if part == "predictor":
                 inner, groups = (len(given.get(key, [])) for key in ("enter.bias", "mask_tokens"))
                 usual = heads if scheme == "sincos" else 12
-                own = agreed(
-                    predictor_heads, whole(config, "pred_num_attention_heads"), usual, "heads of the predictor"
-                )
+                own = agreed(predictor_heads, config, "pred_num_attention_heads", usual, "heads of the predictor")
                 built[part] = Predictor(grid, dim, inner, depth, own, groups, scheme, hidden)
             else:
                 built[part] = Encoder(grid, dim, depth, heads, scheme, hidden)
-            fill(built[part], given)
-        except ValueError as error:
-            raise ValueError(f"{where} {part}: {error}") from None
-        built[part].eval()
-    return Pretrained(built.get("encoder"), built.get("target_encoder"), built.get("predictor"), layout, source)
+            load_weights(built[part], given, part)
+            built[part].eval()
+    except ValueError as error:
+        raise ValueError(f"{source}, read in the {layout} layout, {error}") from None
+    return Pretrained(built.get("encoder"), built.get("target_encoder"), built.get("predictor"), layout)
 
 
 def choose_positions(state: State, asked: str | None) -> str:
     """sincos for V-JEPA 1, rotary-tiled for V-JEPA 2, whose files may hold V-JEPA 1's table without using it.
 
-    asked: the scheme to use, if it is given.  Raises ValueError if it is unknown; or if it is not given, and the file has
-    that table but no predictor, which would show the version.
+    asked: the scheme to use, if it is given.  Raises ValueError if it is not, and the file has that table but no predictor,
+    which would show the version.
     """
-    if asked is not None:
-        if asked not in SCHEMES:
-            raise ValueError(f"was requested with positions {asked!r}; choose from {', '.join(SCHEMES)}")
-        return asked
-    if not any(key.endswith(POSITION_TABLES) for key in state):
-        return "rotary-tiled"
+    if asked is not None or not any(key.endswith(POSITION_TABLES) for key in state):
+        return asked or "rotary-tiled"
     if "predictor.mask_tokens" not in state:
         raise ValueError(
             "has a position table, as V-JEPA 1 and some files of V-JEPA 2 do; give positions sincos or rotary-tiled"
@@ -129,19 +114,14 @@ def split_parts(state: State) -> dict[str, State]:
     return parts
 
 
-def whole(config: dict[str, Any], name: str) -> int | None:
-    """A whole number above 0 from a config.json, or None if it has no such entry.  Raises ValueError for other values."""
-    value = config.get(name)
-    if name in config and not (isinstance(value, int) and value > 0):
-        raise ValueError(f"has {name} {value!r} in its config.json, expected a whole number above 0")
-    return value
+def agreed(asked: int | None, config: dict[str, Any], name: str, usual: int | None, what: str) -> int:
+    """The first known of: what was asked for, the entry `name` of config.json, what is usual.
 
-
-def agreed(asked: int | None, stored: int | None, usual: int | None, what: str) -> int:
-    """The first known of: what was asked for, what config.json says, what is usual.
-
-    Raises ValueError if the first two differ, or if none is known.
+    Raises ValueError if the first two differ, if the second is no whole number above 0, or if none is known.
     """
+    stored = config.get(name)
+    if name in config and not (isinstance(stored, int) and stored > 0):
+        raise ValueError(f"has {name} {stored!r} in its config.json, expected a whole number above 0")
     if asked and stored and asked != stored:
         raise ValueError(f"has {stored} {what} by its config.json, and {asked} were asked for; leave that option out")
     found = asked or stored or usual
@@ -150,34 +130,10 @@ def agreed(asked: int | None, stored: int | None, usual: int | None, what: str) 
     return found
 
 
-def blocks_in(state: State) -> int:
-    """Number of transformer blocks in a state dict."""
-    return len({key.split(".")[1] for key in state if key.startswith("blocks.")})
-
-
 def check_tables(tables: State, grid: Grid) -> None:
     """Raise ValueError if V-JEPA 1's stored position tables differ from those this package computes for the clip."""
     for key, table in tables.items():
         expected = sincos_positions(grid, table.shape[-1])
         if table.shape[1:] != expected.shape or not torch.allclose(table[0].float(), expected, atol=1e-5):
-            raise ValueError(
-                f"has {key} of shape {tuple(table.shape)}, which is not the sine-cosine table {tuple(expected.shape)} of "
-                f"a clip of {grid.frames} x {grid.height} x {grid.width}; give the clip size that the weights are for"
-            )
-
-
-def fill(network: nn.Module, given: State) -> None:
-    """Load weights strictly.  Raises ValueError with the first keys that are missing, unknown or have another shape."""
-    own = network.state_dict()
-    flat: dict[str, Tensor] = {k: v.flatten(1) if k == "embed.project.weight" else v for k, v in given.items()}
-    problems = [f"{key} is missing" for key in own if key not in flat]
-    problems += [f"{key} is unknown" for key in flat if key not in own]
-    problems += [
-        f"{key} is {tuple(value.shape)}, expected {tuple(own[key].shape)}"
-        for key, value in flat.items()
-        if key in own and value.shape != own[key].shape
-    ]
-    if problems:
-        more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
-        raise ValueError(f"{'; '.join(problems[:4])}{more}")
-    network.load_state_dict(flat)
+            given, size = tuple(table.shape), f"{grid.frames} x {grid.height} x {grid.width}"
+            raise ValueError(f"has {key} {given}, not the sine-cosine table for a clip of {size}; give the clip size")

@@ -1,4 +1,4 @@
-"""Three layouts of the same weights, translated into the names of this package and back.
+"""Three layouts of the same weights, translated into the names of this package.
 
 Read in lesson 10.  The layouts are Hugging Face's VJEPA2Model and Meta's checkpoints of V-JEPA 2 and V-JEPA 1.  They
 differ from ours in names, in whether query, key and value are one matrix, and in the tubelet embedding: theirs is a
@@ -75,27 +75,6 @@ def from_hugging_face(state: Mapping[str, Tensor]) -> State:
     return ours
 
 
-def to_hugging_face(ours: Mapping[str, Tensor], grid: Grid) -> State:
-    """The inverse of from_hugging_face: encoder.* and predictor.* under VJEPA2Model's names."""
-    theirs: State = {}
-    back = {new: old for old, new in HUGGING_FACE.items()}
-    for key, value in ours.items():
-        name = swap(key, back)
-        if ".attention.qkv." in name:
-            for part, piece in zip(("query", "key", "value"), value.chunk(3)):
-                theirs[name.replace(".qkv.", f".{part}.")] = piece
-        else:
-            theirs[name] = value[:, None, None] if name.endswith("mask_tokens") else as_conv(name, value, grid)
-    return theirs
-
-
-def as_conv(name: str, value: Tensor, grid: Grid) -> Tensor:
-    """The tubelet embedding's weight in the shape of a Conv3d; any other tensor unchanged."""
-    if name.endswith(".proj.weight") and "patch_embed" in name:
-        return value.reshape(len(value), grid.channels, grid.tubelet, grid.patch, grid.patch)
-    return value
-
-
 def from_original(checkpoint: Mapping[str, Any]) -> State:
     """Meta's checkpoint {"encoder", "target_encoder", "predictor"} of V-JEPA 1 or 2 under our names.
 
@@ -128,6 +107,7 @@ def to_original(ours: Mapping[str, Tensor], grid: Grid) -> dict[str, State]:
         if name == "mask_tokens":
             own |= {f"module.backbone.mask_tokens.{number}": row[None, None] for number, row in enumerate(value)}
         else:
-            name = swap(name, back).replace(".attention.", ".attn.")
-            own["module.backbone." + name] = as_conv(f".{name}", value, grid)
+            if name == "embed.project.weight":
+                value = value.reshape(len(value), grid.channels, grid.tubelet, grid.patch, grid.patch)
+            own["module.backbone." + swap(name, back).replace(".attention.", ".attn.")] = value
     return theirs

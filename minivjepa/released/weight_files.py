@@ -3,7 +3,6 @@
 Read in lesson 10.  Nothing in a file is ever executed.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from minivjepa.released.names import State
+from minivjepa.training.files import read_json
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 EXTRA = "pip install 'minivjepa[parity]'"
@@ -33,24 +33,11 @@ def read_weights(source: str) -> tuple[Mapping[str, Any], dict[str, Any]]:
         raise ValueError(f"{path} holds no config.json with .safetensors beside it; give the weights file itself")
     if files[0].suffix != ".safetensors":
         return read_pickle(path), {}
-    index = folder / "model.safetensors.index.json"
-    if path.is_dir() and index.exists():
-        missing = sorted(set(read_config(index).get("weight_map", {}).values()) - {file.name for file in files})
-        if missing:
-            raise ValueError(f"{path} lacks {', '.join(missing)}, which {index.name} names; fetch it again")
     held = {key: value for file in files for key, value in read_safetensors(file).items()}
-    return held, read_config(folder / "config.json") if (folder / "config.json").exists() else {}
-
-
-def read_config(file: Path) -> dict[str, Any]:
-    """The JSON object in a file.  Raises ValueError for anything else."""
-    try:
-        held = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{file} cannot be read as JSON ({error})") from None
-    if not isinstance(held, dict):
-        raise ValueError(f"{file} holds a {type(held).__name__}, expected an object with the sizes of the model")
-    return held
+    config = read_json(folder / "config.json") if (folder / "config.json").exists() else {}
+    if not isinstance(config, dict):
+        raise ValueError(f"{folder}/config.json holds a {type(config).__name__}, expected an object with sizes")
+    return held, config
 
 
 def read_pickle(path: Path) -> Mapping[str, Any]:
@@ -60,9 +47,7 @@ def read_pickle(path: Path) -> Mapping[str, Any]:
     except Exception as error:  # torch raises many types for a file that is not a checkpoint or holds more than tensors
         more = "Weights only" in str(error)
         why = "it holds more than tensors, which is refused, never executed" if more else "torch.save did not write it"
-        raise ValueError(
-            f"{path} cannot be read as weights: {why}; give a .safetensors or .pt file of weights"
-        ) from None
+        raise ValueError(f"{path} cannot be read as weights: {why}; give a .safetensors or .pt file") from None
     if not isinstance(held, Mapping):
         raise ValueError(f"{path} holds a {type(held).__name__}, expected a dict of tensors")
     if {"config", "step", "model"} <= set(held):

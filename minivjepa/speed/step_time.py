@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minivjepa import randomness
 from minivjepa.data.digits import DigitClips
 from minivjepa.masking import MaskPair
 from minivjepa.training.config import PRESETS, Config
@@ -30,15 +29,14 @@ PRECISIONS = {"float32": "fp32", "bfloat16": "bf16"}
 SIDES = {"cpu": 1536, "cuda": 8192}  # of the square matrices whose product gives the rate
 WARM_UP = 2  # steps before the clock starts
 PRODUCTS = 3  # large products timed before every step
-Sizes = tuple[tuple[int, int], ...]  # (K, M) of every mask group
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """What is measured: a config, and how many tokens each mask group sees and predicts."""
+    """What is measured: a config, and how many tokens each mask group sees and predicts: (K, M)."""
 
     config: Config
-    sizes: Sizes
+    sizes: tuple[tuple[int, int], ...]
 
 
 MINI = Config(
@@ -58,60 +56,45 @@ def find_geometry(name: str, batch: int | None) -> Geometry:
     """A geometry, or a preset with the masks of its first two clips.  Raises ValueError for an unknown name or a batch below 1."""
     if name not in NAMES:
         raise ValueError(f"unknown geometry {name!r}; choose from {', '.join(NAMES)}")
-    if batch is not None and batch < 1:
-        raise ValueError(f"batch is {batch}, expected 1 or more")
-    if name in GEOMETRIES:
-        found = GEOMETRIES[name]
-    else:
-        config = PRESETS[name]
-        masks = sample_masks(config, 0, torch.arange(2))
-        found = Geometry(config, tuple((context.shape[1], target.shape[1]) for context, target in masks))
+    found = GEOMETRIES.get(name)
+    if found is None:
+        masks = sample_masks(PRESETS[name], 0, torch.arange(2))
+        found = Geometry(PRESETS[name], tuple((context.shape[1], target.shape[1]) for context, target in masks))
     return found if batch is None else replace(found, config=replace(found.config, batch=batch))
 
 
 def fixed_masks(geometry: Geometry) -> list[MaskPair]:
     """For every group, K random tubelets to see and M others to predict, for each clip of the batch."""
-    masks, tokens = [], geometry.config.grid.tokens
-    for group, (k, m) in enumerate(geometry.sizes):
-        score = randomness.uniform(
-            randomness.keys("bench", geometry.config.seed, group, torch.arange(geometry.config.batch)), tokens
-        )
-        order = score.argsort(dim=1)
+    masks, config = [], geometry.config
+    generator = torch.Generator().manual_seed(config.seed)
+    for k, m in geometry.sizes:
+        order = torch.rand(config.batch, config.grid.tokens, generator=generator).argsort(dim=1)
         masks.append((order[:, :k].sort(dim=1).values, order[:, k : k + m].sort(dim=1).values))
     return masks
 
 
 def seconds(work: Callable[[], Any], device: torch.device) -> float:
     """How long one call takes, until the device has finished it."""
-    wait(device)
+    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    wait()
     start = time.perf_counter()
     work()
-    wait(device)
+    wait()
     return time.perf_counter() - start
 
 
-def wait(device: torch.device) -> None:
-    """Until everything that a GPU was asked for is done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-class MatrixRate:
-    """FLOP/s of one large matrix product of this type, measured again and again between steps."""
-
-    def __init__(self, device: torch.device, dtype: torch.dtype):
-        self.device, self.side = device, SIDES[device.type]
-        self.a, self.b = (torch.randn(self.side, self.side).to(device, dtype) for _ in range(2))
-
-    def measure(self) -> float:
-        """FLOP/s of one product."""
-        return 2 * self.side**3 / seconds(lambda: self.a @ self.b, self.device)
+def matrix_rate(device: torch.device, dtype: str) -> Callable[[], float]:
+    """A measurement of the FLOP/s of one large matrix product of this type."""
+    side = SIDES[device.type]
+    a, b = (torch.randn(side, side).to(device, getattr(torch, dtype)) for _ in range(2))
+    return lambda: 2 * side**3 / seconds(lambda: a @ b, device)
 
 
 @dataclass(frozen=True)
 class Step:
     """A training step that can be called again and again, on one batch that lies ready on the device."""
 
+    geometry: Geometry
     trainer: Trainer
     clip: Tensor
     masks: list[MaskPair]
@@ -132,24 +115,37 @@ def prepare(
     trainer = Trainer(config, source, Run(Path("no run")), device, tuning, model)
     shape = (config.batch, grid.channels, grid.frames, grid.height, grid.width)
     clip = torch.randn(shape, generator=torch.Generator().manual_seed(config.seed)).to(device)
-    return Step(trainer, clip, [(context.to(device), target.to(device)) for context, target in fixed_masks(geometry)])
+    masks = [(context.to(device), target.to(device)) for context, target in fixed_masks(geometry)]
+    return Step(geometry, trainer, clip, masks)
 
 
-def time_step(step: Step, rate: MatrixRate, steps: int, progress: Callable[[], None]) -> dict[str, Any]:
-    """Medians over `steps` steps, with matrix products timed before each."""
-    device = step.trainer.device
+def time_step(step: Step, rate: Callable[[], float], steps: int, progress: Callable[[], None]) -> dict[str, Any]:
+    """Medians over `steps` steps, with matrix products timed before each, and everything that follows from them."""
     for _ in range(min(WARM_UP, steps)):
         step()
         progress()
     spent, rates = [], []
     for _ in range(steps):
-        rates += [rate.measure() for _ in range(PRODUCTS)]
-        spent.append(seconds(step, device))
+        rates += [rate() for _ in range(PRODUCTS)]
+        spent.append(seconds(step, step.trainer.device))
         progress()
+    step_s, rate_s = statistics.median(spent), statistics.median(rates)
+    model, config, sizes = step.trainer.model, step.geometry.config, step.geometry.sizes
+    flops = {part: config.batch * count for part, count in model.step_flops(sizes).items()}
+    total = sum(flops.values())
     return {
-        "step_s": statistics.median(spent),
+        "step_s": step_s,
+        "share": total / step_s / rate_s,
+        "clips_per_s": config.batch / step_s,
+        "tokens_per_s": config.batch * config.grid.tokens / step_s,
+        "gflop": {part: count / 1e9 for part, count in flops.items()},
+        "gflop_per_step": total / 1e9,
+        "batch": config.batch,
+        "tokens": config.grid.tokens,
+        "sizes": [list(pair) for pair in sizes],
+        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "step_s_all": spent,
-        "matmul_flops_per_s": statistics.median(rates),
+        "matmul_flops_per_s": rate_s,
         "matmul_flops_per_s_all": rates,
     }
 
@@ -173,23 +169,3 @@ def peak_memory(device: torch.device) -> float | None:
 
     unit = 1 if sys.platform == "darwin" else 1024  # bytes a unit of ru_maxrss
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
-
-
-def report(geometry: Geometry, step: Step, timing: dict[str, Any]) -> dict[str, Any]:
-    """Everything that follows from how long a step takes."""
-    batch, tokens = geometry.config.batch, geometry.config.grid.tokens
-    flops = {part: batch * count for part, count in step.trainer.model.step_flops(geometry.sizes).items()}
-    total = sum(flops.values())
-    return {
-        "step_s": timing["step_s"],
-        "share": total / timing["step_s"] / timing["matmul_flops_per_s"],
-        "clips_per_s": batch / timing["step_s"],
-        "tokens_per_s": batch * tokens / timing["step_s"],
-        "gflop": {part: count / 1e9 for part, count in flops.items()},
-        "gflop_per_step": total / 1e9,
-        "batch": batch,
-        "tokens": tokens,
-        "sizes": [list(pair) for pair in geometry.sizes],
-        "parameters": sum(p.numel() for p in step.trainer.model.parameters() if p.requires_grad),
-        **{key: value for key, value in timing.items() if key != "step_s"},
-    }

@@ -16,6 +16,7 @@ from minivjepa.tubelets import Grid
 from minivjepa.vjepa import CollapsePrevention
 
 C = TypeVar("C")
+SEEDS = f"a whole number from 0 to {2**32 - 1}"
 
 
 @dataclass(frozen=True)
@@ -78,25 +79,16 @@ class Config:
         check_numbers(self, shares, "a number from 0 to 1", lambda value: 0 <= value <= 1)
         others = ("predictor_depth", "warmup", "clip_grad", "weight_decay", "final_weight_decay")
         check_numbers(self, others, "0 or more", lambda value: value >= 0)
-        check_numbers(self, ("seed",), f"a whole number from 0 to {2**32 - 1}", lambda value: 0 <= value < 2**32)
+        check_numbers(self, ("seed",), SEEDS, lambda value: 0 <= value < 2**32)
         check_numbers(self, ("monitor_clips",), "2 or more: one clip has no spread", lambda value: value >= 2)
         if self.prevention.regulariser is not None:
             weights = tuple(vars(self.prevention.regulariser))
             check_numbers(self.prevention.regulariser, weights, "0 or more", lambda value: value >= 0)
             check_numbers(self, ("batch",), "2 or more: a regulariser compares clips", lambda value: value >= 2)
-        for name, width, heads in (
-            ("encoder", self.dim, self.heads),
-            ("predictor", self.predictor_dim, self.predictor_heads),
-        ):
-            if width % heads:
-                raise ValueError(
-                    f"{name} width {width} is not divisible by {heads} heads; choose a multiple of {heads}"
-                )
-            check_scheme(self.positions, width // heads)
+        check_scheme(self.positions, head_width("encoder", self.dim, self.heads))
+        check_scheme(self.positions, head_width("predictor", self.predictor_dim, self.predictor_heads))
         if self.predictor_depth == 0 and (self.prevention.target == "pixels" or self.prevention.projector):
-            raise ValueError(
-                "predictor_depth 0 predicts features only; pixels and a projector need a predictor_depth above 0"
-            )
+            raise ValueError("predictor_depth 0 predicts features only; pixels and a projector need 1 or more")
         if not self.masks:
             raise ValueError(f"no mask is given; choose at least one from {', '.join(MASKS)}")
         for text in self.masks:  # draw a small batch now, so that an impossible ratio is found before training starts
@@ -109,6 +101,13 @@ def check_numbers(config: Any, names: Sequence[str], expected: str, fits: Callab
         value = getattr(config, name)
         if not (math.isfinite(value) and fits(value)):
             raise ValueError(f"{name} is {value}, expected {expected}")
+
+
+def head_width(part: str, width: int, heads: int) -> int:
+    """The width of each head.  Raises ValueError if the heads do not divide the width."""
+    if width % heads:
+        raise ValueError(f"{part} width {width} is not divisible by {heads} heads; choose a multiple of {heads}")
+    return width // heads
 
 
 def to_dict(config: Any) -> dict[str, Any]:

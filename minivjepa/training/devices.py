@@ -14,22 +14,18 @@ from minivjepa import randomness
 
 def pick_device(name: str) -> torch.device:
     """cpu, cuda, mps or auto (cuda if there is one, else cpu) -> device.  Raises ValueError if it cannot be used here."""
+    has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError(
-            "--device cuda was given, but torch finds no CUDA GPU here; use --device cpu, or see `minivjepa doctor`"
-        )
+        name = "cuda" if has["cuda"] else "cpu"
+    if name not in has:
+        raise ValueError(f"unknown device {name!r}; choose from auto, {', '.join(has)}")
+    if not has[name]:
+        maker = "Apple" if name == "mps" else "CUDA"
+        raise ValueError(f"--device {name} was given, but torch finds no {maker} GPU here; use --device cpu")
     if name == "mps":
-        if not torch.backends.mps.is_available():
-            raise ValueError("--device mps was given, but torch finds no Apple GPU here; use --device cpu")
-        index = torch.arange(4)
-        if not torch.equal(
-            randomness.keys("check", 0, 0, index.to("mps")).cpu(), randomness.keys("check", 0, 0, index)
-        ):
+        here, there = (randomness.keys("check", 0, 0, torch.arange(4, device=where)) for where in ("cpu", "mps"))
+        if not torch.equal(here, there.cpu()):
             raise ValueError("--device mps computes other 64-bit integers than the CPU in this torch; use --device cpu")
-    if name not in ("cpu", "cuda", "mps"):
-        raise ValueError(f"unknown device {name!r}; choose from auto, cpu, cuda, mps")
     return torch.device(name)
 
 

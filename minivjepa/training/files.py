@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file that is either complete or absent: a temporary file beside it, flushed, then renamed.
 
     Raises OSError if the disk fails, after removing the temporary file; an old file stays as it was.
@@ -31,11 +31,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], None]) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file atomically."""
-
-    def write(file: IO[bytes]) -> None:
-        file.write(data)
-
-    write_atomically(path, write)
+    write_atomically(path, lambda file: file.write(data))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -51,7 +47,7 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """The value in a JSON file that this package wrote.  Raises ValueError if the file is damaged."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}); put it back, or delete it and start again") from None
 
@@ -71,9 +67,7 @@ def check_new(out: Path) -> None:
         raise ValueError(f"--out {out} is a file; give a folder that does not exist yet")
     left = [p.name for p in out.iterdir() if p.suffix != ".tmp"] if out.exists() else []
     if left:
-        raise ValueError(
-            f"--out {out} is not empty (it holds {left[0]}); choose another folder, or add --resume to go on"
-        )
+        raise ValueError(f"--out {out} is not empty (it holds {left[0]}); choose another folder, or add --resume")
 
 
 def versions() -> dict[str, str]:

@@ -24,27 +24,20 @@ class ClipSource(Protocol):
         ...
 
 
-class Monitor:
-    """Computes collapse metrics during training, on `monitor_clips` fixed clips of the run's source."""
+def monitor_clips(config: Config, source: ClipSource, device: torch.device) -> list[Tensor]:
+    """The fixed clips [B, C, T, H, W] of the metrics, in parts that are encoded together."""
+    index = torch.arange(config.monitor_clips, device=device)
+    return [source.batch(MONITOR_STEP, part)[0] for part in index.split(CLIPS_AT_ONCE)]
 
-    def __init__(self, config: Config, source: ClipSource, device: torch.device):
-        self.index = torch.arange(config.monitor_clips, device=device)
-        self.clips = [source.batch(MONITOR_STEP, part)[0] for part in self.index.split(CLIPS_AT_ONCE)]
-        self.config = config
 
-    @torch.no_grad()
-    def measure(self, model: VJEPA) -> dict[str, float]:
-        """Metrics of the online encoder, of the target encoder as target_*, and the margin on the first 64 clips."""
-        online = token_metrics(torch.cat([model.encoder(clip).float().cpu() for clip in self.clips]))
-        target = online
-        if model.target_encoder is not None:
-            target = token_metrics(torch.cat([model.target_encoder(clip).float().cpu() for clip in self.clips]))
-        clip, index = self.clips[0], self.index[: len(self.clips[0])]
-        return {
-            **online,
-            **{f"target_{name}": value for name, value in target.items()},
-            "margin": prediction_margin(model, clip, sample_masks(self.config, MONITOR_STEP, index)),
-        }
+@torch.no_grad()
+def collapse_metrics(model: VJEPA, config: Config, clips: list[Tensor]) -> dict[str, float]:
+    """Metrics of the online encoder, of the target encoder as target_*, and the margin on the first part of the clips."""
+    encoders = [encoder for encoder in (model.encoder, model.target_encoder) if encoder is not None]
+    found = [token_metrics(torch.cat([encoder(clip).float().cpu() for clip in clips])) for encoder in encoders]
+    masks = sample_masks(config, MONITOR_STEP, torch.arange(len(clips[0]), device=clips[0].device))
+    target = {f"target_{name}": value for name, value in found[-1].items()}  # the only encoder's, if there is one
+    return {**found[0], **target, "margin": prediction_margin(model, clips[0], masks)}
 
 
 @torch.no_grad()

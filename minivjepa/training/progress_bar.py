@@ -5,12 +5,7 @@ from typing import Any
 from tqdm import tqdm
 
 from minivjepa.collapse import early_warning
-
-
-def row_in_words(row: dict[str, Any]) -> str:
-    """The text a progress bar shows for a row of metrics; at step 0 there is no loss yet."""
-    std = f"feature std {row['feature_std']:.4f}"
-    return std if not row["step"] else f"loss {row['loss']:.3f}, {std}"
+from minivjepa.training.loop import Loop
 
 
 class RunBar:
@@ -26,11 +21,20 @@ class RunBar:
             total=total or None, initial=done, desc=title, unit="step", position=place, leave=place == 0, disable=hidden
         )
 
+    def follow(self, loop: Loop[Any]) -> None:
+        """Train to the end in sight, then say where the loss and the features are."""
+        with self.bar:
+            loop.fit(self.show)
+        if not self.bar.disable:
+            last = loop.run.history()[-1]
+            print(f"trained to step {last['step']}: loss {last['loss']:.3f}, feature std {last['feature_std']:.4f}")
+
     def show(self, step: int, row: dict[str, Any] | None) -> None:
         """Move to a step; given a row, show its numbers and warn the first time they look like collapse."""
         self.bar.update(step - self.bar.n)
         if row is not None:
-            self.bar.set_postfix_str(row_in_words(row))
+            loss = f"loss {row['loss']:.3f}, " if row["step"] else ""  # at step 0 there is none yet
+            self.bar.set_postfix_str(f"{loss}feature std {row['feature_std']:.4f}")
             said = early_warning(row)
             if said and not self.warned and step >= self.patience:
                 self.warned = True

@@ -60,14 +60,10 @@ def build_projector(config: Config) -> nn.Module | None:
 
 
 def weight_groups(part: nn.Module, scale: float = 1.0) -> list[dict[str, Any]]:
-    """AdamW groups for the trained parameters of one network: matrices decay, biases and other 1-D parameters do not.
-
-    scale: multiplies the learning rate.
-    """
+    """AdamW groups of one network: matrices decay, biases and other 1-D parameters do not.  scale: of the learning rate."""
     trained = [p for p in part.parameters() if p.requires_grad]
-    matrices, others = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
-    groups = [{"params": matrices, "scale": scale, "decays": True}, {"params": others, "scale": scale, "decays": False}]
-    return [group for group in groups if group["params"]]
+    split = {True: [p for p in trained if p.ndim > 1], False: [p for p in trained if p.ndim <= 1]}
+    return [{"params": params, "scale": scale, "decays": decays} for decays, params in split.items() if params]
 
 
 def parameter_groups(model: VJEPA, config: Config) -> list[dict[str, Any]]:

@@ -1,28 +1,53 @@
 """A run is a folder of plain files: config.json, metrics.jsonl, checkpoint.pt."""
 
+import contextlib
 import json
 import os
 import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from minivjepa.training.config import Config, differences, from_dict, to_dict
 from minivjepa.training.files import check_new, finite_or_null, write_atomically, write_json, write_text
+
+PARTS = {"config", "step", "model", "optimiser", "loss_sum", "loss_count"}  # of a checkpoint
 
 
 class RunStopped(ValueError):
     """A run cannot continue, because of its loss or the disk; the message says what to do."""
 
 
+def few(lines: list[str]) -> str:
+    """The first four of several lines, and how many more there are."""
+    return "; ".join(lines[:4] + ([f"and {len(lines) - 4} more"] if len(lines) > 4 else []))
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
+    """Load all weights.  Raises ValueError for those that are missing, not expected or of another shape."""
+    own, given = ({key: tuple(value.shape) for key, value in w.items()} for w in (network.state_dict(), weights))
+    wrong = [key for key in own | given if own.get(key) != given.get(key)]
+    if wrong:
+        lines = [f"{key} is {given.get(key, 'missing')}, expected {own.get(key, 'nothing')}" for key in wrong]
+        raise ValueError(f"{where}: {few(lines)}")
+    network.load_state_dict(weights)
+
+
+def check_equal(where: Path, lines: list[str]) -> None:
+    """Raise ValueError if there are differences between a saved config and the given one."""
+    if lines:
+        raise ValueError(f"{where} holds a run of another config ({few(lines)}); resume with the options of its start")
+
+
 class Run:
-    """The files of one run in the folder `out`.  kind: the dataclass of its config, Config or world.world_recipe's WorldConfig."""
+    """The files of one run in the folder `out`.  kind: the dataclass of its config."""
 
     def __init__(self, out: Path, kind: type[Any] = Config):
         self.out, self.kind = out, kind
-        self.command = "train" if kind is Config else "world train"
+        self.command = "`minivjepa train`" if kind is Config else "`minivjepa world train`"
         self.config_file, self.metrics_file = out / "config.json", out / "metrics.jsonl"
         self.checkpoint_file = out / "checkpoint.pt"
 
@@ -32,12 +57,14 @@ class Run:
         self.out.mkdir(parents=True, exist_ok=True)
         write_json(self.config_file, {"data": data, **to_dict(config)})
 
+    def open(self, config: Any, data: str, resume: bool) -> None:
+        """Create the run, or check that it is the same."""
+        self.check_same(config, data) if resume else self.create(config, data)
+
     def config(self) -> tuple[Any, str]:
         """The saved config and data.  Raises ValueError if there is none, or if this version cannot read it."""
         if not self.config_file.exists():
-            raise ValueError(
-                f"{self.out} holds no run (no config.json); give the folder that `minivjepa {self.command}` made"
-            )
+            raise ValueError(f"{self.out} holds no run (no config.json); give the folder that {self.command} made")
         try:
             saved = json.loads(self.config_file.read_text())
             data = saved.pop("data")
@@ -48,38 +75,43 @@ class Run:
     def check_same(self, config: Any, data: str) -> None:
         """Raise ValueError unless the folder holds a run of exactly this config and data."""
         if not self.config_file.exists():
-            raise ValueError(
-                f"nothing to resume in {self.out}: it holds no config.json; start the run without --resume"
-            )
+            raise ValueError(f"nothing to resume in {self.out}: it holds no config.json; leave --resume out")
         saved, saved_data = self.config()
-        lines = differences(saved, config)
-        if saved_data != data:
-            lines.append(f"data: {saved_data} saved, {data} given")
-        if lines:
-            shown = "; ".join(lines[:4]) + (f"; and {len(lines) - 4} more" if len(lines) > 4 else "")
-            raise ValueError(
-                f"{self.out} holds a run of another config ({shown}); resume with the options it was started with"
-            )
+        other_data = [f"data: {saved_data} saved, {data} given"] if saved_data != data else []
+        check_equal(self.out, differences(saved, config) + other_data)
+
+    @property
+    def kept(self) -> str:
+        """What is left of a run that stops now, in words."""
+        return "the checkpoint before it was kept" if self.checkpoint_file.exists() else "no checkpoint was saved yet"
+
+    @contextlib.contextmanager
+    def writing(self, what: str) -> Iterator[None]:
+        """Raise RunStopped if the disk is full."""
+        try:
+            yield
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+            reason = error.strerror if isinstance(error, OSError) else "the disk did not take all of it"
+            free = shutil.disk_usage(self.out).free / 2**20
+            raise RunStopped(
+                f"cannot write {what} ({reason}; {free:.0f} MiB are free); {self.kept}. "
+                "Free some disk space, then run the same command with --resume"
+            ) from None
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replace the checkpoint.  Raises RunStopped if it cannot be written."""
-        try:
+        """Replace the checkpoint."""
+        with self.writing(f"{self.checkpoint_file} at step {state['step']}"):
             write_atomically(self.checkpoint_file, lambda file: torch.save(state, file))
-        except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-            kept = "before it is intact" if self.checkpoint_file.exists() else "could not be saved at all"
-            free = shutil.disk_usage(self.out).free / 2**20
-            reason = error.strerror if isinstance(error, OSError) else "the disk did not take all of it"
-            raise RunStopped(
-                f"cannot write {self.checkpoint_file} at step {state['step']} ({reason}; {free:.0f} MiB are free); "
-                f"the checkpoint {kept}. Free some disk space, then run the same command with --resume"
-            ) from None
 
     def load(self) -> dict[str, Any] | None:
         """The last checkpoint, or None if there is none yet.  No pickled code is executed.  Raises ValueError for another file."""
         if not self.checkpoint_file.exists():
             return None
         try:
-            return torch.load(self.checkpoint_file, map_location="cpu", weights_only=True)
+            state = torch.load(self.checkpoint_file, map_location="cpu", weights_only=True)
+            if not set(state) >= PARTS:
+                raise ValueError(f"it lacks {', '.join(sorted(PARTS - set(state)))}")
+            return dict(state)
         except Exception as error:  # torch raises many types for a file that is not a checkpoint
             reason = (str(error) or "it is empty").splitlines()[0][:200]
             raise ValueError(f"{self.checkpoint_file} is not a checkpoint of minivjepa ({reason})") from None
@@ -87,39 +119,20 @@ class Run:
     def restore(self, model: nn.Module, config: Any) -> dict[str, Any] | None:
         """Load the last checkpoint into the model and return it, or None if there is none yet.
 
-        Raises ValueError if the file lacks a part, or belongs to another config.
+        Raises ValueError for another file, or one of another config.
         """
         state = self.load()
-        if state is None:
-            return None
-        known = set(state) if isinstance(state, dict) else set()
-        missing = sorted({"config", "step", "model", "optimiser", "loss_sum", "loss_count"} - known)
-        if missing:
-            raise ValueError(f"{self.checkpoint_file} is not a checkpoint of minivjepa (it lacks {', '.join(missing)})")
-        lines = differences(from_dict(self.kind, state["config"]), config)
-        if lines:
-            raise ValueError(
-                f"{self.checkpoint_file} was saved by a run of another config ({'; '.join(lines[:4])}); "
-                "put back the checkpoint that belongs to this folder's config.json"
-            )
-        try:
-            model.load_state_dict(state["model"])
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ValueError(f"{self.checkpoint_file} does not fit the model of its config ({reason})") from None
+        if state is not None:
+            check_equal(self.checkpoint_file, differences(from_dict(self.kind, state["config"]), config))
+            load_weights(model, state["model"], str(self.checkpoint_file))
         return state
 
     def append(self, row: dict[str, Any]) -> None:
-        """Add a line to metrics.jsonl and flush it to the disk.  Raises RunStopped if the disk is full."""
-        try:
-            with open(self.metrics_file, "ab") as file:
-                file.write((json.dumps(finite_or_null(row)) + "\n").encode())
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise RunStopped(
-                f"cannot write {self.metrics_file}: {error}. Free some disk space, then run the same command with --resume"
-            ) from None
+        """Add a line to metrics.jsonl and flush it to the disk."""
+        with self.writing(str(self.metrics_file)), open(self.metrics_file, "ab") as file:
+            file.write((json.dumps(finite_or_null(row)) + "\n").encode())
+            file.flush()
+            os.fsync(file.fileno())
 
     def history(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl, without a last line that a kill cut off.  Raises ValueError for other damage."""
@@ -131,9 +144,7 @@ class Run:
                 return rows
         except (TypeError, ValueError):
             pass
-        raise ValueError(
-            f"{self.metrics_file} is damaged: a line is not a row of metrics; put it back, or start in a new folder"
-        )
+        raise ValueError(f"{self.metrics_file} is damaged: a line is not a row of metrics; start in a new folder")
 
     def rewind(self, step: int) -> list[dict[str, Any]]:
         """Drop the rows after `step`, which will be written again, and return the others."""

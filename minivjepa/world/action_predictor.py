@@ -17,6 +17,7 @@ from minivjepa.rotary import check_scheme, rotary_angles
 from minivjepa.transformer import EPS, Block
 from minivjepa.tubelets import Grid
 
+FRAMES = 256  # encoded at once
 Advance = Callable[[Tensor, Tensor], Tensor]  # (states [B, S], actions [B, A]) -> the states that follow [B, S]
 
 
@@ -31,7 +32,8 @@ def encode_frames(encoder: Encoder, clip: Tensor) -> Tensor:
     if grid.frames != grid.tubelet:
         raise ValueError(f"the encoder sees clips of {grid.frames} frames, expected one tubelet of {grid.tubelet}")
     still = repeat(clip, "B C T H W -> (B T) C dt H W", dt=grid.tubelet)
-    return normalise_targets(rearrange(encoder(still), "(B T) n D -> B T n D", B=len(clip)))
+    tokens = torch.cat([encoder(part) for part in still.split(FRAMES)])
+    return normalise_targets(rearrange(tokens, "(B T) n D -> B T n D", B=len(clip)))
 
 
 class ActionPredictor(nn.Module):

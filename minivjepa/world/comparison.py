@@ -1,58 +1,36 @@
 """How often each policy reaches its goal, in one results file.
 
-Read in lesson 12.  All meet the same start-goal pairs.  Trained world models and an oracle (the ceiling) use the same planner.
-Two controls do not plan: random actions (the floor), and walking straight to the goal.
+Read in lesson 12.  All meet the same start-goal pairs, and trained world models use the same planner as the oracle.
 """
 
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from minivjepa.evaluation.judge import Metrics
 from minivjepa.evaluation.statistics import rate_in_words, wilson
 from minivjepa.training.config import to_dict
-from minivjepa.training.files import check_new, read_json, versions, write_json
+from minivjepa.training.files import read_json, versions, write_json
 from minivjepa.training.runs import Run
-from minivjepa.world.goal_reaching import (
-    Outcome,
-    Policy,
-    Task,
-    oracle_costs,
-    picture_costs,
-    planning_policy,
-    pursue,
-    random_policy,
-    straight_policy,
-)
+from minivjepa.world.goal_reaching import Outcome, Policy, Task, controls, picture_costs, planning_policy, pursue
 from minivjepa.world.planner import CEM
 from minivjepa.world.rooms import Rooms
 from minivjepa.world.world_trainer import load_world, position_r2, runs_of
 
-FLOOR, STRAIGHT, CEILING = CONTROLS = ("random", "straight", "oracle")
 
+@dataclass(frozen=True)
+class Comparison:
+    """What decides a comparison.  checkpoints: a fingerprint for each run, so that one trained again is another run."""
 
-def open_folder(out: Path, settings: dict[str, Any], resume: bool) -> None:
-    """Prepare the folder of a comparison.
-
-    Raises ValueError for a folder that is not empty or, with resume, for one that holds no comparison or another one.
-    """
-    file = out / "comparison.json"
-    if not resume:
-        check_new(out)
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(file, settings)
-    elif not file.exists():
-        raise ValueError(f"nothing to resume in {out}: it holds no comparison.json; start without --resume")
-    elif read_json(file) != settings:
-        raise ValueError(
-            f"{out} holds another comparison; resume with the options and runs it was started with, none of them trained again since"
-        )
+    task: Task
+    planner: CEM
+    checkpoints: tuple[str, ...]
 
 
 def rates_of(outcome: Outcome) -> Metrics:
@@ -68,10 +46,9 @@ def rates_of(outcome: Outcome) -> Metrics:
 
 
 def follow(policy: Policy, title: str, rooms: Rooms, task: Task, device: torch.device) -> Metrics:
-    """Follow a policy on all pairs, with a progress bar over the steps."""
+    """Follow a policy on all pairs."""
     start = time.perf_counter()
-    with tqdm(total=task.steps, desc=title, unit="step") as bar:
-        outcome = pursue(rooms, task, policy, device, lambda step: bar.update(1))
+    outcome = pursue(rooms, task, policy, device, title)
     return {"seconds": round(time.perf_counter() - start, 1), **rates_of(outcome)}
 
 
@@ -96,13 +73,10 @@ def compare_run(out: Path, task: Task, planner: CEM, device: torch.device) -> Me
 
 
 def kept(file: Path, job: Callable[[], Metrics]) -> Metrics:
-    """What a finished job left in a file; if the file is missing, do the job first.  Raises ValueError for a damaged file."""
+    """What a finished job left in a file; if the file is missing, do the job first."""
     if not file.exists():
         write_json(file, job())
-    found = read_json(file)
-    if not isinstance(found, dict) or not {"all", "door", "room", "reached"} <= set(found):
-        raise ValueError(f"{file} is damaged; delete it, then run the same command with --resume")
-    return found
+    return dict(read_json(file))
 
 
 def compare(
@@ -110,9 +84,8 @@ def compare(
 ) -> dict[str, Any]:
     """The three controls and every run on the same pairs; writes results.json in `out` and returns what it holds.
 
-    Each finished part is kept in its own file, so resuming goes on with the next.  A run is known by its checkpoint: trained
-    again in the same folder, it is another run.  Raises ValueError, before it makes anything, for runs that are not finished
-    or live in different rooms.
+    Each finished part is kept in its own file, so resuming goes on with the next.  Raises ValueError, before it makes anything,
+    for runs that are not finished or live in different rooms, and for another comparison in the folder.
     """
     if len({run.resolve() for run in runs}) < len(runs):
         raise ValueError(f"a run is given twice: {', '.join(map(str, runs))}; give each run once")
@@ -121,13 +94,10 @@ def compare(
     if any(world != rooms for world in worlds):
         raise ValueError("the runs were trained in different rooms; compare runs of the same rooms")
     task.draw(rooms, device)  # refuses a task that these rooms cannot offer
-    checkpoints = [hashlib.sha256(Run(run).checkpoint_file.read_bytes()).hexdigest() for run in runs]
-    open_folder(out, {"task": to_dict(task), "planner": to_dict(planner), "checkpoints": checkpoints}, resume)
-    policies = {
-        FLOOR: random_policy(task.seed),
-        STRAIGHT: straight_policy(rooms),
-        CEILING: planning_policy(planner, oracle_costs(rooms), task.seed),
-    }
+    checkpoints = tuple(hashlib.sha256(Run(run).checkpoint_file.read_bytes()).hexdigest()[:12] for run in runs)
+    files, settings = Run(out, Comparison), Comparison(task, planner, checkpoints)
+    files.open(settings, "rooms", resume)
+    policies = controls(rooms, planner, task.seed)
     jobs = {name: partial(follow, policy, name, rooms, task, device) for name, policy in policies.items()}
     jobs |= {f"run-{number}": partial(compare_run, run, task, planner, device) for number, run in enumerate(runs)}
     found = {name: kept(out / f"{name}.json", job) for name, job in jobs.items()}
@@ -140,8 +110,8 @@ def compare(
         "task": to_dict(task),
         "planner": to_dict(planner),
         "rooms": to_dict(rooms),
-        **{name: found[name] for name in CONTROLS},
-        "models": [found[name] for name in jobs if name not in CONTROLS],
+        **{name: found[name] for name in policies},
+        "models": [found[name] for name in jobs if name not in policies],
     }
     write_json(out / "results.json", results)
     return results
@@ -149,7 +119,7 @@ def compare(
 
 def summary(results: dict[str, Any]) -> list[str]:
     """One line for each control and model: how often it reached the goal."""
-    rows = [(name, results[name]) for name in CONTROLS]
+    rows = [(name, results[name]) for name in ("random", "straight", "oracle")]
     rows += [(f"{row['model']}, seed {row['seed']}", row) for row in results["models"]]
     return [
         f"{name:20} {rate_in_words(row['all'])}; through the door {rate_in_words(row['door'])}" for name, row in rows

@@ -15,8 +15,6 @@ from minivjepa.transformer import init_linear
 from minivjepa.tubelets import Grid
 from minivjepa.world.action_predictor import ActionPredictor, action_loss, encode_frames, rollout
 
-FRAMES = 256  # encoded at once
-
 
 class MainDirections(nn.Module):
     """Features of a frame [n, D] -> its latent [Z]: standardise each feature over frames, keep Z main directions, normalise.
@@ -62,27 +60,21 @@ class FrozenWorldModel(nn.Module):
         grid = encoder.grid
         self.encoder = encoder.eval().requires_grad_(False)
         self.directions = MainDirections(grid.tokens, encoder.dim, latent)
-        self.directions.fit(self.features(examples[:, :, None])[:, 0])
+        self.directions.fit(encode_frames(encoder, examples[:, :, None])[:, 0])
         whole = Grid(grid.tubelet, grid.height, grid.height, grid.tubelet, grid.height)  # one token a frame
         # the robot does not report its state, so that input is a constant 0: all that is known comes from pixels
         self.predictor = ActionPredictor(whole, latent, dim, depth, heads, actions, states=1)
         init_linear(self.predictor, "xavier")
 
-    def features(self, clip: Tensor) -> Tensor:
-        """clip [B, C, T, H, W] -> normalised tokens [B, T, n, D]."""
-        frames = rearrange(clip, "B C T H W -> (B T) C 1 H W")
-        tokens = torch.cat([encode_frames(self.encoder, part) for part in frames.split(FRAMES)])
-        return rearrange(tokens, "(B T) 1 n D -> B T n D", B=len(clip))
-
     def embed(self, clip: Tensor) -> Tensor:
         """clip [B, C, T, H, W] -> latents [B, T, Z]."""
-        return self.directions(self.features(clip))
+        return self.directions(encode_frames(self.encoder, clip))
 
     def losses(self, clip: Tensor, actions: Tensor, seed: int, step: int) -> tuple[Tensor, Tensor]:
         """(teacher-forcing loss, rollout loss) of action_loss; train on their sum.  seed and step do not matter: nothing is drawn."""
         z = rearrange(self.embed(clip), "B T Z -> B T 1 Z")
         states = z.new_zeros(*actions.shape[:2], 1)
-        return action_loss(self.predictor, z, actions, states, stay, steps=actions.shape[1])
+        return action_loss(self.predictor, z, actions, states, lambda state, action: state, steps=actions.shape[1])
 
     def imagine(self, z: Tensor, actions: Tensor) -> Tensor:
         """latents [n, Z], actions [n, H, A] -> the latents that follow [n, H, Z].
@@ -92,10 +84,5 @@ class FrozenWorldModel(nn.Module):
         """
         seen, state = [z[:, None]], z.new_zeros(len(z), 1)
         for action in actions.split(1, dim=1):
-            seen.append(rollout(self.predictor, seen[-1], action, state, stay)[:, 0])
+            seen.append(rollout(self.predictor, seen[-1], action, state, lambda state, action: state)[:, 0])
         return torch.cat(seen[1:], dim=1)
-
-
-def stay(state: Tensor, action: Tensor) -> Tensor:
-    """The next state of a robot that does not report one: unchanged."""
-    return state

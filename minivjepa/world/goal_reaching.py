@@ -4,20 +4,19 @@ Built in lesson 12.  A robot succeeds if it comes within a radius of the goal wi
 the seed and the index of a pair, so all models meet the same pairs and no pair depends on another.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from minivjepa import randomness
+from minivjepa.training.config import SEEDS, check_numbers
 from minivjepa.world.planner import CEM, Cost, WorldModel, latent_cost
 from minivjepa.world.rooms import Rooms
 
-MOST_PAIRS = 10_000
 CANDIDATES = 64  # start-goal pairs drawn for each one that is used
-OnStep = Callable[[int], None]  # called with the number of steps done
 Costs = Callable[[Tensor, Tensor], Cost]  # positions and goals [n, 2] -> what plans cost
 # step, indices of pairs [n], their positions and goals [n, 2] -> actions [n, 2]
 Policy = Callable[[int, Tensor, Tensor, Tensor], Tensor]
@@ -34,19 +33,12 @@ class Task:
     seed: int = 31_000_000  # Seed of pairs and plans, far from any training seed.
 
     def __post_init__(self) -> None:
-        for name in ("pairs", "steps", "radius", "apart"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected a number above 0")
-        if self.pairs > MOST_PAIRS:
-            raise ValueError(f"pairs is {self.pairs}, expected at most {MOST_PAIRS}: all are planned at once")
-        if self.apart > 0.6:
-            raise ValueError(f"apart is {self.apart}, expected at most 0.6: the rooms are no larger")
-        if self.radius >= self.apart:
-            raise ValueError(
-                f"radius is {self.radius}, expected less than apart ({self.apart}), or no robot has to move"
-            )
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed is {self.seed}, expected a whole number from 0 to {2**32 - 1}")
+        check_numbers(self, ("pairs", "steps", "radius", "apart"), "a number above 0", lambda value: value > 0)
+        check_numbers(self, ("pairs",), "at most 10000: all are planned at once", lambda value: value <= 10_000)
+        check_numbers(self, ("apart",), "at most 0.6: the rooms are no larger", lambda value: value <= 0.6)
+        less = f"less than apart ({self.apart}), or no robot has to move"
+        check_numbers(self, ("radius",), less, lambda value: value < self.apart)
+        check_numbers(self, ("seed",), SEEDS, lambda value: 0 <= value < 2**32)
 
     def draw(self, rooms: Rooms, device: torch.device) -> tuple[Tensor, Tensor]:
         """Starts and goals, [pairs, 2] each: in different rooms if the index is even, in the same room if it is odd.
@@ -59,9 +51,7 @@ class Task:
         through = (start[..., 1] < 0.5) != (goal[..., 1] < 0.5)
         fits = (through == (index % 2 == 0)[:, None]) & ((start - goal).norm(dim=-1) >= self.apart)
         if not bool(fits.any(dim=1).all()):
-            raise ValueError(
-                f"no pair {self.apart} apart was found in {CANDIDATES} draws; choose a smaller --task.apart"
-            )
+            raise ValueError(f"no pair {self.apart} apart was found in {CANDIDATES} draws; reduce --task.apart")
         first = fits.int().argmax(dim=1)
         return start[index, first], goal[index, first]
 
@@ -129,6 +119,12 @@ def picture_costs(model: WorldModel, rooms: Rooms, height: int, width: int) -> C
     return costs
 
 
+def controls(rooms: Rooms, planner: CEM, seed: int) -> dict[str, Policy]:
+    """What trained models are compared with: the floor, a walk that does not plan, and the ceiling."""
+    oracle = planning_policy(planner, oracle_costs(rooms), seed)
+    return {"random": random_policy(seed), "straight": straight_policy(rooms), "oracle": oracle}
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What happened to each pair.  path: float32 [pairs, steps + 1, 2]; the robot stops when it succeeds.  reached: bool [pairs].
@@ -141,19 +137,19 @@ class Outcome:
     through: Tensor
 
 
-def pursue(
-    rooms: Rooms, task: Task, policy: Policy, device: torch.device, on_step: OnStep = lambda step: None
-) -> Outcome:
-    """Let one robot for each pair follow a policy until it reaches its goal or runs out of steps."""
+def pursue(rooms: Rooms, task: Task, policy: Policy, device: torch.device, title: str = "") -> Outcome:
+    """Let one robot for each pair follow a policy until it reaches its goal or runs out of steps.
+
+    title: of a progress bar; "" shows none.
+    """
     position, goal = task.draw(rooms, device)
     through = (position[:, 1] < 0.5) != (goal[:, 1] < 0.5)
     path, reached = [position], torch.zeros_like(through)
-    for step in range(task.steps):
+    for step in tqdm(range(task.steps), title, unit="step", disable=not title):
         pairs = torch.where(~reached)[0]  # those under way
         if len(pairs):
             action = policy(step, pairs, position[pairs], goal[pairs])
             position = position.index_copy(0, pairs, rooms.move(position[pairs], action))
             reached = reached | ((position - goal).norm(dim=1) <= task.radius)
         path.append(position)
-        on_step(step + 1)
     return Outcome(torch.stack(path, dim=1), reached, through)

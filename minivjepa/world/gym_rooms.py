@@ -3,12 +3,14 @@
 Read in lesson 12.  Needs gymnasium: pip install 'minivjepa[world]'.
 """
 
+import math
 from typing import Any
 
 import gymnasium
 import numpy as np
 import torch
 import torch.nn.functional as F
+from gymnasium.wrappers import RescaleAction
 from torch import Tensor
 
 from minivjepa import randomness
@@ -48,9 +50,7 @@ class RoomsEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             if (self.position - self.goal).norm() >= self.task.apart:
                 self.moves = 0
                 return self.render(), self.info()
-        raise ValueError(
-            f"no start and goal are {self.task.apart} apart in {ATTEMPTS} draws; choose a smaller Task.apart"
-        )
+        raise ValueError(f"no start and goal are {self.task.apart} apart in {ATTEMPTS} draws; reduce Task.apart")
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """One move: (picture, reward, reached, out of steps, info).  Raises ValueError for an action that is not two finite numbers."""
@@ -79,60 +79,47 @@ class RoomsEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 class EnvironmentClips:
     """Clips of any gymnasium environment under random actions, as RoomClips for the rooms.
 
-    Observations must be pictures, uint8 [H, W, 3], or dicts that hold one under `key`; actions a Box with finite bounds,
-    which are mapped to -1 .. 1.  grid: size of a clip; pictures are scaled to it.  If an episode ends within a clip, another
-    one is drawn.  Raises ValueError for other observations or actions, or if no episode is long enough.
+    Observations must be pictures, uint8 [H, W, 3], which are scaled to the grid; actions a Box with finite bounds, which are
+    mapped to -1 .. 1.  If an episode ends within a clip, another one is drawn.  Raises ValueError for other observations or
+    actions, or if no episode is long enough.
     """
 
-    def __init__(self, environment: gymnasium.Env, grid: Grid, seed: int = 0, key: str | None = None):
+    def __init__(self, environment: gymnasium.Env, grid: Grid, seed: int = 0):
         space = environment.action_space
-        if grid.channels != 3:
-            raise ValueError(f"pictures are in color: the grid has {grid.channels} channels, expected 3")
         if not isinstance(space, gymnasium.spaces.Box) or not space.is_bounded():
             raise ValueError(f"the actions are {space}, expected a Box with finite bounds; wrap the environment")
-        self.environment, self.grid, self.seed, self.key, self.space = environment, grid, seed, key, space
+        self.environment = RescaleAction(environment, np.float32(-1), np.float32(1))
+        self.grid, self.seed, self.shape = grid, seed, space.shape
 
     def batch(self, step: int, index: Tensor) -> tuple[Tensor, Journey]:
         """Clips [B, C, T, H, W] and their actions [B, T - 1, A]; positions are unknown, [B, T, 0]."""
-        clips, actions = zip(*(self.record(step, int(i)) for i in index))
+        clips, actions = zip(*(self.record(step, i) for i in index.split(1)))
         return torch.stack(clips), Journey(torch.stack(actions), torch.zeros(len(index), self.grid.frames, 0))
 
-    def record(self, step: int, index: int) -> tuple[Tensor, Tensor]:
-        """One episode's clip [C, T, H, W] and actions [T - 1, A] in -1 .. 1; both depend only on (seed, step, index)."""
-        key = randomness.keys("episode", self.seed, step, torch.tensor([index]))
-        seed = int(randomness.random_bits(key, 1)[0, 0] & 0x7FFFFFFF)
-        size, moves = int(np.prod(self.space.shape)), self.grid.frames - 1
+    def record(self, step: int, index: Tensor) -> tuple[Tensor, Tensor]:
+        """One episode's clip [C, T, H, W] and actions [T - 1, A] in -1 .. 1; both depend only on (seed, step, index [1])."""
+        moves, size = self.grid.frames - 1, math.prod(self.shape)
         for attempt in range(ATTEMPTS):
-            u = randomness.uniform(key, 1 + (attempt + 1) * moves * size)[0, 1 + attempt * moves * size :]
-            actions = 2 * u.view(moves, size) - 1
-            clip = self.episode(actions, seed + attempt)
-            if clip is not None:
-                return clip, actions
+            key = randomness.keys(f"episode {attempt}", self.seed, step, index)
+            u = randomness.uniform(key, 1 + moves * size)[0]
+            actions = 2 * u[1:].view(moves, size) - 1
+            observation, _ = self.environment.reset(seed=int(u[0] * 2**24))
+            frames = [self.frame(observation)]
+            for action in actions.view(moves, *self.shape).numpy():
+                observation, _, reached, cut, _ = self.environment.step(action)
+                frames.append(self.frame(observation))
+                if reached or cut:
+                    break
+            if len(frames) == self.grid.frames:
+                return torch.stack(frames, dim=1), actions
         raise ValueError(f"{ATTEMPTS} episodes ended within {self.grid.frames} frames; choose a shorter clip")
 
-    def episode(self, actions: Tensor, seed: int) -> Tensor | None:
-        """The clip [C, T, H, W] of these actions [T - 1, A], or None if the episode ended before the last of them."""
-        observation, _ = self.environment.reset(seed=seed)
-        frames = [self.frame(observation)]
-        low, high = self.space.low, self.space.high
-        for number, action in enumerate(actions, 1):
-            scaled = low + (action.numpy().reshape(self.space.shape) + 1) / 2 * (high - low)
-            observation, _, ended, cut, _ = self.environment.step(scaled.astype(self.space.dtype))
-            frames.append(self.frame(observation))
-            if (ended or cut) and number < len(actions):
-                return None
-        return torch.stack(frames, dim=1)
-
-    def frame(self, observation: Any) -> Tensor:
+    def frame(self, observation: np.ndarray) -> Tensor:
         """One observation -> a normalised frame [C, H, W] of the grid's size."""
-        if self.key is not None and (not isinstance(observation, dict) or self.key not in observation):
-            raise ValueError(f"observations have no {self.key!r}: {self.environment.observation_space}")
-        picture = np.asarray(observation[self.key] if self.key is not None else observation)
+        picture = np.asarray(observation)
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-            raise ValueError(
-                f"an observation is {picture.dtype} {picture.shape}, expected a picture, uint8 (H, W, 3); choose an environment "
-                "that shows pictures, or the key of its observations that holds one"
-            )
+            seen = f"{picture.dtype} {picture.shape}"
+            raise ValueError(f"an observation is {seen}, expected a picture, uint8 (H, W, 3); wrap the environment")
         frame = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255
         scaled = F.interpolate(frame, (self.grid.height, self.grid.width), mode="bilinear", antialias=True)
         return (scaled[0] - MEAN) / STD

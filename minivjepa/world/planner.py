@@ -5,7 +5,6 @@ theirs, and repeat (Rubinstein and Kroese 2004; used in PlaNet, V-JEPA 2-AC and 
 costs the squared distance from the goal's latent to the nearest latent that the plan imagines.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,6 +12,8 @@ from typing import Protocol
 import torch
 from einops import einsum
 from torch import Tensor
+
+from minivjepa.training.config import check_numbers
 
 PLANS_AT_ONCE = 2048  # action sequences imagined together: few enough for the processor's cache
 Cost = Callable[[Tensor], Tensor]  # action sequences [B, S, H, A] -> what each costs [B, S]
@@ -44,11 +45,8 @@ class CEM:
     """Correlation of successive actions in the first round: 0 trembles on the spot, 1 goes straight on."""
 
     def __post_init__(self) -> None:
-        for name in ("horizon", "rounds", "spread"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected a number above 0")
-        if not 0 <= self.persistence <= 0.99:
-            raise ValueError(f"persistence is {self.persistence}, expected a number from 0 to 0.99")
+        check_numbers(self, ("horizon", "rounds", "spread"), "a number above 0", lambda value: value > 0)
+        check_numbers(self, ("persistence",), "a number from 0 to 0.99", lambda value: 0 <= value <= 0.99)
         if not 2 <= self.elites <= self.samples:
             raise ValueError(f"{self.elites} elites of {self.samples} samples: expected from 2 to all of the samples")
 
@@ -83,9 +81,7 @@ def latent_cost(model: WorldModel, now: Tensor, goal: Tensor) -> Cost:
     def cost(plans: Tensor) -> Tensor:
         B, S, H, A = plans.shape
         starts, goals = (z.repeat_interleave(S, dim=0) for z in (now, goal))  # [B * S, Z]
-        parts = zip(
-            starts.split(PLANS_AT_ONCE), goals.split(PLANS_AT_ONCE), plans.reshape(B * S, H, A).split(PLANS_AT_ONCE)
-        )
+        parts = zip(*(x.split(PLANS_AT_ONCE) for x in (starts, goals, plans.reshape(B * S, H, A))))
         far = [(model.imagine(z, a) - wanted[:, None]).square().mean(dim=2).amin(dim=1) for z, wanted, a in parts]
         return torch.cat(far).view(B, S)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from minivjepa.data import PIXELS
+from minivjepa.training.config import check_numbers
 
 EDGE = 1e-5  # a centre this near the strip around the wall is still outside it: coordinates are rounded
 SUBSTEPS = 4  # pieces of a move, so that a diagonal move slides along a wall instead of cutting a corner
@@ -35,19 +36,14 @@ class Rooms:
     door_at: float = 0.5  # Middle of the door, from the top, in sides of the world.
 
     def __post_init__(self) -> None:
-        for name in ("speed", "robot", "wall", "door"):
-            if not 0 < getattr(self, name) < 0.5:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected a number above 0 and below 0.5")
+        lengths = ("speed", "robot", "wall", "door")
+        check_numbers(self, lengths, "a number above 0 and below 0.5", lambda value: 0 < value < 0.5)
         if self.door <= 2 * self.robot:
             raise ValueError(f"a door of {self.door} lets no robot of radius {self.robot} pass; widen --rooms.door")
         if self.robot >= 0.5 - self.strip:
-            raise ValueError(
-                f"a robot of radius {self.robot} and a wall of {self.wall} leave no rooms; shrink one of them"
-            )
+            raise ValueError(f"a robot of radius {self.robot} and a wall of {self.wall} leave no rooms; shrink one")
         if not self.robot + self.gap <= self.door_at <= 1 - self.robot - self.gap:
-            raise ValueError(
-                f"a door of {self.door} at {self.door_at} leaves the world; move --rooms.door-at towards 0.5"
-            )
+            raise ValueError(f"a door of {self.door} at {self.door_at} leaves the world; move --rooms.door-at to 0.5")
 
     @property
     def strip(self) -> float:

@@ -11,7 +11,7 @@ from minivjepa import randomness
 from minivjepa.encoder import Encoder
 from minivjepa.objective import SIGReg
 from minivjepa.rotary import check_scheme
-from minivjepa.training.config import Config, check_numbers
+from minivjepa.training.config import SEEDS, Config, check_numbers, head_width
 from minivjepa.training.recipe import build_model, cosine
 from minivjepa.transformer import init_linear
 from minivjepa.tubelets import Grid
@@ -71,37 +71,24 @@ class WorldConfig:
         check_numbers(self, ("weight", "weight_decay", "warmup"), "0 or more", lambda value: value >= 0)
         check_numbers(self, ("frames", "batch"), "2 or more", lambda value: value >= 2)
         check_numbers(self, ("final_lr",), "a number from 0 to 1", lambda value: 0 <= value <= 1)
-        for part, width, heads in (
-            ("", self.dim, self.heads),
-            ("predictor ", self.predictor_dim, self.predictor_heads),
-        ):
-            if width % heads:
-                raise ValueError(f"{part}width {width} is not divisible by {heads} heads; choose a multiple of {heads}")
-        if self.predictor_dim % 2:
-            raise ValueError(f"predictor_dim is {self.predictor_dim}, expected an even number")
-        check_numbers(self, ("seed",), f"a whole number from 0 to {2**32 - 1}", lambda value: 0 <= value < 2**32)
-        if self.pretraining.seed != PRETRAINING.seed:
-            raise ValueError(
-                f"pretraining.seed is {self.pretraining.seed}, but --seed is used; leave --pretraining.seed out"
-            )
+        check_numbers(self, ("predictor_dim",), "an even number", lambda value: value % 2 == 0)
+        check_numbers(self, ("seed",), SEEDS, lambda value: 0 <= value < 2**32)
+        head_width("encoder", self.dim, self.heads)
+        head = head_width("predictor", self.predictor_dim, self.predictor_heads)
+        seed, grid = self.pretraining.seed, self.pretraining.grid
+        if seed != PRETRAINING.seed:
+            raise ValueError(f"pretraining.seed is {seed}, but --seed is used; leave --pretraining.seed out")
         Grid(self.frames, self.size, self.size, 1, self.patch)  # refuses a patch that does not divide the picture
-        if self.model != "lewm":
-            self.check_frozen()
-
-    def check_frozen(self) -> None:
-        """Refuse a frozen encoder and predictor that do not fit, before the encoder is trained."""
-        grid = self.pretraining.grid
+        if self.model == "lewm":
+            return  # what follows is about the frozen encoder
         if (grid.height, grid.width) != (self.size, self.size):
-            raise ValueError(
-                f"V-JEPA is trained on pictures of {grid.height} x {grid.width}, but --size is {self.size}; "
-                "give the same --size and --pretraining.grid.*"
-            )
+            trained = f"{grid.height} x {grid.width}"
+            raise ValueError(f"V-JEPA sees {trained} pixels, --size is {self.size}; give the same --size and grid")
         if grid.channels != 3:
             raise ValueError(f"pretraining.grid.channels is {grid.channels}, expected 3: the rooms are in color")
-        check_scheme("rotary", self.predictor_dim // self.predictor_heads)
+        check_scheme("rotary", head)
         most = min(EXAMPLES, grid.tokens // grid.shape[0] * self.pretraining.dim)
-        if self.latent > most:
-            raise ValueError(f"latent is {self.latent}, expected at most {most}: a frame has no more main directions")
+        check_numbers(self, ("latent",), f"at most {most}, a frame's main directions", lambda value: value <= most)
 
     @property
     def clips(self) -> Grid:

@@ -1,13 +1,12 @@
-"""Training a world model: one loop for both kinds, with checkpoints that resume to the same weights.
+"""Training a world model of either kind.
 
-Read in lesson 11.  Each model has two losses and is trained on their sum; the rest is bookkeeping.
+Read in lesson 11.  Each model has two losses and is trained on their sum; training/loop.py has the rest.
 """
 
-import math
 import tempfile
-import time
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,12 +15,10 @@ from minivjepa import randomness
 from minivjepa.collapse import token_metrics
 from minivjepa.encoder import Encoder
 from minivjepa.evaluation.probes import linear_r2
-from minivjepa.training.config import to_dict
-from minivjepa.training.devices import deferred_interrupt
-from minivjepa.training.monitor import CLIPS_AT_ONCE, MONITOR_STEP, ClipSource
-from minivjepa.training.recipe import set_rates, weight_groups
-from minivjepa.training.runs import Run, RunStopped
-from minivjepa.training.trainer import EARLY, Progress
+from minivjepa.training.loop import Loop, Progress
+from minivjepa.training.monitor import CLIPS_AT_ONCE, MONITOR_STEP
+from minivjepa.training.recipe import set_rates
+from minivjepa.training.runs import Run
 from minivjepa.world.frozen_model import FrozenWorldModel
 from minivjepa.world.le_world_model import LeWorldModel
 from minivjepa.world.room_clips import RoomClips
@@ -35,20 +32,11 @@ PROBE_SEED = 40_000_000  # of the probe's frames: far from any training seed
 CPU = torch.device("cpu")
 
 
-class WorldTrainer:
-    """One run in one folder.  source: clips with their actions, as RoomClips.batch gives them.
+class WorldTrainer(Loop[WorldNet]):
+    """The training of one world model.  source: clips with their actions, as RoomClips.batch gives them."""
 
-    Raises RunStopped for a loss that is not finite; KeyboardInterrupt after Ctrl-C, with everything saved.
-    """
-
-    def __init__(self, config: WorldConfig, model: WorldNet, source: ClipSource, run: Run, device: torch.device):
-        self.config, self.model, self.source, self.run, self.device = config, model.to(device), source, run, device
-        self.step, self.sums, self.count = 0, [0.0, 0.0], 0  # of both losses since the last row
-        self.optimiser = torch.optim.AdamW(weight_groups(model), fused=True)
-        state = run.restore(model, config)
-        if state is not None:
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.step, self.sums, self.count = state["step"], state["loss_sum"], state["loss_count"]
+    advice = "a lower --lr or --weight-decay"
+    parts = (2,)
 
     def train_step(self) -> None:
         """One optimiser step on the sum of both losses."""
@@ -56,59 +44,24 @@ class WorldTrainer:
         clip, journey = self.source.batch(self.step, torch.arange(self.config.batch, device=self.device))
         self.model.train()
         first, second = self.model.losses(clip, journey.actions, self.config.seed, self.step)
-        values = [float(part.detach()) for part in (first, second)]
-        if not math.isfinite(sum(values)):
-            self.give_up(f"the loss is {sum(values)} at step {self.step + 1}")
         self.optimiser.zero_grad()
         (first + second).backward()
         self.optimiser.step()
-        self.sums, self.count = [total + value for total, value in zip(self.sums, values)], self.count + 1
+        self.pending.append(torch.stack([first, second]).detach())
         self.step += 1
 
-    def log(self, frames: Tensor, seconds: float) -> dict[str, Any]:
-        """Write a row of metrics.jsonl and return it: both losses, their sum, and the collapse metrics of the latents."""
-        first, second = (total / self.count if self.count else math.nan for total in self.sums)
-        self.sums, self.count = [0.0, 0.0], 0
-        metrics = token_metrics(embed_frames(self.model, frames)[:, None].cpu())
-        row = {"step": self.step, "loss": first + second, "first_loss": first, "second_loss": second, **metrics}
-        # the progress bar's warning looks at targets too; here the latents are their own targets
-        row |= {"target_feature_std": metrics["feature_std"], "seconds": round(seconds, 2)}
-        self.run.append(row)
-        return row
-
-    def save(self) -> None:
-        """Replace the checkpoint, unless a weight is no longer finite."""
-        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
-            self.give_up(f"a weight is no longer finite after step {self.step}")
-        state = {"config": to_dict(self.config), "step": self.step, "loss_sum": self.sums, "loss_count": self.count}
-        self.run.save({**state, "model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()})
-
-    def give_up(self, why: str) -> NoReturn:
-        """Raise RunStopped, with advice."""
-        raise RunStopped(
-            f"{why}; {self.run.out} keeps the last checkpoint, if there is one. Try a lower --lr or --weight-decay, in a new folder"
-        )
-
-    def fit(self, progress: Progress) -> None:
-        """Train to the last step; `progress` is called after every step, with the row of metrics if one was written."""
-        rows = self.run.rewind(self.step if self.step else -1)
-        spent = rows[-1]["seconds"] if rows else 0.0
+    @cached_property
+    def frames(self) -> Tensor:
+        """The frames of the metrics, always the same, rendered once."""
         clip, _ = self.source.batch(MONITOR_STEP, torch.arange(MONITORED * self.config.latent, device=self.device))
-        frames = clip[:, :, 0]
-        with deferred_interrupt() as interrupted:
-            start = time.perf_counter()
-            if self.step == 0:
-                progress(0, self.log(frames, spent))
-            while self.step < self.config.steps:
-                self.train_step()
-                last, leave = self.step == self.config.steps, interrupted()
-                logs = last or self.step in EARLY or self.step % self.config.log_every == 0
-                row = self.log(frames, spent + time.perf_counter() - start) if logs else None
-                if last or leave or self.step % self.config.checkpoint_every == 0:
-                    self.save()
-                progress(self.step, row)
-                if leave and not last:
-                    raise KeyboardInterrupt
+        return clip[:, :, 0]
+
+    def measure(self, losses: list[float]) -> dict[str, Any]:
+        """Both losses and the collapse metrics of the latents."""
+        first, second = losses
+        metrics = token_metrics(embed_frames(self.model, self.frames)[:, None].cpu())
+        # the progress bar's warning looks at targets too; here the latents are their own targets
+        return {"first_loss": first, "second_loss": second, **metrics, "target_feature_std": metrics["feature_std"]}
 
 
 @torch.no_grad()
@@ -143,14 +96,9 @@ def open_clips(config: WorldConfig, device: torch.device) -> RoomClips:
     return RoomClips(config.clips, config.seed, str(device), config.rooms)
 
 
-def encoder_run(out: Path) -> Run:
-    """The V-JEPA run inside the folder of a vjepa world model."""
-    return Run(out / "encoder")
-
-
 def runs_of(config: WorldConfig, out: Path) -> list[Run]:
-    """The run in a folder, and that of its encoder if it has one."""
-    return [Run(out, WorldConfig)] + ([encoder_run(out)] if config.model == "vjepa" else [])
+    """The run in a folder, and the V-JEPA run of its encoder if it has one."""
+    return [Run(out, WorldConfig)] + ([Run(out / "encoder")] if config.model == "vjepa" else [])
 
 
 def build_world(config: WorldConfig, encoder: Encoder | None = None) -> WorldNet:

@@ -2,8 +2,7 @@
 
 import numpy as np
 import torch
-
-from minivjepa.grading.exercises import Exercise
+from assignment import Exercise
 
 
 def numbers(rng: np.random.Generator, *shape: int) -> torch.Tensor:

@@ -4,8 +4,7 @@ import math
 
 import numpy as np
 import torch
-
-from minivjepa.grading.exercises import Exercise
+from assignment import Exercise
 
 
 def numbers(rng: np.random.Generator, *shape: int, scale: float = 1.0) -> torch.Tensor:

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from assignment import Exercise, function_of, given_code
 from scipy import stats
-
-from minivjepa.grading.exercises import Exercise, function_of, given_code
 
 SEEN = np.random.default_rng(0)  # of the visible inputs
 Log = list[dict[str, Any]]  # what a run wrote down, row by row

@@ -2,8 +2,10 @@
 
 import base64
 import io
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,18 +68,56 @@ def finish(ax: "Axes", xlabel: str, ylabel: str = "", title: str = "", legend: b
         ax.legend(fontsize=8)
 
 
-def show(ax: "Axes", image: Any, title: str = "") -> None:
-    """Draw an image without blurring its pixels, without ticks, under a small title."""
-    ax.imshow(image, interpolation="nearest")
-    ax.set(xticks=[], yticks=[])
-    ax.set_title(title, fontsize=8)
+def curves(
+    size: tuple[float, float],
+    titles: Sequence[str],
+    columns: Mapping[str, Sequence[Any]],
+    xlabel: str,
+    ylabel: str = "",
+    marker: str = "",
+) -> tuple["Figure", np.ndarray]:
+    """A figure with one panel of curves per title.  columns: name -> its x, then its y in each panel."""
+    figure, axes = panels(size, len(titles))
+    for panel, (ax, title) in enumerate(zip(axes, titles), 1):
+        for number, (name, column) in enumerate(columns.items()):
+            curve(ax, number, column[0], column[panel], name, marker)
+        finish(ax, xlabel, ylabel, title, legend=panel == 1)
+    return figure, axes
+
+
+def show(ax: "Axes", image: Any, title: str = "", limits: tuple[float | None, float | None] = (None, None)) -> None:
+    """Draw an image [H, W] or [H, W, 3], not blurred.  It reaches from 0 to 1 both down and right, whatever its size.
+
+    limits: values of the darkest and the brightest color of an image [H, W].
+    """
+    least, most = limits
+    height, width = image.shape[:2]
+    ax.imshow(image, interpolation="nearest", vmin=least, vmax=most, extent=(0, 1, 1, 0), aspect=height / width)
+    ax.set(xlim=(0, 1), ylim=(1, 0), xticks=[], yticks=[])
+    ax.set_title(title, fontsize=9)
+
+
+def strip(
+    rows: Sequence[Iterable[Any]],
+    titles: Sequence[str],
+    width: float,
+    height: float,
+    labels: Sequence[str] = (),
+    limits: tuple[float | None, float | None] = (None, None),
+) -> tuple["Figure", np.ndarray]:
+    """A figure with rows of images, titles above the first row and a label beside each row; its panels in a flat array.
+
+    width: of one column, in inches.  height: of the figure.  limits: as for show.
+    """
+    figure, axes = panels((width * len(titles), height), len(titles), len(rows))
+    for number, image in enumerate(image for row in rows for image in row):
+        show(axes[number], image, titles[number] if number < len(titles) else "", limits)
+    for ax, label in zip(axes[:: len(titles)], labels):
+        ax.set_ylabel(label, fontsize=9)
+    return figure, axes
 
 
 def require_matplotlib() -> None:
     """Raise ValueError if matplotlib is missing, before anything is computed."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise ValueError(
-            "pictures need matplotlib, which is not installed; run: pip install 'minivjepa[figures]'"
-        ) from None
+    if find_spec("matplotlib") is None:
+        raise ValueError("pictures need matplotlib, which is not installed; run: pip install 'minivjepa[figures]'")

@@ -1,19 +1,17 @@
 """Lesson 7: the fate of every arm, live and from a results file; what masks teach; updates that go down no hill."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from minivjepa.collapse import COLLAPSED, WARNING
-from minivjepa.course.figures import COLORS, STYLES, Picture
+from minivjepa.course.figures import COLORS, STYLES, Picture, finish, panels
 from minivjepa.data.protocol import CHANCE
-from minivjepa.evaluation.early_warning import LogRow, Signal, collapsed, smaller_std
+from minivjepa.evaluation.early_warning import LogRow, collapsed, or_nan, smaller_std
 from minivjepa.vjepa import ARMS
 
 Results = dict[str, Any]
@@ -21,68 +19,61 @@ Results = dict[str, Any]
 
 def look(arm: str, number: int) -> tuple[str, str]:
     """Color and line style of an arm: the same in every picture.  number: its place in this one, for arms that are not in ARMS."""
+    if arm == "untrained":
+        return "#999999", "-"
     place = list(ARMS).index(arm) if arm in ARMS else number
     return COLORS[place % len(COLORS)], STYLES[place % len(STYLES)]
 
 
-def _curves(ax: Axes, results: Results, value: Signal, title: str) -> None:
-    """One line per run, one color and style per arm, on a logarithmic scale."""
-    for number, (arm, runs) in enumerate(results["arms"].items()):
-        color, style = look(arm, number)
-        for run in runs:
-            steps = [row["step"] for row in run["history"]]
-            values = [math.nan if (v := value(row)) is None else v for row in run["history"]]
-            ax.plot(steps, values, style, color=color, label=arm if run is runs[0] else None, lw=1.8, alpha=0.85)
-    ax.set(xlabel="training step", title=title, yscale="log")
-    ax.grid(alpha=0.25)
-
-
-def final_values(results: Results, name: str) -> dict[str, list[float]]:
-    """Arm -> one value per seed of an online encoder's final metric."""
-    return {arm: [run["final"][name] for run in runs] for arm, runs in results["arms"].items()}
+def finals(results: Results) -> dict[str, list[dict[str, Any]]]:
+    """Arm -> the final metrics of its runs, one per seed; and those of the untrained encoders."""
+    trained = {arm: [run["final"] for run in runs] for arm, runs in results["arms"].items()}
+    return {**trained, "untrained": results["untrained"]}
 
 
 def collapse_curves(results: Results) -> Picture:
     """Loss, feature std, and what the frozen features know about motion, for every arm."""
-    figure = Figure(figsize=(13, 4), layout="constrained")
-    loss, std, bars = figure.subplots(1, 3)
-    _curves(loss, results, lambda row: row["loss"], "Training loss: is lower better?")
-    _curves(std, results, smaller_std, "Feature std, the smaller of both encoders")
-    loss.legend(fontsize=8)
-    values = final_values(results, "linear_direction")
-    values["untrained"] = [row["linear_direction"] for row in results["untrained"]]
-    for number, (arm, scores) in enumerate(values.items()):
-        color = look(arm, number)[0] if arm in results["arms"] else "#999999"
-        bars.bar(number, float(np.mean(scores)), color=color, alpha=0.85)
-        bars.plot(
-            [number] * len(scores), scores, "o", color="black", markeredgecolor="white", markeredgewidth=0.5, ms=4
-        )
+    figure, (loss, std, bars) = panels((13, 4), 3)
+    for number, (arm, runs) in enumerate(results["arms"].items()):
+        color, style = look(arm, number)
+        for run in runs:
+            steps = [row["step"] for row in run["history"]]
+            for ax, value in ((loss, itemgetter("loss")), (std, smaller_std)):
+                values = [or_nan(value(row)) for row in run["history"]]
+                ax.plot(steps, values, style, color=color, label=arm if run is runs[0] else None, lw=1.8, alpha=0.85)
+    for ax, title in ((loss, "Training loss: is lower better?"), (std, "Feature std, the smaller of both encoders")):
+        ax.set_yscale("log")
+        finish(ax, "training step", title=title, legend=ax is loss)
+    scores = {arm: [run["linear_direction"] for run in runs] for arm, runs in finals(results).items()}
+    for number, (arm, shares) in enumerate(scores.items()):
+        bars.bar(number, float(np.mean(shares)), color=look(arm, number)[0], alpha=0.85)
+        bars.plot([number] * len(shares), shares, "o", color="black", mec="white", mew=0.5, ms=4)
     bars.axhline(results["chance"]["direction"], color="black", lw=1, ls=":", label="chance")
-    bars.set_xticks(range(len(values)), list(values), rotation=30, ha="right")
+    bars.set_xticks(range(len(scores)), list(scores), rotation=30, ha="right")
     bars.set(title="Direction of motion, linear probe", ylabel="held-out accuracy", ylim=(0, 1))
     bars.legend(fontsize=8)
-    said = ", ".join(f"{arm} {np.mean(scores):.2f}" for arm, scores in values.items())
-    dead = [arm for arm, runs in results["arms"].items() if all(map(collapsed, runs))]
+    said = ", ".join(f"{arm} {np.mean(shares):.2f}" for arm, shares in scores.items())
+    dead = ", ".join(arm for arm, runs in results["arms"].items() if all(map(collapsed, runs))) or "none"
     return Picture(
         figure,
         f"Three panels. Left: loss over training steps per arm. Middle: the smaller feature standard deviation of online and target encoder; "
-        f"collapsed to below {COLLAPSED} on every seed: {', '.join(dead) or 'none'}. Right: accuracy of a linear probe for direction: {said}.",
-        f"Read the middle panel, not the left one: a low loss can be a collapse. Arms with an encoder, online or target, that ended below {COLLAPSED} on every seed: {', '.join(dead) or 'none'}. "
+        f"collapsed to below {COLLAPSED} on every seed: {dead}. Right: accuracy of a linear probe for direction: {said}.",
+        f"Read the middle panel, not the left one: a low loss can be a collapse. Arms with an encoder, online or target, that ended below {COLLAPSED} on every seed: {dead}. "
         "Dots are seeds; the dotted line is chance.",
     )
 
 
 def spectra(results: Results) -> Picture:
     """Singular values of pooled features: their scale, and their shape without it."""
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    plain, scaled = figure.subplots(1, 2)
-    first = {arm: runs[0]["final"] for arm, runs in results["arms"].items()} | {"untrained": results["untrained"][0]}
+    figure, (plain, scaled) = panels((9, 3.6), 2)
+    first = {arm: runs[0] for arm, runs in finals(results).items()}
     for number, (arm, metrics) in enumerate(first.items()):
         sigma = np.array(metrics["spectrum"])
-        color, style = look(arm, number) if arm in results["arms"] else ("#999999", "-")
+        color, style = look(arm, number)
         label = f"{arm} (effective rank {metrics['effective_rank']:.0f})" if metrics["effective_rank"] else arm
-        plain.semilogy(np.arange(1, len(sigma) + 1), sigma, style, color=color, label=label)
-        scaled.semilogy(np.arange(1, len(sigma) + 1), sigma / sigma.sum(), style, color=color)
+        directions = np.arange(1, len(sigma) + 1)
+        plain.semilogy(directions, sigma, style, color=color, label=label)
+        scaled.semilogy(directions, sigma / sigma.sum(), style, color=color)
     plain.set(title="Singular values", xlabel="direction", ylabel="std along it")
     scaled.set(title="The same, each curve divided by its sum", xlabel="direction")
     plain.legend(fontsize=7)
@@ -94,35 +85,10 @@ def spectra(results: Results) -> Picture:
     )
 
 
-def mask_scatter(results: Results) -> Picture:
-    """Motion against identity, one point per run, for arms that differ only in their masks."""
-    figure = Figure(figsize=(6.4, 5), layout="constrained")
-    ax = figure.subplots()
-    said = []
-    groups = {name: [run["final"] for run in runs] for name, runs in results["arms"].items()}
-    for number, (name, runs) in enumerate((groups | {"untrained": results["untrained"]}).items()):
-        x, y = ([run[metric] for run in runs] for metric in ("linear_direction", "attentive_identity"))
-        color = COLORS[number % len(COLORS)] if name in groups else "#999999"
-        ax.plot(x, y, "o", color=color, ms=4, alpha=0.5)
-        ax.plot(np.mean(x), np.mean(y), "s", color=color, ms=9, label=name)
-        said.append(f"{name} {np.mean(x):.2f} and {np.mean(y):.2f}")
-    ax.axvline(results["chance"]["direction"], color="black", lw=1, ls=":")
-    ax.axhline(results["chance"]["identity"], color="black", lw=1, ls=":")
-    ax.set(xlabel="direction of motion, linear probe", ylabel="identity of the digit, attentive probe")
-    ax.set(xlim=(0, 1), ylim=(0, 1), title="What you hide decides what is learned")
-    ax.legend(fontsize=8, loc="lower right")
-    ax.grid(alpha=0.25)
-    return Picture(
-        figure,
-        f"Scatter plot of accuracy for direction and for identity, by mask. Means: {'; '.join(said)}.",
-        "The same encoder, trained under different masks. Dots are seeds, squares their means, dotted lines chance.",
-    )
-
-
 def dashboard(histories: Mapping[str, Sequence[LogRow]]) -> Picture:
     """Runs while they train.  Rows as in metrics.jsonl, with `spectrum` (singular values) and `linear_direction` too."""
-    figure = Figure(figsize=(14, 3.6), layout="constrained")
-    std, rank, spectrum, probe = figure.subplots(1, 4)
+    figure, axes = panels((14, 3.6), 4)
+    std, rank, spectrum, probe = axes
     for number, (arm, rows) in enumerate(histories.items()):
         color, style = look(arm, number)
         steps = [row["step"] for row in rows]
@@ -133,9 +99,8 @@ def dashboard(histories: Mapping[str, Sequence[LogRow]]) -> Picture:
         probe.plot(steps, [row["linear_direction"] for row in rows], style, color=color)
     std.axhline(WARNING, color="black", lw=1, ls=":")
     titles = ("feature std (x: target encoder)", "effective rank", "singular values, now", "direction, linear probe")
-    for ax, title in zip((std, rank, spectrum, probe), titles):
-        ax.set(title=title, xlabel="direction of spread" if ax is spectrum else "training step")
-        ax.grid(alpha=0.25)
+    for ax, title in zip(axes, titles):
+        finish(ax, "direction of spread" if ax is spectrum else "training step", title=title, legend=False)
     probe.axhline(CHANCE["direction"], color="black", lw=1, ls=":")
     probe.set_ylim(0, 1)
     figure.legend(loc="outside lower center", ncols=len(histories), fontsize=8, frameon=False)
@@ -157,15 +122,14 @@ def update_fields(updates: Mapping[str, Callable[[Tensor], Tensor]], loop: Tenso
 
     updates: name -> function from (w, e) [2] to the update of both [2].
     """
-    figure = Figure(figsize=(4.4 * len(updates), 4.2), layout="constrained")
+    figure, axes = panels((4.4 * len(updates), 4.2), len(updates))
     ticks = torch.linspace(-0.5, 2, 15)  # none of them 0 or 1, where an update is exactly zero
     points = torch.cartesian_prod(ticks, ticks)  # [225, 2]
-    for ax, (name, update) in zip(figure.subplots(1, len(updates), squeeze=False).flat, updates.items()):
+    for ax, (name, update) in zip(axes, updates.items()):
         arrows = torch.stack([update(point) for point in points]).numpy()  # [225, 2]
         length = np.linalg.norm(arrows, axis=1, keepdims=True)
-        ax.quiver(
-            *points.numpy().T, *(arrows / length).T, np.log10(length[:, 0]), cmap="cividis", scale=26, width=0.005
-        )
+        colors = np.log10(length[:, 0])
+        ax.quiver(*points.numpy().T, *(arrows / length).T, colors, cmap="cividis", scale=26, width=0.005)
         ax.plot(*loop.numpy().T, color=COLORS[1], lw=2)
         ax.annotate("", loop[10].tolist(), loop[0].tolist(), arrowprops={"arrowstyle": "-|>", "color": COLORS[1]})
         ax.axhline(0, color="black", lw=1, ls=":")

@@ -9,16 +9,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from minivjepa.collapse import feature_std
-from minivjepa.course.figures import COLORS, Picture, curve, finish, panels
+from minivjepa.course.figures import COLORS, Picture, curve, curves, finish, panels
 
 WIDE = 3.2  # how far clouds are drawn
 BINS = np.linspace(-WIDE, WIDE, 34)  # no edge at a whole number
 TRAILS = 24  # points whose path is drawn
-
-
-def normal_density(x: np.ndarray) -> np.ndarray:
-    """Density of N(0, 1) at x."""
-    return np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
 
 
 def _scatter(ax: Axes, cloud: Tensor, title: str) -> None:
@@ -30,7 +25,7 @@ def _scatter(ax: Axes, cloud: Tensor, title: str) -> None:
 def _shadow(ax: Axes, values: np.ndarray, color: str) -> None:
     """Draw a histogram of projections, with the density of N(0, 1)."""
     ax.hist(values.clip(-WIDE, WIDE), BINS.tolist(), density=True, color=color, alpha=0.6)
-    ax.plot(BINS, normal_density(BINS), color="black", lw=1.2)
+    ax.plot(BINS, np.exp(-(BINS**2) / 2) / np.sqrt(2 * np.pi), color="black", lw=1.2)
     ax.set(xlim=(-WIDE, WIDE), ylim=(0, 1), xticks=[-2, 0, 2], yticks=[])
 
 
@@ -43,12 +38,8 @@ def shadows(clouds: Mapping[str, Tensor], directions: Tensor) -> Picture:
         _scatter(column[0], cloud, name)
         spreads = []
         for ax, direction, color in zip(column[1:], directions.T, COLORS[1:]):
-            column[0].annotate(
-                "",
-                xy=2.6 * direction.numpy(),
-                xytext=(0, 0),
-                arrowprops={"arrowstyle": "->", "color": color, "lw": 2, "alpha": 0.7},
-            )
+            arrow = {"arrowstyle": "->", "color": color, "lw": 2, "alpha": 0.7}
+            column[0].annotate("", (2.6 * direction).tolist(), (0, 0), arrowprops=arrow)
             values = (cloud @ direction).numpy()
             _shadow(ax, values, color)
             spreads.append(f"{values.std():.2f}")
@@ -65,20 +56,18 @@ def shadows(clouds: Mapping[str, Tensor], directions: Tensor) -> Picture:
 
 def characteristic(clouds: Mapping[str, Tensor], direction: Tensor) -> Picture:
     """What Epps and Pulley compare: means of cos(t x) and sin(t x) over t, for clouds [n, 2] along a unit direction [2]."""
-    figure, axes = panels((10, 3.4), 2)
     t = np.linspace(0, 3, 61)
     wanted = np.exp(-(t**2) / 2)
-    gaps = []
-    for number, (name, cloud) in enumerate(clouds.items()):
+    columns, gaps = {}, []
+    for name, cloud in clouds.items():
         angle = (cloud @ direction).numpy()[:, None] * t  # [n, points]
-        cosines, sines = np.cos(angle).mean(axis=0), np.sin(angle).mean(axis=0)
-        curve(axes[0], number, t, cosines, name)
-        curve(axes[1], number, t, sines, name)
-        gaps.append(f"{name} {np.abs(cosines - wanted).max():.2f}")
-    for ax, normal, title in zip(axes, (wanted, 0 * t), ("mean of cos(t x)", "mean of sin(t x)")):
+        columns[name] = t, np.cos(angle).mean(axis=0), np.sin(angle).mean(axis=0)
+        gaps.append(f"{name} {np.abs(columns[name][1] - wanted).max():.2f}")
+    figure, axes = curves((10, 3.4), ("mean of cos(t x)", "mean of sin(t x)"), columns, "t")
+    for ax, normal in zip(axes, (wanted, 0 * t)):
         ax.plot(t, normal, color="black", lw=4, alpha=0.25, label="what it should be")
         ax.set_ylim(-1.1, 1.1)
-        finish(ax, "t", title=title, legend=ax is axes[0])
+    axes[0].legend(fontsize=8)
     words = ", ".join(gaps)
     return Picture(
         figure,
@@ -138,4 +127,16 @@ def folding(
         figure,
         f"Two panels over the number of waves across the world. {said}.",
         f"A place is two numbers. Folded into {width} numbers by ever shorter waves, it looks more and more normal to SIGReg. {said}.",
+    )
+
+
+def spectra(values: dict[str, list[float]]) -> Picture:
+    """Singular values of latents, largest first, on a logarithmic scale: one curve per run."""
+    columns = {name: (range(1, len(sigma) + 1), sigma) for name, sigma in values.items()}
+    title = "Spread in every direction, largest first"
+    figure, [ax] = curves((6.4, 3.4), [title], columns, "direction", "spread of latents")
+    ax.set_yscale("log")
+    said = "; ".join(f"{name} from {sigma[0]:.2g} to {sigma[-1]:.2g}" for name, sigma in values.items())
+    return Picture(
+        figure, f"Spread of latents over directions: {said}.", f"How far latents spread in each direction: {said}."
     )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from minivjepa.collapse import token_metrics
-from minivjepa.course.figures import Picture, curve, finish, panels
+from minivjepa.course.figures import Picture, curves, panels
 
 SHOWN = 40  # clips that are drawn
 
@@ -36,14 +36,11 @@ def kinds_of_collapse(features: Mapping[str, Tensor]) -> Picture:
 
 def loss_and_spread(histories: Mapping[str, Sequence[tuple[int, float, float]]]) -> Picture:
     """Per name, (step, loss, feature std) over training: two panels."""
-    figure, axes = panels((10, 3.6), 2)
-    for number, (name, rows) in enumerate(histories.items()):
-        steps, losses, stds = zip(*rows)
-        curve(axes[0], number, steps, losses, name)
-        curve(axes[1], number, steps, stds, name)
-    for ax, title in zip(axes, ("Loss: lower is better?", "Feature std across clips: 0 is collapse")):
+    titles = ("Loss: lower is better?", "Feature std across clips: 0 is collapse")
+    columns = {name: tuple(zip(*rows)) for name, rows in histories.items()}
+    figure, axes = curves((10, 3.6), titles, columns, "training step")
+    for ax in axes:
         ax.set_yscale("log")
-        finish(ax, "training step", title=title, legend=ax is axes[0])
     ends = "; ".join(
         f"{name}: loss {rows[-1][1]:.3f}, feature std {rows[-1][2]:.3f}" for name, rows in histories.items()
     )

@@ -3,27 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
-from minivjepa.course.figures import COLORS, STYLES, Picture, curve, finish, panels
+from minivjepa.course.figures import COLORS, STYLES, Picture, curves, finish, panels
 from minivjepa.ema import half_life
-
-
-def _box(ax: Axes, x: float, y: float, text: str, color: str, wide: float = 2.3) -> None:
-    """A rounded box with its middle at (x, y)."""
-    corner = (x - wide / 2, y - 0.42)
-    ax.add_patch(FancyBboxPatch(corner, wide, 0.84, boxstyle="round,pad=0.05", facecolor=color, edgecolor="none"))
-    ax.text(x, y, text, ha="center", va="center", color="white" if color != "#dddddd" else "black", fontsize=9)
-
-
-def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], text: str, style: str = "-") -> None:
-    """An arrow with the shape of what flows along it."""
-    ax.annotate("", xy=end, xytext=start, arrowprops={"arrowstyle": "-|>", "color": "#444444", "ls": style, "lw": 1.4})
-    up = 0.3 if start[1] == end[1] else 0.0  # beside a level arrow, upon a slanted one
-    middle = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2 + up
-    paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-    ax.text(*middle, text, ha="center", va="center", fontsize=8, family="monospace", bbox=paper if text else None)
 
 
 def three_components(shapes: Mapping[str, Sequence[int]]) -> Picture:
@@ -32,27 +15,33 @@ def three_components(shapes: Mapping[str, Sequence[int]]) -> Picture:
     figure, [ax] = panels((11, 4.2))
     ax.set(xlim=(0, 15), ylim=(0, 5.2))
     ax.axis("off")
-    _box(ax, 1.2, 2.5, "clip", "#dddddd", 1.6)
-    _box(ax, 5.0, 4.0, "online encoder", COLORS[0])
-    _box(ax, 9.0, 4.0, "predictor", COLORS[2])
-    _box(ax, 5.0, 1.0, "target encoder", COLORS[1])
-    _box(ax, 9.0, 1.0, "LayerNorm,\nkeep the hidden", "#dddddd")
-    _box(ax, 13.4, 2.5, "mean |.|", "#444444", 1.8)
-    _arrow(ax, (2.1, 2.8), (3.7, 3.9), "visible tubelets")
-    _arrow(ax, (2.1, 2.2), (3.7, 1.1), "all tubelets")
-    _arrow(ax, (6.3, 4.0), (7.7, 4.0), said["context"])
-    _arrow(ax, (10.3, 3.9), (12.4, 2.9), said["prediction"])
-    _arrow(ax, (6.3, 1.0), (7.7, 1.0), said["features"])
-    _arrow(ax, (10.3, 1.1), (12.4, 2.1), said["target"])
-    _arrow(ax, (5.0, 3.5), (5.0, 1.5), "", "--")
+    boxes = (
+        (1.2, 2.5, 1.6, "clip", "#dddddd"), (5.0, 4.0, 2.3, "online encoder", COLORS[0]), (9.0, 4.0, 2.3, "predictor", COLORS[2]),
+        (5.0, 1.0, 2.3, "target encoder", COLORS[1]), (9.0, 1.0, 2.3, "LayerNorm,\nkeep the hidden", "#dddddd"),
+        (13.4, 2.5, 1.8, "mean |.|", "#444444"),
+    )  # fmt: skip
+    for x, y, wide, text, color in boxes:
+        corner = (x - wide / 2, y - 0.42)
+        ax.add_patch(FancyBboxPatch(corner, wide, 0.84, boxstyle="round,pad=0.05", facecolor=color, edgecolor="none"))
+        ax.text(x, y, text, ha="center", va="center", color="black" if color == "#dddddd" else "white", fontsize=9)
+    flows = (
+        ((2.1, 2.8), (3.7, 3.9), "visible tubelets"), ((2.1, 2.2), (3.7, 1.1), "all tubelets"),
+        ((6.3, 4.0), (7.7, 4.0), said["context"]), ((10.3, 3.9), (12.4, 2.9), said["prediction"]),
+        ((6.3, 1.0), (7.7, 1.0), said["features"]), ((10.3, 1.1), (12.4, 2.1), said["target"]),
+    )  # fmt: skip
+    arrow = {"arrowstyle": "-|>", "color": "#444444", "lw": 1.4}
+    paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+    for start, end, text in flows:
+        ax.annotate("", end, start, arrowprops=arrow)
+        (x, y), up = np.mean([start, end], axis=0), 0.3 if start[1] == end[1] else 0.0  # beside a level arrow
+        ax.text(x, y + up, text, ha="center", va="center", fontsize=8, family="monospace", bbox=paper)
+    ax.annotate("", (5.0, 1.5), (5.0, 3.5), arrowprops={**arrow, "ls": "--"})
     ax.text(5.15, 2.5, "EMA: weights follow slowly", fontsize=8, va="center")
     ax.plot([10.5, 10.75], [1.5, 0.9], color=COLORS[1], lw=4, zorder=3)  # a bar across the teacher's arrow
     ax.text(10.6, 0.45, "bar: no gradient flows back", fontsize=8, color=COLORS[1])
     ax.text(1.2, 1.85, said["clip"], fontsize=8, ha="center", family="monospace")
-    ax.annotate(
-        "mask tokens + positions of the hidden tubelets", xy=(9.0, 4.45), xytext=(9.0, 4.9), fontsize=8, ha="center",
-        arrowprops={"arrowstyle": "-|>", "color": "#444444"},
-    )  # fmt: skip
+    hints = "mask tokens + positions of the hidden tubelets"
+    ax.annotate(hints, (9.0, 4.45), (9.0, 4.9), fontsize=8, ha="center", arrowprops={**arrow, "lw": 1.0})
     return Picture(
         figure,
         f"Diagram. Above, the student: clip {said['clip']} to online encoder to {said['context']} to predictor to {said['prediction']}. "
@@ -84,11 +73,10 @@ def target_response(momentum: float, steps: int = 1000) -> Picture:
 
 def movement_curves(moved: Mapping[str, Sequence[float]]) -> Picture:
     """Per name, how far the target's features moved from one step to the next, relative to their size."""
-    figure, [ax] = panels((6.6, 3.6))
-    for number, (name, values) in enumerate(moved.items()):
-        curve(ax, number, range(1, len(values) + 1), values, name)
+    columns = {name: (range(1, len(values) + 1), values) for name, values in moved.items()}
+    title, ylabel = "How far the target moves in one step", "relative change of the target"
+    figure, [ax] = curves((6.6, 3.6), [title], columns, "training step", ylabel)
     ax.set_yscale("log")
-    finish(ax, "training step", "relative change of the target", "How far the target moves in one step")
     means = ", ".join(f"{name} {np.mean(values):.4f}" for name, values in moved.items())
     return Picture(
         figure,

@@ -1,12 +1,11 @@
 """Lessons 9 and 10: which clips features bring together, and their main components as colors."""
 
 import io
-from dataclasses import dataclass
 
 import numpy as np
 from sklearn.decomposition import PCA
 
-from minivjepa.course.figures import COLORS, Picture, panels, show
+from minivjepa.course.figures import COLORS, Picture, strip
 
 SIDE = 224  # pixels of an animation's panels, about
 
@@ -29,10 +28,8 @@ def component_colors(features: np.ndarray) -> np.ndarray:
 def feature_strip(frames: np.ndarray, features: np.ndarray, title: str) -> Picture:
     """uint8 [T, H, W, 3] and tokens [t, h, w, D]: the first frame of every tubelet, above its tokens' components."""
     colors, t = component_colors(features), len(features)
-    figure, axes = panels((1.6 * t, 3.5), t, rows=2)
-    for number, (above, below) in enumerate(zip(axes[:t], axes[t:])):
-        show(above, frames[number * len(frames) // t], f"time step {number}")
-        show(below, colors[number])
+    first = frames[np.arange(t) * len(frames) // t]
+    figure, _ = strip([first, colors], [f"time step {number}" for number in range(t)], 1.6, 3.5)
     figure.suptitle(title, fontsize=9)
     _, h, w, d = features.shape
     return Picture(
@@ -43,33 +40,23 @@ def feature_strip(frames: np.ndarray, features: np.ndarray, title: str) -> Pictu
     )
 
 
-@dataclass(frozen=True)
-class Animation:
-    """Frames uint8 [H, W, 3] that are shown one after the other."""
-
-    frames: list[np.ndarray]
-
-    def gif(self) -> bytes:
-        """A GIF of five frames a second that repeats forever."""
-        from PIL import Image  # comes with matplotlib
-
-        buffer = io.BytesIO()
-        first, *others = (Image.fromarray(frame) for frame in self.frames)
-        first.save(buffer, "GIF", save_all=True, append_images=others, duration=200, loop=0)
-        return buffer.getvalue()
-
-
-def feature_animation(frames: np.ndarray, features: np.ndarray) -> Animation:
-    """uint8 [T, H, W, 3] and tokens [t, h, w, D]: every frame beside the components of the tokens it belongs to."""
+def feature_animation(frames: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """uint8 [T, H, W, 3] and tokens [t, h, w, D] -> uint8 [T, H', W', 3]: every frame beside its tokens' components."""
     colors = (255 * component_colors(features)).astype(np.uint8)
-    height, width = frames.shape[1:3]
-    zoom = max(1, SIDE // height)
-    panels = []
-    for number, frame in enumerate(frames):
-        tokens = colors[number * len(features) // len(frames)]
-        tokens = tokens.repeat(height // tokens.shape[0], axis=0).repeat(width // tokens.shape[1], axis=1)
-        panels.append(np.concatenate([frame, tokens], axis=1).repeat(zoom, axis=0).repeat(zoom, axis=1))
-    return Animation(panels)
+    for axis in range(3):  # a token is as long, high and wide as its tubelet
+        colors = colors.repeat(frames.shape[axis] // colors.shape[axis], axis)
+    zoom = max(1, SIDE // frames.shape[1])
+    return np.concatenate([frames, colors], axis=2).repeat(zoom, axis=1).repeat(zoom, axis=2)
+
+
+def gif(frames: np.ndarray) -> bytes:
+    """Frames uint8 [T, H, W, 3] as a GIF of five frames a second that repeats forever."""
+    from PIL import Image  # comes with matplotlib
+
+    buffer = io.BytesIO()
+    first, *others = map(Image.fromarray, frames)
+    first.save(buffer, "GIF", save_all=True, append_images=others, duration=200, loop=0)
+    return buffer.getvalue()
 
 
 def trail(clips: np.ndarray) -> np.ndarray:
@@ -86,25 +73,24 @@ def neighbours_strip(trails: np.ndarray, labels: list[str], found: np.ndarray, t
     trails [B, H, W, 3]: one picture a clip, 0..1.  labels: one per clip, such as "7 down".  found int [queries, 1 + k]: the
     clip itself, then its nearest.
     """
-    rows, columns = found.shape
-    figure, axes = panels((1.5 * columns, 1.7 * rows + 0.3), columns, rows)
-    said, agree = [], {"digit": 0, "way": 0}
-    for ids, line in zip(found, axes.reshape(rows, columns)):
-        own = labels[ids[0]].split(maxsplit=1)
-        for number, (clip, ax) in enumerate(zip(ids, line)):
-            same = [what for what, mine, its in zip(agree, own, labels[clip].split(maxsplit=1)) if mine == its]
-            for what in same if number else ():
-                agree[what] += 1
-            show(ax, trails[clip], f"nearest {number}" if number else "query")
-            ax.set_xlabel(labels[clip] + (f"\nsame {' and '.join(same) or 'nothing'}" if number else ""), fontsize=8)
-        line[0].spines[:].set(color=COLORS[1], linewidth=2)
-        said.append(f"{labels[ids[0]]}: {', '.join(labels[clip] for clip in ids[1:])}")
+    rows, nearest = len(found), found.shape[1] - 1
+    titles = ["query", *(f"nearest {number}" for number in range(1, nearest + 1))]
+    figure, axes = strip(trails[found], titles, 1.5, 1.7 * rows + 0.3)
+    kinds = np.array([label.split(maxsplit=1) for label in labels])  # [clips, 2]: digit and way
+    same = kinds[found] == kinds[found[:, :1]]  # [queries, 1 + k, 2]
+    for ax, clip, agrees in zip(axes, found.flat, same.reshape(-1, 2)):
+        words = " and ".join(np.array(["digit", "way"])[agrees]) or "nothing"
+        ax.set_xlabel(f"{labels[clip]}\nsame {words}", fontsize=8)
+    for ax, clip in zip(axes[:: 1 + nearest], found[:, 0]):  # the queries themselves
+        ax.set_xlabel(labels[clip], fontsize=8)
+        ax.spines[:].set(color=COLORS[1], linewidth=2)
     figure.suptitle(f"{title} encoder", fontsize=9)
-    total = rows * (columns - 1)
-    result = f"of {total} neighbours, {agree['way']} move the query's way and {agree['digit']} show its digit"
+    digits, ways = same[:, 1:].sum(axis=(0, 1))
+    result = f"of {rows * nearest} neighbours, {ways} move the query's way and {digits} show its digit"
+    said = [f"{labels[clip]}: {', '.join(labels[other] for other in others)}" for clip, *others in found]
     return Picture(
         figure,
-        f"{rows} rows of clips drawn as trails, a query and its {columns - 1} nearest by the {title} encoder; {result}. {'; '.join(said)}.",
+        f"{rows} rows of clips drawn as trails, a query and its {nearest} nearest by the {title} encoder; {result}. {'; '.join(said)}.",
         f"{title.capitalize()} encoder: {result}. Each picture is a whole clip, early frames blue and late ones orange; left the query, then the "
         "clips whose features are nearest.",
     )

@@ -1,13 +1,15 @@
-"""Lessons 1 and 2: what clips and masks look like."""
+"""Lesson 1: what clips look like, how they are cut into tubelets, and where the tokens say they are."""
 
 import numpy as np
 import torch
+from matplotlib.patches import Rectangle
 
-from minivjepa.course.figures import Picture, panels, show
-from minivjepa.data.digits import CLIPS
+from minivjepa.course.figures import COLORS, Picture, strip
+from minivjepa.data.digits import CLIPS, DigitClips
 from minivjepa.evaluation.judge import evaluation_clips
-from minivjepa.tubelets import Grid
+from minivjepa.tubelets import Grid, sincos_positions
 
+MOST = 8  # frames that are drawn
 HEADINGS = ("right", "down right", "down", "down left", "left", "up left", "up", "up right")
 
 
@@ -19,17 +21,60 @@ def displayed(clip: torch.Tensor) -> np.ndarray:
 def film_strip(grid: Grid, count: int = 3) -> Picture:
     """The first `count` clips that encoders are tested on, frame by frame, with what is in them written beside."""
     clip, factors = evaluation_clips(grid, "test", torch.device("cpu")).batch(0, torch.arange(count))
-    shown = displayed(clip)  # [B, T, H, W, C]
     rows = [f"{i} moves\n{HEADINGS[d]}" for i, d in zip(factors.identity.tolist(), factors.direction.tolist())]
-    figure, axes = panels((1.2 * grid.frames, 1.35 * count), grid.frames, count)
-    for number, ax in enumerate(axes):
-        row, frame = divmod(number, grid.frames)
-        show(ax, shown[row, frame], "" if row else f"frame {frame}")
-        ax.set_ylabel("" if frame else rows[row], fontsize=8)
+    titles = [f"frame {number}" for number in range(grid.frames)]
+    figure, _ = strip(list(displayed(clip)), titles, 1.2, 1.35 * count, rows)
     said = "; ".join(row.replace("\n", " ") for row in rows)
     return Picture(
         figure,
         f"{count} clips of {grid.frames} frames of {grid.height} by {grid.width} pixels, one per row: {said}.",
         "What the encoder gets: real handwriting at constant speed over a noisy frame whose edges are joined, so a "
         "digit that leaves on one side comes back on the other.",
+    )
+
+
+def digit_frames(grid: Grid, index: int = 0) -> np.ndarray:
+    """Frames 0..1 [T, H, W, 3] of one clip of moving handwriting, ready to be drawn."""
+    clip, _ = DigitClips(grid).batch(0, torch.tensor([index]))
+    return displayed(clip)[0]
+
+
+def cut_up(grid: Grid, token: int = 0) -> Picture:
+    """The first frames of a clip with the cuts drawn in, and one tubelet outlined in all its frames."""
+    t, h, w = grid.shape
+    token = token % grid.tokens
+    step, row, column = np.unravel_index(token, grid.shape)
+    first = max(0, min(int(step) * grid.tubelet, grid.frames - MOST))
+    shown = range(first, min(grid.frames, first + MOST))
+    titles = [f"frame {number}\ntime step {number // grid.tubelet}" for number in shown]
+    figure, axes = strip([digit_frames(grid)[shown]], titles, 1.5, 2.1)
+    for ax, number in zip(axes, shown):
+        ax.hlines(np.arange(1, h) / h, 0, 1, color="white", lw=0.5)
+        ax.vlines(np.arange(1, w) / w, 0, 1, color="white", lw=0.5)
+        if number // grid.tubelet == step:
+            ax.add_patch(Rectangle((column / w, row / h), 1 / w, 1 / h, fill=False, edgecolor=COLORS[4], lw=3))
+    where = f"time step {step}, row {row}, column {column}"
+    return Picture(
+        figure,
+        f"{len(shown)} frames of a clip, each cut into {h} by {w} squares; one square is outlined in {grid.tubelet} frames.",
+        f"{grid.frames} frames of {grid.height} x {grid.width} pixels, tubelets of {grid.tubelet} frames x {grid.patch} x {grid.patch} pixels: "
+        f"{t} x {h} x {w} = {grid.tokens} tokens. Outlined: token {token}, at {where}.",
+    )
+
+
+def position_map(grid: Grid, dims: int, token: int) -> Picture:
+    """How alike the position of one token is to that of every other, one panel per time step."""
+    t, h, w = grid.shape
+    table = sincos_positions(grid, dims)
+    table = table / table.norm(dim=1, keepdim=True)
+    alike = (table @ table[token]).reshape(t, h, w).numpy()
+    titles = [f"time step {number}" for number in range(t)]
+    figure, axes = strip([alike], titles, 2, 2.4, limits=(alike.min(), 1))
+    figure.colorbar(axes[0].images[0], ax=list(axes), label="cosine")
+    step, row, column = np.unravel_index(token, grid.shape)
+    axes[step].plot((column + 0.5) / w, (row + 0.5) / h, "x", color=COLORS[1], ms=9, mew=2)
+    return Picture(
+        figure,
+        f"{t} maps of {h} by {w} squares; brightest at the cross, in row {row} and column {column} of time step {step}, and darker away from it.",
+        f"Cosine between the position vector of token {token} (cross) and all {grid.tokens} of them: near in time, height and width is alike.",
     )

@@ -4,22 +4,20 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from minivjepa.course.figures import COLORS, Picture, curve, finish, panels
+from minivjepa.course.figures import COLORS, Picture, curves, panels
 from minivjepa.transformer import block_flops
 
 
 def block_cost_curves(dim: int, longest: int) -> Picture:
     """FLOPs of the three parts of a block over the number of tokens, on logarithmic axes."""
     lengths = np.unique(np.geomspace(16, longest, 60).astype(int))
-    parts = {name: [block_flops(int(n), dim)[name] for n in lengths] for name in ("attention", "projections", "mlp")}
-    figure, [ax] = panels((6.6, 4))
-    for number, (name, flops) in enumerate(parts.items()):
-        curve(ax, number, lengths, flops, name)
+    costs = [block_flops(int(n), dim) for n in lengths]
+    columns = {part: (lengths, [cost[part] for cost in costs]) for part in ("attention", "projections", "mlp")}
+    figure, [ax] = curves((6.6, 4), [f"Width D = {dim}"], columns, "tokens n", "FLOPs of one block")
     ax.set(xscale="log", yscale="log")
     for factor, name, side in ((4, "the MLP", "right"), (6, "all dense layers", "left")):
         ax.axvline(factor * dim, color="black", lw=1, ls=":")
         ax.text(factor * dim, ax.get_ylim()[0] * 2, f" n = {factor} D: \n passes {name} ", fontsize=8, ha=side)
-    finish(ax, "tokens n", "FLOPs of one block", f"Width D = {dim}")
     return Picture(
         figure,
         f"Three rising lines over the number of tokens for width {dim}: projections and MLP rise in proportion, attention twice as steeply.",
@@ -32,11 +30,10 @@ def measured_times(
     lengths: Sequence[int], seconds: Mapping[str, Sequence[float]], slopes: Mapping[str, float]
 ) -> Picture:
     """Measured times over the number of tokens, with the exponent that fits each."""
-    figure, [ax] = panels((6.6, 4))
-    for number, (name, values) in enumerate(seconds.items()):
-        curve(ax, number, lengths, [1000 * v for v in values], f"{name}: n to the {slopes[name]:.1f}", "o")
+    names = {name: f"{name}: n to the {slope:.1f}" for name, slope in slopes.items()}
+    columns = {names[name]: (lengths, 1000 * np.array(values)) for name, values in seconds.items()}
+    figure, [ax] = curves((6.6, 4), ["Measured on this machine"], columns, "tokens n", "milliseconds", "o")
     ax.set(xscale="log", yscale="log")
-    finish(ax, "tokens n", "milliseconds", "Measured on this machine")
     ax.set_xticks(lengths, [str(n) for n in lengths])
     ax.set_xticks([], minor=True)
     said = ", ".join(f"{name} {slope:.1f}" for name, slope in slopes.items())

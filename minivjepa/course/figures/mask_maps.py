@@ -4,47 +4,40 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from matplotlib.colors import ListedColormap
+from einops import repeat
+from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from minivjepa.course.figures import COLORS, Picture, curve, finish, panels, show
-from minivjepa.course.figures.tubelet_grids import digit_frames
+from minivjepa.course.figures import COLORS, Picture, curves, strip
+from minivjepa.course.figures.film_strips import digit_frames
 from minivjepa.masking import MaskPair, parse_mask
 from minivjepa.tubelets import Grid
 
 DARK = 0.85  # how opaque a cover is
-NEITHER = "#bbbbbb"  # light: visible frames are mostly dark
-
-
-def states(grid: Grid, pair: MaskPair, row: int = 0) -> Tensor:
-    """int64 [t, h, w] of one clip of a batch: 0 seen (context), 1 to predict (target), 2 neither."""
-    context, target = pair
-    state = torch.full((grid.tokens,), 2)
-    state[target[row]] = 1
-    state[context[row]] = 0
-    return state.reshape(grid.shape)
+KINDS = {"picture: seen": "white", "to predict": COLORS[0], "neither": "#bbbbbb"}  # light: frames are mostly dark
 
 
 def masked_strip(grid: Grid, pair: MaskPair, name: str, row: int = 0) -> Picture:
     """One frame per time step of a clip of moving handwriting, with what the encoder does not see covered."""
-    state = states(grid, pair, row)
-    t = grid.shape[0]
+    context, target = pair
+    state = torch.full((grid.tokens,), 2)  # 0 seen (context), 1 to predict (target), 2 neither
+    state[target[row]] = 1
+    state[context[row]] = 0
+    seen, hidden, lost = state.bincount(minlength=3).tolist()
+    pixels = repeat(state.reshape(grid.shape), "t h w -> t (h p) (w q)", p=grid.patch, q=grid.patch).numpy()
+    paint = np.array([to_rgb(color) for color in KINDS.values()])[pixels]  # [t, H, W, 3]
+    cover = DARK * (pixels > 0)[..., None]
     frames = digit_frames(grid, row)[:: grid.tubelet]
-    covers = ListedColormap(["#ffffff", COLORS[0], NEITHER])
-    figure, axes = panels((1.6 * t, 2.3), t)
-    for number, ax in enumerate(axes):
-        show(ax, frames[number], f"time step {number}")
-        cover = np.kron(state[number].numpy(), np.ones((grid.patch, grid.patch)))
-        ax.imshow(cover, cmap=covers, vmin=0, vmax=2, alpha=np.where(cover > 0, DARK, 0), interpolation="nearest")
-    seen, hidden, lost = (int((state == kind).sum()) for kind in range(3))
-    kinds = [("picture: seen", "white"), ("to predict", COLORS[0]), ("neither", NEITHER)][: 3 if lost else 2]
-    handles = [Patch(facecolor=color, edgecolor="black", label=label) for label, color in kinds]
+    titles = [f"time step {step}" for step in range(len(frames))]
+    figure, _ = strip([(1 - cover) * frames + cover * paint], titles, 1.6, 2.3)
+    handles = [Patch(facecolor=color, edgecolor="black", label=kind) for kind, color in KINDS.items()]
+    handles = handles if lost else handles[:2]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     figure.suptitle(name, fontsize=9)
     return Picture(
         figure,
-        f"{t} frames of a clip under the mask {name}: {seen} squares show the picture, {hidden} are covered in blue, {lost} in grey.",
+        f"{len(frames)} frames of a clip under the mask {name}: {seen} squares show the picture, {hidden} are covered in blue, {lost} in grey.",
         f"Mask {name}: of {grid.tokens} tubelets the encoder sees {seen}, {hidden} are to be predicted, {lost} are neither.",
     )
 
@@ -57,16 +50,11 @@ def draw_mask(name: str, side: int, batch: int, step: int) -> Picture:
 
 def heat_maps(maps: Mapping[str, Tensor], what: str) -> Picture:
     """Shares [t, h, w] in 0..1, one row of panels per name, one panel per time step."""
-    t = next(iter(maps.values())).shape[0]
-    figure, axes = panels((1.5 * t, 1.75 * len(maps)), t, len(maps))
-    for row, (name, shares) in zip(axes.reshape(len(maps), t), maps.items()):
-        row[0].set_ylabel(name.replace(" ", "\n"), fontsize=8)
-        for ax, share in zip(row, shares):
-            image = ax.imshow(share, vmin=0, vmax=1, cmap="viridis")
-            ax.set(xticks=[], yticks=[])
-    for number, ax in enumerate(axes[:t]):
-        ax.set_title(f"time step {number}", fontsize=8)
-    figure.colorbar(image, ax=list(axes), label=what, shrink=0.8)
+    rows = [list(shares) for shares in maps.values()]
+    titles = [f"time step {step}" for step in range(len(rows[0]))]
+    labels = [name.replace(" ", "\n") for name in maps]
+    figure, axes = strip(rows, titles, 1.5, 1.75 * len(maps), labels, (0, 1))
+    figure.colorbar(axes[0].images[0], ax=list(axes), label=what, shrink=0.8)
     means = "; ".join(f"{name} {100 * float(shares.mean()):.0f} %" for name, shares in maps.items())
     return Picture(
         figure,
@@ -75,16 +63,14 @@ def heat_maps(maps: Mapping[str, Tensor], what: str) -> Picture:
     )
 
 
-def survival_curves(curves: Mapping[str, list[float]]) -> Picture:
+def survival_curves(left: Mapping[str, list[float]]) -> Picture:
     """Per name, the share of ids that survive the cut, by time step."""
-    figure, [ax] = panels((6.4, 3.6))
-    for number, (name, shares) in enumerate(curves.items()):
-        curve(ax, number, range(len(shares)), shares, name, "os"[number % 2])
+    columns = {name: (range(len(shares)), shares) for name, shares in left.items()}
+    figure, [ax] = curves((6.4, 3.6), ["The cut takes from the end"], columns, "time step", "share that is left", "o")
     ax.set_ylim(0, 1.03)
-    finish(ax, "time step", "share that is left", "The cut takes from the end")
-    last = ", ".join(f"{name} {100 * shares[-1]:.0f} %" for name, shares in curves.items())
+    last = ", ".join(f"{name} {100 * shares[-1]:.0f} %" for name, shares in left.items())
     return Picture(
         figure,
-        f"Curves over {len(next(iter(curves.values())))} time steps that start at 1 and fall. Left in the last time step: {last}.",
+        f"Curves over {len(next(iter(left.values())))} time steps that start at 1 and fall. Left in the last time step: {last}.",
         f"How much of a clip's own context and target is left after the batch was cut to its smallest count. In the last time step: {last}.",
     )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minivjepa.course.figures import Picture, panels
+from minivjepa.course.figures import Picture, panels, show
 
 
 def side_by_side(expected: np.ndarray, got: np.ndarray) -> Picture:
@@ -10,15 +10,10 @@ def side_by_side(expected: np.ndarray, got: np.ndarray) -> Picture:
     expected, got = expected.astype(float), got.astype(float)
     different = ~np.isclose(expected, got, equal_nan=True)
     figure, axes = panels((8.4, 3), 3)
-    limits = {"vmin": min(np.nanmin(expected), np.nanmin(got)), "vmax": max(np.nanmax(expected), np.nanmax(got))}
-    parts = (
-        ("expected", expected, limits),
-        ("yours", got, limits),
-        ("where they differ", different, {"vmin": 0, "vmax": 1}),
-    )
-    for ax, (title, array, range_) in zip(axes, parts):
-        ax.imshow(array, cmap="cividis", interpolation="nearest", **range_)
-        ax.set(title=title, xticks=[], yticks=[])
+    limits = float(np.nanmin([expected, got])), float(np.nanmax([expected, got]))
+    show(axes[0], expected, "expected", limits)
+    show(axes[1], got, "yours", limits)
+    show(axes[2], different, "where they differ", (0, 1))
     return Picture(
         figure,
         f"Three panels of {expected.shape[0]} by {expected.shape[1]} values: expected, yours, and where they differ, in {int(different.sum())} places.",

@@ -5,21 +5,27 @@ right answer between BEGIN SOLUTION and END SOLUTION; `kind="check" points=3` te
 is marked by hand.  teacher/NAME/exercises.py has one Exercise for every function that the text asks for.
 """
 
+import os
 import re
 import runpy
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from nbformat import NotebookNode
 
+from minivjepa.grading.graded import Assignment
 from minivjepa.homework.calling import ADAPTERS
 from minivjepa.homework.cases import Arrays, Case, ExerciseCases, Inputs
+from minivjepa.homework.checking import require_right
 from minivjepa.homework.notebooks import cells_by_id, is_answer
 
-TEACHER = Path(__file__).parents[2] / "teacher"
+TEACHER = Path(__file__).parent
+if str(TEACHER) not in sys.path:
+    sys.path.append(str(TEACHER))  # exercises.py imports this file by its name
 MARKER = re.compile(r"^[ \t]*### (BEGIN|END) (SOLUTION|HIDDEN TESTS)\n?", re.M)
 FLAGS = {  # of nbgrader, for each kind of cell
     "answer": {"grade": False, "solution": True, "locked": False},
@@ -46,18 +52,9 @@ class Exercise:
     adapter: str = "call"
 
 
-def require_teacher() -> Path:
-    """The teacher's folder.  Raises ValueError if it was removed."""
-    if not TEACHER.is_dir():
-        raise ValueError(
-            f"{TEACHER} is missing: answers and hidden checks belong to teachers and were removed from this copy"
-        )
-    return TEACHER
-
-
 def load(assignment: str) -> list[Exercise]:
     """The exercises of an assignment.  Raises ValueError for an unknown assignment."""
-    file = require_teacher() / assignment / "exercises.py"
+    file = TEACHER / assignment / "exercises.py"
     if not file.exists():
         known = sorted(path.parent.name for path in TEACHER.glob("*/exercises.py"))
         raise ValueError(f"unknown assignment {assignment!r}; choose from {', '.join(known)}")
@@ -96,13 +93,13 @@ def nbgrader_metadata(cell: NotebookNode) -> dict[str, Any]:
 
 def given_code(assignment: str) -> str:
     """The code cells of an assignment that students do not write and that check nothing: imports and helpers."""
-    cells = read_source(require_teacher() / assignment / "notebook.py").cells
+    cells = read_source(TEACHER / assignment / "notebook.py").cells
     return "\n\n".join(cell.source for cell in cells if cell.cell_type == "code" and "nbgrader" not in cell.metadata)
 
 
 def reference_code(assignment: str) -> dict[str, str]:
     """Exercise -> code of the right answer, from the text of the assignment."""
-    cells = cells_by_id(read_source(require_teacher() / assignment / "notebook.py"))
+    cells = cells_by_id(read_source(TEACHER / assignment / "notebook.py"))
     answers = {name: cell for name, cell in cells.items() if cell.cell_type == "code" and is_answer(cell)}
     return {name: MARKER.sub("", cell.source).rstrip("\n") for name, cell in answers.items()}
 
@@ -144,3 +141,22 @@ def visible_cases(assignment: str, exercise: Exercise) -> ExerciseCases:
 def hidden_cases(assignment: str, exercise: Exercise, seed: int) -> ExerciseCases:
     """The cases of a seed that students do not see."""
     return compute_cases(assignment, exercise, exercise.hidden(np.random.default_rng(seed)))
+
+
+def prepare(name: str, seed: int) -> Assignment:
+    """Compute all expected outputs once.  Raises ValueError for an unknown assignment."""
+    exercises = []
+    for exercise in load(name):
+        visible, hidden = visible_cases(name, exercise), hidden_cases(name, exercise, seed)
+        exercises.append(replace(visible, cases=visible.cases + hidden.cases))
+    cells = cells_by_id(read_source(TEACHER / name / "notebook.py"))
+    worth = {key: cell.metadata.nbgrader["points"] for key, cell in cells.items() if cell.metadata.nbgrader["grade"]}
+    points = {exercise.name: worth[f"check_{exercise.name}"] for exercise in exercises}
+    written = {key: value for key, value in worth.items() if is_answer(cells[key])}
+    return Assignment(name, given_code(name), tuple(exercises), points, written)
+
+
+def check_hidden(assignment: str, exercise: str, function: Callable[..., Any]) -> None:
+    """Raise CheckFailed unless a function is right in the hidden cases of the seed in MINIVJEPA_SEED (0 if it is not set)."""
+    [found] = [one for one in load(assignment) if one.name == exercise]
+    require_right(hidden_cases(assignment, found, int(os.environ.get("MINIVJEPA_SEED", "0"))), function)
