@@ -51,6 +51,9 @@ EXPERIMENTS = {
 }
 
 
+SHARED = {"variants": "matrix"}  # experiments in another's folder: some variants are taught by its runs
+
+
 def result_of(job: Job, results: dict[str, Any]) -> Any:
     """What a results.json holds of one job, or None."""
     rows = results["arms"].get(job.name, []) if job.kind == "arm" else results.get(job.name, [])
@@ -74,7 +77,7 @@ def restore(out: Path, kept: Path) -> None:
 
 def run(name: str, keep: bool) -> None:
     """One experiment, two more seeds in each round."""
-    out, kept, words = RUNS / name, FOLDER / f"{name}.json", EXPERIMENTS[name].split()
+    out, kept, words = RUNS / SHARED.get(name, name), FOLDER / f"{name}.json", EXPERIMENTS[name].split()
     if keep and kept.exists() and not out.exists():
         out.mkdir(parents=True)
         restore(out, kept)

@@ -166,10 +166,11 @@ def html(results: Results) -> str:
         "versions": ", ".join(f"{name} {number}" for name, number in results["versions"].items()),
         **{name: results[name] for name in ("preset", "command", "date", "device")},
     }
+    config = from_dict(Config, results["config"])
     return Template(PAGE.read_text()).substitute(
         {name: escape(text) for name, text in texts.items()},
         sentences="".join(f"<li>{escape(verdict(arm, results))}</li>" for arm in results["arms"]),
-        strip=film_strip(from_dict(Config, results["config"]).grid).html(),
+        strip=film_strip(config.grid, rules=config.clips).html(),
         curves=collapse_curves(results).html(),
         table=table(results),
         spectra=spectra(results).html(),

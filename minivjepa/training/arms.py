@@ -30,6 +30,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "mask-blocks": {"masks": ("short", "long")},
     "mask-official": {"masks": ("official-short", "official-long")},
     "mask-mixed": {"masks": ("future", "tube")},
+    "generation-2": {"prevention": ARMS["frozen"], "teacher": "frozen"},
+    "generation-3": {"prevention": ARMS["frozen"], "teacher": "generation-2"},
 }
 ARM_NAMES = ", ".join([*ARMS, *VARIANTS])
 

@@ -29,6 +29,8 @@ class Config:
     """How a clip of moving digits looks."""
     prevention: CollapsePrevention = field(default_factory=CollapsePrevention)
     """The switches of collapse prevention; --arm sets them all at once."""
+    teacher: str = ""
+    """An arm: the run NAME-SEED beside this one, whose trained encoder is the first target encoder; "": this run's own."""
     masks: tuple[str, ...] = ("future",)  # One mask group per name, optionally with the share to hide, as in tube:0.75.
     loss: str = "l1"  # Distance in latent space: l1 or l2 (squared error).
 
@@ -87,6 +89,10 @@ class Config:
             check_numbers(self, ("batch",), "2 or more: a regulariser compares clips", lambda value: value >= 2)
         check_scheme(self.positions, head_width("encoder", self.dim, self.heads))
         check_scheme(self.positions, head_width("predictor", self.predictor_dim, self.predictor_heads))
+        if self.teacher and self.prevention.target != "ema":
+            raise ValueError(
+                f"teacher {self.teacher} needs a target encoder; use target='ema', for example --arm frozen"
+            )
         if self.predictor_depth == 0 and (self.prevention.target == "pixels" or self.prevention.projector):
             raise ValueError("predictor_depth 0 predicts features only; pixels and a projector need 1 or more")
         if not self.masks:

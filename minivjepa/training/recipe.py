@@ -4,6 +4,7 @@ Read in lesson 8.  Schedules and parameter groups follow V-JEPA's released code.
 """
 
 import math
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -15,6 +16,7 @@ from minivjepa.masking import MaskPair, parse_mask
 from minivjepa.predictor import Predictor
 from minivjepa.training.arms import LinearPredictor
 from minivjepa.training.config import Config
+from minivjepa.training.runs import Run
 from minivjepa.transformer import init_linear
 from minivjepa.vjepa import VJEPA
 
@@ -114,3 +116,14 @@ def sample_masks(config: Config, step: int, index: Tensor) -> list[MaskPair]:
         parse_mask(text).sample(config.grid, config.seed + 2**32 * group, step, index)  # so that groups differ
         for group, text in enumerate(config.masks)
     ]
+
+
+def trained(folder: Path) -> tuple[VJEPA, Config, str, int]:
+    """A run's model, its config, its data, and the step it was saved at.  Raises ValueError if it has no checkpoint yet."""
+    run = Run(folder)
+    config, data = run.config()
+    model = build_model(config)
+    state = run.restore(model, config)
+    if state is None:
+        raise ValueError(f"{folder} has no checkpoint.pt yet; train further with --resume")
+    return model, config, data, state["step"]
