@@ -46,7 +46,7 @@ from minivjepa.training.config import differences, from_dict
 from minivjepa.training.recipe import build_model
 from minivjepa.tubelets import Grid, patchify
 from minivjepa.world.action_predictor import action_loss
-from minivjepa.world.frozen_model import MainDirections, stay
+from minivjepa.world.frozen_model import MainDirections
 from minivjepa.world.goal_reaching import (
     Task,
     oracle_costs,
@@ -239,7 +239,9 @@ def train(model, z, batch=64):
         key = randomness.keys("lesson", SEED, step, torch.arange(batch))
         chosen = (randomness.uniform(key, 1)[:, 0] * len(z)).long()
         tokens = z[chosen][:, :, None]  # [B, T, 1, Z]: a frame is a single token
-        forced, rolled = action_loss(model.predictor, tokens, actions[chosen], torch.zeros(batch, 3, 1), stay, steps=3)
+        forced, rolled = action_loss(
+            model.predictor, tokens, actions[chosen], torch.zeros(batch, 3, 1), lambda state, action: state, steps=3
+        )
         optimiser.zero_grad()
         (forced + rolled).backward()
         optimiser.step()

@@ -56,10 +56,17 @@ def search_table(trials: Sequence[dict[str, Any]]) -> str:
     lines = []
     for trial in trials:
         changes = ", ".join(f"{name} {value}" for name, value in trial["changes"].items())
-        values = [mean(run[column] for run in trial["runs"]) for column in columns]
+        values = [mean(run.get(column, math.nan) for run in trial["runs"]) for column in columns]
         seeds = ", ".join(str(run["seed"]) for run in trial["runs"])
         lines.append(
-            [trial["trial"], changes, seeds, trial["probe"], f"{values[0]:.0f}", *(f"{v:.3f}" for v in values[1:])]
+            [
+                trial["trial"],
+                changes,
+                seeds,
+                trial["probe"],
+                f"{values[0]:.0f}",
+                *("" if math.isnan(v) else f"{v:.3f}" for v in values[1:]),
+            ]
         )
     return markdown(heads, lines)
 

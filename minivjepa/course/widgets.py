@@ -20,10 +20,12 @@ def explore(draw: Callable[..., Picture], sliders: Sliders) -> ipywidgets.intera
     Where draw raises ValueError, such as for a clip that tubelets do not divide, its message stands in place of the picture.
     """
 
-    def show_or_say(**values: Any) -> None:
-        try:
-            show(draw(**values))
-        except ValueError as error:
-            print(error)
+    return ipywidgets.interactive(lambda **values: _show_or_say(draw, values), **sliders)
 
-    return ipywidgets.interactive(show_or_say, **sliders)
+
+def _show_or_say(draw: Callable[..., Picture], values: Mapping[str, Any]) -> None:
+    """Show the picture of these values, or print why it cannot be drawn."""
+    try:
+        show(draw(**values))
+    except ValueError as error:
+        print(error)

@@ -1,6 +1,6 @@
 """Every number that a finished run is judged by: its name in results.json, its title in tables, and the probe that reads it.
 
-Read in lesson 9.  A new probe is one line of METRICS; the report, the tables and `minivjepa probe` follow.
+Read in lesson 9.  A new probe is one line of METRICS; the report, `minivjepa probe` and the long tables follow.
 """
 
 from collections.abc import Callable

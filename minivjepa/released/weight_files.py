@@ -36,7 +36,7 @@ def read_weights(source: str) -> tuple[Mapping[str, Any], dict[str, Any]]:
     held = {key: value for file in files for key, value in read_safetensors(file).items()}
     config = read_json(folder / "config.json") if (folder / "config.json").exists() else {}
     if not isinstance(config, dict):
-        raise ValueError(f"{folder}/config.json holds a {type(config).__name__}, expected an object with sizes")
+        raise ValueError(f"{folder}/config.json holds a {type(config).__name__}, expected an object with the sizes")
     return held, config
 
 
