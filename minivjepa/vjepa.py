@@ -63,7 +63,6 @@ ARMS: dict[str, CollapsePrevention] = {
     "neither": CollapsePrevention(target="online", stop_gradient=False),
     "vicreg": CollapsePrevention(target="online", stop_gradient=False, regulariser=VICReg()),
     "sigreg": CollapsePrevention(target="online", stop_gradient=False, regulariser=SIGReg()),
-    "pixels": CollapsePrevention(target="pixels"),
 }
 
 

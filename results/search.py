@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from minivjepa.collapse import feature_std
 from minivjepa.data.digits import DigitClips
-from minivjepa.data.protocol import FULL
+from minivjepa.data.protocol import FULL, Budget
 from minivjepa.evaluation.judge import encode_split
 from minivjepa.evaluation.probes import attentive_accuracy, linear_accuracy, standardise
 from minivjepa.training.arms import with_arm
@@ -85,7 +85,7 @@ def first_recipe(changes: dict[str, Any]) -> Config:
     return with_arm(replace(START, **fields), changes.get("arm", "vjepa"))
 
 
-def trial(config: Config, seed: int) -> dict[str, Any]:
+def trial(config: Config, seed: int, budget: Budget = FULL) -> dict[str, Any]:
     """Train one run and judge its online encoder on validation clips."""
     torch.set_num_threads(1)
     config = replace(config, seed=seed, checkpoint_every=10**6, log_every=10**6)
@@ -99,7 +99,7 @@ def trial(config: Config, seed: int) -> dict[str, Any]:
             .eval()
         )
         spent, waited = time.process_time() - began, time.perf_counter() - clock
-        parts = [encode_split(model.encoder, config, split, FULL, CPU) for split in ("train", "validation")]
+        parts = [encode_split(model.encoder, config, split, budget, CPU) for split in ("train", "validation")]
         (x, y), (train, held_out) = (part.pooled for part in parts), parts
         scores = {
             f"linear_{task}": linear_accuracy(x, getattr(train, task), y, getattr(held_out, task))
@@ -107,7 +107,7 @@ def trial(config: Config, seed: int) -> dict[str, Any]:
         }
         scores["feature_std"] = feature_std(held_out.tokens)
         train, held_out = standardise(parts)
-        for task, (score, _) in attentive_accuracy(train, held_out, held_out, FULL, seed).items():
+        for task, (score, _) in attentive_accuracy(train, held_out, held_out, budget, seed).items():
             scores[f"attentive_{task}"] = score
     return {"seed": seed, "cpu_seconds": round(spent, 1), "seconds": round(waited, 1), **scores}
 

@@ -18,6 +18,7 @@ from search import trial
 from tqdm import tqdm
 
 from minivjepa.data.digits import CLIPS, ClipRules
+from minivjepa.data.protocol import FULL
 from minivjepa.objective import SIGReg, VICReg
 from minivjepa.training.arms import with_arm
 from minivjepa.training.config import PRESETS, Config
@@ -27,6 +28,7 @@ FILE = Path(__file__).with_suffix(".json")
 KINDS = {"today": CLIPS, "new": ClipRules(background="new", strength=1.0)}
 SCORES = ("linear_direction", "linear_identity", "attentive_direction", "attentive_identity")
 FIRST, SECOND = 100, 101
+QUICK = replace(FULL, attentive_trial_epochs=8)
 RATES: dict[str, dict[str, Any]] = {
     "as it is": {},
     "lr / 2": {"lr": 1.25e-3},
@@ -94,7 +96,7 @@ def run_all(wanted: list[tuple[str, str, str, int]], results: dict[str, Any]) ->
         if seed not in {run["seed"] for run in results.get(f"{arm}/{name}/{kind}", [])}
     ]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool, tqdm(total=len(missing), unit="run") as bar:
-        jobs = {pool.submit(trial, recipe(*key[:3]), key[3]): key for key in missing}
+        jobs = {pool.submit(trial, recipe(*key[:3]), key[3], QUICK): key for key in missing}
         for job in as_completed(jobs):
             arm, name, kind, _ = jobs[job]
             runs = results.setdefault(f"{arm}/{name}/{kind}", [])

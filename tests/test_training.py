@@ -270,8 +270,8 @@ def test_only_new_or_empty_folders_become_runs(tmp_path: Path) -> None:
 
 def test_a_broken_config_file_is_named(tmp_path: Path) -> None:
     """Catches: a JSON error without the file's name."""
-    (tmp_path / "config.json").write_text('{"data": "digits", "dim": 3}')
-    with pytest.raises(ValueError, match=r"config.json is not a config of this version: .*lacks"):
+    (tmp_path / "config.json").write_text('{"data": "digits", "dims": 3}')
+    with pytest.raises(ValueError, match=r"config.json is not a config of this version: .*unknown keys"):
         Run(tmp_path).config()
     with pytest.raises(ValueError, match="holds no run"):
         Run(tmp_path / "nowhere").config()

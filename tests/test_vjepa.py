@@ -11,6 +11,7 @@ from minivjepa.collapse import feature_std
 from minivjepa.data.digits import DigitClips
 from minivjepa.objective import SIGReg, VICReg
 from minivjepa.predictor import Predictor
+from minivjepa.training.arms import with_arm
 from minivjepa.training.config import Config
 from minivjepa.training.recipe import build_model, parameter_groups, sample_masks, schedule
 from minivjepa.training.runs import Run
@@ -278,7 +279,7 @@ def test_step_flops_are_torchs_own_count(tiny: Config, name: str) -> None:
 
 def test_pixel_targets_are_the_hidden_tubelets_each_with_mean_0_and_std_1(tiny: Config) -> None:
     """Catches: an arm `pixels` that predicts features, or whose encoder starts from other weights than vjepa's."""
-    model = build_model(arm(tiny, "pixels"))
+    model = build_model(with_arm(tiny, "pixels"))
     assert model.target_encoder is None
     clip, _ = DigitClips(tiny.grid).batch(0, torch.arange(4))
     wanted = model.normalised(model.targets(clip))
@@ -287,7 +288,7 @@ def test_pixel_targets_are_the_hidden_tubelets_each_with_mean_0_and_std_1(tiny: 
     torch.testing.assert_close(wanted, expected)
     for name, value in build_model(tiny).encoder.state_dict().items():
         assert torch.equal(model.encoder.state_dict()[name], value)
-    one_step(model, arm(tiny, "pixels"))
+    one_step(model, with_arm(tiny, "pixels"))
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.encoder.parameters() if p.ndim > 1)
 
 

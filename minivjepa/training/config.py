@@ -122,11 +122,11 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 def from_dict(kind: type[C], values: dict[str, Any]) -> C:
-    """The inverse of to_dict.  Raises ValueError for unknown or missing keys."""
+    """The inverse of to_dict.  A field that an older version did not know has its default.  Raises ValueError for unknown keys."""
     hints = typing.get_type_hints(kind)
-    unknown, missing = sorted(set(values) - set(hints)), sorted(set(hints) - set(values))
-    if unknown or missing:
-        raise ValueError(f"{kind.__name__} has unknown keys {unknown} and lacks {missing}; expected {sorted(hints)}")
+    unknown = sorted(set(values) - set(hints))
+    if unknown:
+        raise ValueError(f"{kind.__name__} has unknown keys {unknown}; expected {sorted(hints)}")
     parsed = {}
     for name, value in values.items():
         kinds = [one for one in (hints[name], *typing.get_args(hints[name])) if dataclasses.is_dataclass(one)]
