@@ -30,6 +30,9 @@ NOTES = {
     "neither": "no stop-gradient, no EMA",
     "vicreg": "neither, plus variance and covariance terms",
     "sigreg": "neither, plus SIGReg",
+    "pixels": "target = the hidden pixels",
+    "generation-2": "target = an encoder that frozen trained",
+    "generation-3": "target = an encoder that generation-2 trained",
     "untrained": "control: before the first step",
     "raw_pixels": "control: tubelets as they are",
     "first_frame": "control: untrained encoder, first frame only",
@@ -65,7 +68,7 @@ def spread(values: list[float | None], join: str) -> str:
 
 def note(arm: str) -> str:
     """What an arm is, in a few words; for a variant, the fields of the config that it sets."""
-    if arm in VARIANTS:
+    if arm in VARIANTS and arm not in NOTES:
         return f"variant: another {', '.join(VARIANTS[arm])}"
     return NOTES.get(arm, "an arm of your own")
 
