@@ -1,6 +1,6 @@
 """What collapse looks like in numbers.
 
-Built in lesson 6.  Collapse comes in three kinds: complete (all features become the same, std -> 0), dimensional (few
+Built in lesson 6.  Collapse comes in three kinds: complete (every token gets the same vector, std -> 0), dimensional (few
 directions remain, rank far below D) and content-free (tokens differ by position, not by clip).  No single number
 shows all three; read feature_std first.
 """
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 COLLAPSED = 0.01  # below this feature std, all clips count as having the same features
-WARNING = 0.1  # below this feature std, a run in progress gets a warning; runs start at about .8
+WARNING = 0.1  # below this feature std, a run in progress gets a warning; runs start at about .75
 
 
 def feature_std(h: Tensor) -> float:
@@ -70,7 +70,7 @@ def rankme(pooled: Tensor) -> float:
 def margin(predictions: Tensor, targets: Tensor, others: Tensor) -> float:
     """Mean cosine of predictions with their own clip's targets, minus that with another clip's targets; all [B, M, D].
 
-    A cosine of .98 with its own target means little if it is .97 with any other: the prediction ignores the content.
+    A prediction with cosine .98 to its own target and .97 to any other ignores the content.
     """
     own = F.cosine_similarity(predictions, targets, dim=-1)
     other = F.cosine_similarity(predictions, others, dim=-1)

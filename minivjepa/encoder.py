@@ -1,6 +1,6 @@
 """The encoder: pixels of the kept tubelets in, one vector per kept tubelet out.
 
-Built in lesson 4.  V-JEPA's E_theta: a ViT that runs on visible tokens only (section 3.1 of the paper).
+Built in lesson 4.  V-JEPA's E_theta: a ViT that runs on visible tokens only (section 3.3 of the paper).
 """
 
 import torch
@@ -15,7 +15,7 @@ class Encoder(nn.Module):
     """A vision transformer over tubelets, final LayerNorm included.
 
     grid: clip and tubelet size.  dim: D.  depth: number of blocks.  heads: attention heads, which must divide D.
-    positions: sincos (V-JEPA), rotary (V-JEPA 2) or rotary-tiled (its released weights).  hidden: width inside the MLPs,
+    positions: sincos (V-JEPA), rotary (plain RoPE) or rotary-tiled (V-JEPA 2 as released).  hidden: width inside the MLPs,
     4 D if None; V-JEPA 2's ViT-g uses another.  Raises ValueError for unknown positions or heads that do not fit.
     """
 

@@ -36,8 +36,8 @@ def latent_distance(predictions: Sequence[Tensor], targets: Sequence[Tensor], ki
 def vicreg_terms(z: Tensor) -> tuple[Tensor, Tensor]:
     """[B, N, D] -> (variance term, covariance term), computed across clips at each position, then averaged.
 
-    Variance: hinge loss on the std, at 1 (VICReg equation 1).  Covariance: sum of squared off-diagonal entries, over D
-    (equation 3).  Both need at least 2 clips.
+    Variance: hinge at 1 on the std (VICReg equation 1).  Covariance: squared off-diagonal entries, summed and divided by D
+    (equation 4).  Both need at least 2 clips.
     """
     clips, _, dim = z.shape
     centred = (z - z.mean(dim=0)).transpose(0, 1)  # [N, B, D]

@@ -1,6 +1,6 @@
 """The predictor: context vectors and positions in, predicted vectors of the hidden tubelets out.
 
-Built in lesson 4.  V-JEPA's P_phi: a narrow transformer that never sees a pixel (section 3.1 of the paper).
+Built in lesson 4.  V-JEPA's P_phi: a narrow transformer that never sees a pixel (section 3.3 of the paper).
 """
 
 import torch

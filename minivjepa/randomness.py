@@ -1,10 +1,10 @@
 """Random numbers that depend on where they are used, never on what was drawn before.
 
-Every clip and every mask in this package is a function of (seed, step, global sample index).  So a run can resume,
-a batch can be split over processes, and a single clip can be rendered again, all without extra work.  On a first
-reading one line is enough: uniform(keys("mask", seed, step, index), n) gives n numbers for each of the B samples in
-`index`, always the same ones.  The generator is SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom
-number generators", OOPSLA 2014) on int64 tensors, which wrap around the same way on every device.
+Every clip and mask here is a function of (seed, step, global sample index); only OfficialBlocks also depends on its
+batch.  So a run can resume, a batch can be split over processes, and a single clip can be rendered again, all without
+extra work.  On a first reading one line is enough: uniform(keys("mask", seed, step, index), n) gives n numbers for each of
+the B samples in `index`, always the same ones.  The generator is SplitMix64 (Steele, Lea and Flood, "Fast splittable
+pseudorandom number generators", OOPSLA 2014) on int64 tensors, which wrap around the same way on every device.
 """
 
 import zlib

@@ -71,8 +71,8 @@ class Block(nn.Module):
 def init_linear(module: nn.Module, scheme: str) -> None:
     """Initialise every Linear inside `module`: biases 0, weights by `scheme`.  Raises ValueError for an unknown scheme.
 
-    "xavier": uniform, scaled to preserve variance.  "official": normal with std .02, as released.  At widths
-    of 64 to 192 that is far too small: at first all features shrink together.
+    "xavier": uniform, scaled to preserve variance.  "official": normal with std .02, as V-JEPA 1's
+    training starts.  At width 64 that is far too small: at first the spread of features across clips shrinks.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Linear):

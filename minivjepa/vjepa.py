@@ -131,9 +131,9 @@ class VJEPA(nn.Module):
     def step_flops(self, sizes: Sequence[tuple[int, int]]) -> dict[str, int]:
         """FLOPs of one clip's training step for mask groups of sizes (K, M), by component.
 
-        The target encoder runs forward on all tokens.  Encoder and predictor run forward and backward, which costs
-        three times the forward pass; so does the target encoder if the targets are not detached.  Softmax, norms and
-        the optimiser are not counted.
+        The target encoder runs forward on all tokens.  Encoder and predictor, and the target encoder if its targets are
+        not detached, also run backward: three times the forward cost.  Softmax, norms, the regulariser and the optimiser
+        are not counted.
         """
         passes = {"pixels": 0}.get(self.prevention.target, 1 if self.prevention.stop_gradient else 3)
         return {

@@ -1,13 +1,13 @@
-"""Is a step slower than it was?  python results/compare_steps.py REVISION [--rounds 10] [--geometries cpu,mini,paper]
+"""Is a step slower than it was?  python results/compare_steps.py REVISION [--repeats 7] [--geometries cpu,mini,paper]
 
 Takes the package of a git revision, loads it under another name into this process, and times its training step and today's in turn, on
-one CPU thread, in float32 and bfloat16.  Writes results/speed-before.json, from which docs/speed.md is made.
+one CPU thread, in float32 and bfloat16.  On a shared machine a step takes up to half as long again from one second to the next, so the
+fastest step of each counts; both are prepared anew several times, in turn the one and the other first.  Writes results/speed-before.json, from which docs/speed.md is made.
 """
 
 import argparse
 import importlib
 import io
-import statistics
 import subprocess
 import sys
 import tarfile
@@ -45,11 +45,26 @@ def load(revision: str, folder: Path) -> Any:
     raise SystemExit(f"{revision} has none of {', '.join(HOMES)}, so its steps cannot be timed")
 
 
+def rounds(steps: dict[Any, Any], count: int) -> dict[Any, list[float]]:
+    """Seconds of `count` steps of each, in turn."""
+    times: dict[Any, list[float]] = {home: [] for home in steps}
+    for number in range(count + 1):
+        for home, step in steps.items():
+            start = time.perf_counter()
+            step()
+            if number:
+                times[home].append(time.perf_counter() - start)
+    return times
+
+
 def main() -> None:
     """Time both, geometry by geometry."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("revision", help="what today's step is compared with")
-    parser.add_argument("--rounds", type=int, default=10, help="steps of each, after one that does not count")
+    parser.add_argument("--repeats", type=int, default=7, help="how often both are prepared anew")
+    parser.add_argument(
+        "--rounds", type=int, default=4, help="steps of each in a repeat, after one that does not count"
+    )
     parser.add_argument("--geometries", default="cpu,mini,paper", help="separated by commas")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -58,14 +73,14 @@ def main() -> None:
         old = load(options.revision, Path(folder))
         for name in options.geometries.split(","):
             for dtype in ("float32", "bfloat16"):
-                steps = [home.prepare(home.find_geometry(name, None), dtype, CPU) for home in (old, step_time)]
-                spent: list[list[float]] = [[], []]
-                for _ in tqdm(range(options.rounds + 1), desc=f"{name}, {dtype}", unit="round"):
-                    for times, step in zip(spent, steps):
-                        start = time.perf_counter()
-                        step()
-                        times.append(time.perf_counter() - start)
-                before, after = (statistics.median(times[1:]) for times in spent)
+                spent: dict[Any, list[float]] = {old: [], step_time: []}
+                for number in tqdm(range(options.repeats), desc=f"{name}, {dtype}", unit="repeat"):
+                    order = list(spent)[:: 1 if number % 2 else -1]
+                    steps = {home: home.prepare(home.find_geometry(name, None), dtype, CPU) for home in order}
+                    times = rounds(steps, options.rounds)
+                    for home, own in spent.items():
+                        own += times[home]
+                before, after = (min(own) for own in spent.values())
                 rows.append({"geometry": name, "dtype": dtype, "before_s": before, "after_s": after})
     found = {"command": " ".join(["python", "results/compare_steps.py", *sys.argv[1:]]), "revision": options.revision}
     write_json(

@@ -71,7 +71,7 @@ def readme_parts(raw: dict[str, Any]) -> dict[str, str]:
     """The tables of README.md."""
     matrix = raw["matrix"]
     times = [[row["machine"], row["took"]] for row in raw["times"]]
-    note = f"Means over seeds {seeds(matrix)} with 95 % intervals; probes are accuracies on held-out clips with held-out handwriting."
+    note = f"Means over seeds {seeds(matrix)} with 95 % intervals (rows without: one run, or chance); probes are accuracies on held-out clips with held-out handwriting."
     return {
         "matrix": f"{metric_table(table_rows(matrix))}\n\n{note} {provenance(matrix)}",
         "times": markdown(["machine", "how long `make ablation` takes"], times, words=2),

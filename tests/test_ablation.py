@@ -197,7 +197,7 @@ def test_every_arm_has_a_note() -> None:
     assert {arm for arm in ARMS if report.note(arm) == "an arm of your own"} == set()
 
 
-def test_an_arm_of_ones_own_is_one_value(tmp_path: Path) -> None:
+def test_your_own_arm_is_one_value(tmp_path: Path) -> None:
     """Catches: arm names repeated in commands or reports. The script is the one CONTRIBUTING shows."""
     text = Path(__file__).parents[1].joinpath("CONTRIBUTING.md").read_text()
     script = tmp_path / "mine.py"
