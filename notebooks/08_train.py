@@ -423,5 +423,5 @@ except ValueError as error:
 # process (lesson 02), so with them the masks change too.
 # </details>
 #
-# **In the package:** `minivjepa/training/config.py`, `minivjepa/training/recipe.py`, `minivjepa/training/trainer.py`, `minivjepa/training/runs.py`. **In the papers:** V-JEPA (arXiv 2404.08471), appendix on
+# **In the package:** `minivjepa/training/config.py`, `minivjepa/training/recipe.py`, `minivjepa/training/trainer.py`, `minivjepa/training/loop.py`, `minivjepa/training/runs.py`. **In the papers:** V-JEPA (arXiv 2404.08471), appendix on
 # pretraining. **Next:** 09, what the features are good for.

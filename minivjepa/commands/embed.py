@@ -15,7 +15,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from minivjepa.commands.options import parse, trained
+from minivjepa.commands.options import parse
 from minivjepa.course.figures import require_matplotlib
 from minivjepa.data import PIXELS
 from minivjepa.data.video import IMAGENET_MEAN, IMAGENET_STD, Color, normalise, read_clip
@@ -23,6 +23,7 @@ from minivjepa.encoder import Encoder
 from minivjepa.released.load import load_pretrained
 from minivjepa.training.devices import pick_device
 from minivjepa.training.files import versions, write_bytes
+from minivjepa.training.runs import trained
 
 IMAGENET = (IMAGENET_MEAN, IMAGENET_STD)
 

@@ -11,6 +11,7 @@ from minivjepa.commands.options import parse
 from minivjepa.grading.grade_folder import SURPRISE, grade_folder
 from minivjepa.grading.submissions import submissions
 from minivjepa.homework.checking import assignments
+from minivjepa.training.config import SEEDS
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def grade(argv: list[str]) -> int:
     if options.jobs is not None and options.jobs < 1:
         raise ValueError(f"--jobs is {options.jobs}, expected 1 or more")
     if not 0 <= options.seed < 2**32:
-        raise ValueError(f"--seed is {options.seed}, expected a whole number from 0 to {2**32 - 1}")
+        raise ValueError(f"--seed is {options.seed}, expected {SEEDS}")
     with tqdm(total=len(submissions(options.folder)), desc="grading", unit="file") as bar:
         jobs = options.jobs or os.cpu_count() or 1
         results = grade_folder(options.folder, options.out, assignments(), options.seed, jobs, bar.write, bar.update)

@@ -12,9 +12,7 @@ import tyro
 
 from minivjepa.training.arms import VARIANTS, with_arm
 from minivjepa.training.config import PRESETS, Config
-from minivjepa.training.recipe import build_model
-from minivjepa.training.runs import Run
-from minivjepa.vjepa import ARMS, VJEPA
+from minivjepa.vjepa import ARMS
 
 A = TypeVar("A")
 
@@ -55,14 +53,3 @@ def check_json(path: Path | None) -> None:
     """Raise ValueError unless --json, if given, names a file in an existing folder."""
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
         raise ValueError(f"--json {path} is not a file in an existing folder; give for example numbers.json")
-
-
-def trained(folder: Path) -> tuple[VJEPA, Config, str, int]:
-    """A run's model, its config, its data, and the step it was saved at.  Raises ValueError if it has no checkpoint yet."""
-    run = Run(folder)
-    config, data = run.config()
-    model = build_model(config)
-    state = run.restore(model, config)
-    if state is None:
-        raise ValueError(f"{folder} has no checkpoint.pt yet; train further with --resume")
-    return model, config, data, state["step"]

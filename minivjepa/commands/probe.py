@@ -6,13 +6,14 @@ from pathlib import Path
 import tyro
 from tqdm import tqdm
 
-from minivjepa.commands.options import check_json, parse, trained
+from minivjepa.commands.options import check_json, parse
 from minivjepa.data.protocol import CHANCE, FULL
 from minivjepa.evaluation.judge import check_memory, judge, judge_untrained
 from minivjepa.evaluation.metrics import METRICS
 from minivjepa.training.devices import pick_device
 from minivjepa.training.files import write_json
 from minivjepa.training.recipe import build_model
+from minivjepa.training.runs import trained
 
 
 @dataclass(frozen=True)

@@ -91,10 +91,7 @@ def table_rows(results: Results) -> list[TableRow]:
 def metric_table(rows: Sequence[TableRow], columns: Sequence[str] = SHORT) -> str:
     """Rows of arms and controls, one column per metric, means with intervals."""
     lines = [
-        [
-            row.name if row.kind == "arm" else f"*{row.name}*",
-            *(cell([run.get(column) for run in row.runs]) for column in columns),
-        ]
+        [row.name if row.kind == "arm" else f"*{row.name}*", *(cell([run.get(c) for run in row.runs]) for c in columns)]
         for row in rows
     ]
     return markdown(["", *(METRICS[column].title for column in columns)], lines)
@@ -166,7 +163,7 @@ def html(results: Results) -> str:
         "versions": ", ".join(f"{name} {number}" for name, number in results["versions"].items()),
         **{name: results[name] for name in ("preset", "command", "date", "device")},
     }
-    return Template(PAGE.read_text()).substitute(
+    return Template(PAGE.read_text(encoding="utf-8")).substitute(
         {name: escape(text) for name, text in texts.items()},
         sentences="".join(f"<li>{escape(verdict(arm, results))}</li>" for arm in results["arms"]),
         strip=film_strip(from_dict(Config, results["config"]).grid).html(),

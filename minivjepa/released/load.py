@@ -117,7 +117,7 @@ def split_parts(state: State) -> dict[str, State]:
 def agreed(asked: int | None, config: dict[str, Any], name: str, usual: int | None, what: str) -> int:
     """The first known of: what was asked for, the entry `name` of config.json, what is usual.
 
-    Raises ValueError if the first two differ, if the second is no whole number above 0, or if none is known.
+    Raises ValueError if the first two differ, if the second is not a whole number above 0, or if none is known.
     """
     stored = config.get(name)
     if name in config and not (isinstance(stored, int) and stored > 0):

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from minivjepa.training.config import Config, differences, from_dict, to_dict
 from minivjepa.training.files import check_new, finite_or_null, write_atomically, write_json, write_text
+from minivjepa.training.recipe import build_model
+from minivjepa.vjepa import VJEPA
 
 PARTS = {"config", "step", "model", "optimiser", "loss_sum", "loss_count"}  # of a checkpoint
 
@@ -151,3 +153,14 @@ class Run:
         rows = [row for row in self.history() if row["step"] <= step]
         write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
         return rows
+
+
+def trained(folder: Path) -> tuple[VJEPA, Config, str, int]:
+    """A run's model, its config, its data, and the step it was saved at.  Raises ValueError if it has no checkpoint yet."""
+    run = Run(folder)
+    config, data = run.config()
+    model = build_model(config)
+    state = run.restore(model, config)
+    if state is None:
+        raise ValueError(f"{folder} has no checkpoint.pt yet; train further with --resume")
+    return model, config, data, state["step"]
