@@ -103,7 +103,7 @@ folder, board, histories = Path(tempfile.mkdtemp()), Live(), {}
 
 def measured(encoder):
     """What the package does not log while it trains, because it costs more."""
-    train, test = (encode_split(encoder, config.grid, part, budget, torch.device("cpu")) for part in ("train", "test"))
+    train, test = (encode_split(encoder, config, part, budget, torch.device("cpu")) for part in ("train", "test"))
     return {
         "linear_direction": linear_accuracy(train.pooled, train.direction, test.pooled, test.direction),
         "spectrum": singular_values(test.pooled, centred=True).tolist(),

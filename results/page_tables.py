@@ -9,7 +9,7 @@ from signals import SIGNALS, first_separation
 
 from minivjepa.evaluation.early_warning import alarm, collapsed
 from minivjepa.evaluation.metrics import METRICS
-from minivjepa.evaluation.statistics import apart, cell, markdown, paired_interval, rate_in_words
+from minivjepa.evaluation.statistics import apart, cell, markdown, paired, rate_in_words
 from minivjepa.experiments.report import SHORT, Results
 
 
@@ -29,9 +29,7 @@ def apart_table(results: Results, goals: dict[str, float]) -> str:
             theirs = {seed: row[metric] for seed, row in rows.items()}
             above, below = apart([*own.values()], [*theirs.values()]), apart([*theirs.values()], [*own.values()])
             answer = "yes" if above else "no: below" if below else "no: intervals overlap"
-            more, low, high = paired_interval(own, theirs)
-            difference = f"{more:+.3f} ({low:+.3f} to {high:+.3f})"
-            lines.append(["", f"above {name}", cell([*theirs.values()]), difference, answer])
+            lines.append(["", f"above {name}", cell([*theirs.values()]), str(paired(own, theirs)), answer])
     return markdown(["vjepa", "expected", "mean", "vjepa minus it, paired by seed", "reached?"], lines)
 
 

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from minivjepa.collapse import feature_std
 from minivjepa.data.digits import DigitClips
-from minivjepa.data.protocol import FULL
+from minivjepa.data.protocol import FULL, Budget
 from minivjepa.evaluation.judge import encode_split
 from minivjepa.evaluation.probes import attentive_accuracy, linear_accuracy, standardise
 from minivjepa.training.arms import with_arm
@@ -79,19 +79,27 @@ TRIALS: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
 ]  # fmt: skip
 
 
-def trial(changes: dict[str, Any], seed: int) -> dict[str, Any]:
+def first_recipe(changes: dict[str, Any]) -> Config:
+    """The config of a trial of this page."""
+    fields = {name: value for name, value in changes.items() if name != "arm"}
+    return with_arm(replace(START, **fields), changes.get("arm", "vjepa"))
+
+
+def trial(config: Config, seed: int, budget: Budget = FULL) -> dict[str, Any]:
     """Train one run and judge its online encoder on validation clips."""
     torch.set_num_threads(1)
-    fields = {name: value for name, value in changes.items() if name != "arm"}
-    config = replace(START, seed=seed, checkpoint_every=10**6, log_every=10**6, **fields)
-    config = with_arm(config, changes.get("arm", "vjepa"))
+    config = replace(config, seed=seed, checkpoint_every=10**6, log_every=10**6)
     with threadpool_limits(1), tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder) / "run")
         run.create(config, "digits")
         began, clock = time.process_time(), time.perf_counter()
-        model = Trainer(config, DigitClips(config.grid, "train", seed, "cpu"), run, CPU).fit(lambda *_: None).eval()
+        model = (
+            Trainer(config, DigitClips(config.grid, "train", seed, "cpu", config.clips), run, CPU)
+            .fit(lambda *_: None)
+            .eval()
+        )
         spent, waited = time.process_time() - began, time.perf_counter() - clock
-        parts = [encode_split(model.encoder, config.grid, split, FULL, CPU) for split in ("train", "validation")]
+        parts = [encode_split(model.encoder, config, split, budget, CPU) for split in ("train", "validation")]
         (x, y), (train, held_out) = (part.pooled for part in parts), parts
         scores = {
             f"linear_{task}": linear_accuracy(x, getattr(train, task), y, getattr(held_out, task))
@@ -99,7 +107,7 @@ def trial(changes: dict[str, Any], seed: int) -> dict[str, Any]:
         }
         scores["feature_std"] = feature_std(held_out.tokens)
         train, held_out = standardise(parts)
-        for task, (score, _) in attentive_accuracy(train, held_out, held_out, FULL, seed).items():
+        for task, (score, _) in attentive_accuracy(train, held_out, held_out, budget, seed).items():
             scores[f"attentive_{task}"] = score
     return {"seed": seed, "cpu_seconds": round(spent, 1), "seconds": round(waited, 1), **scores}
 
@@ -119,7 +127,7 @@ def main() -> None:
         if seed not in {run["seed"] for run in known[name]["runs"]}
     ]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool, tqdm(total=len(missing), unit="trial") as bar:
-        jobs = {pool.submit(trial, changes, seed): name for name, changes, seed in missing}
+        jobs = {pool.submit(trial, first_recipe(changes), seed): name for name, changes, seed in missing}
         for job in as_completed(jobs):
             known[jobs[job]]["runs"].append(job.result())
             known[jobs[job]]["runs"].sort(key=lambda run: run["seed"])

@@ -13,7 +13,7 @@ from signals import SIGNALS, first_separation
 
 from minivjepa.collapse import COLLAPSED, WARNING, early_warning
 from minivjepa.evaluation.early_warning import alarm, collapsed, smaller_std
-from minivjepa.evaluation.statistics import apart, cell, interval, markdown, paired_interval, wilson
+from minivjepa.evaluation.statistics import apart, cell, interval, markdown, mcnemar, paired, wilson
 from minivjepa.training.arms import VARIANTS
 from minivjepa.training.progress_bar import RunBar
 from minivjepa.vjepa import ARMS
@@ -58,12 +58,37 @@ def test_rows_are_apart_only_if_their_intervals_do_not_touch() -> None:
 def test_arms_that_share_seeds_are_compared_seed_by_seed() -> None:
     """Catches: pairs by place in the list and not by seed; an interval that ignores the pairing, ten times as wide here."""
     a, b = {10: 1.1, 11: 2.2, 12: 3.3, 13: 9.0}, {12: 3.0, 11: 2.0, 10: 1.0, 14: 0.0}
-    middle, low, high = paired_interval(a, b)
-    assert middle == pytest.approx(0.2)
+    found = paired(a, b)
+    assert found.each == pytest.approx({10: 0.1, 11: 0.2, 12: 0.3})
+    assert found.mean == pytest.approx(0.2)
     half = 4.302653 * 0.1 / math.sqrt(3)  # by hand: differences .1, .2, .3; t(.975, 2) = 4.303, std .1, n 3
-    assert (low, high) == pytest.approx((0.2 - half, 0.2 + half), rel=1e-6)
+    assert (found.low, found.high) == pytest.approx((0.2 - half, 0.2 + half), rel=1e-6)
     with pytest.raises(ValueError, match=r"at least 2 shared seeds; given \[10\] and \[10, 11\]"):
-        paired_interval({10: 1.0}, {10: 1.0, 11: 2.0})
+        paired({10: 1.0}, {10: 1.0, 11: 2.0})
+
+
+@pytest.mark.parametrize(
+    ("differences", "answer"),
+    [
+        ([0.1, 0.11, 0.12, 0.1, 0.13, 0.1, 0.11, 0.12, 0.1, -0.01], "above"),  # one seed of ten may disagree
+        ([0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, -0.01, -0.01], "undecided"),  # two may not, whatever the interval
+        ([-0.1, -0.11, -0.12], "below"),
+        ([0.001, -0.001, 0.002, -0.002], "equal"),
+        ([0.01, 0.011, 0.012], "above"),  # small, and the same on every seed
+        ([0.5, -0.4, 0.3], "undecided"),
+    ],
+)
+def test_an_answer_needs_its_interval_and_nine_seeds_of_ten(differences: list[float], answer: str) -> None:
+    """Catches: an answer other than the plan's; a mean carried by a few seeds; a difference of 0 called undecided."""
+    runs = {seed: 0.5 + value for seed, value in enumerate(differences)}
+    assert paired(runs, dict.fromkeys(runs, 0.5)).answer == answer
+
+
+def test_planners_are_compared_on_the_pairs_on_which_they_differ() -> None:
+    """Catches: intervals of two shares compared as if the pairs were others. By hand: 2 * (1 + 6) / 2 ** 6 with 5 against 1."""
+    both = [True] * 50 + [False] * 20
+    assert mcnemar(both + [True] * 5 + [False], both + [False] * 5 + [True]) == pytest.approx(14 / 64)
+    assert mcnemar(both, both) == 1.0
 
 
 def test_wilson_intervals_are_the_formula() -> None:

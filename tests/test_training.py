@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import torch
 
 from minivjepa.data.digits import DigitClips
 from minivjepa.training import runs
+from minivjepa.training.arms import with_arm
 from minivjepa.training.config import Config
 from minivjepa.training.files import check_new, finite_or_null, write_atomically
 from minivjepa.training.recipe import build_model
@@ -268,8 +270,8 @@ def test_only_new_or_empty_folders_become_runs(tmp_path: Path) -> None:
 
 def test_a_broken_config_file_is_named(tmp_path: Path) -> None:
     """Catches: a JSON error without the file's name."""
-    (tmp_path / "config.json").write_text('{"data": "digits", "dim": 3}')
-    with pytest.raises(ValueError, match=r"config.json is not a config of this version: .*lacks"):
+    (tmp_path / "config.json").write_text('{"data": "digits", "dims": 3}')
+    with pytest.raises(ValueError, match=r"config.json is not a config of this version: .*unknown keys"):
         Run(tmp_path).config()
     with pytest.raises(ValueError, match="holds no run"):
         Run(tmp_path / "nowhere").config()
@@ -350,3 +352,35 @@ def test_weights_depend_on_the_seed_alone(short: Config) -> None:
     assert same(first.state_dict(), build_model(short).state_dict())
     other = build_model(dataclasses.replace(short, seed=1))
     assert not torch.equal(first.encoder.embed.project.weight, other.encoder.embed.project.weight)
+
+
+def test_a_run_is_taught_by_the_finished_run_beside_it(tmp_path: Path, short: Config) -> None:
+    """Catches: a teacher of another seed, its untrained weights, its target encoder, or one that moves."""
+    first = start(tmp_path / "frozen-0", with_arm(short, "frozen")).fit(silent)
+    second = start(tmp_path / "generation-2-0", with_arm(short, "generation-2"))
+    assert same(second.model.target_encoder.state_dict(), first.encoder.state_dict())
+    assert not same(second.model.encoder.state_dict(), first.encoder.state_dict())
+    trained = second.fit(silent)
+    assert same(trained.target_encoder.state_dict(), first.encoder.state_dict())
+    shutil.rmtree(tmp_path / "frozen-0")  # resuming does not need it
+    assert same(
+        start(tmp_path / "generation-2-0", with_arm(short, "generation-2")).model.state_dict(), trained.state_dict()
+    )
+
+
+def test_a_teacher_that_is_missing_or_not_finished_is_named(tmp_path: Path, short: Config) -> None:
+    """Catches: a run taught by random weights without a word."""
+    taught = with_arm(short, "generation-2")
+    with pytest.raises(ValueError, match="frozen-0 is missing; train it first: --arm frozen --seed 0"):
+        start(tmp_path / "generation-2-0", taught)
+    cut = dataclasses.replace(with_arm(short, "frozen"), steps=24)
+    start(tmp_path / "frozen-0", with_arm(short, "frozen")).fit(silent)
+    state = weights(tmp_path / "frozen-0")
+    state["config"]["steps"] = cut.steps
+    torch.save(state, tmp_path / "frozen-0" / "checkpoint.pt")
+    saved = json.loads((tmp_path / "frozen-0" / "config.json").read_text())
+    (tmp_path / "frozen-0" / "config.json").write_text(json.dumps(saved | {"steps": cut.steps}))
+    with pytest.raises(ValueError, match="is not trained to its end"):
+        start(tmp_path / "another" / ".." / "generation-2-0", taught)
+    with pytest.raises(ValueError, match="teacher frozen needs a target encoder"):
+        dataclasses.replace(short, teacher="frozen", prevention=ARMS["no-ema"])

@@ -15,9 +15,9 @@ import torch
 import tyro
 from torch import Tensor
 
-from minivjepa.commands.options import parse
+from minivjepa.commands.options import check_new_file, parse
 from minivjepa.course.figures import require_matplotlib
-from minivjepa.data import PIXELS
+from minivjepa.data import pixel_scale
 from minivjepa.data.video import IMAGENET_MEAN, IMAGENET_STD, Color, normalise, read_clip
 from minivjepa.encoder import Encoder
 from minivjepa.released.load import load_pretrained
@@ -62,9 +62,9 @@ def open_weights(options: EmbedOptions) -> tuple[Encoder, tuple[Color, Color], d
             raise ValueError(
                 f"{folder} is a run of minivjepa, which knows its --size, --heads and --positions; leave them out"
             )
-        model, _, data, step = trained(folder)
+        model, config, data, step = trained(folder)
         have = {"online": model.encoder, "target": model.target_encoder}
-        usual, layout, pixels = "online", f"minivjepa, step {step}", PIXELS.get(data, IMAGENET)
+        usual, layout, pixels = "online", f"minivjepa, step {step}", pixel_scale(data, config.clips)
     else:
         parts = ("encoder", "target_encoder")
         found = load_pretrained(options.weights, options.size, options.heads, positions=options.positions, parts=parts)
@@ -77,14 +77,6 @@ def open_weights(options: EmbedOptions) -> tuple[Encoder, tuple[Color, Color], d
         raise ValueError(f"{options.weights} holds no {which} encoder; use --which {other}")
     name = "the only one" if layout == "hugging-face" else which  # Hugging Face has one encoder, the EMA copy
     return encoder.eval(), pixels, {"weights": options.weights, "layout": layout, "encoder": name}
-
-
-def check_new_file(path: Path, suffixes: tuple[str, ...], option: str) -> None:
-    """Raise ValueError unless `path` is new, in an existing folder, and ends in one of the suffixes."""
-    if path.suffix.lower() not in suffixes:
-        raise ValueError(f"{option} is {path}, expected a name ending in {' or '.join(suffixes)}")
-    if path.exists() or not path.absolute().parent.is_dir():
-        raise ValueError(f"{option} is {path}, expected a new file in an existing folder; choose another place")
 
 
 def draw(kind: str, title: str, frames: Tensor, features: np.ndarray) -> bytes:

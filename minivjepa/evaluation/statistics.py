@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
-from scipy.stats import binomtest, ttest_rel
+from scipy.stats import binomtest
 from scipy.stats import t as student
+
+EQUAL = 0.02  # accuracies whose difference lies within this of 0 count as equal
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -25,18 +28,49 @@ def apart(a: Sequence[float], b: Sequence[float]) -> bool:
     return above - up > below + down
 
 
-def paired_interval(a: Mapping[int, float], b: Mapping[int, float]) -> tuple[float, float, float]:
-    """Mean of a - b over the seeds that both have, and its 95 % interval (paired t): (mean, low, high).
+@dataclass(frozen=True)
+class Difference:
+    """a - b on every seed that both have, and the mean with its 95 % interval (paired t)."""
 
-    a, b: seed -> value.  Arms of one seed share clips and first weights, so the differences vary less than the values.
-    Raises ValueError for fewer than 2 shared seeds.
+    each: dict[int, float]
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def answer(self) -> str:
+        """As results/plan.md says: "above", "below", "equal" (within EQUAL of 0) or "undecided"."""
+        signs = [value > 0 for value in self.each.values()]
+        enough = len(signs) - len(signs) // 10
+        if self.low > 0 and sum(signs) >= enough:
+            return "above"
+        if self.high < 0 and signs.count(False) >= enough:
+            return "below"
+        return "equal" if max(abs(self.low), abs(self.high)) <= EQUAL else "undecided"
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
+
+
+def paired(a: Mapping[int, float], b: Mapping[int, float]) -> Difference:
+    """Compare two arms seed by seed.  a, b: seed -> value.
+
+    Arms of one seed share clips and first weights, so the differences vary less than the values.  Raises ValueError for
+    fewer than 2 shared seeds.
     """
     seeds = sorted(a.keys() & b.keys())
     if len(seeds) < 2:
         raise ValueError(f"a paired interval needs at least 2 shared seeds; given {sorted(a)} and {sorted(b)}")
-    one, other = [a[seed] for seed in seeds], [b[seed] for seed in seeds]
-    found = ttest_rel(one, other).confidence_interval(0.95)
-    return mean(one) - mean(other), float(found.low), float(found.high)
+    each = {seed: a[seed] - b[seed] for seed in seeds}
+    middle, half = interval([*each.values()])
+    return Difference(each, middle, middle - half, middle + half)
+
+
+def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> float:
+    """Exact p-value of McNemar's test (1947): two planners on the same pairs, of which only those count where they differ."""
+    only_a = sum(one and not other for one, other in zip(a, b, strict=True))
+    only_b = sum(other and not one for one, other in zip(a, b, strict=True))
+    return float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:

@@ -43,7 +43,10 @@ def plan_jobs(arms: Sequence[str], seeds: Sequence[int], config: Config, out: Pa
         raise ValueError(
             f"an arm or a seed is given twice in --arms {','.join(arms)} --seeds {','.join(map(str, seeds))}"
         )
-    telling = sorted(arms, key=lambda arm: arm not in ("vjepa", "neither"))
+    for arm, found in configs.items():
+        if found.teacher and found.teacher not in arms and not (out / "runs" / f"{found.teacher}-{seeds[0]}").exists():
+            raise ValueError(f"{arm} is taught by {found.teacher}; add {found.teacher} to --arms")
+    telling = sorted(arms, key=lambda arm: (lessons(configs[arm]), arm not in ("vjepa", "neither")))
     parts = [("arm", arm, configs[arm], seed, arm) for seed in seeds for arm in telling]
     parts += [("control", name, config, seeds[0], f"control-{name}") for name in reversed(CONTROLS)]
     for seed in seeds:
@@ -54,6 +57,11 @@ def plan_jobs(arms: Sequence[str], seeds: Sequence[int], config: Config, out: Pa
         Job(kind, name, replace(base, seed=seed), out / "runs" / f"{folder}-{seed}")
         for kind, name, base, seed, folder in parts
     ]
+
+
+def lessons(config: Config) -> int:
+    """How many runs must be trained before this one: its teacher, that one's teacher, and so on."""
+    return 1 + lessons(with_arm(replace(config, teacher=""), config.teacher)) if config.teacher else 0
 
 
 def flags(values: dict[str, Any], prefix: str = "--") -> dict[str, Any]:

@@ -30,6 +30,9 @@ NOTES = {
     "neither": "no stop-gradient, no EMA",
     "vicreg": "neither, plus variance and covariance terms",
     "sigreg": "neither, plus SIGReg",
+    "pixels": "target = the hidden pixels",
+    "generation-2": "target = an encoder that frozen trained",
+    "generation-3": "target = an encoder that generation-2 trained",
     "untrained": "control: before the first step",
     "raw_pixels": "control: tubelets as they are",
     "first_frame": "control: untrained encoder, first frame only",
@@ -65,7 +68,7 @@ def spread(values: list[float | None], join: str) -> str:
 
 def note(arm: str) -> str:
     """What an arm is, in a few words; for a variant, the fields of the config that it sets."""
-    if arm in VARIANTS:
+    if arm in VARIANTS and arm not in NOTES:
         return f"variant: another {', '.join(VARIANTS[arm])}"
     return NOTES.get(arm, "an arm of your own")
 
@@ -163,10 +166,11 @@ def html(results: Results) -> str:
         "versions": ", ".join(f"{name} {number}" for name, number in results["versions"].items()),
         **{name: results[name] for name in ("preset", "command", "date", "device")},
     }
+    config = from_dict(Config, results["config"])
     return Template(PAGE.read_text(encoding="utf-8")).substitute(
         {name: escape(text) for name, text in texts.items()},
         sentences="".join(f"<li>{escape(verdict(arm, results))}</li>" for arm in results["arms"]),
-        strip=film_strip(from_dict(Config, results["config"]).grid).html(),
+        strip=film_strip(config.grid, rules=config.clips).html(),
         curves=collapse_curves(results).html(),
         table=table(results),
         spectra=spectra(results).html(),
