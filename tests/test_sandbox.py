@@ -271,6 +271,20 @@ def test_an_id_that_a_process_has_is_not_taken(code: str, kept: int, few: range)
     assert given() == set(few)
 
 
+def test_a_process_that_ends_meanwhile_stops_no_search_for_an_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a grading that fails because some process of the machine ended while ids were looked up."""
+    look = os.stat
+
+    def ended(path: object, *args: object, **named: object) -> os.stat_result:
+        if str(path).startswith("/proc/") and str(path).endswith("/status"):
+            raise ProcessLookupError(3, "No such process", str(path))
+        return look(path, *args, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "stat", ended)
+    monkeypatch.setattr(Path, "read_text", lambda file, **_: ended(file))
+    assert processes.process_ids() == set()
+
+
 def test_ids_of_accounts_groups_and_containers_are_not_taken(
     few: range, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -68,9 +68,10 @@ def is_assigned(user: int) -> bool:
 def process_ids() -> set[int]:
     """The real, effective, saved and file-system ids, of user and group, of all processes."""
     found: set[int] = set()
-    for file in Path("/proc").glob("[0-9]*/status"):
+    for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has ended
-            for line in re.findall(r"^[UG]id:(.*)$", file.read_text(encoding="latin-1"), re.M):  # names hold any byte
+            text = (folder / "status").read_text(encoding="latin-1")  # names hold any byte
+            for line in re.findall(r"^[UG]id:(.*)$", text, re.M):
                 found.update(map(int, line.split()))
     return found
 
