@@ -88,7 +88,7 @@ def first_recipe(changes: dict[str, Any]) -> Config:
 def trial(config: Config, seed: int, budget: Budget = FULL) -> dict[str, Any]:
     """Train one run and judge its online encoder on validation clips."""
     torch.set_num_threads(1)
-    config = replace(config, seed=seed, checkpoint_every=10**6, log_every=10**6)
+    config = replace(config, seed=seed, checkpoint_every=10**6, log_every=1000)
     with threadpool_limits(1), tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder) / "run")
         run.create(config, "digits")

@@ -111,13 +111,18 @@ def train_attentive(
         torch.manual_seed(seed)
         orders = [torch.randperm(len(train.tokens)) for _ in range(budget.attentive_epochs)]
         probes = {trial: AttentiveProbe(dim, CLASSES[trial.task], heads).to(device) for trial in trials}
-    optimisers = {
-        trial: torch.optim.AdamW(probe.parameters(), weight_decay=trial.decay) for trial, probe in probes.items()
-    }
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": probe.parameters(), "weight_decay": trial.decay, "trial": trial}
+            for trial, probe in probes.items()
+        ],
+        fused=device.type != "mps",
+    )
     batches = [ids for order in orders for ids in order.split(budget.attentive_batch)]
     for number, ids in enumerate(batches):
         if number == budget.attentive_trial_epochs * len(batches) // len(orders):
             probes = {trial: probes[trial] for trial in best_trials(probes, validation)}
+            optimiser.param_groups = [group for group in optimiser.param_groups if group["trial"] in probes]
         share = 0.5 * (1 + math.cos(math.pi * number / len(batches)))
         queries = torch.cat([probe.query for probe in probes.values()], dim=1)
         pooled = attentive_pool(train.tokens[ids], queries).split(heads, dim=1)  # of [B, H, D] for each probe
@@ -125,12 +130,11 @@ def train_attentive(
             F.cross_entropy(probe.classify(part.flatten(1)), getattr(train, trial.task)[ids])
             for (trial, probe), part in zip(probes.items(), pooled)
         ]
-        for trial in probes:
-            optimisers[trial].param_groups[0]["lr"] = trial.rate * share
-            optimisers[trial].zero_grad()
+        for group in optimiser.param_groups:
+            group["lr"] = group["trial"].rate * share
+        optimiser.zero_grad()
         torch.stack(losses).sum().backward()
-        for trial in probes:
-            optimisers[trial].step()
+        optimiser.step()
     return {trial.task: probes[trial].eval() for trial in best_trials(probes, validation)}
 
 
