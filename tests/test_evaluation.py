@@ -93,7 +93,7 @@ def test_the_attentive_probe_finds_one_telling_token_among_many() -> None:
     tokens[torch.arange(900), place, 0] = 15.0
     tokens[torch.arange(900), place, 1] = (labels * 2 - 1).float() * 2
     parts = standardise([labelled(tokens[a:b], labels[a:b]) for a, b in ((0, 500), (500, 700), (700, 900))])
-    budget = dataclasses.replace(SMALL, attentive_epochs=30)
+    budget = dataclasses.replace(SMALL, attentive_epochs=30, attentive_trial_epochs=30)
     held_out, seen = attentive_accuracy(parts[0], parts[1], parts[2], budget)["direction"]
     assert held_out > 0.9
     assert seen > 0.9

@@ -91,6 +91,12 @@ def table_rows(results: Results) -> list[TableRow]:
     return [*rows, TableRow("chance", NOTES["chance"], "chance", [guess])]
 
 
+def by_seed(results: Results, name: str, metric: str) -> dict[int, float]:
+    """Seed -> a metric of an arm's online encoder, or of the control "untrained" or "raw_pixels"."""
+    rows = results["arms"].get(name) or results[name]
+    return {row["seed"]: row.get("final", row)[metric] for row in rows}
+
+
 def metric_table(rows: Sequence[TableRow], columns: Sequence[str] = SHORT) -> str:
     """Rows of arms and controls, one column per metric, means with intervals."""
     lines = [
