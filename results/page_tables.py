@@ -9,28 +9,35 @@ from signals import SIGNALS, first_separation
 
 from minivjepa.evaluation.early_warning import alarm, collapsed
 from minivjepa.evaluation.metrics import METRICS
-from minivjepa.evaluation.statistics import apart, cell, markdown, paired, rate_in_words
-from minivjepa.experiments.report import SHORT, Results
+from minivjepa.evaluation.statistics import cell, markdown, paired, rate_in_words
+from minivjepa.experiments.report import SHORT, Results, by_seed, metric_cells
 
 
-def apart_table(results: Results, goals: dict[str, float]) -> str:
-    """Whether vjepa's mean reaches each goal (metric -> least mean), and whether its interval lies above the controls'.
-
-    Beside each control: the mean difference from vjepa over shared seeds, with its paired interval.
-    """
-    runs, frozen = ({run["seed"]: run["final"] for run in results["arms"][arm]} for arm in ("vjepa", "frozen"))
-    untrained, pixels = ({row["seed"]: row for row in results[name]} for name in ("untrained", "raw_pixels"))
+def goals_table(results: Results, goals: dict[str, float]) -> str:
+    """Whether vjepa's mean reaches each goal (metric -> least mean), and how vjepa compares with the controls, seed by seed."""
     lines = []
     for metric, goal in goals.items():
-        own = {seed: run[metric] for seed, run in runs.items()}
+        own = by_seed(results, "vjepa", metric)
         reached = "yes" if mean(own.values()) >= goal else "no"
         lines.append([METRICS[metric].title, f"at least {goal:.2f}", cell([*own.values()]), "", reached])
-        for name, rows in (("untrained", untrained), ("raw pixels", pixels), ("frozen", frozen)):
-            theirs = {seed: row[metric] for seed, row in rows.items()}
-            above, below = apart([*own.values()], [*theirs.values()]), apart([*theirs.values()], [*own.values()])
-            answer = "yes" if above else "no: below" if below else "no: intervals overlap"
-            lines.append(["", f"above {name}", cell([*theirs.values()]), str(paired(own, theirs)), answer])
-    return markdown(["vjepa", "expected", "mean", "vjepa minus it, paired by seed", "reached?"], lines)
+        for name in ("untrained", "raw_pixels", "frozen"):
+            theirs = by_seed(results, name, metric)
+            found = paired(own, theirs)
+            answer = "yes" if found.answer == "above" else f"no: {found.answer}"
+            lines.append(["", f"above {name.replace('_', ' ')}", cell([*theirs.values()]), str(found), answer])
+    return markdown(["vjepa", "expected", "mean", "vjepa minus it, seed by seed", "reached?"], lines)
+
+
+PROBES = ("linear_direction", "linear_identity", "attentive_direction", "attentive_identity", "knn_identity")
+
+
+def comparisons(pairs: Iterable[tuple[Results, str, Results, str]], metrics: Sequence[str] = PROBES) -> str:
+    """One line for each pair of arms (results, arm, results, other arm): arm minus other seed by seed, and the answer."""
+    lines = []
+    for results, arm, theirs, other in pairs:
+        found = [paired(by_seed(results, arm, metric), by_seed(theirs, other, metric)) for metric in metrics]
+        lines.append([f"{arm} - {other}", *(f"{one} {one.answer}" for one in found)])
+    return markdown(["", *(METRICS[metric].title for metric in metrics)], lines)
 
 
 def decay_table(runs: Sequence[dict[str, Any]]) -> str:
@@ -40,9 +47,7 @@ def decay_table(runs: Sequence[dict[str, Any]]) -> str:
     for arm, decay in groups:
         own = [run for run in runs if (run["arm"], run["weight_decay"]) == (arm, decay)]
         each = ", ".join(f"{run['linear_direction']:.2f}" for run in own)
-        means = [
-            cell([run[name] for run in own]) for name in ("feature_std", "attentive_direction", "attentive_identity")
-        ]
+        means = metric_cells(own, ("feature_std", "attentive_direction", "attentive_identity"))
         lines.append([arm, f"{decay:g}", each, *means])
     heads = ["arm", "weight decay", "direction, linear, each seed", "feature std", METRICS["attentive_direction"].title]
     return markdown([*heads, METRICS["attentive_identity"].title], lines)

@@ -10,8 +10,9 @@ from typing import Any
 from page_figures import loss_against_probe, mask_scatter, success_rates
 from page_tables import (
     alarm_table,
-    apart_table,
+    comparisons,
     decay_table,
+    goals_table,
     heuristics_table,
     search_table,
     variant_table,
@@ -84,11 +85,18 @@ def results_parts(raw: dict[str, Any]) -> dict[str, str]:
     arms = matrix["arms"] | variants["arms"]
     masks = [row for row in table_rows({**matrix, "arms": masked(arms)}) if row.kind == "arm"]
     changed = [row for row in table_rows(variants) if row.kind == "arm" and not row.name.startswith("mask-")]
+    others = [
+        (matrix, "vjepa", matrix, other) for other in (*matrix["arms"], "untrained", "raw_pixels") if other != "vjepa"
+    ]
+    against = [(variants, name, matrix, "vjepa") for name in variants["arms"]]
     return {
         "arms": f"{metric_table(table_rows(matrix), tuple(METRICS))}\n\nSeeds {seeds(matrix)}. {provenance(matrix)}",
+        "arms-paired": comparisons(others),
+        "variants-paired": comparisons(against),
+        "long-paired": comparisons([(long, "vjepa", long, other) for other in ("frozen", "untrained", "raw_pixels")]),
         "variants": f"{metric_table(changed, tuple(METRICS))}\n\nSeeds {seeds(variants)}. {provenance(variants)}",
         "masks": metric_table(masks, tuple(METRICS)),
-        "long": f"{apart_table(long, GOALS)}\n\n{metric_table(table_rows(long), tuple(METRICS))}\n\nSeeds {seeds(long)}. {provenance(long)}",
+        "long": f"{goals_table(long, GOALS)}\n\n{metric_table(table_rows(long), tuple(METRICS))}\n\nSeeds {seeds(long)}. {provenance(long)}",
         "warning": warning_table(matrix),
         "alarm": alarm_table(matrix),
         "published": published_table(arms),

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import mean, stdev
 from typing import Any
 
@@ -18,14 +19,6 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
         return mean(values), math.nan
     half = float(student.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
     return mean(values), half
-
-
-def apart(a: Sequence[float], b: Sequence[float]) -> bool:
-    """Whether the interval of a lies wholly above that of b.  Raises ValueError for fewer than 2 values."""
-    if min(len(a), len(b)) < 2:
-        raise ValueError(f"an interval needs at least 2 runs; given {len(a)} and {len(b)}")
-    (above, up), (below, down) = interval(a), interval(b)
-    return above - up > below + down
 
 
 @dataclass(frozen=True)
@@ -49,6 +42,8 @@ class Difference:
         return "equal" if max(abs(self.low), abs(self.high)) <= EQUAL else "undecided"
 
     def __str__(self) -> str:
+        if two_groups([*self.each.values()]):
+            return ", ".join(f"{value:+.2f}" for value in sorted(self.each.values()))
         return f"{self.mean:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
 
 
@@ -79,14 +74,29 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     return float(found.low), float(found.high)
 
 
-def cell(values: Sequence[float | None]) -> str:
-    """A mean with its interval as text, such as "0.669 ± 0.043"; empty if no value is known."""
+def two_groups(values: Sequence[float]) -> bool:
+    """Whether values fall into two groups, which no mean describes: a gap wider than either group, than half of the largest value, and than .05."""
+    ordered = sorted(values)
+    gap, place = max((high - low, place) for place, (low, high) in enumerate(pairwise(ordered)))
+    widths = ordered[place] - ordered[0], ordered[-1] - ordered[place + 1]
+    return gap > max(*widths, abs(ordered[-1]) / 2, 0.05)
+
+
+def cell(values: Sequence[float | None], least: float = -math.inf, most: float = math.inf) -> str:
+    """A mean with its interval as text, such as "0.669 ± 0.043"; empty if no value is known.
+
+    All values in order, such as "0.20, 0.21, 0.83", if they fall into two groups or if the interval would pass what is possible, least to most.
+    """
     known = [value for value in values if value is not None and math.isfinite(value)]
     if not known:
         return ""
     middle, half = interval(known)
     digits = 3 if abs(middle) < 10 else 1
-    return f"{middle:.{digits}f}" + ("" if math.isnan(half) else f" ± {half:.{digits}f}")
+    if len(known) == 1:
+        return f"{middle:.{digits}f}"
+    if two_groups(known) or not least <= middle - half <= middle + half <= most:
+        return ", ".join(f"{value:.{digits - 1}f}" for value in sorted(known))
+    return f"{middle:.{digits}f} ± {half:.{digits}f}"
 
 
 def rate_in_words(rate: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """What an ablation found: a Markdown table, and report.html, one page that opens without a server or a network."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -97,12 +97,14 @@ def by_seed(results: Results, name: str, metric: str) -> dict[int, float]:
     return {row["seed"]: row.get("final", row)[metric] for row in rows}
 
 
+def metric_cells(runs: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> list[str]:
+    """Per metric: its mean and interval over runs as text, or all its values (statistics.cell)."""
+    return [cell([run.get(name) for run in runs], METRICS[name].least, METRICS[name].most) for name in columns]
+
+
 def metric_table(rows: Sequence[TableRow], columns: Sequence[str] = SHORT) -> str:
-    """Rows of arms and controls, one column per metric, means with intervals."""
-    lines = [
-        [row.name if row.kind == "arm" else f"*{row.name}*", *(cell([run.get(c) for run in row.runs]) for c in columns)]
-        for row in rows
-    ]
+    """Rows of arms and controls, one column per metric."""
+    lines = [[row.name if row.kind == "arm" else f"*{row.name}*", *metric_cells(row.runs, columns)] for row in rows]
     return markdown(["", *(METRICS[column].title for column in columns)], lines)
 
 
