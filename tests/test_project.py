@@ -25,6 +25,7 @@ from minivjepa.training import minimal
 from minivjepa.training.config import Config
 from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
+from minivjepa.vjepa import ARMS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "minivjepa"
