@@ -22,8 +22,11 @@ def rules(background: str, strength: float = 1.0) -> ClipRules:
 
 
 def background(kind: str, count: int = 512, grid: Grid = GRID) -> torch.Tensor:
-    """The background of clips, [B, T, H, W]."""
-    return DigitClips(grid, rules=rules(kind)).background(0, torch.arange(count))
+    """The background of clips, [B, T, H, W]: what they have, and clips without it have not."""
+    index, behind = torch.arange(count), rules(kind)
+    with_it, without = (DigitClips(grid, rules=found).batch(0, index)[0] * found.pixel_std for found in (behind, CLIPS))
+    assert torch.allclose((with_it - without).std(dim=1), torch.zeros(()), atol=1e-5)  # the same in all colors
+    return (with_it - without).mean(dim=1)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -31,11 +34,11 @@ def test_a_background_is_added_to_the_same_digits_and_the_same_noise(kind: str) 
     """Catches: a nuisance that draws from the digits' random stream, so that strengths show other digits."""
     index = torch.arange(6)
     plain, factors = DigitClips(GRID, seed=3).batch(2, index)
-    source = DigitClips(GRID, seed=3, rules=rules(kind, 0.5))
-    clip, same = source.batch(2, index)
+    behind, far = rules(kind, 0.5), rules(kind, 1.0)
+    (clip, same), (more, _) = (DigitClips(GRID, seed=3, rules=found).batch(2, index) for found in (behind, far))
     assert torch.equal(factors.position, same.position)
-    added = clip * source.rules.pixel_std - plain * CLIPS.std
-    torch.testing.assert_close(added, source.background(2, index)[:, None].expand_as(added), atol=1e-5, rtol=0)
+    added, twice = clip * behind.pixel_std - plain * CLIPS.std, more * far.pixel_std - plain * CLIPS.std
+    torch.testing.assert_close(2 * added, twice, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -56,7 +59,7 @@ def test_a_new_background_has_nothing_to_do_with_the_frame_before() -> None:
 def test_a_still_background_never_moves_and_differs_between_clips() -> None:
     """Catches: a nuisance shared by all clips, which features could ignore."""
     found = background("still", 8)
-    assert torch.equal(found, found[:, :1].expand_as(found))
+    torch.testing.assert_close(found, found[:, :1].expand_as(found), atol=1e-5, rtol=0)
     assert len(found[:, 0, 0, 0].unique()) == 8
 
 

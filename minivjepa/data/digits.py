@@ -120,10 +120,13 @@ class DigitClips:
         cell = self.rules.digit * (self.grid.height / 32) / CELLS
         ink = self.paint(self.images[factors.image][:, None], corner, (cell, cell))  # [B, T, H, W]
         clip = factors.color[:, :, None, None, None] * ink[:, None]  # [B, C, T, H, W]
-        noise = randomness.normal(randomness.keys("noise", self.seed, step, index), clip[0].numel())
-        clip += noise.reshape(clip.shape) * self.rules.noise
+        # one draw for the noise and the background: the first numbers do not depend on how many there are
+        pixels, patterns = clip[0].numel(), self.grid.frames if self.rules.background == "new" else 1
+        key = randomness.keys("noise", self.seed, step, index)
+        numbers = randomness.normal(key, pixels + (patterns * CELLS**2 + 4 if self.rules.strength else 0))
+        clip += numbers[:, :pixels].reshape(clip.shape) * self.rules.noise
         if self.rules.strength:
-            clip += self.background(step, index)[:, None]
+            clip += self.background(numbers[:, pixels:])[:, None]
         return (clip - self.rules.mean) / self.rules.pixel_std
 
     def moving(self, position: Tensor, angle: Tensor, speed: Tensor) -> Tensor:
@@ -133,24 +136,20 @@ class DigitClips:
         travelled = speed[:, None] * (self.grid.height / 32) * frames  # [B, T]
         return (position * self.sides)[:, :, None] + heading[:, :, None] * travelled[:, None]
 
-    def background(self, step: int, index: Tensor) -> Tensor:
-        """The nuisance, the same in all color channels: [B, T, H, W].
+    def background(self, numbers: Tensor) -> Tensor:
+        """Standard normal numbers [B, patterns * CELLS**2 + 4] -> the nuisance, the same in all color channels: [B, T, H, W].
 
         A random value at CELLS x CELLS points, and linear in between.  A drifting one moves like a digit, at an angle
         and a speed of its own.
         """
-        u = randomness.uniform(randomness.keys("drift", self.seed, step, index), 4)
+        u = torch.special.ndtr(numbers[:, -4:])  # uniform on 0 .. 1
         corner = self.moving(u[:, :2], u[:, 2] * (2 * math.pi), self.rules.speed(u[:, 3]))
         if self.rules.background != "drifting":
             corner = corner[:, :, :1]
-        many = self.grid.frames if self.rules.background == "new" else 1
-        pattern = randomness.normal(randomness.keys("background", self.seed, step, index), many * CELLS**2)
-        return self.paint(
-            (1.5 * self.rules.std * self.rules.strength)
-            * pattern.reshape(-1, many, CELLS, CELLS),  # painting leaves 4/9 of the variance
-            corner,
-            (self.grid.height / CELLS, self.grid.width / CELLS),
-        )
+        strength = 1.5 * self.rules.std * self.rules.strength  # painting leaves 4/9 of the variance
+        pattern = strength * numbers[:, :-4].reshape(len(numbers), -1, CELLS, CELLS)
+        shown = self.paint(pattern, corner, (self.grid.height / CELLS, self.grid.width / CELLS))
+        return shown.expand(-1, self.grid.frames, -1, -1)
 
     def paint(self, pattern: Tensor, corner: Tensor, sides: tuple[float, float]) -> Tensor:
         """Enlarge patterns [B, 1 or T, CELLS, CELLS] to cells of these sides in pixels, at corner [B, 2, T] -> [B, T, H, W].
