@@ -7,6 +7,7 @@ everything between them is rebuilt.
 from pathlib import Path
 from typing import Any
 
+from answers import answer_parts
 from page_figures import loss_against_probe, mask_scatter, success_rates
 from page_tables import (
     alarm_table,
@@ -140,6 +141,7 @@ def pages(raw: dict[str, Any]) -> dict[Path, dict[str, str]]:
     return {
         ROOT / "README.md": readme_parts(raw),
         FOLDER / "README.md": results_parts(raw),
+        FOLDER / "answers.md": answer_parts(raw),
         ROOT / "docs" / "speed.md": speed_parts(raw),
     }
 

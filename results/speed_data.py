@@ -5,6 +5,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -56,7 +57,7 @@ def clips(device: torch.device) -> dict[str, float]:
     found = dict.fromkeys(sources, math.inf)
     for step in range(DRAWN):
         for name, source in sources.items():
-            found[name] = min(found[name], seconds(lambda: source.batch(step, index), device))
+            found[name] = min(found[name], seconds(partial(source.batch, step, index), device))
     return found
 
 
