@@ -13,6 +13,7 @@ ablation: .venv/figures   ## train five arms, see which collapse; ARGS=--resume 
 matrix: .venv/figures     ## the search for tuned arms, all arms, variants and questions of results/plan.md, then the tables
 	$(BIN)/python results/search_arms.py
 	$(BIN)/python results/matrix.py $(ARGS)
+	$(BIN)/python results/search_moving.py
 	$(BIN)/python results/keep.py runs/long/runs/vjepa-10
 	$(BIN)/python results/pages.py
 

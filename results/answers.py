@@ -1,6 +1,7 @@
 """The answers to plan.md, computed from the raw files by its own rules.  What has not been run yet is named."""
 
 from collections.abc import Sequence
+from statistics import mean
 from typing import Any, NamedTuple
 
 from page_tables import PROBES
@@ -153,6 +154,20 @@ def answer(raw: Raw, question: str) -> str:
     return f"{said}\n\n{table}"
 
 
+def search_table(raw: Raw) -> str:
+    """H6: every change, with the moving and the frozen target: means over the seeds that have been run."""
+    found = raw.get("search_moving", {})
+    if not found:
+        return "Not run yet: `python results/search_moving.py`."
+    lines = []
+    for name in dict.fromkeys(key.partition("/")[2] for key in found):
+        for arm in ("vjepa", "frozen"):
+            if runs := found.get(f"{arm}/{name}"):
+                means = [f"{mean(run[metric] for run in runs):.3f}" for metric in PROBES]
+                lines.append([name, arm, ", ".join(str(run["seed"]) for run in runs), *means])
+    return markdown(["changed", "arm", "seeds", *(METRICS[metric].title for metric in PROBES)], lines, words=3)
+
+
 def answer_parts(raw: Raw) -> dict[str, str]:
     """The parts of answers.md."""
-    return {question: answer(raw, question) for question in QUESTIONS}
+    return {question: answer(raw, question) for question in QUESTIONS} | {"h6": search_table(raw)}

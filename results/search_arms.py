@@ -7,28 +7,23 @@ probes for direction and identity.  results/search_arms.json keeps every trial; 
 """
 
 import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from search import trial
-from tqdm import tqdm
+from search import Wanted, run_missing
 
 from minivjepa.data.digits import CLIPS, ClipRules
-from minivjepa.data.protocol import FULL
 from minivjepa.objective import SIGReg, VICReg
 from minivjepa.training.arms import with_arm
 from minivjepa.training.config import PRESETS, Config
-from minivjepa.training.files import read_json, write_json
+from minivjepa.training.recipe import build_model
 
 FILE = Path(__file__).with_suffix(".json")
 KINDS = {"today": CLIPS, "new": ClipRules(background="new", strength=1.0)}
 SCORES = ("linear_direction", "linear_identity", "attentive_direction", "attentive_identity")
 FIRST, SECOND = 100, 101
-QUICK = replace(FULL, attentive_trial_epochs=8)
 RATES: dict[str, dict[str, Any]] = {
     "as it is": {},
     "lr / 2": {"lr": 1.25e-3},
@@ -88,31 +83,16 @@ def best(results: dict[str, Any], count: int, seeds: int) -> list[tuple[str, str
     return chosen
 
 
-def run_all(wanted: list[tuple[str, str, str, int]], results: dict[str, Any]) -> None:
-    """Run what is not in results yet, two at once, and write each at once."""
-    missing = [
-        (arm, name, kind, seed)
-        for arm, name, kind, seed in wanted
-        if seed not in {run["seed"] for run in results.get(f"{arm}/{name}/{kind}", [])}
-    ]
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool, tqdm(total=len(missing), unit="run") as bar:
-        jobs = {pool.submit(trial, recipe(*key[:3]), key[3], QUICK): key for key in missing}
-        for job in as_completed(jobs):
-            arm, name, kind, _ = jobs[job]
-            runs = results.setdefault(f"{arm}/{name}/{kind}", [])
-            runs.append(job.result())
-            runs.sort(key=lambda run: run["seed"])
-            write_json(FILE, results)
-            bar.update(1)
-            bar.write(f"{arm}, {name}, {kind}: {job.result()}")
+def wanted(keys: list[tuple[str, str, str]], seed: int) -> list[Wanted]:
+    """Trials of (arm, trial, kind of clips) with one seed."""
+    return [("/".join(key), recipe(*key), seed, build_model) for key in keys]
 
 
 def main() -> None:
     """All trials with the first seed, the best two with the second, then the winners."""
-    results: dict[str, Any] = read_json(FILE) if FILE.exists() else {}
-    every = [(arm, name, kind, FIRST) for kind, arms in COMPARED.items() for arm in arms for name in TRIALS[arm]]
-    run_all(every, results)
-    run_all([(*key, SECOND) for key in best(results, 2, seeds=1)], results)
+    every = [(arm, name, kind) for kind, arms in COMPARED.items() for arm in arms for name in TRIALS[arm]]
+    results = run_missing(wanted(every, FIRST), FILE)
+    results = run_missing(wanted(best(results, 2, seeds=1), SECOND), FILE)
     for arm, name, kind in best(results, 1, seeds=2):
         print(f"{arm}, {kind}: {name}, {score(results[f'{arm}/{name}/{kind}']):.3f}")
 
