@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from minivjepa.collapse import feature_std
-from minivjepa.data.digits import DigitClips
+from minivjepa.data import known_clips
 from minivjepa.data.protocol import FULL, Budget
 from minivjepa.evaluation.judge import encode_split
 from minivjepa.evaluation.probes import attentive_accuracy, knn_accuracy, linear_accuracy, standardise
@@ -99,7 +99,7 @@ def trial(
         run.create(config, "digits")
         began, clock = time.process_time(), time.perf_counter()
         model = (
-            Trainer(config, DigitClips(config.grid, "train", seed, "cpu", config.clips), run, CPU, model=build(config))
+            Trainer(config, known_clips(config.grid, "train", seed, CPU, config.clips), run, CPU, model=build(config))
             .fit(lambda *_: None)
             .eval()
         )

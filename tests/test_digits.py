@@ -187,7 +187,9 @@ def test_the_controls_find_a_planted_leak(monkeypatch: pytest.MonkeyPatch) -> No
     """Catches: a control that scores chance whatever the data do."""
     budget = Budget(1500, 100, 800)
     assert abs(pixel_direction(Config(grid=GRID), budget, torch.device("cpu"), first_frame) - 1 / 8) < 0.05
-    monkeypatch.setattr(evaluation, "DigitClips", LeakyClips)
+    monkeypatch.setattr(
+        evaluation, "known_clips", lambda grid, split, seed, device, rules: LeakyClips(grid, split, seed)
+    )
     assert pixel_direction(Config(grid=GRID), budget, torch.device("cpu"), first_frame) > 1 / 8 + 0.1
 
 

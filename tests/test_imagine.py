@@ -90,5 +90,5 @@ def test_rules_for_digits_are_refused_where_there_are_no_digits(
 ) -> None:
     """Catches: a nuisance that is asked for and silently left out."""
     behind = ("--clips.background", "new", "--clips.strength", "1", "--out", str(tmp_path / "out"))
-    assert "says how digits look" in refused(capsys, "train", *TINY, "--data", "photographs", *behind)
+    assert "says what digits look like" in refused(capsys, "train", *TINY, "--data", "film.mp4", *behind)
     assert not (tmp_path / "out").exists()

@@ -34,7 +34,7 @@ class TrainOptions:
     preset: str = "cpu"
     """Sets the defaults below: tiny (seconds), cpu (90 s a run), cpu-long (5 minutes), cuda (a GPU), vitl (the paper's geometry)."""
     arm: Annotated[str, tyro.conf.arg(help=f"Switches of collapse prevention, by name: {ARM_NAMES}.")] = "vjepa"
-    data: str = "digits"  # digits (moving handwriting), photographs (windows that slide over two), or the path of a video file or of a folder of them.
+    data: str = "digits"  # digits (moving handwriting; --clips.* changes it), or the path of a video file or of a folder of them.
     device: str = "auto"  # auto (cuda if there is one, else cpu), cpu, cuda or mps.
     resume: bool = False  # Continue the run in --out from its last checkpoint, to the same final weights.
     deterministic: bool = False
@@ -47,9 +47,9 @@ class TrainOptions:
 def open_clips(options: TrainOptions, device: torch.device) -> ClipSource:
     """The clips to train on.  Raises ValueError for unusable data or number of workers."""
     config, workers = options.config, options.workers
-    if workers < 0 or (workers and options.data in ("digits", "photographs")):
+    if workers < 0 or (workers and options.data == "digits"):
         raise ValueError(
-            f"--workers is {workers}; expected 0 or more for video, and 0 for digits and photographs, which are drawn on the training device"
+            f"--workers is {workers}; expected 0 or more for video, and 0 for digits, which are drawn on the training device"
         )
     if not workers:
         return open_data(options.data, config.grid, config.seed, device, config.clips)

@@ -7,23 +7,26 @@ first frame would give the direction away.  A background can be added as a nuisa
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 from minivjepa import randomness
-from minivjepa.data.protocol import DIRECTIONS, SPLITS, digit_split
+from minivjepa.data.protocol import CHANCE, DIRECTIONS, SPLITS, digit_split
 from minivjepa.tubelets import Grid
 
+SHOWN = ("digits", "photographs")
 BACKGROUNDS = ("none", "new", "still", "drifting")
 CELLS = 8  # per side: of a handwritten image, and of a background
 
 
 @dataclass(frozen=True)
 class ClipRules:
-    """How a moving digit looks.  Lengths are in pixels of a frame of height 32 and scale with the frame."""
+    """What clips show, and how.  Lengths are in pixels of a frame of height 32 and scale with the frame."""
 
+    shows: str = "digits"
+    """What moves: digits, or photographs under a window (data/photographs.py), for which only the two speeds matter."""
     digit: float = 20.0  # side of the enlarged 8 x 8 image
     slowest: float = 0.7  # speed in pixels per frame
     fastest: float = 1.5
@@ -32,10 +35,15 @@ class ClipRules:
     background: str = "none"
     """A smooth random background that says nothing about the digit: none, new (in every frame), still, or drifting."""
     strength: float = 0.0  # Standard deviation of the background, as a multiple of `std`.
-    mean: float = 0.15  # pixels are normalised as (x - mean) / pixel_std
+    mean: float = 0.15  # of pixels
     std: float = 0.3  # of pixels without a background
 
     def __post_init__(self) -> None:
+        if self.shows not in SHOWN:
+            raise ValueError(f"unknown clips {self.shows!r}; choose from {', '.join(SHOWN)}")
+        changed = [f.name for f in fields(self) if getattr(self, f.name) != f.default]
+        if self.shows == "photographs" and (idle := sorted({*changed} - {"shows", "slowest", "fastest"})):
+            raise ValueError(f"{', '.join(idle)} would change nothing in clips of photographs; leave them out")
         if self.background not in BACKGROUNDS:
             raise ValueError(f"unknown background {self.background!r}; choose from {', '.join(BACKGROUNDS)}")
         if not (math.isfinite(self.strength) and self.strength >= 0):
@@ -46,9 +54,14 @@ class ClipRules:
             )
 
     @property
-    def pixel_std(self) -> float:
-        """The standard deviation by which pixels are divided."""
-        return self.std * math.hypot(1, self.strength)
+    def pixel_scale(self) -> tuple[float, float]:
+        """The mean and the standard deviation by which pixels are normalised."""
+        return (0.4, 0.28) if self.shows == "photographs" else (self.mean, self.std * math.hypot(1, self.strength))
+
+    @property
+    def chance(self) -> dict[str, float]:
+        """What guessing the direction, and which digit or photograph it is, would score."""
+        return CHANCE | ({"identity": 1 / 2} if self.shows == "photographs" else {})
 
     def speed(self, share: Tensor) -> Tensor:
         """From the slowest (0) to the fastest (1), in pixels per frame."""
@@ -127,7 +140,8 @@ class DigitClips:
         clip += numbers[:, :pixels].reshape(clip.shape) * self.rules.noise
         if self.rules.strength:
             clip += self.background(numbers[:, pixels:])[:, None]
-        return (clip - self.rules.mean) / self.rules.pixel_std
+        mean, std = self.rules.pixel_scale
+        return (clip - mean) / std
 
     def moving(self, position: Tensor, angle: Tensor, speed: Tensor) -> Tensor:
         """Top left corners in pixels, [B, 2 (y, x), T]: from shares of the frame [B, 2] at an angle [B] and a speed [B]."""

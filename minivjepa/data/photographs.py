@@ -12,13 +12,13 @@ from sklearn.datasets import load_sample_image
 from torch import Tensor
 
 from minivjepa import randomness
-from minivjepa.data.digits import CLIPS, Factors
+from minivjepa.data.digits import ClipRules, Factors
 from minivjepa.data.protocol import DIRECTIONS, SPLITS
 from minivjepa.tubelets import Grid
 
 SCENES = ("china.jpg", "flower.jpg")
+PHOTOGRAPHS = ClipRules(shows="photographs")
 STRIPES = {"train": (0.0, 0.6), "validation": (0.6, 0.8), "test": (0.8, 1.0)}  # of the width, as shares
-MEAN, STD = 0.4, 0.28  # pixels are normalised as (x - MEAN) / STD
 
 
 @cache
@@ -30,21 +30,23 @@ def photographs() -> Tensor:
 class PhotoClips:
     """An endless source of clips.  In its factors, identity is the scene, color the mean color of the first frame.
 
-    grid, split, seed, device: as for DigitClips.  Speeds are those of digits, in pixels per frame at height 32.  Raises ValueError for an
+    Arguments as for DigitClips.  Raises ValueError for an
     unknown split, for a grid without 3 channels, or for clips that are too large or too long for a stripe.
     """
 
-    def __init__(self, grid: Grid, split: str = "train", seed: int = 0, device: str = "cpu"):
+    def __init__(
+        self, grid: Grid, split: str = "train", seed: int = 0, device: str = "cpu", rules: ClipRules = PHOTOGRAPHS
+    ):
         if split not in SPLITS:
             raise ValueError(f"unknown split {split!r}; choose from {', '.join(SPLITS)}")
         if grid.channels != 3:
             raise ValueError(f"the photographs are in color: --grid.channels is {grid.channels}, expected 3")
-        self.grid, self.seed, self.device = grid, seed, torch.device(device)
+        self.grid, self.seed, self.rules, self.device = grid, seed, rules, torch.device(device)
         whole = photographs().to(self.device)
         left, right = (round(share * whole.shape[-1]) for share in STRIPES[split])
         self.stripe = whole[..., left:right]
         # a window may move this far in any direction, in pixels of the photograph; one of its pixels is one of the clip's
-        self.reach = math.ceil(CLIPS.fastest * (grid.height / 32) * (grid.frames - 1))
+        self.reach = math.ceil(rules.fastest * (grid.height / 32) * (grid.frames - 1))
         sides = torch.tensor(self.stripe.shape[-2:], device=self.device)
         self.room = sides - torch.tensor([grid.height, grid.width], device=self.device) - 2 * self.reach  # for starts
         if self.room.min() < 1:
@@ -58,7 +60,7 @@ class PhotoClips:
         u = randomness.uniform(randomness.keys("window", self.seed, step, index.to(self.device)), 5)
         scene = (u[:, 0] * len(SCENES)).long()
         direction = (u[:, 1] * DIRECTIONS).long()
-        position, speed = u[:, 2:4], CLIPS.speed(u[:, 4])
+        position, speed = u[:, 2:4], self.rules.speed(u[:, 4])
         clip = self.slide(scene, direction, position, speed)
         color = clip[:, :, 0].mean(dim=(2, 3))
         return clip, Factors(scene, direction, position, color, speed, image=scene)
@@ -82,4 +84,5 @@ class PhotoClips:
         down, right = (corner - whole)[..., None, None, None].unbind(dim=2)  # what is left of a pixel, in 0..1
         seen = torch.lerp(seen[:, :, :-1], seen[:, :, 1:], down)
         seen = torch.lerp(seen[:, :, :, :-1], seen[:, :, :, 1:], right)  # [B, T, H, W, C]
-        return (seen.permute(0, 4, 1, 2, 3).contiguous() - MEAN) / STD
+        mean, std = self.rules.pixel_scale
+        return (seen.permute(0, 4, 1, 2, 3).contiguous() - mean) / std

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minivjepa import randomness
-from minivjepa.data.digits import DigitClips
+from minivjepa.data import known_clips
 from minivjepa.data.protocol import DATA_SEED, Budget
 from minivjepa.evaluation.judge import Alter, Encode, Metrics, encode_split, probe_encoder
 from minivjepa.evaluation.probes import CLASSES, linear_accuracy
@@ -44,7 +44,7 @@ def train_supervised(config: Config, device: torch.device, progress: Callable[[i
         torch.manual_seed(config.seed)
         heads = nn.ModuleDict({task: nn.Linear(config.dim, classes) for task, classes in CLASSES.items()}).to(device)
     optimiser = torch.optim.AdamW(weight_groups(nn.ModuleList([encoder, heads])), fused=device.type != "mps")
-    source, index = DigitClips(config.grid, "train", config.seed, str(device), config.clips), torch.arange(config.batch)
+    source, index = known_clips(config.grid, "train", config.seed, device, config.clips), torch.arange(config.batch)
     for step in range(config.steps):
         apply_schedule(optimiser, config, step)
         clip, factors = source.batch(step, index)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from minivjepa.collapse import token_metrics
-from minivjepa.data.digits import DigitClips
+from minivjepa.data import KnownClips, known_clips
 from minivjepa.data.protocol import DATA_SEED, SPLITS, Budget
 from minivjepa.evaluation.metrics import METRICS
 from minivjepa.evaluation.probes import Labelled, attentive_accuracy, standardise
@@ -30,9 +30,9 @@ COPIES = 2  # of all evaluation clips' tokens: as they were encoded, and standar
 LARGEST = 16 * 2**30  # bytes of tokens that probing may hold in memory
 
 
-def evaluation_clips(config: Config, split: str, device: torch.device) -> DigitClips:
+def evaluation_clips(config: Config, split: str, device: torch.device) -> KnownClips:
     """The clips of one split that every encoder is judged on, if it was trained on clips that look like them."""
-    return DigitClips(config.grid, split, DATA_SEED + SPLITS.index(split), str(device), config.clips)
+    return known_clips(config.grid, split, DATA_SEED + SPLITS.index(split), device, config.clips)
 
 
 @torch.no_grad()

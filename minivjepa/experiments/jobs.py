@@ -19,7 +19,7 @@ import torch
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from minivjepa.data.digits import DigitClips
+from minivjepa.data import known_clips
 from minivjepa.data.protocol import Budget
 from minivjepa.evaluation.controls import judge_control
 from minivjepa.evaluation.judge import Metrics, judge, judge_untrained
@@ -86,7 +86,7 @@ def run_job(job: Job, budget: Budget, device: torch.device, pipe: Connection) ->
     if job.kind == "arm":
         run, seed = Run(job.folder), job.config.seed
         run.open(job.config, "digits", resume=run.config_file.exists())
-        source = DigitClips(job.config.grid, "train", seed, str(device), job.config.clips)
+        source = known_clips(job.config.grid, "train", seed, device, job.config.clips)
         model = Trainer(job.config, source, run, device).fit(progress)
         pipe.send((job.steps, "probing"))
         history = run.history()

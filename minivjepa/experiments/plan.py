@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from minivjepa.data.protocol import CHANCE, Budget
+from minivjepa.data.protocol import Budget
 from minivjepa.evaluation.controls import CONTROLS
 from minivjepa.evaluation.metrics import METRICS
 from minivjepa.experiments.jobs import Job
@@ -103,7 +103,7 @@ def collect(
         "complete": True,
         "config": to_dict(config),
         "metrics": list(METRICS),
-        "chance": CHANCE,
+        "chance": config.clips.chance,
         "probe": asdict(budget),
         "controls": {job.name: read_json(job.result_file) for job in controls if job.config.seed == first},
         "raw_pixels": [

@@ -16,7 +16,8 @@ HEADINGS = ("right", "down right", "down", "down left", "left", "up left", "up",
 
 def displayed(clip: torch.Tensor, rules: ClipRules = CLIPS) -> np.ndarray:
     """Normalised clips of moving handwriting [B, C, T, H, W] -> colors 0..1 [B, T, H, W, C], ready to be drawn."""
-    return (clip * rules.pixel_std + rules.mean).clamp(0, 1).permute(0, 2, 3, 4, 1).numpy()
+    mean, std = rules.pixel_scale
+    return (clip * std + mean).clamp(0, 1).permute(0, 2, 3, 4, 1).numpy()
 
 
 def film_strip(grid: Grid, count: int = 3, rules: ClipRules = CLIPS) -> Picture:
