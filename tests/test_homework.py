@@ -324,6 +324,8 @@ def test_inputs_survive_json(value: Any) -> None:
     """Catches: a type, a shape, an infinite number or a seed as a key that is lost on the way to a child process."""
     there_and_back = decode(json.loads(json.dumps(encode(value))))
     assert repr(encode(there_and_back)) == repr(encode(value))
+    if isinstance(value, dict):
+        assert list(there_and_back) == list(value)
     if isinstance(value, torch.Tensor):
         assert (there_and_back.dtype, there_and_back.shape) == (value.dtype, value.shape)
         assert torch.equal(there_and_back.nan_to_num(7), value.nan_to_num(7))
