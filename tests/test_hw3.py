@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pages import load
 
-from minivjepa.evaluation.statistics import Difference, cell, interval, paired
+from minivjepa.evaluation.statistics import Difference, interval, paired
 from minivjepa.experiments.report import by_seed
 from minivjepa.grading.hidden_cases import TEACHER
 from minivjepa.homework.checking import CheckFailed, require_right
@@ -76,6 +76,15 @@ def difference(matrix: Any, a: str, b: str, measure: str) -> Difference:
     return paired(seeds_of(matrix, a, measure), seeds_of(matrix, b, measure))
 
 
+def mean_in_words(values: dict[int, float]) -> str:
+    middle, half = interval([*values.values()])
+    return f"{middle:.3f} ± {half:.3f}"
+
+
+def in_words(one: Difference) -> str:
+    return f"{one.mean:+.3f} ({one.low:+.3f} to {one.high:+.3f})"
+
+
 def table(text: str, names: list[str]) -> list[list[str]]:
     """The rows of Markdown tables that begin with one of these names, without emphasis."""
     rows = [[part.strip(" *") for part in line.strip("| ").split(" | ")] for line in text.splitlines()]
@@ -115,7 +124,7 @@ def test_the_table_of_means_is_that_of_the_recorded_runs(matrix: Any, rubric: st
     wanted = []
     for name in ("vjepa", "no-ema", "no-stopgrad", "neither", "frozen", "untrained"):
         online, target, *probes = (
-            cell([*seeds_of(matrix, name, measure).values()]) for measure in ("feature_std", *MEASURES)
+            mean_in_words(seeds_of(matrix, name, measure)) for measure in ("feature_std", *MEASURES)
         )
         if name in ("no-ema", "neither", "untrained"):  # they have one encoder
             assert online == target
@@ -133,17 +142,21 @@ def test_the_differences_are_those_of_the_recorded_runs(matrix: Any, rubric: str
     shown, marked = [], []
     for a, b in PAIRS:
         found = [difference(matrix, a, b, measure) for measure in MEASURES]
-        words = [f"{one}, {sum(value > 0 for value in one.each.values())} of {len(one.each)}" for one in found]
+        words = [
+            f"{in_words(one)}, {sum(value > 0 for value in one.each.values())} of {len(one.each)}" for one in found
+        ]
         shown.append([f"{a} - {b}", *words])
         marked.append([f"{a} - {b}", *(f"{text}: {one.answer}" for text, one in zip(words, found))])
     assert table(texts[0], names) == shown
     assert table(rubric, names) == marked
     for text, quotes in ((texts[1], QUOTED), (rubric, QUOTED + MARKED)):
         for words, (a, b, measure) in quotes:
-            assert words.format(difference(matrix, a, b, measure)) in flat(text), words
+            assert words.format(in_words(difference(matrix, a, b, measure))) in flat(text), words
     prose = "\n".join(line for line in rubric.splitlines() if not line.startswith("|"))
     known = {
-        str(difference(matrix, a, b, m)) for a, b in permutations(("vjepa", "no-stopgrad"), 2) for m in ("feature_std",)
+        in_words(difference(matrix, a, b, m))
+        for a, b in permutations(("vjepa", "no-stopgrad"), 2)
+        for m in ("feature_std",)
     }
     known |= {words for row in shown for words in DIFFERENCE.findall(" ".join(row))}
     assert set(DIFFERENCE.findall(flat(texts[1] + prose))) <= known
