@@ -388,7 +388,7 @@ def test_what_is_said_of_two_arms_is_so(raw: dict[str, results.Results]) -> None
     others = [arm for arm in ARMS if arm not in ("vjepa", "frozen")]
     assert {answer(matrix, "vjepa", arm, "linear_identity") for arm in (*others, "untrained")} == {"above"}
     assert [arm for arm in others if answer(matrix, "vjepa", arm, "linear_direction") != "above"] == ["no-ema"]
-    assert two_groups([*by_seed(matrix, "no-ema", "linear_direction").values()])
+    assert two_groups([*by_seed(matrix, "no-ema", "linear_direction").values()], 0.4)
     both, linear = (
         ("attentive_direction", "attentive_identity"),
         ("linear_direction", "linear_identity", "knn_identity"),

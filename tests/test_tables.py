@@ -111,13 +111,14 @@ def test_values_that_no_mean_describes_are_listed() -> None:
     groups = [0.30, 0.21, 0.82, 0.20, 0.28]
     assert two_groups(groups)
     assert cell(groups) == "0.20, 0.21, 0.28, 0.30, 0.82"
-    assert not two_groups([0.46, 0.76, 0.76, 0.78])  # an odd one out
     assert not two_groups([0.001, 0.002, 0.040])  # too near each other to matter
+    assert cell([0.46, 0.76, 0.76, 0.78]) == "0.690 ± 0.244"  # an odd one out
     assert cell([0.9, 0.99, 0.98], most=1.0) == "0.90, 0.98, 0.99"
     assert cell([0.9, 0.99, 0.98]) == "0.957 ± 0.123"
     assert cell([0.0, 0.3], least=0.0, most=1.0) == "0.00, 0.30"
     assert METRICS["linear_direction"].most == 1.0
     assert (METRICS["linear_color"].least, METRICS["linear_identity"].least) == (-math.inf, 0.0)
+    assert str(paired({1: 0.30, 2: 0.31, 3: 0.5}, {1: 0.29, 2: 0.32, 3: 0.4})) == "+0.033 (-0.118 to +0.185)"
     assert str(paired({1: 0.9, 2: 0.8, 3: 0.3}, {1: 0.1, 2: 0.1, 3: 0.3})) == "+0.00, +0.70, +0.80"
 
 

@@ -42,7 +42,7 @@ class Difference:
         return "equal" if max(abs(self.low), abs(self.high)) <= EQUAL else "undecided"
 
     def __str__(self) -> str:
-        if two_groups([*self.each.values()]):
+        if two_groups([*self.each.values()], 0.2):
             return ", ".join(f"{value:+.2f}" for value in sorted(self.each.values()))
         return f"{self.mean:+.3f} ({self.low:+.3f} to {self.high:+.3f})"
 
@@ -74,18 +74,18 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     return float(found.low), float(found.high)
 
 
-def two_groups(values: Sequence[float]) -> bool:
-    """Whether values fall into two groups, which no mean describes: a gap wider than either group, than half of the largest value, and than .05."""
+def two_groups(values: Sequence[float], least: float = 0.05) -> bool:
+    """Whether values fall into two groups, which no mean describes: the gap between them is wider than either group, and than `least`."""
     ordered = sorted(values)
     gap, place = max((high - low, place) for place, (low, high) in enumerate(pairwise(ordered)))
-    widths = ordered[place] - ordered[0], ordered[-1] - ordered[place + 1]
-    return gap > max(*widths, abs(ordered[-1]) / 2, 0.05)
+    return gap > max(ordered[place] - ordered[0], ordered[-1] - ordered[place + 1], least)
 
 
 def cell(values: Sequence[float | None], least: float = -math.inf, most: float = math.inf) -> str:
     """A mean with its interval as text, such as "0.669 ± 0.043"; empty if no value is known.
 
-    All values in order, such as "0.20, 0.21, 0.83", if they fall into two groups or if the interval would pass what is possible, least to most.
+    All values in order, such as "0.20, 0.21, 0.83", if they fall into two groups, half of the largest value or more from each other, or if the
+    interval would pass what is possible, least to most.
     """
     known = [value for value in values if value is not None and math.isfinite(value)]
     if not known:
@@ -94,7 +94,7 @@ def cell(values: Sequence[float | None], least: float = -math.inf, most: float =
     digits = 3 if abs(middle) < 10 else 1
     if len(known) == 1:
         return f"{middle:.{digits}f}"
-    if two_groups(known) or not least <= middle - half <= middle + half <= most:
+    if two_groups(known, max(0.05, max(map(abs, known)) / 2)) or not least <= middle - half <= middle + half <= most:
         return ", ".join(f"{value:.{digits - 1}f}" for value in sorted(known))
     return f"{middle:.{digits}f} ± {half:.{digits}f}"
 
