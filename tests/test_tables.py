@@ -118,7 +118,7 @@ def test_values_that_no_mean_describes_are_listed() -> None:
     assert cell([0.0, 0.3], least=0.0, most=1.0) == "0.00, 0.30"
     assert METRICS["linear_direction"].most == 1.0
     assert (METRICS["linear_color"].least, METRICS["linear_identity"].least) == (-math.inf, 0.0)
-    assert str(paired({1: 0.30, 2: 0.31, 3: 0.5}, {1: 0.29, 2: 0.32, 3: 0.4})) == "+0.033 (-0.118 to +0.185)"
+    assert str(paired({1: 0.30, 2: 0.31, 3: 0.5}, {1: 0.29, 2: 0.32, 3: 0.4})) == "+0.033 (-0.112 to +0.179)"
     assert str(paired({1: 0.9, 2: 0.8, 3: 0.3}, {1: 0.1, 2: 0.1, 3: 0.3})) == "+0.00, +0.70, +0.80"
 
 
