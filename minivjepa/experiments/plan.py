@@ -46,13 +46,14 @@ def plan_jobs(arms: Sequence[str], seeds: Sequence[int], config: Config, out: Pa
     for arm, found in configs.items():
         if found.teacher and found.teacher not in arms and not (out / "runs" / f"{found.teacher}-{seeds[0]}").exists():
             raise ValueError(f"{arm} is taught by {found.teacher}; add {found.teacher} to --arms")
-    telling = sorted(arms, key=lambda arm: (lessons(configs[arm]), arm not in ("vjepa", "neither")))
+    telling = sorted(arms, key=lambda arm: arm not in ("vjepa", "neither"))
     parts = [("arm", arm, configs[arm], seed, arm) for seed in seeds for arm in telling]
     parts += [("control", name, config, seeds[0], f"control-{name}") for name in reversed(CONTROLS)]
     for seed in seeds:
         parts.append(("untrained", "untrained", config, seed, "untrained"))
         if seed != seeds[0]:  # probes of the pixels, repeated, so that they too have an interval
             parts.append(("control", "raw_pixels", config, seed, "control-raw_pixels"))
+    parts.sort(key=lambda part: lessons(part[2]))  # what needs a teacher last, so that no job waits while others could run
     return [
         Job(kind, name, replace(base, seed=seed), out / "runs" / f"{folder}-{seed}")
         for kind, name, base, seed, folder in parts
