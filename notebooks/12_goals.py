@@ -40,6 +40,7 @@ from minivjepa.course.figures.goal_maps import distance_maps, misses, planning_r
 from minivjepa.course.figures.room_films import strips, walk
 from minivjepa.course.lesson import check, compare, published, show, table
 from minivjepa.course.widgets import explore
+from minivjepa.evaluation.decoder import train_decoder
 from minivjepa.evaluation.probes import linear_r2
 from minivjepa.evaluation.statistics import markdown, mcnemar, paired
 from minivjepa.training.config import differences, from_dict
@@ -56,6 +57,7 @@ from minivjepa.world.goal_reaching import (
     random_policy,
     replan,
 )
+from minivjepa.world.painted import painted_rollouts, step_errors
 from minivjepa.world.planner import CEM, latent_cost
 from minivjepa.world.room_clips import RoomClips
 from minivjepa.world.rooms import displayable
@@ -307,6 +309,37 @@ check("O7b actions", frozen > 0.75 and frozen > still + 0.2 and still > other,
 
 # %% [markdown]
 # With the wrong actions it is worse than doing nothing: it *believes* its actions. That is what planning needs.
+#
+# ## What does it see?
+#
+# A latent is 32 numbers. To see what a model imagines, train a **decoder**, a small network that learns to paint a frame from its true latent, while
+# the encoder stays frozen. Then give it imagined latents instead. Here it paints the LeWorldModel of the record; `minivjepa imagine` does
+# the same for your own runs.
+#
+# The table holds the mean squared error over all test clips. *Mean frame* and *first frame* are controls that need no model: the average of all
+# frames, and "nothing moves". *True latents* imagine nothing: what is wrong there is the decoder's fault.
+
+# %%
+whole = replace(config.clips, frames=2, patch=config.size)  # clips of two frames, and each frame is one tubelet
+painter = train_decoder(lewm.embed, whole, lewm_config.latent, RoomClips(whole, SEED, rooms=rooms), SEED, cpu)
+painted = painted_rollouts(lewm, painter, test_clips, test.actions)
+still = {"mean frame": test_clips.mean(dim=(0, 2), keepdim=True), "first frame": test_clips[:, :, :1]}
+errors = {name: step_errors(future, test_clips) for name, future in (painted | still).items()}
+at = [0, 1, 2, 4, 6, 9]
+films = {"what happened": test_clips[:, :, 1:]} | painted
+show(strips({name: list(displayable(film[0].transpose(0, 1)[at])) for name, film in films.items()}, [f"step {k + 1}" for k in at]))  # fmt: skip
+table(markdown(["mean squared error", *(f"step {k + 1}" for k in at)], [[name, *(f"{each[k]:.3f}" for k in at)] for name, each in errors.items()]))  # fmt: skip
+
+# %%
+# NBVAL_CHECK_OUTPUT
+order = ("true latents", "imagined", "mean frame", "other actions", "first frame")
+ranked = all(errors[a][k] < errors[b][k] for a, b in zip(order, order[1:]) for k in range(10))
+print("at every step, from the smallest error to the largest:", ", ".join(order), ranked)
+assert ranked and errors["imagined"][9] > errors["imagined"][0]
+
+# %% [markdown]
+# The decoder blurs the robot, so even true latents cost something. Imagined frames get worse step by step, but stay better than the mean frame. With
+# another clip's actions they are worse than that: a robot in the wrong place counts twice, once where it is painted and once where it is missing.
 #
 # ## A goal that is a picture
 #
