@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import combinations
 from statistics import mean
 from typing import Any
 
@@ -9,7 +10,7 @@ from signals import SIGNALS, first_separation
 
 from minivjepa.evaluation.early_warning import alarm, collapsed
 from minivjepa.evaluation.metrics import METRICS
-from minivjepa.evaluation.statistics import cell, markdown, paired, rate_in_words
+from minivjepa.evaluation.statistics import cell, markdown, mcnemar, paired, rate_in_words
 from minivjepa.experiments.report import SHORT, Results, by_seed, metric_cells
 
 
@@ -77,8 +78,23 @@ def search_table(trials: Sequence[dict[str, Any]]) -> str:
 
 
 def cells(runs: Sequence[dict[str, Any]], columns: Iterable[str]) -> list[str]:
-    """Per column: mean and interval of that number over runs, as text; empty where none of them has it."""
-    return [cell([run.get(column) for run in runs]) for column in columns]
+    """Per column: mean of that number over runs, with the lowest and the highest, as text; empty where none of them has it."""
+    found = []
+    for column in columns:
+        known = [run[column] for run in runs if run.get(column) is not None]
+        digits = 3 if known and abs(mean(known)) < 10 else 1
+        found.append(
+            "{:.{d}f} ({:.{d}f} to {:.{d}f})".format(mean(known), min(known), max(known), d=digits) if known else ""
+        )
+    return found
+
+
+def position_gain(rows: Sequence[dict[str, Any]], base: Sequence[dict[str, Any]]) -> str:
+    """The position R² of rows minus that of base rows, paired by seed, and what it says; empty for the base itself."""
+    if rows == base:
+        return ""
+    difference = paired(*({row["seed"]: row["position_r2"] for row in part} for part in (rows, base)))
+    return f"{difference}, {difference.answer}"
 
 
 def warning_table(results: Results) -> str:
@@ -124,6 +140,27 @@ def world_table(results: dict[str, Any]) -> str:
     return markdown(heads, lines)
 
 
+def world_pairs_table(results: dict[str, Any]) -> str:
+    """Two at a time: per seed, pairs that only one of them reached, with McNemar's p; then goals reached, paired by seed."""
+    seeds = sorted({row["seed"] for row in results["models"]})
+    rows = {("straight", seed): results["straight"] for seed in seeds}
+    rows |= {(row["model"], row["seed"]): row for row in results["models"]}
+    trained = list(dict.fromkeys(row["model"] for row in results["models"]))
+    lines = []
+    for a, b in [*combinations(trained, 2), *((name, "straight") for name in trained)]:
+        line = []
+        for seed in seeds:
+            both = mine, others = rows[a, seed]["reached"], rows[b, seed]["reached"]
+            only = [sum(x > y for x, y in zip(mine, others)), sum(x < y for x, y in zip(mine, others))]
+            p = mcnemar(*both)
+            line.append(f"{only[0]} and {only[1]}, " + (f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"))
+        shares = [{seed: rows[name, seed]["all"]["success"] for seed in seeds} for name in (a, b)]
+        difference = paired(*shares) if b in trained else None  # the walk knows no seeds
+        lines.append([f"{a} and {b}", *line, f"{difference}, {difference.answer}" if difference else ""])
+    heads = ["pairs that only one of the two reached", *(f"seed {seed}" for seed in seeds)]
+    return markdown([*heads, "goals reached, difference paired by seed"], lines)
+
+
 def world_search_table(search: dict[str, Any]) -> str:
     """The planner's trials, in order: of 50 pairs through the door and 50 within a room, how many were reached."""
     lines = []
@@ -136,17 +173,19 @@ def world_search_table(search: dict[str, Any]) -> str:
 
 
 def variant_table(results: dict[str, Any]) -> str:
-    """LeWorldModel with one option changed: collapse metrics, probe and goals reached, means over seeds."""
+    """LeWorldModel with one option changed: collapse metrics, probe and goals reached, over seeds."""
     columns = {name: METRICS[name].title for name in ("loss", "feature_std", "effective_rank")}
     columns |= {"position_r2": METRICS["linear_position"].title, "success": "goals reached"}
     groups: dict[str, list[Any]] = {}
     for row in sorted(results["variants"], key=lambda row: row["name"] != "untrained"):  # the control first
         groups.setdefault("*untrained*" if row["name"] == "untrained" else row["name"], []).append(row)
-    return markdown(["", *columns.values()], [[name, *cells(rows, columns)] for name, rows in groups.items()])
+    base = groups["default"]
+    lines = [[name, *cells(rows, columns), position_gain(rows, base)] for name, rows in groups.items()]
+    return markdown(["", *columns.values(), "position R² minus the default's"], lines)
 
 
 def heuristics_table(results: dict[str, Any]) -> str:
-    """V-JEPA's heuristics removed one by one, with and without SIGReg: both encoders' std and probe, means over seeds."""
+    """V-JEPA's heuristics removed one by one, with and without SIGReg: both encoders' std and probe, over seeds."""
     columns = {
         "feature_std": "feature std, online",
         "target_feature_std": "feature std, target",
@@ -157,5 +196,7 @@ def heuristics_table(results: dict[str, Any]) -> str:
     groups = {("*untrained*", ""): results["untrained"]}
     for row in results["heuristics"]:
         groups.setdefault((row["name"], f"{row['weight']:g}"), []).append(row)
-    lines = [[*key, *cells(rows, columns)] for key, rows in groups.items()]
-    return markdown(["heuristics of V-JEPA", "lambda", *columns.values()], lines)
+    lines = [[*key, *cells(rows, columns), position_gain(rows, results["untrained"])] for key, rows in groups.items()]
+    return markdown(
+        ["heuristics of V-JEPA", "lambda", *columns.values(), "position R², online, minus untrained's"], lines
+    )

@@ -18,6 +18,7 @@ from page_tables import (
     search_table,
     variant_table,
     warning_table,
+    world_pairs_table,
     world_search_table,
     world_table,
 )
@@ -118,15 +119,16 @@ def world_parts(raw: dict[str, Any]) -> dict[str, str]:
     search, ablation = raw["world_search"], raw["world_ablation"]
     seeds, torch = ", ".join(map(str, ablation["seeds"])), ablation["versions"]["torch"]
     note = f"Seeds {seeds}. `{ablation['command']}`, {ablation['date']}, torch {torch}."
+    spread = "Means over seeds, in brackets the lowest and the highest; last column: mean difference over seeds and its 95 % interval."
     ranks = [
         [f"lambda {weight}", *(f"{value:.2f}" for value in found)] for weight, found in ablation["spearman"].items()
     ]
     return {
         "world": world_part(raw["world"]),
-        "world-seeds": world_part(raw["world_seeds"]),
+        "world-seeds": f"{world_part(raw['world_seeds'])}\n\n{world_pairs_table(raw['world_seeds'])}",
         "world-search": f"{world_search_table(search)}\n\n{search['note']}",
-        "world-variants": f"{variant_table(ablation)}\n\n{note}",
-        "world-heuristics": f"{heuristics_table(ablation)}\n\n{note}",
+        "world-variants": f"{variant_table(ablation)}\n\n{spread} {note}",
+        "world-heuristics": f"{heuristics_table(ablation)}\n\n{spread} {note}",
         "world-ranking": f"{markdown(['', 'rank correlation', 'from', 'to'], ranks)}\n\n{note}",
     }
 

@@ -17,7 +17,7 @@ COMMANDS = {
     "ablate": "train several arms of collapse prevention and compare them in one report",
     "probe": "measure what a trained encoder knows about motion and identity",
     "embed": "write the features of a video clip, from a run or from released V-JEPA weights",
-    "imagine": "paint what trained models predict of the hidden part of a clip",
+    "imagine": "paint what trained models predict: the hidden part of a clip, or what actions lead to",
     "world train": "train a world model of two rooms",
     "world plan": "let world models reach goals, beside an oracle and random actions",
     "bench": "time a training step on this machine, and compare it with the rate of a large matrix product",

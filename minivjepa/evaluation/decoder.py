@@ -1,6 +1,6 @@
 """What a model imagines: a small decoder paints its predictions of hidden tubelets as pixels.
 
-Read in lessons 6 and 9.  The decoder learns, with everything else frozen, to paint a tubelet from its target vector; then it is
+Read in lesson 12.  The decoder learns, with everything else frozen, to paint a tubelet from its target vector; then it is
 given predictions instead.  It can flatter: it paints what is usual where features say nothing.  So look at the errors beside it.
 """
 
@@ -11,9 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minivjepa.masking import MaskPair
-from minivjepa.training.config import Config
 from minivjepa.training.monitor import ClipSource
-from minivjepa.training.recipe import target_width
 from minivjepa.tubelets import Grid, gather_tokens, patchify, unpatchify
 from minivjepa.vjepa import VJEPA
 
@@ -35,23 +33,30 @@ class Decoder(nn.Module):
 
 
 def train_decoder(
-    model: VJEPA,
-    config: Config,
+    features: Callable[[Tensor], Tensor],
+    grid: Grid,
+    width: int,
     source: ClipSource,
+    seed: int,
     device: torch.device,
     progress: Callable[[], object] = lambda: None,
 ) -> Decoder:
-    """Train on the frozen targets of whole clips, squared error.  progress: called after each of STEPS steps."""
+    """Train on frozen features of clips, squared error.  progress: called after each of STEPS steps.
+
+    features: clip [B, C, T, H, W] -> [B, N, D], a vector of this width for each tubelet of the grid.  seed: of first weights.
+    """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        decoder = Decoder(config.grid, target_width(config)).to(device)
-    optimiser = torch.optim.AdamW(decoder.parameters(), lr=RATE)
+        torch.manual_seed(seed)
+        decoder = Decoder(grid, width).to(device)
+    optimiser = torch.optim.AdamW(decoder.parameters(), lr=RATE, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=STEPS)
     index = torch.arange(BATCH, device=device)
-    every = torch.arange(config.grid.tokens, device=device).expand(BATCH, -1)
+    every = torch.arange(grid.tokens, device=device).expand(BATCH, -1)
     for step in range(STEPS):
         clip, _ = source.batch(step, index)
-        loss = F.mse_loss(decoder(frozen_targets(model, clip), every), patchify(clip, config.grid))
+        with torch.no_grad():
+            z = features(clip)
+        loss = F.mse_loss(decoder(z, every), patchify(clip, grid))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -53,7 +53,9 @@ def plan_jobs(arms: Sequence[str], seeds: Sequence[int], config: Config, out: Pa
         parts.append(("untrained", "untrained", config, seed, "untrained"))
         if seed != seeds[0]:  # probes of the pixels, repeated, so that they too have an interval
             parts.append(("control", "raw_pixels", config, seed, "control-raw_pixels"))
-    parts.sort(key=lambda part: lessons(part[2]))  # what needs a teacher last, so that no job waits while others could run
+    parts.sort(
+        key=lambda part: lessons(part[2])
+    )  # what needs a teacher last, so that no job waits while others could run
     return [
         Job(kind, name, replace(base, seed=seed), out / "runs" / f"{folder}-{seed}")
         for kind, name, base, seed, folder in parts
