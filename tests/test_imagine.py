@@ -44,13 +44,18 @@ def test_imagined_clips_keep_what_the_encoder_saw_and_paint_the_rest(tiny: Confi
     painter = trained_painter(model, config, source)
     clip, _ = source.batch(1, torch.arange(4))
     [mask] = sample_masks(config, 1, torch.arange(4))
-    painted = patchify(decoder.imagine(model, painter, clip, mask), config.grid)
+
+    def imagined(seen: torch.Tensor) -> torch.Tensor:
+        found = decoder.painted(model, painter, seen, mask)["imagined"]
+        return patchify(decoder.with_hidden(seen, mask[1], found, config.grid), config.grid)
+
+    painted = imagined(clip)
     pixels = patchify(clip, config.grid)
     assert torch.equal(gather_tokens(painted, mask[0]), gather_tokens(pixels, mask[0]))
     assert (gather_tokens(painted, mask[1]) - gather_tokens(pixels, mask[1])).abs().min(dim=-1).values.max() > 0
     hidden = pixels.clone().scatter_(1, mask[1][..., None].expand(-1, -1, pixels.shape[-1]), 9.0)
-    again = decoder.imagine(model, painter, decoder.unpatchify(hidden, config.grid), mask)
-    torch.testing.assert_close(gather_tokens(patchify(again, config.grid), mask[1]), gather_tokens(painted, mask[1]))
+    again = imagined(decoder.unpatchify(hidden, config.grid))
+    torch.testing.assert_close(gather_tokens(again, mask[1]), gather_tokens(painted, mask[1]))
 
 
 @pytest.mark.usefixtures("few_steps")
@@ -62,7 +67,7 @@ def test_a_decoder_learns_and_leaves_the_model_as_it_was(tiny: Config) -> None:
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     clip, _ = source.batch(50, torch.arange(64))
     [mask] = sample_masks(tiny, 50, torch.arange(64))
-    errors = decoder.imagination_errors(model, painter, clip, mask)
+    errors = decoder.painting_errors(decoder.painted(model, painter, clip, mask), clip, mask[1], tiny.grid)
     assert list(errors) == ["imagined", "other_context", "true_features", "mean_clip"]
     assert errors["true_features"] < 0.9 * errors["mean_clip"]
     assert errors["imagined"] != errors["other_context"]

@@ -16,13 +16,11 @@ from minivjepa.data import ROOMS, open_data, pixel_scale
 from minivjepa.data.protocol import DATA_SEED
 from minivjepa.data.video import Color
 from minivjepa.evaluation import decoder
-from minivjepa.training.config import Config
 from minivjepa.training.devices import pick_device
 from minivjepa.training.files import write_bytes
 from minivjepa.training.monitor import MONITOR_STEP
 from minivjepa.training.recipe import build_model, sample_masks, target_width
 from minivjepa.training.runs import trained
-from minivjepa.tubelets import patchify, unpatchify
 from minivjepa.world.painted import painted_rollouts, step_errors
 from minivjepa.world.room_clips import RoomClips
 from minivjepa.world.world_trainer import load_world, open_clips
@@ -89,18 +87,26 @@ def paint_hidden(options: ImagineOptions, device: torch.device) -> bytes:
     )
     context, hidden = sample_masks(config, MONITOR_STEP, torch.arange(HELD_OUT))[0]
     mask = context.to(device), hidden.to(device)
-    columns = {"clip": clip, "what the encoder sees": covered(clip, mask[1], config)}
+    columns = {
+        "clip": clip,
+        "what the\nencoder sees": decoder.with_hidden(clip, mask[1], float(clip.mean()), config.grid),
+    }
     errors = {}
     with tqdm(total=len(models) * decoder.STEPS, desc="painting", unit="step") as bar:
         for name, (model, own) in models.items():
             source = open_data(data, own.grid, own.seed, device, own.clips)
             features, width = partial(decoder.frozen_targets, model.to(device).eval()), target_width(own)
             painter = decoder.train_decoder(features, own.grid, width, source, own.seed, device, bar.update)
-            errors[name] = decoder.imagination_errors(model, painter, clip, mask)
-            columns[f"{name}\nerror {errors[name]['imagined']:.3f}"] = decoder.imagine(model, painter, clip, mask)
-    tell(
-        [title.replace("_", " ") for title in errors["untrained"]], {name: [*e.values()] for name, e in errors.items()}
-    )
+            paintings = decoder.painted(model, painter, clip, mask)
+            errors[name] = decoder.painting_errors(paintings, clip, mask[1], own.grid)
+            shown = {name: "imagined"}
+            if len(errors) == 1:  # the controls that need a model, of the first
+                shown |= {f"{name}, from\nanother clip": "other_context", "the mean clip": "mean_clip"}
+            for title, kind in shown.items():
+                whole = decoder.with_hidden(clip, mask[1], paintings[kind], own.grid)
+                columns[f"{title}\nerror {errors[name][kind]:.3f}"] = whole
+    heads = [title.replace("_", " ") for title in errors["untrained"]]
+    tell(heads, {name: [*found.values()] for name, found in errors.items()})
     return film(columns, options.clips, pixel_scale(data, config.clips))
 
 
@@ -136,13 +142,6 @@ def tell(heads: Sequence[str], rows: dict[str, list[float]]) -> None:
     print(" " * 32 + "".join(f"{head:>{width}}" for head in heads))
     for name, errors in rows.items():
         print(f"{', '.join(name.splitlines()):32}" + "".join(f"{error:{width}.3f}" for error in errors))
-
-
-def covered(clip: Tensor, hidden: Tensor, config: Config) -> Tensor:
-    """clip [B, C, T, H, W] with the hidden tubelets [B, M] painted in their mean color."""
-    tubelets = patchify(clip, config.grid)
-    where = hidden[..., None].expand(-1, -1, config.grid.values)
-    return unpatchify(tubelets.scatter(1, where, float(clip.mean())), config.grid)
 
 
 def film(columns: dict[str, Tensor], clips: int, scale: Scale, notes: Sequence[Sequence[str]] = ()) -> bytes:

@@ -28,8 +28,8 @@ class ClipRules:
     shows: str = "digits"
     """What moves: digits, or photographs under a window (data/photographs.py), for which only the two speeds matter."""
     digit: float = 20.0  # side of the enlarged 8 x 8 image
-    slowest: float = 0.7  # speed in pixels per frame
-    fastest: float = 1.5
+    slowest: float = 0.7  # speed of the slowest digit, in pixels per frame
+    fastest: float = 1.5  # speed of the fastest
     darkest: float = 0.3  # smallest value of a color channel; the largest is 1
     noise: float = 0.2  # standard deviation of the pixel noise
     background: str = "none"

@@ -72,27 +72,29 @@ def frozen_targets(model: VJEPA, clip: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def imagine(model: VJEPA, decoder: Decoder, clip: Tensor, mask: MaskPair) -> Tensor:
-    """clip [B, C, T, H, W] -> the same, with the hidden tubelets of a mask as the model imagines them."""
-    (z,), (_, hidden) = model.predict(clip, [mask]), mask
-    where = hidden[..., None].expand(-1, -1, decoder.grid.values)
-    return unpatchify(patchify(clip, decoder.grid).scatter(1, where, decoder(z, hidden)), decoder.grid)
-
-
-@torch.no_grad()
-def imagination_errors(model: VJEPA, decoder: Decoder, clip: Tensor, mask: MaskPair) -> dict[str, float]:
-    """Mean squared error on the hidden tubelets of at least 2 clips, in normalised pixels, by what is painted.
+def painted(model: VJEPA, decoder: Decoder, clip: Tensor, mask: MaskPair) -> dict[str, Tensor]:
+    """Pixels for the hidden tubelets [B, M, values] of at least 2 clips, by what they are painted from.
 
     imagined: predictions.  other_context: those made from the context of the clip before it in the batch.  true_features: the
-    targets that were to be predicted, which is the decoder's own error.  mean_clip: the mean of all these clips.
+    targets that were to be predicted, which shows the decoder's own error.  mean_clip: the mean of all these clips.
     """
     (z,), (_, hidden) = model.predict(clip, [mask]), mask
     pixels = patchify(clip, decoder.grid)
-    truth = gather_tokens(pixels, hidden)
-    painted = {
+    return {
         "imagined": decoder(z, hidden),
         "other_context": decoder(z.roll(1, 0), hidden),
         "true_features": decoder(gather_tokens(frozen_targets(model, clip), hidden), hidden),
         "mean_clip": gather_tokens(pixels.mean(dim=0, keepdim=True).expand_as(pixels), hidden),
     }
-    return {name: float(F.mse_loss(values, truth)) for name, values in painted.items()}
+
+
+def with_hidden(clip: Tensor, hidden: Tensor, pixels: Tensor | float, grid: Grid) -> Tensor:
+    """clip [B, C, T, H, W] with other pixels [B, M, values], or one number, in its hidden tubelets [B, M]."""
+    where = hidden[..., None].expand(-1, -1, grid.values)
+    return unpatchify(patchify(clip, grid).scatter(1, where, pixels), grid)
+
+
+def painting_errors(paintings: dict[str, Tensor], clip: Tensor, hidden: Tensor, grid: Grid) -> dict[str, float]:
+    """Mean squared error of each of `painted` on the hidden tubelets, in normalised pixels."""
+    truth = gather_tokens(patchify(clip, grid), hidden)
+    return {name: float(F.mse_loss(pixels, truth)) for name, pixels in paintings.items()}
