@@ -4,14 +4,14 @@ import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from minivjepa.data import video
-from minivjepa.data.video import IMAGENET_MEAN, IMAGENET_STD, SUFFIXES, VideoClips, decode, resize_and_crop
+from minivjepa.data.film import SUFFIXES, Frame
+from minivjepa.data.video import IMAGENET_MEAN, IMAGENET_STD, VideoClips, decode, resize_and_crop
 from minivjepa.tubelets import Grid
 
 av = pytest.importorskip("av", reason="needs the video extra")
@@ -163,10 +163,10 @@ def test_the_end_of_a_file_is_read_without_its_start(
     file = VideoClips(path, GRID).files[0]
     decoded, whole = [], video.film
 
-    def counted(path: Path, since: int | None = None) -> Iterator[tuple[float, Any]]:
-        for pair in whole(path, since):
+    def counted(path: Path, since: int | None = None) -> Iterator[Frame]:
+        for frame in whole(path, since):
             decoded.append(since)
-            yield pair
+            yield frame
 
     monkeypatch.setattr(video, "film", counted)
     assert len(video.read_frames(file, range(30, 34))) == 4
@@ -244,34 +244,3 @@ def test_seconds_count_from_the_first_frame(tmp_path: Path) -> None:
     frames, seconds = video.read_clip(path, GRID, 0.1, 1)
     assert numbers(video.normalise(frames)) == [1, 2, 3, 4]
     assert seconds == pytest.approx([0.1, 0.2, 0.3, 0.4])
-
-
-def test_frames_are_turned_as_a_phone_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Catches: a portrait video that comes out lying on its side."""
-    path = write_video(tmp_path / "clip.mkv", counting(2))
-    straight = [frame for _, frame in decode(path)]
-
-    class Turned:
-        time = 0.0
-        rotation = -90
-
-        def to_ndarray(self, format: str) -> np.ndarray:
-            return np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
-
-    class Container:
-        streams = type("", (), {"video": [type("", (), {"average_rate": 10})()]})()
-
-        def __enter__(self) -> "Container":
-            return self
-
-        def __exit__(self, *error: object) -> None:
-            pass
-
-        def decode(self, video: int) -> list[Turned]:
-            return [Turned()]
-
-    monkeypatch.setattr(av, "open", lambda name: Container())
-    [(_, turned)] = decode(path)
-    assert straight[0].shape == (32, 48, 3)
-    assert turned.shape == (3, 2, 3)
-    assert turned[0, 1].tolist() == [0, 1, 2]  # the top left corner is now top right: clockwise

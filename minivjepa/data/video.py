@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,9 +17,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from minivjepa import randomness
+from minivjepa.data.film import SUFFIXES, film
 from minivjepa.tubelets import Grid
 
-SUFFIXES = (".mp4", ".webm", ".avi", ".mkv", ".gif")
 Color = tuple[float, ...]  # one number per channel
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -40,45 +39,13 @@ class VideoFile:
     pixels: Tensor | None
 
 
-def film(path: Path, since: int | None = None) -> Iterator[tuple[float, Any]]:
-    """All frames of a file in order, as PyAV frames, each with the file's frame rate.
-
-    since: start at the last key frame that is shown no later than this, in the file's units.  Raises ValueError if the
-    file is empty, damaged or has no video stream, or if PyAV is not installed.
-    """
-    try:
-        import av
-    except ImportError:
-        raise ValueError("reading video needs PyAV; run: pip install 'minivjepa[video]'") from None
-    av.logging.set_level(av.logging.PANIC)
-    try:
-        if path.stat().st_size == 0:
-            raise ValueError(f"video {path} is empty (0 bytes); give a file with at least one clip of frames")
-        with av.open(str(path.resolve())) as container:  # absolute: a name such as a:b.mkv looks like a protocol
-            if not container.streams.video:
-                raise ValueError(f"{path} has no video stream; give one of {', '.join(SUFFIXES)} with pictures in it")
-            stream = container.streams.video[0]
-            if since is not None:
-                container.seek(since, stream=stream)
-            for frame in container.decode(video=0):
-                yield float(stream.average_rate or 25), frame  # some files do not say when a frame is shown
-    except (av.FFmpegError, OSError) as error:
-        reason = error.strerror or error
-        raise ValueError(f"video {path} cannot be decoded ({reason}); is it a complete video file?") from None
-
-
-def upright(frame: Any) -> np.ndarray:
-    """A PyAV frame, turned as the file says -> uint8 [H, W, 3]."""
-    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
-
-
 def decode(path: Path) -> Iterator[tuple[float, np.ndarray]]:
     """All frames of a file in order: (seconds from its start, uint8 [H, W, 3]).  Raises ValueError like film."""
     first = None
-    for number, (rate, frame) in enumerate(film(path)):
-        seconds = number / rate if frame.time is None else frame.time
+    for number, frame in enumerate(film(path)):
+        seconds = number / frame.rate if frame.raw.time is None else frame.raw.time
         first = seconds if first is None else first
-        yield seconds - first, upright(frame)
+        yield seconds - first, frame.picture()
 
 
 def read_frames(file: VideoFile, numbers: range) -> list[np.ndarray]:
@@ -86,16 +53,17 @@ def read_frames(file: VideoFile, numbers: range) -> list[np.ndarray]:
     wanted, found = [file.times[number] for number in numbers], {}
     if None not in wanted:
         with contextlib.suppress(ValueError):  # some files can only be read from their start
-            for number, (_, frame) in enumerate(film(file.path, since=wanted[0])):
-                if frame.pts is None or (number == 0 and not frame.key_frame):
+            for number, frame in enumerate(film(file.path, since=wanted[0])):
+                shown = frame.raw.pts
+                if shown is None or (number == 0 and not frame.raw.key_frame):
                     break
-                if frame.pts in wanted:
-                    found[frame.pts] = upright(frame)
-                if frame.pts >= wanted[-1]:
+                if shown in wanted:
+                    found[shown] = frame.picture()
+                if shown >= wanted[-1]:
                     break
     if list(found) == wanted:
         return list(found.values())
-    return [upright(frame) for _, frame in islice(film(file.path), numbers.start, numbers.stop, numbers.step)]
+    return [frame.picture() for frame in islice(film(file.path), numbers.start, numbers.stop, numbers.step)]
 
 
 def resize_and_crop(frames: Tensor, height: int, width: int) -> Tensor:
@@ -140,10 +108,10 @@ class VideoClips:
         """Decode a file once; keep its frames at clip size while all files together stay below KEPT bytes."""
         room = KEPT - sum(file.pixels.numel() for file in self.files if file.pixels is not None)
         times, small = [], []
-        for _, frame in film(path):
-            times.append(frame.pts)
+        for frame in film(path):
+            times.append(frame.raw.pts)
             if 3 * self.grid.height * self.grid.width * len(times) <= room:
-                small.append(self.shrink(upright(frame)))
+                small.append(self.shrink(frame.picture()))
         if len(times) < self.grid.frames:
             needs = f"a clip needs {self.grid.frames}; give a longer video or fewer --grid.frames"
             raise ValueError(f"video {path} has {len(times)} frames, {needs}")

@@ -1,0 +1,65 @@
+"""The frames of a video file through PyAV, as they are meant to be seen.
+
+Read in lesson 8.  A phone stores its films as the sensor lies and says in the file how to turn them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SUFFIXES = (".mp4", ".webm", ".avi", ".mkv", ".gif")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame of PyAV, and how it is to be shown.
+
+    rate: frames per second of its film.  matrix: the file's 3 x 3 display matrix, nine numbers, or None: as it is stored.
+    """
+
+    raw: Any
+    rate: float
+    matrix: list[int] | None
+
+    def picture(self) -> np.ndarray:
+        """The frame, turned and mirrored as the file says -> uint8 [H, W, 3]."""
+        image = self.raw.to_ndarray(format="rgb24")
+        if self.matrix is not None:  # the pixel at (x, y) is shown at (m0 x + m3 y, m1 x + m4 y)
+            across, down = self.matrix[0], self.matrix[4]
+            if abs(self.matrix[1]) > abs(self.matrix[0]):
+                image, across, down = image.swapaxes(0, 1), self.matrix[3], self.matrix[1]
+            image = image[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]
+        return np.ascontiguousarray(image)
+
+
+def film(path: Path, since: int | None = None) -> Iterator[Frame]:
+    """All frames of a file in order.
+
+    since: start at the last key frame that is shown no later than this, in the file's units.  Raises ValueError if the
+    file is empty, damaged or has no video stream, or if PyAV is not installed.
+    """
+    try:
+        import av
+    except ImportError:
+        raise ValueError("reading video needs PyAV; run: pip install 'minivjepa[video]'") from None
+    av.logging.set_level(av.logging.PANIC)
+    try:
+        if path.stat().st_size == 0:
+            raise ValueError(f"video {path} is empty (0 bytes); give a file with at least one clip of frames")
+        with av.open(str(path.resolve())) as container:  # absolute: a name such as a:b.mkv looks like a protocol
+            if not container.streams.video:
+                raise ValueError(f"{path} has no video stream; give one of {', '.join(SUFFIXES)} with pictures in it")
+            stream = container.streams.video[0]
+            if since is not None:
+                container.seek(since, stream=stream)
+            matrix, rate = None, float(stream.average_rate or 25)  # some files do not say when a frame is shown
+            for raw in container.decode(video=0):
+                turn: Any = raw.side_data.get("DISPLAYMATRIX")  # H.264 may give it once, for all frames that follow
+                matrix = matrix if turn is None else np.frombuffer(turn, np.int32).tolist()
+                yield Frame(raw, rate, matrix)
+    except (av.FFmpegError, OSError) as error:
+        reason = error.strerror or error
+        raise ValueError(f"video {path} cannot be decoded ({reason}); is it a complete video file?") from None
