@@ -1,6 +1,7 @@
 """The frames of a video file through PyAV, as they are meant to be seen.
 
-Read in lesson 8.  A phone stores its films as the sensor lies and says in the file how to turn them.
+Read in lesson 8.  A phone stores its films as the sensor lies and says in the file how to turn them; a DVD
+stores them squeezed.
 """
 
 from collections.abc import Iterator
@@ -17,16 +18,18 @@ SUFFIXES = (".mp4", ".webm", ".avi", ".mkv", ".gif")
 class Frame:
     """A frame of PyAV, and how it is to be shown.
 
-    rate: frames per second of its film.  matrix: the file's 3 x 3 display matrix, nine numbers, or None: as it is stored.
+    rate: frames per second of its film.  aspect: width of a pixel over its height.  matrix: the file's 3 x 3 display matrix, nine numbers, or None: as it is stored.
     """
 
     raw: Any
     rate: float
+    aspect: float
     matrix: list[int] | None
 
     def picture(self) -> np.ndarray:
-        """The frame, turned and mirrored as the file says -> uint8 [H, W, 3]."""
-        image = self.raw.to_ndarray(format="rgb24")
+        """The frame with square pixels, turned and mirrored as the file says -> uint8 [H, W, 3]."""
+        width = max(1, round(self.raw.width * self.aspect))
+        image = self.raw.to_ndarray(format="rgb24", width=width, height=self.raw.height)
         if self.matrix is not None:  # the pixel at (x, y) is shown at (m0 x + m3 y, m1 x + m4 y)
             across, down = self.matrix[0], self.matrix[4]
             if abs(self.matrix[1]) > abs(self.matrix[0]):
@@ -56,10 +59,12 @@ def film(path: Path, since: int | None = None) -> Iterator[Frame]:
             if since is not None:
                 container.seek(since, stream=stream)
             matrix, rate = None, float(stream.average_rate or 25)  # some files do not say when a frame is shown
+            aspect = float(stream.sample_aspect_ratio or 1)
+            aspect = aspect if 0.1 < aspect < 10 else 1.0  # beyond that it is a mistake, and takes all memory
             for raw in container.decode(video=0):
                 turn: Any = raw.side_data.get("DISPLAYMATRIX")  # H.264 may give it once, for all frames that follow
                 matrix = matrix if turn is None else np.frombuffer(turn, np.int32).tolist()
-                yield Frame(raw, rate, matrix)
+                yield Frame(raw, rate, aspect, matrix)
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or error
         raise ValueError(f"video {path} cannot be decoded ({reason}); is it a complete video file?") from None
