@@ -31,12 +31,14 @@ def scene(number: int, pixels: int, shown: int) -> np.ndarray:
     return np.where(disc[..., None], np.uint8(240), ground)
 
 
-def write_film(path: Path, codec: str, degrees: int, mirrored: bool, wide: Fraction | int) -> Path:
-    """A film whose file says how to show it: in containers that cannot, H.264 does."""
+def write_film(path: Path, codec: str, degrees: int, mirrored: bool, wide: Fraction | int, often: bool = True) -> Path:
+    """A film whose file says how to show it: in containers that cannot, H.264 does, with every key frame or the first."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=10)
         stream.width, stream.height, stream.pix_fmt, stream.gop_size = WIDTH, HEIGHT, "yuv420p", 4
         stream.codec_context.sample_aspect_ratio = wide
+        if codec == "libx264":
+            stream.options = {"x264-params": "pic-struct=1"}  # the filter below adds to what H.264 says of a frame
         inside = path.name.startswith("b") and (degrees or mirrored)
         if not inside:
             stream.set_display_rotation(degrees, hflip=mirrored)
@@ -49,7 +51,7 @@ def write_film(path: Path, codec: str, degrees: int, mirrored: bool, wide: Fract
                 else av.VideoFrame.from_ndarray(scene(number, WIDTH, round(WIDTH * (wide or 1))), format="rgb24")
             )
             for packet in stream.encode(frame):
-                says = inside and packet.is_keyframe
+                says = inside and packet.is_keyframe and (often or not packet.pts)
                 container.mux(av.BitStreamFilterContext(words, stream).filter(packet) if says else packet)
     return path
 
@@ -78,3 +80,33 @@ def test_films_are_shown_as_they_are_meant_to_be(
     sought, index = VideoClips(path, GRID), torch.arange(4)
     assert sought.files[0].pixels is None
     assert torch.equal(kept.batch(0, index)[0], sought.batch(0, index)[0])
+
+
+def palettised(path: Path) -> Path:
+    """A film of eight bits a pixel, whose palette comes with the first frame."""
+    generator = np.random.default_rng(0)
+    palette = generator.integers(0, 256, (256, 4), dtype=np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(path.stem, rate=10)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "pal8"
+        for _ in range(FRAMES):
+            index = np.kron(generator.integers(0, 256, (HEIGHT // 8, WIDTH // 8)), np.ones((8, 8))).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray((index, palette), format="pal8")))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize("name", ["rawvideo.avi", "msrle.avi", "b.avi"])
+def test_what_only_the_first_frame_says_holds_to_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Catches: black frames from a palette that seeking skips; a film that lies down at its second key frame."""
+    path = tmp_path / name
+    _ = write_film(path, "libx264", 90, False, 1, often=False) if name == "b.avi" else palettised(path)
+    every = [frame for _, frame in video.decode(path)]
+    assert all(frame.any() and frame.shape == every[0].shape for frame in every)
+    monkeypatch.setattr(video, "KEPT", 0)
+    [file] = VideoClips(path, GRID).files
+    for number in range(FRAMES):
+        [found] = video.read_frames(file, range(number, number + 1))
+        np.testing.assert_array_equal(found, every[number])

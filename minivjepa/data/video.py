@@ -30,8 +30,9 @@ KEPT = 2**30  # bytes of decoded frames, at clip size, that stay in memory
 class VideoFile:
     """A file that was decoded once without errors.
 
-    times: when each frame is shown, in the file's units, None if the file does not say.  pixels: all frames at clip
-    size, uint8 [frames, 3, H, W], or None if they are too many to keep.
+    times: when each frame is shown, in the file's units, None if the file does not say, or if seeking gives other
+    frames, as in an AVI file whose palette comes with the first one.  pixels: all frames at clip size,
+    uint8 [frames, 3, H, W], or None if they are too many to keep.
     """
 
     path: Path
@@ -108,14 +109,22 @@ class VideoClips:
         """Decode a file once; keep its frames at clip size while all files together stay below KEPT bytes."""
         room = KEPT - sum(file.pixels.numel() for file in self.files if file.pixels is not None)
         times, small = [], []
-        for frame in film(path):
+        for number, frame in enumerate(film(path)):
             times.append(frame.raw.pts)
+            if number & (number + 1) == 0:  # 0, 1, 3, 7 ...: the last of them is in the second half
+                late = number, frame
             if 3 * self.grid.height * self.grid.width * len(times) <= room:
                 small.append(self.shrink(frame.picture()))
         if len(times) < self.grid.frames:
             needs = f"a clip needs {self.grid.frames}; give a longer video or fewer --grid.frames"
             raise ValueError(f"video {path} has {len(times)} frames, {needs}")
-        return VideoFile(path, times, torch.cat(small) if len(small) == len(times) else None)
+        if len(small) == len(times):
+            return VideoFile(path, times, torch.cat(small))
+        file = VideoFile(path, times, None)
+        for n, seen in (late, (number, frame)):
+            if not np.array_equal(read_frames(file, range(n, n + 1))[0], seen.picture()):
+                return VideoFile(path, [None] * len(times), None)
+        return file
 
     def shrink(self, frame: np.ndarray) -> Tensor:
         """One decoded frame at clip size, uint8 [1, 3, H, W]."""
