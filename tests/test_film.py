@@ -86,9 +86,10 @@ def palettised(path: Path) -> Path:
     """A film of eight bits a pixel, whose palette comes with the first frame."""
     generator = np.random.default_rng(0)
     palette = generator.integers(0, 256, (256, 4), dtype=np.uint8)
+    palette[:, 3] = 255
     with av.open(str(path), "w") as container:
         stream = container.add_stream(path.stem, rate=10)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "pal8"
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "rgb555le" if path.stem == "msvideo1" else "pal8"
         for _ in range(FRAMES):
             index = np.kron(generator.integers(0, 256, (HEIGHT // 8, WIDTH // 8)), np.ones((8, 8))).astype(np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray((index, palette), format="pal8")))
@@ -96,7 +97,7 @@ def palettised(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["rawvideo.avi", "msrle.avi", "b.avi"])
+@pytest.mark.parametrize("name", ["rawvideo.avi", "msrle.avi", "msvideo1.avi", "b.avi"])
 def test_what_only_the_first_frame_says_holds_to_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

@@ -11,7 +11,15 @@ from typing import Any
 
 import numpy as np
 
-SUFFIXES = (".mp4", ".webm", ".avi", ".mkv", ".gif")
+POINTER = b"version https://git-lfs.github.com/spec/"  # how a file begins that Git LFS has not fetched
+
+
+class UnusableVideo(ValueError):
+    """A video that cannot be used, with the reason in a few words."""
+
+    def __init__(self, path: Path, reason: str, advice: str):
+        super().__init__(f"video {path} {reason}; {advice}")
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -41,8 +49,8 @@ class Frame:
 def film(path: Path, since: int | None = None) -> Iterator[Frame]:
     """All frames of a file in order.
 
-    since: start at the last key frame that is shown no later than this, in the file's units.  Raises ValueError if the
-    file is empty, damaged or has no video stream, or if PyAV is not installed.
+    since: start at the last key frame that is shown no later than this, in the file's units.  Raises UnusableVideo if the
+    file is empty, damaged or has no video stream, and ValueError if PyAV is not installed.
     """
     try:
         import av
@@ -50,11 +58,17 @@ def film(path: Path, since: int | None = None) -> Iterator[Frame]:
         raise ValueError("reading video needs PyAV; run: pip install 'minivjepa[video]'") from None
     av.logging.set_level(av.logging.PANIC)
     try:
-        if path.stat().st_size == 0:
-            raise ValueError(f"video {path} is empty (0 bytes); give a file with at least one clip of frames")
+        if not path.is_file():
+            raise UnusableVideo(path, "is not a file", "give a regular file, or a link to one")
+        with path.open("rb") as file:
+            start = file.read(len(POINTER))
+        if not start:
+            raise UnusableVideo(path, "is empty (0 bytes)", "give a file with at least one clip of frames")
+        if start == POINTER:
+            raise UnusableVideo(path, "is a Git LFS pointer", "run `git lfs pull` to get the file itself")
         with av.open(str(path.resolve())) as container:  # absolute: a name such as a:b.mkv looks like a protocol
             if not container.streams.video:
-                raise ValueError(f"{path} has no video stream; give one of {', '.join(SUFFIXES)} with pictures in it")
+                raise UnusableVideo(path, "has no video stream", "give a file with moving pictures in it")
             stream = container.streams.video[0]
             if since is not None:
                 container.seek(since, stream=stream)
@@ -66,5 +80,5 @@ def film(path: Path, since: int | None = None) -> Iterator[Frame]:
                 matrix = matrix if turn is None else np.frombuffer(turn, np.int32).tolist()
                 yield Frame(raw, rate, aspect, matrix)
     except (av.FFmpegError, OSError) as error:
-        reason = error.strerror or error
-        raise ValueError(f"video {path} cannot be decoded ({reason}); is it a complete video file?") from None
+        reason = f"cannot be decoded ({error.strerror or error})"
+        raise UnusableVideo(path, reason, "is it a complete video file?") from None

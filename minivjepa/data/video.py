@@ -5,6 +5,8 @@ shortest side scaled to crop * 256 / 224, a centre crop, ImageNet statistics.
 """
 
 import contextlib
+import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -17,7 +19,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from minivjepa import randomness
-from minivjepa.data.film import SUFFIXES, film
+from minivjepa.data.film import UnusableVideo, film
+from minivjepa.data.find_videos import SUFFIXES, Reasons, find_videos
 from minivjepa.tubelets import Grid
 
 Color = tuple[float, ...]  # one number per channel
@@ -89,21 +92,41 @@ class VideoClips:
 
     path: a file or a folder.  grid: size of a clip.  seed: decides the file and the start of each sample.
     device: where clips go.  stride: source frames per clip frame; smaller for files that are too short.
-    Raises ValueError if the path is missing or holds no video, or if a video is damaged or too short.
+    strict: refuse a folder in which a video cannot be used; otherwise it is left out, and a line says so.
+    Raises ValueError if the path is missing or holds no video that can be used.
     """
 
-    def __init__(self, path: Path, grid: Grid, seed: int = 0, device: str = "cpu", stride: int = 2):
+    def __init__(
+        self, path: Path, grid: Grid, seed: int = 0, device: str = "cpu", stride: int = 2, strict: bool = False
+    ):
         if grid.channels != 3:
             raise ValueError(f"video is read in color: --grid.channels is {grid.channels}, expected 3")
         self.grid, self.seed, self.device, self.stride = grid, seed, torch.device(device), stride
         if not path.exists():
             raise ValueError(f"video path {path} does not exist; give a video file or a folder of them")
-        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
-        if not found:
-            raise ValueError(f"folder {path} holds no video; expected files ending in {', '.join(SUFFIXES)}")
+        found, left_out = find_videos(path) if path.is_dir() else ([path], {})
         self.files: list[VideoFile] = []
         for file in tqdm(found, desc="reading video", unit="file", leave=False):
-            self.files.append(self.open(file))
+            try:
+                self.files.append(self.open(file))
+            except UnusableVideo as error:
+                if strict or not path.is_dir():
+                    raise
+                left_out.setdefault(error.reason, []).append(file.name)
+        self.report(path, left_out)
+
+    def report(self, path: Path, left_out: Reasons) -> None:
+        """Say which files of a folder were left out; raise ValueError if none could be used."""
+        why = "; ".join(
+            f"{len(names)} {reason}: {names[0]}{' ...' * (len(names) > 1)}"
+            for reason, names in left_out.items()
+            if names
+        )
+        if not self.files:
+            given = f" (left out: {why})" if why else ""
+            raise ValueError(f"folder {path} holds no video; expected files ending in {', '.join(SUFFIXES)}{given}")
+        if path.is_dir() and os.environ.get("RANK", "0") == "0":
+            print(f"{path}: {len(self.files)} videos used; left out: {why or 'none'}", file=sys.stderr)
 
     def open(self, path: Path) -> VideoFile:
         """Decode a file once; keep its frames at clip size while all files together stay below KEPT bytes."""
@@ -116,8 +139,8 @@ class VideoClips:
             if 3 * self.grid.height * self.grid.width * len(times) <= room:
                 small.append(self.shrink(frame.picture()))
         if len(times) < self.grid.frames:
-            needs = f"a clip needs {self.grid.frames}; give a longer video or fewer --grid.frames"
-            raise ValueError(f"video {path} has {len(times)} frames, {needs}")
+            needs = f"has {len(times)} frames, a clip needs {self.grid.frames}"
+            raise UnusableVideo(path, needs, "give a longer video or fewer --grid.frames")
         if len(small) == len(times):
             return VideoFile(path, times, torch.cat(small))
         file = VideoFile(path, times, None)
@@ -154,7 +177,7 @@ def read_clip(path: Path, grid: Grid, start: float, stride: int) -> tuple[Tensor
     Raises ValueError if the file cannot be read, or ends before the clip does.
     """
     if not path.is_file():
-        raise ValueError(f"video {path} is not a file; give one of {', '.join(SUFFIXES)}")
+        raise UnusableVideo(path, "is not a file", f"give one of {', '.join(SUFFIXES)}")
     frames: list[Tensor] = []
     seconds: list[float] = []
     later = (pair for pair in decode(path) if pair[0] >= start - 1e-3)  # times in files are rounded
