@@ -26,10 +26,12 @@ class UnusableVideo(ValueError):
 class Frame:
     """A frame of PyAV, and how it is to be shown.
 
-    rate: frames per second of its film.  aspect: width of a pixel over its height.  matrix: the file's 3 x 3 display matrix, nine numbers, or None: as it is stored.
+    time: when it is shown, in the file's units, or None if the file does not say that of every frame.  rate: frames per
+    second.  aspect: width of a pixel over its height.  matrix: the nine numbers of the file's display matrix, or None.
     """
 
     raw: Any
+    time: int | None
     rate: float
     aspect: float
     matrix: list[int] | None
@@ -46,17 +48,34 @@ class Frame:
         return np.ascontiguousarray(image)
 
 
+def damaged(path: Path, shown: int, rate: float, what: str) -> UnusableVideo:
+    """The error of a file whose first frames are good."""
+    return UnusableVideo(
+        path, f"is damaged after {shown} frames, {shown / rate:.2f} s ({what})", "give a complete file"
+    )
+
+
+def cut_short(container: Any, end: float, rate: float) -> bool:
+    """Whether a file ended, at second `end`, in the middle of a packet or more than a frame before its header says."""
+    if container.format.name == "mpegts":
+        return all(container.size % packet for packet in (188, 192, 204))
+    if container.format.name == "gif":
+        return not Path(container.name).read_bytes().endswith(b";")
+    return 0 < end + 1.5 / min(rate, 15) < (container.duration or 0) / 1e6  # some packets do not say how long they last
+
+
 def film(path: Path, since: int | None = None) -> Iterator[Frame]:
     """All frames of a file in order.
 
     since: start at the last key frame that is shown no later than this, in the file's units.  Raises UnusableVideo if the
-    file is empty, damaged or has no video stream, and ValueError if PyAV is not installed.
+    file cannot be read, and where its damage begins; ValueError if PyAV is not installed.
     """
     try:
         import av
     except ImportError:
         raise ValueError("reading video needs PyAV; run: pip install 'minivjepa[video]'") from None
     av.logging.set_level(av.logging.PANIC)
+    shown, rate = 0, 25.0  # frames until now, and how many a second has
     try:
         if not path.is_file():
             raise UnusableVideo(path, "is not a file", "give a regular file, or a link to one")
@@ -72,13 +91,30 @@ def film(path: Path, since: int | None = None) -> Iterator[Frame]:
             stream = container.streams.video[0]
             if since is not None:
                 container.seek(since, stream=stream)
-            matrix, rate = None, float(stream.average_rate or 25)  # some files do not say when a frame is shown
+            rate = float(stream.average_rate or rate)  # some files do not say when a frame is shown
+            timed = container.format.name != "mpeg"  # DVDs time packets, so that a frame's time depends on the start
             aspect = float(stream.sample_aspect_ratio or 1)
             aspect = aspect if 0.1 < aspect < 10 else 1.0  # beyond that it is a mistake, and takes all memory
-            for raw in container.decode(video=0):
-                turn: Any = raw.side_data.get("DISPLAYMATRIX")  # H.264 may give it once, for all frames that follow
-                matrix = matrix if turn is None else np.frombuffer(turn, np.int32).tolist()
-                yield Frame(raw, rate, aspect, matrix)
+            matrix, end, held = None, 0.0, None  # a frame is held back until the next one shows that it is complete
+            raw: Any
+            for packet in container.demux():
+                if packet.pts is not None:  # of any track: sound may last longer
+                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                for raw in packet.decode() if packet.stream.index == stream.index else ():
+                    if raw.is_corrupt:
+                        raise damaged(path, shown, rate, "a frame is incomplete")
+                    turn: Any = raw.side_data.get("DISPLAYMATRIX")  # H.264 may give it once, for all frames that follow
+                    matrix = matrix if turn is None else np.frombuffer(turn, np.int32).tolist()
+                    if held is not None:
+                        yield held
+                        shown += 1
+                    held = Frame(raw, raw.pts if timed else None, rate, aspect, matrix)
+            if cut_short(container, end, rate):
+                raise damaged(path, shown, rate, "the file is cut short")
+            if held is not None:
+                yield held
     except (av.FFmpegError, OSError) as error:
-        reason = f"cannot be decoded ({error.strerror or error})"
-        raise UnusableVideo(path, reason, "is it a complete video file?") from None
+        reason = str(error.strerror or error)
+        if shown:
+            raise damaged(path, shown, rate, reason) from None
+        raise UnusableVideo(path, f"cannot be decoded ({reason})", "is it a complete video file?") from None

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ KEPT = 2**30  # bytes of decoded frames, at clip size, that stay in memory
 
 @dataclass(frozen=True)
 class VideoFile:
-    """A file that was decoded once without errors.
+    """A file that was decoded once, up to its end or its damage.
 
     times: when each frame is shown, in the file's units, None if the file does not say, or if seeking gives other
     frames, as in an AVI file whose palette comes with the first one.  pixels: all frames at clip size,
@@ -54,16 +55,16 @@ def decode(path: Path) -> Iterator[tuple[float, np.ndarray]]:
 
 def read_frames(file: VideoFile, numbers: range) -> list[np.ndarray]:
     """Some frames of a file, uint8 [H, W, 3] each, decoded from a key frame before the first, or else from the start."""
-    wanted, found = [file.times[number] for number in numbers], {}
+    wanted: list[Any] = [file.times[number] for number in numbers]
+    found: dict[int, np.ndarray] = {}
     if None not in wanted:
         with contextlib.suppress(ValueError):  # some files can only be read from their start
             for number, frame in enumerate(film(file.path, since=wanted[0])):
-                shown = frame.raw.pts
-                if shown is None or (number == 0 and not frame.raw.key_frame):
+                if frame.time is None or (number == 0 and not frame.raw.key_frame):
                     break
-                if shown in wanted:
-                    found[shown] = frame.picture()
-                if shown >= wanted[-1]:
+                if frame.time in wanted:
+                    found[frame.time] = frame.picture()
+                if frame.time >= wanted[-1]:
                     break
     if list(found) == wanted:
         return list(found.values())
@@ -87,12 +88,19 @@ def normalise(frames: Tensor, mean: Color = IMAGENET_MEAN, std: Color = IMAGENET
     return ((frames.float() / 255 - middle) / spread).transpose(0, 1).contiguous()
 
 
+def say(line: str) -> None:
+    """Write a line beside the progress bar, once for all processes of a training."""
+    if os.environ.get("RANK", "0") == "0":
+        tqdm.write(line, file=sys.stderr)
+
+
 class VideoClips:
     """Clips from a video file or from all video files in a folder.
 
     path: a file or a folder.  grid: size of a clip.  seed: decides the file and the start of each sample.
     device: where clips go.  stride: source frames per clip frame; smaller for files that are too short.
-    strict: refuse a folder in which a video cannot be used; otherwise it is left out, and a line says so.
+    strict: refuse damaged videos, and a folder in which a video cannot be used; otherwise what comes before the damage is
+    used, other videos are left out, and a line says so.
     Raises ValueError if the path is missing or holds no video that can be used.
     """
 
@@ -101,7 +109,7 @@ class VideoClips:
     ):
         if grid.channels != 3:
             raise ValueError(f"video is read in color: --grid.channels is {grid.channels}, expected 3")
-        self.grid, self.seed, self.device, self.stride = grid, seed, torch.device(device), stride
+        self.grid, self.seed, self.device, self.stride, self.strict = grid, seed, torch.device(device), stride, strict
         if not path.exists():
             raise ValueError(f"video path {path} does not exist; give a video file or a folder of them")
         found, left_out = find_videos(path) if path.is_dir() else ([path], {})
@@ -125,22 +133,29 @@ class VideoClips:
         if not self.files:
             given = f" (left out: {why})" if why else ""
             raise ValueError(f"folder {path} holds no video; expected files ending in {', '.join(SUFFIXES)}{given}")
-        if path.is_dir() and os.environ.get("RANK", "0") == "0":
-            print(f"{path}: {len(self.files)} videos used; left out: {why or 'none'}", file=sys.stderr)
+        if path.is_dir():
+            say(f"{path}: {len(self.files)} videos used; left out: {why or 'none'}")
 
     def open(self, path: Path) -> VideoFile:
-        """Decode a file once; keep its frames at clip size while all files together stay below KEPT bytes."""
+        """Decode a file once, up to its damage; keep its frames at clip size while all files together stay below KEPT bytes."""
         room = KEPT - sum(file.pixels.numel() for file in self.files if file.pixels is not None)
-        times, small = [], []
-        for number, frame in enumerate(film(path)):
-            times.append(frame.raw.pts)
-            if number & (number + 1) == 0:  # 0, 1, 3, 7 ...: the last of them is in the second half
-                late = number, frame
-            if 3 * self.grid.height * self.grid.width * len(times) <= room:
-                small.append(self.shrink(frame.picture()))
+        times, small, damage = [], [], ""
+        try:
+            for number, frame in enumerate(film(path)):
+                times.append(frame.time)
+                if number & (number + 1) == 0:  # 0, 1, 3, 7 ...: the last of them is in the second half
+                    late = number, frame
+                if 3 * self.grid.height * self.grid.width * len(times) <= room:
+                    small.append(self.shrink(frame.picture()))
+        except UnusableVideo as error:
+            if self.strict or not times:
+                raise
+            damage = error.reason
         if len(times) < self.grid.frames:
-            needs = f"has {len(times)} frames, a clip needs {self.grid.frames}"
+            needs = f"{damage or f'has {len(times)} frames'}, a clip needs {self.grid.frames}"
             raise UnusableVideo(path, needs, "give a longer video or fewer --grid.frames")
+        if damage:
+            say(f"{path} {damage}; what comes before is used")
         if len(small) == len(times):
             return VideoFile(path, times, torch.cat(small))
         file = VideoFile(path, times, None)
@@ -176,8 +191,6 @@ def read_clip(path: Path, grid: Grid, start: float, stride: int) -> tuple[Tensor
 
     Raises ValueError if the file cannot be read, or ends before the clip does.
     """
-    if not path.is_file():
-        raise UnusableVideo(path, "is not a file", f"give one of {', '.join(SUFFIXES)}")
     frames: list[Tensor] = []
     seconds: list[float] = []
     later = (pair for pair in decode(path) if pair[0] >= start - 1e-3)  # times in files are rounded
