@@ -40,6 +40,7 @@ class TrainOptions:
     deterministic: bool = False
     """Use only deterministic GPU kernels: slower, but then resuming gives the same bits on a GPU too."""
     tuning: Annotated[Tuning, tyro.conf.arg(name="")] = field(default_factory=Tuning)
+    strict: bool = False  # Refuse videos that are damaged or cannot be used, in place of leaving out what cannot.
     workers: int = 0  # Processes that read video ahead of training; 0: read between steps.  Digits need none.
     config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
 
@@ -47,13 +48,13 @@ class TrainOptions:
 def open_clips(options: TrainOptions, device: torch.device) -> ClipSource:
     """The clips to train on.  Raises ValueError for unusable data or number of workers."""
     config, workers = options.config, options.workers
-    if workers < 0 or (workers and options.data == "digits"):
-        raise ValueError(
-            f"--workers is {workers}; expected 0 or more for video, and 0 for digits, which are drawn on the training device"
-        )
+    if workers < 0 or (options.data == "digits" and (workers or options.strict)):
+        needs = "0 or more for video; digits, drawn on the training device, take neither it nor --strict"
+        raise ValueError(f"--workers is {workers}; expected {needs}")
     if not workers:
-        return open_data(options.data, config.grid, config.seed, device, config.clips)
-    return Ahead(VideoClips(Path(options.data), config.grid, config.seed), config.steps, workers, device)
+        return open_data(options.data, config.grid, config.seed, device, config.clips, strict=options.strict)
+    source = VideoClips(Path(options.data), config.grid, config.seed, strict=options.strict)
+    return Ahead(source, config.steps, workers, device)
 
 
 def train(argv: list[str]) -> int:

@@ -27,15 +27,21 @@ def known_clips(grid: Grid, split: str, seed: int, device: torch.device, rules: 
 
 
 def open_data(
-    data: str, grid: Grid, seed: int, device: torch.device, rules: ClipRules = CLIPS, split: str = "train"
+    data: str,
+    grid: Grid,
+    seed: int,
+    device: torch.device,
+    rules: ClipRules = CLIPS,
+    split: str = "train",
+    strict: bool = False,
 ) -> KnownClips | VideoClips:
     """Clips as `rules` say for "digits", or from the path of a video file or of a folder of them, which has no splits.
 
-    seed: decides all clips.  device: where they go.  Raises ValueError for a path that cannot be used, and for rules that would
+    seed: decides all clips.  device: where they go.  strict: refuse videos that cannot be used, as VideoClips says.  Raises ValueError for a path that cannot be used, and for rules that would
     change nothing.
     """
     if data == "digits":
         return known_clips(grid, split, seed, device, rules)
     if rules != CLIPS:
         raise ValueError(f"--clips.* says what digits look like, and --data is {data}; leave --clips.* out")
-    return VideoClips(Path(data), grid, seed, str(device))
+    return VideoClips(Path(data), grid, seed, str(device), strict=strict)
