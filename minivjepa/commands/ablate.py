@@ -65,9 +65,7 @@ def ablate(argv: list[str]) -> int:
     try:
         seeds = [int(word) for word in options.seeds.split(",")]
     except ValueError:
-        raise ValueError(
-            f"--seeds {options.seeds!r} is not a list of whole numbers; write for example --seeds 0,1,2"
-        ) from None
+        raise ValueError(f"--seeds {options.seeds!r} is not a list of whole numbers, such as --seeds 0,1,2") from None
     jobs = plan_jobs(arms, seeds, config, options.out)
     Run(options.out, Ablation).open(Ablation(options.preset, config), "digits", options.resume)
     if options.plan:

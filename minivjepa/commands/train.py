@@ -48,9 +48,7 @@ def open_clips(options: TrainOptions, device: torch.device) -> ClipSource:
     """The clips to train on.  Raises ValueError for unusable data or number of workers."""
     config, workers = options.config, options.workers
     if workers < 0 or (workers and options.data == "digits"):
-        raise ValueError(
-            f"--workers is {workers}; expected 0 or more for video, and 0 for digits, which are drawn on the training device"
-        )
+        raise ValueError(f"--workers is {workers}; expected 0 or more, and 0 for digits, which are drawn, not read")
     if not workers:
         return open_data(options.data, config.grid, config.seed, device, config.clips)
     return Ahead(VideoClips(Path(options.data), config.grid, config.seed), config.steps, workers, device)

@@ -63,10 +63,8 @@ def read_cells(content: bytes, name: str) -> dict[str, Cell]:
     sheets = [held] if isinstance(get(held, "cells"), list) else listed(held, "worksheets")
     if not sheets:
         raise ValueError(f"{name} is not a notebook that Jupyter can open ({why}); save it again in Jupyter")
-    cells = [cell for sheet in sheets for cell in listed(sheet, "cells")]
-    return {
-        key: Cell(str(get(cell, "cell_type")), text_of(cell)) for key, cell in cells_by_id({"cells": cells}).items()
-    }
+    found = cells_by_id({"cells": [cell for sheet in sheets for cell in listed(sheet, "cells")]})
+    return {key: Cell(str(get(cell, "cell_type")), text_of(cell)) for key, cell in found.items()}
 
 
 def get(value: Any, key: str) -> Any:
