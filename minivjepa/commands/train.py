@@ -1,5 +1,6 @@
 """`minivjepa train`: one model, in one process or under torchrun."""
 
+import contextlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,6 @@ from minivjepa.data.video import VideoClips
 from minivjepa.training.arms import ARM_NAMES
 from minivjepa.training.config import Config
 from minivjepa.training.devices import check_processes, meet, pick_device, process_group
-from minivjepa.training.files import check_new
 from minivjepa.training.monitor import ClipSource
 from minivjepa.training.progress_bar import RunBar
 from minivjepa.training.runs import Run
@@ -66,14 +66,13 @@ def train(argv: list[str]) -> int:
     options.tuning.check(config)
     with process_group(pick_device(options.device)) as device:
         source = open_clips(options, device)
-        run.check_same(config, options.data) if options.resume else check_new(options.out)
+        run.check(config, options.data, options.resume)
         first = int(os.environ.get("RANK", "0")) == 0
         meet()  # all processes have checked the folder before the first one fills it
-        if first and not options.resume:
-            run.create(config, options.data)
-        meet()
-        trainer = Trainer(config, source, run, device, options.tuning)
-        RunBar(options.arm, config.steps, trainer.step, hidden=not first).follow(trainer)
+        with run.open(config, options.data, options.resume) if first else contextlib.nullcontext():
+            meet()
+            trainer = Trainer(config, source, run, device, options.tuning)
+            RunBar(options.arm, config.steps, trainer.step, hidden=not first).follow(trainer)
     if first:
         print(f"next: minivjepa probe {options.out}")
     return 0

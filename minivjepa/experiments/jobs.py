@@ -85,9 +85,9 @@ def run_job(job: Job, budget: Budget, device: torch.device, pipe: Connection) ->
 
     if job.kind == "arm":
         run, seed = Run(job.folder), job.config.seed
-        run.open(job.config, "digits", resume=run.config_file.exists())
-        source = known_clips(job.config.grid, "train", seed, device, job.config.clips)
-        model = Trainer(job.config, source, run, device).fit(progress)
+        with run.open(job.config, "digits", resume=run.config_file.exists()):
+            source = known_clips(job.config.grid, "train", seed, device, job.config.clips)
+            model = Trainer(job.config, source, run, device).fit(progress)
         pipe.send((job.steps, "probing"))
         history = run.history()
         final = judge(model.eval(), job.config, budget, device)

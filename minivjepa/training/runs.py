@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from minivjepa.training.config import Config, differences, from_dict, to_dict
-from minivjepa.training.files import check_new, finite_or_null, write_atomically, write_json, write_text
+from minivjepa.training.files import alone, check_new, finite_or_null, write_atomically, write_json, write_text
 from minivjepa.training.recipe import build_model
 from minivjepa.vjepa import VJEPA
 
@@ -59,9 +59,18 @@ class Run:
         self.out.mkdir(parents=True, exist_ok=True)
         write_json(self.config_file, {"data": data, **to_dict(config)})
 
-    def open(self, config: Any, data: str, resume: bool) -> None:
-        """Create the run, or check that it is the same."""
-        self.check_same(config, data) if resume else self.create(config, data)
+    def check(self, config: Any, data: str, resume: bool) -> None:
+        """Raise ValueError unless the folder can become a run, or holds the one to resume."""
+        self.check_same(config, data) if resume else check_new(self.out)
+
+    @contextlib.contextmanager
+    def open(self, config: Any, data: str, resume: bool) -> Iterator[None]:
+        """Create the run, or check that it is the same; inside, no other process can."""
+        self.check(config, data, resume)  # before anything is made
+        with alone(self.out):
+            if not resume:
+                self.create(config, data)
+            yield
 
     def config(self) -> tuple[Any, str]:
         """The saved config and data.  Raises ValueError if there is none, or if this version cannot read it."""
