@@ -87,6 +87,33 @@ def test_train_on_a_real_video_file(tmp_path: Path) -> None:
     assert Run(tmp_path / "run").history()[-1]["loss"] > 0
 
 
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_run_goes_on_only_with_the_films_of_its_start(
+    workers: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: other clips under the old name; a folder that is taken for another because of a slash, or moved."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clips" / "more").mkdir(parents=True)
+    write_video(tmp_path / "clips" / "more" / "b.mkv", counting(9))
+    write_video(tmp_path / "clips" / "a.mkv", counting(8))
+    train = ["train", *TINY, "--workers", workers, "--out", "run"]
+    assert call(*train, "--data", "clips") == 0
+    saved = json.loads((tmp_path / "run" / "config.json").read_text())["films"]
+    assert {name: line.split(", ")[1] for name, line in saved.items()} == {
+        "a.mkv": "8 frames",
+        "more/b.mkv": "9 frames",
+    }
+    for same in ("clips/", "./clips", str(tmp_path / "clips")):
+        assert call(*train, "--data", same, "--resume") == 0
+    (tmp_path / "clips" / "a.mkv").rename(tmp_path / "clips" / "0new.mkv")
+    write_video(tmp_path / "clips" / "more" / "b.mkv", counting(10))
+    size = (tmp_path / "clips" / "more" / "b.mkv").stat().st_size
+    said = refused(capsys, *train, "--data", "clips", "--resume")
+    assert f"(0new.mkv: absent saved, {saved['a.mkv']} given; a.mkv: {saved['a.mkv']} saved, absent given; " in said
+    assert f"more/b.mkv: {saved['more/b.mkv']} saved, {size} bytes, 10 frames given)" in said
+    assert "a.mkv: " in refused(capsys, "train", *TINY, "--out", "run", "--resume")
+
+
 BAD = {
     "a tubelet that does not divide the clip": (
         ["train", "--grid.height", "20"],

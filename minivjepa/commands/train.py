@@ -54,11 +54,19 @@ def open_clips(options: TrainOptions, device: torch.device) -> ClipSource:
     return Ahead(VideoClips(Path(options.data), config.grid, config.seed), config.steps, workers, device)
 
 
+def films(source: ClipSource, data: Path) -> dict[str, str]:
+    """Each video's name in the folder -> its size and length; empty for clips that are drawn."""
+    clips = source.source if isinstance(source, Ahead) else source
+    files = clips.files if isinstance(clips, VideoClips) else []
+    names = [Path(os.path.relpath(file.path, data if data.is_dir() else data.parent)).as_posix() for file in files]
+    return {name: f"{file.path.stat().st_size} bytes, {len(file.times)} frames" for name, file in zip(names, files)}
+
+
 def train(argv: list[str]) -> int:
     """The train command."""
     preset, arm, config = preset_and_arm(argv)
     options = parse(TrainOptions, argv, "train", TrainOptions(tyro.MISSING, preset, arm, config=config))
-    config, run = options.config, Run(options.out)
+    config = options.config
     if options.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
@@ -66,6 +74,7 @@ def train(argv: list[str]) -> int:
     options.tuning.check(config)
     with process_group(pick_device(options.device)) as device:
         source = open_clips(options, device)
+        run = Run(options.out, films=films(source, Path(options.data)))
         run.check(config, options.data, options.resume)
         first = int(os.environ.get("RANK", "0")) == 0
         meet()  # all processes have checked the folder before the first one fills it
