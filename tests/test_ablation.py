@@ -301,7 +301,7 @@ def test_a_failed_run_is_named_and_the_others_are_kept(tmp_path: Path) -> None:
     assert ended.returncode == 2
     last = ended.stderr.strip().splitlines()[-1]
     assert "vjepa seed 0 failed: the loss is nan at step" in last
-    assert "with --resume only what failed is tried again" in last
+    assert "--resume tries only what failed again" in last
     assert "Traceback" not in ended.stderr
     assert (out / "runs" / "untrained-0" / "result.json").exists()
     assert not (out / "results.json").exists()

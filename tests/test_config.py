@@ -45,7 +45,7 @@ def test_unknown_keys_are_refused_and_a_field_that_is_missing_has_its_default() 
         ({"warmup": -1}, "warmup is -1, expected 0 or more"),
         ({"momentum": 1.5}, "momentum is 1.5, expected a number from 0 to 1"),
         ({"positions": "rope"}, "unknown positions 'rope'; choose from sincos, rotary"),
-        ({"positions": "rotary", "heads": 16}, "need heads at least 6 wide, given 4; use fewer heads"),
+        ({"positions": "rotary", "heads": 16}, "need heads at least 6 wide, not 4; use fewer heads"),
         ({"loss": "l3"}, "unknown loss 'l3'; choose from l1, l2"),
         ({"init": "he"}, "unknown init 'he'"),
         ({"precision": "fp8"}, "unknown precision 'fp8'"),

@@ -11,7 +11,7 @@ from minivjepa.grading import sandbox
 from minivjepa.grading.hidden_cases import TEACHER
 from minivjepa.grading.mounts import SCRATCH
 from minivjepa.grading.run_submission import TOTAL
-from minivjepa.homework.notebooks import cells_by_id
+from minivjepa.homework.notebooks import LARGEST_FILE, MOST_VALUES, cells_by_id
 
 ROOT = Path(__file__).parents[1]
 assignment = pytest.importorskip("assignment", reason="the teacher's folder was removed from this copy")
@@ -70,6 +70,7 @@ def test_the_guide_gives_the_limits_of_the_code() -> None:
         f"| {sandbox.FOLDER_BYTES // 2**20} MiB and {sandbox.FILES:,} files in its own folder, and in `{'`, `'.join(SCRATCH[:-1])}` and `{SCRATCH[-1]}` each;",
         f"| {sandbox.PROCESSES} processes at once (*tried*) |",
         f"| {sandbox.MEMORY_BYTES // 2**30} GiB of memory |",
+        f"at most {LARGEST_FILE // 2**20} MB and {MOST_VALUES:,} values",
     ):
         assert words in guide, words
 

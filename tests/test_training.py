@@ -21,7 +21,7 @@ from minivjepa.data.digits import DigitClips
 from minivjepa.training import runs
 from minivjepa.training.arms import with_arm
 from minivjepa.training.config import Config
-from minivjepa.training.files import check_new, finite_or_null, write_atomically
+from minivjepa.training.files import LOCK, alone, check_new, finite_or_null, write_atomically
 from minivjepa.training.recipe import build_model
 from minivjepa.training.runs import Run, RunStopped
 from minivjepa.training.trainer import Trainer
@@ -133,7 +133,7 @@ def test_ten_sigkills_at_random_moments_lose_nothing(tmp_path: Path) -> None:
     subprocess.run([*command, "--out", str(cut), "--resume"], check=True, capture_output=True, env=environment)
     assert same(weights(whole), weights(cut))
     assert rows(whole) == rows(cut)
-    assert sorted(p.name for p in cut.iterdir()) == ["checkpoint.pt", "config.json", "metrics.jsonl"]
+    assert sorted(p.name for p in cut.iterdir()) == [".lock", "checkpoint.pt", "config.json", "metrics.jsonl"]
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_step(tmp_path: Path, short: Config) -> None:
@@ -214,6 +214,47 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_two_writes_of_one_file_do_not_meet(tmp_path: Path) -> None:
+    """Catches: one temporary name for two processes, whose file becomes a mixture of both or vanishes."""
+
+    def twice(opened: Any) -> None:
+        write_atomically(tmp_path / "x", lambda other: other.write(b"first"))
+        opened.write(b"second")
+
+    write_atomically(tmp_path / "x", twice)
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("x", "second")]
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from minivjepa.training.files import alone
+
+with alone(Path(sys.argv[1])):
+    print("here", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_folder_belongs_to_one_process_until_it_is_killed(tmp_path: Path) -> None:
+    """Catches: two processes that write one checkpoint; a lock that outlives its process; halves of files that pile up."""
+    half, mine = tmp_path / "checkpoint.pt.0123abcd.tmp", tmp_path / "notes.tmp"
+    other = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    assert other.stdout.readline() == "here\n"
+    half.touch()
+    mine.touch()
+    with pytest.raises(ValueError, match="another process is at work in"), alone(tmp_path):
+        pass
+    other.kill()
+    other.communicate()
+    assert half.exists()
+    for _ in range(2):
+        with alone(tmp_path):
+            assert mine.exists()
+            assert not half.exists()
+
+
 def test_json_has_no_nan() -> None:
     """Catches: NaN in results.json, which strict readers refuse."""
     assert finite_or_null({"a": [float("nan"), 1.0, (float("inf"),)]}) == {"a": [None, 1.0, [None]]}
@@ -259,7 +300,8 @@ def test_a_run_of_another_config_is_refused(tmp_path: Path, short: Config) -> No
 def test_only_new_or_empty_folders_become_runs(tmp_path: Path) -> None:
     """Catches: overwriting somebody's files."""
     check_new(tmp_path / "new")
-    (tmp_path / "left.tmp").touch()  # of a run that was killed while it was being made
+    for name in ("left.tmp", LOCK):  # of a run that was killed while it was being made
+        (tmp_path / name).touch()
     check_new(tmp_path)
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(ValueError, match=r"not empty \(it holds thesis.tex\)"):
@@ -371,7 +413,7 @@ def test_a_run_is_taught_by_the_finished_run_beside_it(tmp_path: Path, short: Co
 def test_a_teacher_that_is_missing_or_not_finished_is_named(tmp_path: Path, short: Config) -> None:
     """Catches: a run taught by random weights without a word."""
     taught = with_arm(short, "generation-2")
-    with pytest.raises(ValueError, match="frozen-0 is missing; train it first: --arm frozen --seed 0"):
+    with pytest.raises(ValueError, match="frozen-0 is missing; first train --arm frozen --seed 0"):
         start(tmp_path / "generation-2-0", taught)
     cut = dataclasses.replace(with_arm(short, "frozen"), steps=24)
     start(tmp_path / "frozen-0", with_arm(short, "frozen")).fit(silent)

@@ -59,9 +59,7 @@ def open_weights(options: EmbedOptions) -> tuple[Encoder, tuple[Color, Color], d
     folder = Path(options.weights)
     if (folder / "config.json").exists() and (folder / "metrics.jsonl").exists():
         if options.size or options.heads or options.positions:
-            raise ValueError(
-                f"{folder} is a run of minivjepa, which knows its --size, --heads and --positions; leave them out"
-            )
+            raise ValueError(f"{folder} is a run, which knows its --size, --heads and --positions; leave them out")
         model, config, data, step = trained(folder)
         have = {"online": model.encoder, "target": model.target_encoder}
         usual, layout, pixels = "online", f"minivjepa, step {step}", pixel_scale(data, config.clips)

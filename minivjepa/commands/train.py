@@ -1,5 +1,6 @@
 """`minivjepa train`: one model, in one process or under torchrun."""
 
+import contextlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,6 @@ from minivjepa.data.video import VideoClips
 from minivjepa.training.arms import ARM_NAMES
 from minivjepa.training.config import Config
 from minivjepa.training.devices import check_processes, meet, pick_device, process_group
-from minivjepa.training.files import check_new
 from minivjepa.training.monitor import ClipSource
 from minivjepa.training.progress_bar import RunBar
 from minivjepa.training.runs import Run
@@ -49,19 +49,28 @@ def open_clips(options: TrainOptions, device: torch.device) -> ClipSource:
     """The clips to train on.  Raises ValueError for unusable data or number of workers."""
     config, workers = options.config, options.workers
     if workers < 0 or (options.data == "digits" and (workers or options.strict)):
-        needs = "0 or more for video; digits, drawn on the training device, take neither it nor --strict"
-        raise ValueError(f"--workers is {workers}; expected {needs}")
+        raise ValueError(
+            f"--workers is {workers}, --strict {options.strict}; expected --workers 0 or more, and neither for digits, which are drawn, not read"
+        )
     if not workers:
         return open_data(options.data, config.grid, config.seed, device, config.clips, strict=options.strict)
     source = VideoClips(Path(options.data), config.grid, config.seed, strict=options.strict)
     return Ahead(source, config.steps, workers, device)
 
 
+def films(source: ClipSource, data: Path) -> dict[str, str]:
+    """Each video's name in the folder -> its size and length; empty for clips that are drawn."""
+    clips = source.source if isinstance(source, Ahead) else source
+    files = clips.files if isinstance(clips, VideoClips) else []
+    names = [Path(os.path.relpath(file.path, data if data.is_dir() else data.parent)).as_posix() for file in files]
+    return {name: f"{file.path.stat().st_size} bytes, {len(file.times)} frames" for name, file in zip(names, files)}
+
+
 def train(argv: list[str]) -> int:
     """The train command."""
     preset, arm, config = preset_and_arm(argv)
     options = parse(TrainOptions, argv, "train", TrainOptions(tyro.MISSING, preset, arm, config=config))
-    config, run = options.config, Run(options.out)
+    config = options.config
     if options.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
@@ -69,14 +78,14 @@ def train(argv: list[str]) -> int:
     options.tuning.check(config)
     with process_group(pick_device(options.device)) as device:
         source = open_clips(options, device)
-        run.check_same(config, options.data) if options.resume else check_new(options.out)
+        run = Run(options.out, films=films(source, Path(options.data)))
+        run.check(config, options.data, options.resume)
         first = int(os.environ.get("RANK", "0")) == 0
         meet()  # all processes have checked the folder before the first one fills it
-        if first and not options.resume:
-            run.create(config, options.data)
-        meet()
-        trainer = Trainer(config, source, run, device, options.tuning)
-        RunBar(options.arm, config.steps, trainer.step, hidden=not first).follow(trainer)
+        with run.open(config, options.data, options.resume) if first else contextlib.nullcontext():
+            meet()
+            trainer = Trainer(config, source, run, device, options.tuning)
+            RunBar(options.arm, config.steps, trainer.step, hidden=not first).follow(trainer)
     if first:
         print(f"next: minivjepa probe {options.out}")
     return 0

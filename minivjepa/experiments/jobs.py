@@ -85,9 +85,9 @@ def run_job(job: Job, budget: Budget, device: torch.device, pipe: Connection) ->
 
     if job.kind == "arm":
         run, seed = Run(job.folder), job.config.seed
-        run.open(job.config, "digits", resume=run.config_file.exists())
-        source = known_clips(job.config.grid, "train", seed, device, job.config.clips)
-        model = Trainer(job.config, source, run, device).fit(progress)
+        with run.open(job.config, "digits", resume=run.config_file.exists()):
+            source = known_clips(job.config.grid, "train", seed, device, job.config.clips)
+            model = Trainer(job.config, source, run, device).fit(progress)
         pipe.send((job.steps, "probing"))
         history = run.history()
         final = judge(model.eval(), job.config, budget, device)
@@ -145,9 +145,8 @@ class Crew:
         context = multiprocessing.get_context("spawn")
         pipe, theirs = context.Pipe()
         process = context.Process(target=work, args=(job, self.budget, self.device, theirs), daemon=True)
-        mask_interrupt(
-            "SIG_BLOCK"
-        )  # in this thread, and in the process until it ignores it: the main thread hears Ctrl-C
+        # in this thread, and in the process until it ignores it: the main thread hears Ctrl-C
+        mask_interrupt("SIG_BLOCK")
         process.start()
         theirs.close()
         place, state = self.places.pop(), ""
@@ -202,6 +201,4 @@ def run_jobs(jobs: list[Job], at_once: int, budget: Budget, device: torch.device
             raise
     failures = [failure for future in futures if (failure := future.result())]
     if failures:
-        raise ValueError(
-            "; ".join(failures) + ". The other runs are kept: with --resume only what failed is tried again"
-        )
+        raise ValueError("; ".join(failures) + ". All other runs are kept: --resume tries only what failed again")

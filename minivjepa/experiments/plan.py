@@ -35,14 +35,10 @@ def plan_jobs(arms: Sequence[str], seeds: Sequence[int], config: Config, out: Pa
     Raises ValueError for an unknown arm, for one that is given twice, or if there are no arms or seeds.
     """
     if not arms or not seeds:
-        raise ValueError(
-            "an ablation needs at least one arm and one seed; give for example --arms vjepa,neither --seeds 0,1"
-        )
+        raise ValueError("an ablation needs at least one arm and one seed; give --arms vjepa,neither --seeds 0,1")
     configs = {arm: with_arm(config, arm) for arm in arms}
     if len(set(arms)) < len(arms) or len(set(seeds)) < len(seeds):
-        raise ValueError(
-            f"an arm or a seed is given twice in --arms {','.join(arms)} --seeds {','.join(map(str, seeds))}"
-        )
+        raise ValueError(f"an arm or seed is given twice: --arms {','.join(arms)} --seeds {','.join(map(str, seeds))}")
     for arm, found in configs.items():
         if found.teacher and found.teacher not in arms and not (out / "runs" / f"{found.teacher}-{seeds[0]}").exists():
             raise ValueError(f"{arm} is taught by {found.teacher}; add {found.teacher} to --arms")

@@ -90,9 +90,7 @@ class Config:
         check_scheme(self.positions, head_width("encoder", self.dim, self.heads))
         check_scheme(self.positions, head_width("predictor", self.predictor_dim, self.predictor_heads))
         if self.teacher and self.prevention.target != "ema":
-            raise ValueError(
-                f"teacher {self.teacher} needs a target encoder; use target='ema', for example --arm frozen"
-            )
+            raise ValueError(f"teacher {self.teacher} needs a target encoder, such as that of --arm frozen")
         if self.predictor_depth == 0 and (self.prevention.target == "pixels" or self.prevention.projector):
             raise ValueError("predictor_depth 0 predicts features only; pixels and a projector need 1 or more")
         if not self.masks:

@@ -114,7 +114,7 @@ class Loop(ABC, Generic[Net]):
                 self.train_step()
                 if (
                     self.device.type == "cpu"
-                ):  # nothing to wait for, and small tensors among freed large ones cost gigabytes
+                ):  # no need to wait, and small tensors among freed large ones cost gigabytes
                     self.fetch_losses()
                 last = self.step == self.config.steps
                 logs = last or self.step in EARLY or self.step % self.config.log_every == 0

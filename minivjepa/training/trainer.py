@@ -41,9 +41,7 @@ class Tuning:
             raise ValueError("--compile cannot fuse SIGReg, which draws new directions at every step; leave it out")
         if self.compile and any(isinstance(parse_mask(text), OfficialBlocks) for text in config.masks):
             masks = ", ".join(config.masks)
-            raise ValueError(
-                f"--compile needs masks of a constant size, and those of {masks} change; use --masks short long"
-            )
+            raise ValueError(f"--compile needs masks of constant size; those of {masks} change; use --masks short long")
 
     def apply(self, model: nn.Module) -> nn.Module:
         """Set up the model like this, and return it."""
@@ -59,9 +57,7 @@ PLAIN = Tuning()
 def load_teacher(model: VJEPA, config: Config, folder: Path) -> None:
     """Give the target encoder the trained weights of another run's online encoder.  Raises ValueError if that is not finished."""
     if not folder.exists():
-        raise ValueError(
-            f"the teacher {folder} is missing; train it first: --arm {config.teacher} --seed {config.seed}"
-        )
+        raise ValueError(f"the teacher {folder} is missing; first train --arm {config.teacher} --seed {config.seed}")
     teacher, theirs, _, step = trained(folder)
     if step < theirs.steps:
         raise ValueError(f"the teacher {folder} is not trained to its end; train it further with --resume")
