@@ -36,10 +36,17 @@ class Frame:
     aspect: float
     matrix: list[int] | None
 
+    def transparent(self) -> bool:
+        """Whether a part of the frame lets through what is behind it."""
+        has_alpha = any(part.is_alpha for part in self.raw.format.components)
+        return has_alpha and self.raw.to_ndarray(format="rgba")[..., 3].min() < 255
+
     def picture(self) -> np.ndarray:
-        """The frame with square pixels, turned and mirrored as the file says -> uint8 [H, W, 3]."""
-        width = max(1, round(self.raw.width * self.aspect))
-        image = self.raw.to_ndarray(format="rgb24", width=width, height=self.raw.height)
+        """The frame on black, with square pixels, turned and mirrored as the file says -> uint8 [H, W, 3]."""
+        width, kind = max(1, round(self.raw.width * self.aspect)), "rgba" if self.transparent() else "rgb24"
+        image = self.raw.to_ndarray(format=kind, width=width, height=self.raw.height)
+        if kind == "rgba":  # where nothing is to be seen, colors are whatever the encoder left there
+            image = (image[..., :3] * (image[..., 3:] / 255)).round().astype(np.uint8)
         if self.matrix is not None:  # the pixel at (x, y) is shown at (m0 x + m3 y, m1 x + m4 y)
             across, down = self.matrix[0], self.matrix[4]
             if abs(self.matrix[1]) > abs(self.matrix[0]):
@@ -86,9 +93,9 @@ def film(path: Path, since: int | None = None) -> Iterator[Frame]:
         if start == POINTER:
             raise UnusableVideo(path, "is a Git LFS pointer", "run `git lfs pull` to get the file itself")
         with av.open(str(path.resolve())) as container:  # absolute: a name such as a:b.mkv looks like a protocol
-            if not container.streams.video:
+            stream: Any = container.streams.best("video")
+            if stream is None or stream.disposition & av.stream.Disposition.attached_pic:  # the cover of a song
                 raise UnusableVideo(path, "has no video stream", "give a file with moving pictures in it")
-            stream = container.streams.video[0]
             if since is not None:
                 container.seek(since, stream=stream)
             rate = float(stream.average_rate or rate)  # some files do not say when a frame is shown

@@ -154,6 +154,8 @@ class VideoClips:
         if len(times) < self.grid.frames:
             needs = f"{damage or f'has {len(times)} frames'}, a clip needs {self.grid.frames}"
             raise UnusableVideo(path, needs, "give a longer video or fewer --grid.frames")
+        if frame.transparent():
+            say(f"{path} is transparent; it is shown on black")
         if damage:
             say(f"{path} {damage}; what comes before is used")
         if len(small) == len(times):
