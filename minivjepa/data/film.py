@@ -1,7 +1,6 @@
-"""The frames of a video file through PyAV, as they are meant to be seen.
+"""The frames of a video file through PyAV, as they are meant to be seen: upright, with square pixels, without damage.
 
-Read in lesson 8.  A phone stores its films as the sensor lies and says in the file how to turn them; a DVD
-stores them squeezed.
+docs/video.md lists the kinds of files and what is done with each.
 """
 
 from collections.abc import Iterator
@@ -57,9 +56,8 @@ class Frame:
 
 def damaged(path: Path, shown: int, rate: float, what: str) -> UnusableVideo:
     """The error of a file whose first frames are good."""
-    return UnusableVideo(
-        path, f"is damaged after {shown} frames, {shown / rate:.2f} s ({what})", "give a complete file"
-    )
+    reason = f"is damaged after {shown} frames, {shown / rate:.2f} s ({what})"
+    return UnusableVideo(path, reason, "give a complete file")
 
 
 def cut_short(container: Any, end: float, rate: float) -> bool:
@@ -110,7 +108,7 @@ def film(path: Path, since: int | None = None) -> Iterator[Frame]:
                 for raw in packet.decode() if packet.stream.index == stream.index else ():
                     if raw.is_corrupt:
                         raise damaged(path, shown, rate, "a frame is incomplete")
-                    turn: Any = raw.side_data.get("DISPLAYMATRIX")  # H.264 may give it once, for all frames that follow
+                    turn = raw.side_data.get("DISPLAYMATRIX")  # H.264 may give it once, for all frames that follow
                     matrix = matrix if turn is None else np.frombuffer(turn, np.int32).tolist()
                     if held is not None:
                         yield held
