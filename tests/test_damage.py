@@ -1,5 +1,6 @@
 """A damaged film is used up to its damage and says so, or is refused: alike in every container, however it is read."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -64,15 +65,19 @@ def test_what_comes_before_the_damage_is_used_and_said(
     assert torch.equal(kept.batch(0, torch.arange(6))[0], sought.batch(0, torch.arange(6))[0])
 
 
-def test_damage_in_the_middle_ends_a_film(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", ["a.mp4", "a.avi", "a.flv"])
+def test_damage_in_the_middle_ends_a_film(tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str) -> None:
     """Catches: frames that build on a broken one."""
-    path = film(tmp_path / "a.mp4", "libx264")
+    path = film(tmp_path / name, FILMS[name])
+    whole = [frame for _, frame in decode(path)]
     content = bytearray(path.read_bytes())
     middle = 2 * len(content) // 3
     content[middle : middle + 200] = bytes(200)
     path.write_bytes(content)
     [file] = VideoClips(path, GRID).files
     assert 4 <= len(file.times) < 50
+    good = list(itertools.islice(decode(path), len(file.times)))
+    assert all(np.array_equal(frame, wanted) for (_, frame), wanted in zip(good, whole))
     assert "what comes before is used" in capfd.readouterr().err
     frames, _ = video.read_clip(path, GRID, 0, 1)  # `minivjepa embed` reads no further than its clip
     assert len(frames) == 4

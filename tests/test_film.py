@@ -111,3 +111,63 @@ def test_what_only_the_first_frame_says_holds_to_the_end(
     for number in range(FRAMES):
         [found] = video.read_frames(file, range(number, number + 1))
         np.testing.assert_array_equal(found, every[number])
+
+
+def tracks(path: Path, *kinds: str) -> Path:
+    """Tracks of one file: a cover of one grey picture, a small grey preview, a film of ten brighter frames."""
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("mjpeg" if kind == "cover" else "mpeg4", rate=10) for kind in kinds]
+        for kind, stream in zip(kinds, streams):
+            stream.height, stream.width = (HEIGHT, WIDTH) if kind == "film" else (16, 24)
+            stream.pix_fmt = "yuvj420p" if kind == "cover" else "yuv420p"
+            if kind != "preview":
+                stream.disposition = getattr(av.stream.Disposition, "attached_pic" if kind == "cover" else "default")
+        for kind, stream in zip(kinds, streams):
+            picture = np.full((stream.height, stream.width, 3), 200 if kind == "film" else 80, np.uint8)
+            for _ in range(1 if kind == "cover" else FRAMES):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize("kinds", [("cover", "film"), ("preview", "film"), ("film", "preview"), ("film", "cover")])
+def test_the_film_is_chosen_among_the_tracks(tmp_path: Path, kinds: tuple[str, ...]) -> None:
+    """Catches: a cover or a small preview taken for the film because it comes first."""
+    frames = [frame for _, frame in video.decode(tracks(tmp_path / "a.mp4", *kinds))]
+    assert len(frames) == FRAMES
+    assert all(frame.shape == (HEIGHT, WIDTH, 3) and abs(frame.mean() - 200) < 5 for frame in frames)
+
+
+def test_a_cover_is_no_film(tmp_path: Path) -> None:
+    """Catches: a song with a cover taken for a film of one frame."""
+    with pytest.raises(ValueError, match=r"song.mp4 has no video stream"):
+        VideoClips(tracks(tmp_path / "song.mp4", "cover"), GRID)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"), [("a.mov", "qtrle", "argb"), ("a.mkv", "ffv1", "bgra"), ("a.gif", "gif", "bgr8")]
+)
+def test_transparent_films_are_shown_on_black(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, codec: str, pixels: str
+) -> None:
+    """Catches: noise that nobody was meant to see; a word about transparency for an opaque film in the same format."""
+    noise = np.random.default_rng(0).integers(0, 256, (FRAMES, HEIGHT, WIDTH, 4), dtype=np.uint8)
+    for opaque in (False, True):
+        noise[..., 3] = 255
+        noise[:, :32, :, 3] = 255 if opaque or codec == "gif" else 0
+        noise[:, 32:, :48, 3] = 255 if opaque or codec == "gif" else 128
+        with av.open(str(tmp_path / name), "w") as container:
+            stream = container.add_stream(codec, rate=10)
+            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pixels
+            for image in noise:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgba")))
+            container.mux(stream.encode())
+        [file] = VideoClips(tmp_path / name, GRID).files
+        assert ("is transparent; it is shown on black" in capfd.readouterr().err) == (codec != "gif" and not opaque)
+        if codec == "gif":
+            continue
+        for image, (_, seen) in zip(noise, video.decode(file.path)):
+            np.testing.assert_array_equal(seen[32:, 48:], image[32:, 48:, :3])
+            half = image[32:, :48, :3] * (image[32:, :48, 3:] / 255)
+            assert np.abs(seen[32:, :48] - half).max() <= 1
+            np.testing.assert_array_equal(seen[:32], image[:32, :, :3] * opaque)

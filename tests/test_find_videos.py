@@ -1,6 +1,7 @@
 """Which files of a folder are used, and what is said of the others."""
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -127,3 +128,13 @@ def test_a_large_folder_opens_quickly(tmp_path: Path) -> None:
     began = time.perf_counter()
     assert len(VideoClips(tmp_path, GRID).files) == 1
     assert time.perf_counter() - began < 3
+
+
+def test_every_kind_of_file_in_the_docs_names_a_test_that_exists() -> None:
+    """Catches: a kind of file that is promised and no longer tested."""
+    tests = Path(__file__).parent
+    rows = [line for line in (tests.parent / "docs" / "video.md").read_text().splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 10
+    for row in rows:
+        [(file, function)] = re.findall(r"`(test_\w+\.py)::(\w+)`", row)
+        assert f"def {function}(" in (tests / file).read_text(), row

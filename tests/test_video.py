@@ -136,7 +136,7 @@ def long_film(path: Path, codec: str, pixels: str) -> Path:
 
 FILMS = {
     "a.mp4": ("libx264", "yuv420p"), "a.mkv": ("libx264", "yuv420p"), "b.mp4": ("mpeg4", "yuv420p"), "a.webm": ("libvpx", "yuv420p"),
-    "a.avi": ("mpeg4", "yuv420p"), "a.gif": ("gif", "rgb8"), "b.mkv": ("ffv1", "bgr0"), "c.mkv": ("mpeg2video", "yuv420p"),
+    "a.avi": ("mpeg4", "yuv420p"), "a.gif": ("gif", "rgb8"), "b.mkv": ("ffv1", "bgr0"), "c.mkv": ("mpeg2video", "yuv420p"), "c.vob": ("mpeg2video", "yuv420p"),
 }  # fmt: skip
 
 

@@ -1,7 +1,6 @@
-"""The frames of a video file through PyAV, as they are meant to be seen.
+"""The frames of a video file through PyAV, as they are meant to be seen: upright, with square pixels, without damage.
 
-Read in lesson 8.  A phone stores its films as the sensor lies and says in the file how to turn them; a DVD
-stores them squeezed.
+docs/video.md lists the kinds of files and what is done with each.
 """
 
 from collections.abc import Iterator
@@ -36,10 +35,17 @@ class Frame:
     aspect: float
     matrix: list[int] | None
 
+    def transparent(self) -> bool:
+        """Whether a part of the frame lets through what is behind it."""
+        has_alpha = any(part.is_alpha for part in self.raw.format.components)
+        return has_alpha and self.raw.to_ndarray(format="rgba")[..., 3].min() < 255
+
     def picture(self) -> np.ndarray:
-        """The frame with square pixels, turned and mirrored as the file says -> uint8 [H, W, 3]."""
-        width = max(1, round(self.raw.width * self.aspect))
-        image = self.raw.to_ndarray(format="rgb24", width=width, height=self.raw.height)
+        """The frame on black, with square pixels, turned and mirrored as the file says -> uint8 [H, W, 3]."""
+        width, kind = max(1, round(self.raw.width * self.aspect)), "rgba" if self.transparent() else "rgb24"
+        image = self.raw.to_ndarray(format=kind, width=width, height=self.raw.height)
+        if kind == "rgba":  # where nothing is to be seen, colors are whatever the encoder left there
+            image = (image[..., :3] * (image[..., 3:] / 255)).round().astype(np.uint8)
         if self.matrix is not None:  # the pixel at (x, y) is shown at (m0 x + m3 y, m1 x + m4 y)
             across, down = self.matrix[0], self.matrix[4]
             if abs(self.matrix[1]) > abs(self.matrix[0]):
@@ -50,9 +56,8 @@ class Frame:
 
 def damaged(path: Path, shown: int, rate: float, what: str) -> UnusableVideo:
     """The error of a file whose first frames are good."""
-    return UnusableVideo(
-        path, f"is damaged after {shown} frames, {shown / rate:.2f} s ({what})", "give a complete file"
-    )
+    reason = f"is damaged after {shown} frames, {shown / rate:.2f} s ({what})"
+    return UnusableVideo(path, reason, "give a complete file")
 
 
 def cut_short(container: Any, end: float, rate: float) -> bool:
@@ -86,9 +91,9 @@ def film(path: Path, since: int | None = None) -> Iterator[Frame]:
         if start == POINTER:
             raise UnusableVideo(path, "is a Git LFS pointer", "run `git lfs pull` to get the file itself")
         with av.open(str(path.resolve())) as container:  # absolute: a name such as a:b.mkv looks like a protocol
-            if not container.streams.video:
+            stream: Any = container.streams.best("video")
+            if stream is None or stream.disposition & av.stream.Disposition.attached_pic:  # the cover of a song
                 raise UnusableVideo(path, "has no video stream", "give a file with moving pictures in it")
-            stream = container.streams.video[0]
             if since is not None:
                 container.seek(since, stream=stream)
             rate = float(stream.average_rate or rate)  # some files do not say when a frame is shown
@@ -103,7 +108,7 @@ def film(path: Path, since: int | None = None) -> Iterator[Frame]:
                 for raw in packet.decode() if packet.stream.index == stream.index else ():
                     if raw.is_corrupt:
                         raise damaged(path, shown, rate, "a frame is incomplete")
-                    turn: Any = raw.side_data.get("DISPLAYMATRIX")  # H.264 may give it once, for all frames that follow
+                    turn = raw.side_data.get("DISPLAYMATRIX")  # H.264 may give it once, for all frames that follow
                     matrix = matrix if turn is None else np.frombuffer(turn, np.int32).tolist()
                     if held is not None:
                         yield held

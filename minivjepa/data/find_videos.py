@@ -37,7 +37,8 @@ def find_videos(folder: Path) -> tuple[list[Path], Reasons]:
             folders.clear()
             continue
         entered.add(os.path.realpath(here))
-        left_out.setdefault("hidden", []).extend(filter(hidden, sorted(folders + names)))
+        for name in filter(hidden, sorted(folders + names)):
+            left_out.setdefault("hidden", []).append(name)
         folders[:] = sorted(name for name in folders if not hidden(name))
         for name in sorted(name for name in names if not hidden(name)):
             if Path(name).suffix.lower() in SUFFIXES:

@@ -125,16 +125,12 @@ class VideoClips:
 
     def report(self, path: Path, left_out: Reasons) -> None:
         """Say which files of a folder were left out; raise ValueError if none could be used."""
-        why = "; ".join(
-            f"{len(names)} {reason}: {names[0]}{' ...' * (len(names) > 1)}"
-            for reason, names in left_out.items()
-            if names
-        )
+        why = "; ".join(f"{len(of)} {why}: {of[0]}{' ...' * (len(of) > 1)}" for why, of in left_out.items()) or "none"
         if not self.files:
-            given = f" (left out: {why})" if why else ""
-            raise ValueError(f"folder {path} holds no video; expected files ending in {', '.join(SUFFIXES)}{given}")
+            expected = f"expected files ending in {', '.join(SUFFIXES)}"
+            raise ValueError(f"folder {path} holds no video; {expected} (left out: {why})")
         if path.is_dir():
-            say(f"{path}: {len(self.files)} videos used; left out: {why or 'none'}")
+            say(f"{path}: {len(self.files)} videos used; left out: {why}")
 
     def open(self, path: Path) -> VideoFile:
         """Decode a file once, up to its damage; keep its frames at clip size while all files together stay below KEPT bytes."""
@@ -154,6 +150,8 @@ class VideoClips:
         if len(times) < self.grid.frames:
             needs = f"{damage or f'has {len(times)} frames'}, a clip needs {self.grid.frames}"
             raise UnusableVideo(path, needs, "give a longer video or fewer --grid.frames")
+        if frame.transparent():
+            say(f"{path} is transparent; it is shown on black")
         if damage:
             say(f"{path} {damage}; what comes before is used")
         if len(small) == len(times):
