@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from minivjepa.commands import doctor
-from minivjepa.commands.cli import main
+from minivjepa.commands.cli import COMMANDS, main
 from minivjepa.course import figures
 from minivjepa.training.devices import pick_device
 from minivjepa.training.runs import Run
@@ -269,6 +269,83 @@ def test_ctrl_c_exits_130_and_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
     assert "run the same command with --resume to go on" in said
     step = torch.load(out / "checkpoint.pt", weights_only=True)["step"]
     assert Run(out).history()[-1]["step"] <= step < 3000
+
+
+NOWHERE = ["a'b c/nowhere"]
+EVERY = {  # command -> its words, its exit code, and a part of what it says
+    "train": ([*TINY, "--out", "new run"], 0, "next: minivjepa probe 'new run'"),
+    "ablate": (["--plan", *TINY, "--arms", "vjepa", "--out", "new one"], 0, "--device cpu --out 'new one/runs/vjepa-0'"),
+    "probe": (NOWHERE, 2, "a'b c/nowhere holds no run (no config.json)"),
+    "embed": (["FILM", "--weights", "run", "--out", "f.npz", "--picture", "ODD.png", "--device", "cpu"], 0, "f.npz: features [2, 2, 2, 24]"),
+    "imagine": ([*NOWHERE, "--picture", "a b.gif"], 2, "a'b c/nowhere holds no run (no config.json)"),
+    "world train": (["--steps", "1", "--warmup", "0", "--batch", "8", "--device", "cpu", "--out", "w w"], 0, "next: minivjepa world plan 'w w' --out runs/plan"),
+    "world plan": ([*NOWHERE, "--out", "p p"], 2, "a'b c/nowhere holds no run (no config.json)"),
+    "bench": (["--account", "--compile"], 2, "give one of them"),
+    "check": (["ODD.ipynb"], 2, ".ipynb is not a notebook that Jupyter can open"),
+    "grade": ([*NOWHERE, "--out", "g g.csv"], 2, "a'b c/nowhere is not a folder"),
+    "doctor": ([], 0, "Your setup is ready."),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def odd_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory whose name has a blank, an accent, and, where the system takes it, a byte that is no text."""
+    place = tmp_path_factory.mktemp("x") / ("où été" + ("\udcff" if sys.platform == "linux" else ""))
+    (place / "films").mkdir(parents=True)
+    write_video(place.parent / "a.mkv", counting(9)).rename(place / "films" / f"{place.name}.mkv")
+    (place / f"{place.name}.ipynb").write_text("no notebook")
+    assert call("train", *TINY, "--out", str(place / "run")) == 0
+    return place
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="locales and names of files are others on Windows")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_works_in_an_odd_place(name: str, odd_place: Path) -> None:
+    """Catches: training lost to the name of a folder; a hint that a shell reads as two words; asserts that -O removes; a need for HOME."""
+    words, code, said = EVERY[name]
+    words = [
+        str(odd_place / "films" / f"{odd_place.name}.mkv") if word == "FILM" else word.replace("ODD", odd_place.name)
+        for word in words
+    ]
+    environment = {key: value for key, value in ENVIRONMENT.items() if key not in ("HOME", "LANG")}
+    environment |= {
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+    }
+    command = [sys.executable, "-O", "-m", "minivjepa", *name.split(), *words]
+    done = subprocess.run(command, cwd=odd_place, env=environment, capture_output=True)
+    shown = (done.stdout + done.stderr).decode()
+    assert (done.returncode, said in shown, "Traceback" in shown) == (code, True, False), shown
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's pipes")
+@pytest.mark.parametrize(
+    ("line", "codes", "left"),
+    [
+        ("--help | true", [141, 0], False),
+        ("train --help | true", [141, 0], False),
+        ("train TINY 2>&1 | true", [141, 0], True),
+        ("train TINY 2>&-", [0], True),
+        ("train TINY >&- 2>&- <&-", [0], True),
+        ("train --preset nothing 2>&-", [2], False),
+    ],
+)
+def test_pipes_that_close_early_are_taken_as_by_other_programs(
+    line: str, codes: list[int], left: bool, tmp_path: Path
+) -> None:
+    """Catches: a traceback after `| head`; training that does nothing, without a word, because stderr is closed."""
+    words = line.replace("TINY", " ".join([*TINY, "--out", "run"]))
+    script = f'{sys.executable} -m minivjepa {words}; echo "${{PIPESTATUS[@]}}" > codes'
+    environment = {**ENVIRONMENT, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (tmp_path / "codes").read_text().split() == [str(code) for code in codes]
+    assert done.stderr == ""
+    assert (tmp_path / "run").exists() == left
+    assert (tmp_path / "run" / "checkpoint.pt").exists() == (left and codes == [0])
 
 
 HOLD = "import sys, pathlib, minivjepa.training.files as f\nwith f.alone(pathlib.Path(sys.argv[1])): print(flush=True), input()"

@@ -21,7 +21,7 @@ from minivjepa.data.digits import DigitClips
 from minivjepa.training import runs
 from minivjepa.training.arms import with_arm
 from minivjepa.training.config import Config
-from minivjepa.training.files import LOCK, alone, check_new, finite_or_null, write_atomically
+from minivjepa.training.files import LOCK, alone, check_new, finite_or_null, write_atomically, write_text
 from minivjepa.training.recipe import build_model
 from minivjepa.training.runs import Run, RunStopped
 from minivjepa.training.trainer import Trainer
@@ -212,6 +212,12 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
         write_atomically(file, half)
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_report_can_name_any_file(tmp_path: Path) -> None:
+    """Catches: hours of training without a report, because a folder's name is not UTF-8."""
+    write_text(tmp_path / "report.html", "été \udcff")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == "été \\udcff"
 
 
 def test_two_writes_of_one_file_do_not_meet(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """The command line: `minivjepa COMMAND`.
 
-Exit codes: 0 done; 1 doctor found a failure, or homework is wrong or could not be graded; 2 bad input, with one message; 130 Ctrl-C.
+Exit codes: 0 done; 1 doctor found a failure, or homework is wrong or could not be graded; 2 bad input, with one message; 130 Ctrl-C;
+141 nobody reads the output any more.
 """
 
 import contextlib
 import importlib
 import io
+import os
 import signal
 import sys
 from typing import NoReturn
@@ -30,7 +32,24 @@ RESUMABLE = ("train", "ablate", "world train", "world plan", "grade")
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run one command and exit with its code."""
-    words = sys.argv[1:] if argv is None else argv
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:  # closed, as by 2>&-: what is written there is lost
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
+    try:
+        try:
+            run(sys.argv[1:] if argv is None else argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # a reader such as `head` has left
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        raise SystemExit(141) from None
+
+
+def run(words: list[str]) -> NoReturn:
+    """The command that these words name."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # some terminals cannot show every file name
     if set(words) <= {"world", "-h", "--help"}:
@@ -54,9 +73,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
         if isinstance(error, OSError):
             if error.filename is None:
                 raise
-            message = (
-                f"{error.filename}: {error.strerror}; choose a path that can be read and written, on a disk with room"
-            )
+            message = f"{error.filename}: {error.strerror}; choose a path that can be read and written, with room left"
         sys.stderr.write(f"minivjepa: {message}\n")
         raise SystemExit(2) from None
     except KeyboardInterrupt:

@@ -113,7 +113,7 @@ def embed(argv: list[str]) -> int:
     np.savez(packed, features=features, seconds=times, provenance=np.array(json.dumps(source)))
     files = {options.out: packed.getvalue()}
     if picture is not None:
-        files[picture] = draw(picture.suffix.lower(), picture.stem, frames, features)
+        files[picture] = draw(picture.suffix.lower(), picture.stem.encode(errors="replace").decode(), frames, features)
     for path, data in files.items():  # all of them are made before anything is written
         write_bytes(path, data)
     span = f"{seconds[0]:.2f} to {seconds[-1]:.2f} s"

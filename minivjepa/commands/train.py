@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -87,5 +88,5 @@ def train(argv: list[str]) -> int:
             trainer = Trainer(config, source, run, device, options.tuning)
             RunBar(options.arm, config.steps, trainer.step, hidden=not first).follow(trainer)
     if first:
-        print(f"next: minivjepa probe {options.out}")
+        print(f"next: minivjepa probe {shlex.quote(str(options.out))}")
     return 0

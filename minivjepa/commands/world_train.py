@@ -1,5 +1,6 @@
 """`minivjepa world train`: train a world model of two rooms."""
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -43,7 +44,7 @@ def world_train(argv: list[str]) -> int:
         encoder = train_encoder(config, Run(options.out / "encoder"), device) if config.model == "vjepa" else None
         trainer = WorldTrainer(config, build_world(config, encoder), open_clips(config, device), run, device)
         RunBar(config.model, config.steps, trainer.step, patience=PATIENCE).follow(trainer)
-    print(f"next: minivjepa world plan {options.out} --out runs/plan")
+    print(f"next: minivjepa world plan {shlex.quote(str(options.out))} --out runs/plan")
     return 0
 
 
