@@ -9,17 +9,11 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.t
 ablation: .venv/figures   ## train five arms, see which collapse; ARGS=--resume goes on after a stop
 	$(BIN)/minivjepa ablate --out $(OUT) $(ARGS)
 
-# the experiment behind results/: hours on two cores; after a stop or a kill it goes on where it was
-SEEDS := 10,11,12,13,14
-FEWER := 10,11,12,13
-ABLATE = $(BIN)/minivjepa ablate --out runs/$(1) $$(test ! -e runs/$(1)/config.json || echo --resume)
-matrix: .venv/figures     ## all arms and variants over seeds, then longer runs, then the tables
-	$(call ABLATE,matrix) --arms main --seeds $(SEEDS)
-	cp runs/matrix/results.json results/matrix.json
-	$(call ABLATE,matrix) --arms variants --seeds $(FEWER)
-	cp runs/matrix/results.json results/variants.json
-	$(call ABLATE,long) --preset cpu-long --arms vjepa,frozen --seeds $(SEEDS)
-	cp runs/long/results.json results/long.json
+# the experiments behind results/: days on two cores; after a stop or a kill they go on where they were; ARGS=--keep counts what results/ holds
+matrix: .venv/figures     ## the search for tuned arms, all arms, variants and questions of results/plan.md, then the tables
+	$(BIN)/python results/search_arms.py
+	$(BIN)/python results/matrix.py $(ARGS)
+	$(BIN)/python results/search_moving.py
 	$(BIN)/python results/keep.py runs/long/runs/vjepa-10
 	$(BIN)/python results/pages.py
 

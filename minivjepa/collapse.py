@@ -41,9 +41,7 @@ def singular_values(pooled: Tensor, centred: bool) -> Tensor:
     """
     rows, dim = pooled.shape
     if rows < 10 * dim:
-        raise ValueError(
-            f"rank needs at least 10 rows per feature: given {rows} rows of {dim}, expected {10 * dim} rows"
-        )
+        raise ValueError(f"rank needs at least 10 rows per feature: given {rows} rows of {dim}, expected {10 * dim}")
     x = pooled.double()
     return torch.linalg.svdvals(x - x.mean(dim=0) if centred else x) / rows**0.5
 

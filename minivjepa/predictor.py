@@ -58,4 +58,4 @@ class Predictor(nn.Module):
     def flops(self, k: int, m: int) -> int:
         """FLOPs of one clip's forward pass with k context and m target tokens, including both projections."""
         blocks = self.depth * sum(block_flops(k + m, self.inner, self.hidden).values())
-        return blocks + linear_flops(k, self.dim, self.inner) + linear_flops(m, self.inner, self.dim)
+        return blocks + linear_flops(k, self.dim, self.inner) + linear_flops(m, self.inner, self.leave.out_features)

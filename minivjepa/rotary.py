@@ -18,9 +18,7 @@ def check_scheme(scheme: str, head: int) -> None:
     if scheme not in SCHEMES:
         raise ValueError(f"unknown positions {scheme!r}; choose from {', '.join(SCHEMES)}")
     if scheme != "sincos" and head < 6:
-        raise ValueError(
-            f"positions {scheme!r} need heads at least 6 wide, given {head}; use fewer heads or more width"
-        )
+        raise ValueError(f"positions {scheme!r} need heads at least 6 wide, not {head}; use fewer heads or more width")
 
 
 def rotary_angles(grid: Grid, ids: Tensor, head: int, scheme: str, dtype: torch.dtype) -> Tensor | None:

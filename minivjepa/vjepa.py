@@ -15,7 +15,7 @@ from minivjepa.encoder import Encoder
 from minivjepa.masking import MaskPair
 from minivjepa.objective import SIGReg, VICReg, all_clips, latent_distance, normalise_targets
 from minivjepa.predictor import Predictor
-from minivjepa.tubelets import gather_tokens
+from minivjepa.tubelets import gather_tokens, patchify
 
 
 @dataclass(frozen=True)
@@ -26,24 +26,30 @@ class CollapsePrevention:
     """
 
     target: str = "ema"
-    """Which encoder makes the targets: ema (a copy that follows the online encoder) or online (that encoder itself)."""
+    """What is predicted: features of an ema copy that follows the online encoder, of the online encoder itself, or pixels."""
     stop_gradient: bool = True  # Detach the targets.  Without it, the optimiser also trains the EMA copy.
     momentum: float | None = None
     """A constant EMA momentum instead of the run's schedule; 1 freezes the copy, 0 means no EMA."""
-    normalise: bool = True  # LayerNorm the targets over features, without affine.
+    normalise: bool = True  # LayerNorm the targets over features, or over the pixels of a tubelet, without affine.
     regulariser: VICReg | SIGReg | None = None  # A term on the targets before normalisation; needs stop_gradient=False.
+    projector: int = 0
+    """Width of a small network between the online encoder and its targets; 0 = none.  Only for target="online"."""
 
     def __post_init__(self) -> None:
-        if self.target not in ("ema", "online"):
-            raise ValueError(f"unknown target {self.target!r}; choose from ema, online")
+        if self.target not in ("ema", "online", "pixels"):
+            raise ValueError(f"unknown target {self.target!r}; choose from ema, online, pixels")
+        if self.target == "pixels" and not self.stop_gradient:
+            raise ValueError("pixels have no gradient to let through; leave stop_gradient=True")
+        if self.projector < 0 or (self.projector and self.target != "online"):
+            raise ValueError(f"projector is {self.projector}, expected 0, or a width above 0 with target='online'")
         if self.regulariser is not None and self.stop_gradient:
             raise ValueError(
                 f"{type(self.regulariser).__name__} acts on the targets, which stop_gradient=True detaches, so it would "
                 "do nothing; set stop_gradient=False too"
             )
-        if self.momentum is not None and self.target == "online":
+        if self.momentum is not None and self.target != "ema":
             raise ValueError(
-                "momentum belongs to the EMA copy, which target='online' does not have; leave momentum out or use target='ema'"
+                f"momentum belongs to the EMA copy, which target={self.target!r} does not have; leave momentum out or use target='ema'"
             )
         if self.momentum is not None and not 0 <= self.momentum <= 1:
             raise ValueError(f"momentum is {self.momentum}, expected a number from 0 to 1")
@@ -63,23 +69,30 @@ ARMS: dict[str, CollapsePrevention] = {
 class VJEPA(nn.Module):
     """Online encoder, predictor and, if the targets come from an EMA copy, target encoder.
 
-    loss: "l1" (V-JEPA) or "l2" (squared error).
+    loss: "l1" (V-JEPA) or "l2" (squared error).  projector: [B, N, D] -> [B, N, any width], from features to targets.
+    The predictor's outputs must be as wide as the targets.
     """
 
-    def __init__(self, encoder: Encoder, predictor: Predictor, prevention: CollapsePrevention, loss: str = "l1"):
+    def __init__(
+        self, encoder: Encoder, predictor: Predictor, prevention: CollapsePrevention, loss: str = "l1",
+        projector: nn.Module | None = None,
+    ):  # fmt: skip
         super().__init__()
+        self.projector = projector or nn.Identity()
         self.encoder, self.predictor, self.prevention, self.loss = encoder, predictor, prevention, loss
         self.target_encoder = (
             target_copy(encoder, trainable=not prevention.stop_gradient) if prevention.target == "ema" else None
         )
 
     def targets(self, clip: Tensor) -> Tensor:
-        """clip [B, C, T, H, W] -> features of the whole clip [B, N, D], before normalisation."""
+        """clip [B, C, T, H, W] -> what to predict, for every tubelet of the clip: features [B, N, D], before normalisation."""
+        if self.prevention.target == "pixels":
+            return patchify(clip, self.encoder.grid)  # [B, N, C*t*p*p]: not V-JEPA, but what MAE and VideoMAE predict
         encoder = self.encoder if self.target_encoder is None else self.target_encoder
         if self.prevention.stop_gradient:
             with torch.no_grad():  # <- this line is the stop-gradient
-                return encoder(clip)
-        return encoder(clip)
+                return self.projector(encoder(clip))
+        return self.projector(encoder(clip))
 
     def normalised(self, h: Tensor) -> Tensor:
         """Targets as the loss sees them, [B, N, D] -> [B, N, D]."""
@@ -122,7 +135,7 @@ class VJEPA(nn.Module):
         not detached, also run backward: three times the forward cost.  Softmax, norms, the regulariser and the optimiser
         are not counted.
         """
-        passes = 1 if self.prevention.stop_gradient else 3
+        passes = {"pixels": 0}.get(self.prevention.target, 1 if self.prevention.stop_gradient else 3)
         return {
             "target encoder": passes * self.encoder.flops(self.encoder.grid.tokens),
             "context encoder": 3 * sum(self.encoder.flops(k) for k, _ in sizes),

@@ -202,6 +202,33 @@ assert same
 # That closes one way to a small loss. It does not close the other: a vector that is the same for every clip is still the same for
 # every clip after normalising.
 #
+# ## Or predict the pixels
+#
+# One branch of `targets` above is not V-JEPA. With `target="pixels"` the hidden tubelet itself is predicted, as MAE and VideoMAE (arXiv 2203.12602) do, and
+# normalised in the same way. Encoder and predictor are the same, but for the width of the predictor's last layer. Pixels don't move while the
+# encoder learns, so this cannot collapse.
+#
+# **Predict:** how many numbers long is a tubelet's target then? (Tubelets here are 2 frames of 8 x 8 pixels, in color.)
+
+# %%
+my_length_of_a_target = None
+
+# %%
+pixels = build_model(replace(config, prevention=CollapsePrevention(target="pixels")))
+print("features:", tuple(model.targets(clips).shape), " pixels:", tuple(pixels.targets(clips).shape))
+compare("numbers in the target of a tubelet", my_length_of_a_target, pixels.targets(clips).shape[-1])
+
+# %%
+# NBVAL_CHECK_OUTPUT
+print("pixels have a target encoder:", pixels.target_encoder is not None)
+print("the encoders start alike:", torch.equal(pixels.encoder(clips), build_model(config).encoder(clips)))
+assert pixels.target_encoder is None and torch.equal(pixels.encoder(clips), build_model(config).encoder(clips))
+
+# %% [markdown]
+# Then why predict features? The argument: most of what is in pixels cannot be predicted, and need not be: noise, leaves in the wind. Predict pixels,
+# and you are paid for all of it. Whether that is so is a question for experiments, and it could come out either way:
+# `results/plan.md` says beforehand what would count as an answer, and `results/answers.md` what came out.
+#
 # ## Break it
 #
 # Below, V-JEPA trains as it should. Change `"vjepa"` to `"neither"`: the *student* is then its own teacher, and the gradient is let

@@ -92,7 +92,7 @@ budget = Budget(train_clips=1024, validation_clips=16, test_clips=512)
 def linear_probes(encoder):
     """Task -> held-out accuracy of a linear probe."""
     train, test = (
-        encode_split(encoder.eval(), config.grid, split, budget, torch.device("cpu")) for split in ("train", "test")
+        encode_split(encoder.eval(), config, split, budget, torch.device("cpu")) for split in ("train", "test")
     )
     return {
         task: linear_accuracy(train.pooled, getattr(train, task), test.pooled, getattr(test, task))

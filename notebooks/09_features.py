@@ -76,7 +76,7 @@ print(f"kept: {kept:,} of {whole:,} parameters, those of one encoder; trained fo
 # %%
 grid, cpu = config.grid, torch.device("cpu")
 features = {
-    name: {split: encode_split(encoder, grid, split, FULL, cpu) for split in SPLITS}
+    name: {split: encode_split(encoder, config, split, FULL, cpu) for split in SPLITS}
     for name, encoder in encoders.items()
 }
 for split in SPLITS:
@@ -197,7 +197,7 @@ compare("share of the same digit", my_share_of_the_same_digit, f"{found['trained
 for name, (_, share) in found.items():
     print(f"  {name:10}", {task: round(value, 2) for task, value in share.items()})
 test = features["trained"]["test"]
-clips, _ = evaluation_clips(grid, "test", cpu).batch(0, torch.arange(FULL.test_clips))
+clips, _ = evaluation_clips(config, "test", cpu).batch(0, torch.arange(FULL.test_clips))
 trails = trail(displayed(clips).mean(axis=-1))
 labels = [f"{digit} {HEADINGS[way]}" for digit, way in zip(test.identity.tolist(), test.direction.tolist())]
 for name, (ids, _) in found.items():
@@ -234,7 +234,7 @@ for name in features:
     parts = {split: features[name][split].tokens[:512].flatten(0, 1) for split in ("train", "test")}
     bright = {}
     for split in parts:
-        shown, _ = evaluation_clips(grid, split, cpu).batch(0, torch.arange(512))
+        shown, _ = evaluation_clips(config, split, cpu).batch(0, torch.arange(512))
         bright[split] = patchify(shown, grid).mean(dim=2).flatten()[:, None]  # [clips * tokens, 1]
     ink[name] = linear_r2(parts["train"], bright["train"], parts["test"], bright["test"])
 print(

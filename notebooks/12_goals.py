@@ -40,8 +40,9 @@ from minivjepa.course.figures.goal_maps import distance_maps, misses, planning_r
 from minivjepa.course.figures.room_films import strips, walk
 from minivjepa.course.lesson import check, compare, published, show, table
 from minivjepa.course.widgets import explore
+from minivjepa.evaluation.decoder import train_decoder
 from minivjepa.evaluation.probes import linear_r2
-from minivjepa.evaluation.statistics import apart, interval, markdown
+from minivjepa.evaluation.statistics import markdown, mcnemar, paired
 from minivjepa.training.config import differences, from_dict
 from minivjepa.training.recipe import build_model
 from minivjepa.tubelets import Grid, patchify
@@ -56,6 +57,7 @@ from minivjepa.world.goal_reaching import (
     random_policy,
     replan,
 )
+from minivjepa.world.painted import painted_rollouts, step_errors
 from minivjepa.world.planner import CEM, latent_cost
 from minivjepa.world.room_clips import RoomClips
 from minivjepa.world.rooms import displayable
@@ -307,6 +309,37 @@ check("O7b actions", frozen > 0.75 and frozen > still + 0.2 and still > other,
 
 # %% [markdown]
 # With the wrong actions it is worse than doing nothing: it *believes* its actions. That is what planning needs.
+#
+# ## What does it see?
+#
+# A latent is 32 numbers. To see what a model imagines, train a **decoder**, a small network that learns to paint a frame from its true latent, while
+# the encoder stays frozen. Then give it imagined latents instead. Here it paints the LeWorldModel of the record; `minivjepa imagine` does
+# the same for your own runs.
+#
+# The table holds the mean squared error over all test clips. *Mean frame* and *first frame* are controls that need no model: the average of all
+# frames, and "nothing moves". *True latents* imagine nothing: what is wrong there is the decoder's fault.
+
+# %%
+whole = replace(config.clips, frames=2, patch=config.size)  # clips of two frames, and each frame is one tubelet
+painter = train_decoder(lewm.embed, whole, lewm_config.latent, RoomClips(whole, SEED, rooms=rooms), SEED, cpu)
+painted = painted_rollouts(lewm, painter, test_clips, test.actions)
+still = {"mean frame": test_clips.mean(dim=(0, 2), keepdim=True), "first frame": test_clips[:, :, :1]}
+errors = {name: step_errors(future, test_clips) for name, future in (painted | still).items()}
+at = [0, 1, 2, 4, 6, 9]
+films = {"what happened": test_clips[:, :, 1:]} | painted
+show(strips({name: list(displayable(film[0].transpose(0, 1)[at])) for name, film in films.items()}, [f"step {k + 1}" for k in at]))  # fmt: skip
+table(markdown(["mean squared error", *(f"step {k + 1}" for k in at)], [[name, *(f"{each[k]:.3f}" for k in at)] for name, each in errors.items()]))  # fmt: skip
+
+# %%
+# NBVAL_CHECK_OUTPUT
+order = ("true latents", "imagined", "mean frame", "other actions", "first frame")
+ranked = all(errors[a][k] < errors[b][k] for a, b in zip(order, order[1:]) for k in range(10))
+print("at every step, from the smallest error to the largest:", ", ".join(order), ranked)
+assert ranked and errors["imagined"][9] > errors["imagined"][0]
+
+# %% [markdown]
+# The decoder blurs the robot, so even true latents cost something. Imagined frames get worse step by step, but stay better than the mean frame. With
+# another clip's actions they are worse than that: a robot in the wrong place counts twice, once where it is painted and once where it is missing.
 #
 # ## A goal that is a picture
 #
@@ -655,40 +688,52 @@ assert broken
 #
 # ## The comparison
 #
-# What "better" means needs two hundred pairs and intervals. And it needs controls. *Straight to the goal* has no world model: it is told where both are, walks
+# Here are the two hundred pairs, and one more control. *Straight to the goal* has no world model: it is told where both are, walks
 # straight ahead, and slides along walls. **Predict**, before you see the table: what share of all goals does that reach? (A number from 0 to 1.)
 
 # %%
 my_share_of_straight_walks = None
 
 # %% [markdown]
-# And among the frozen encoders, are the goals that V-JEPA reaches and those that the untrained encoder reaches *apart*, that is, do their
-# 95 % intervals not touch? (`"yes"` or `"no"`)
+# All of them meet the same pairs. So to compare two, look past the pairs that both reach or both miss: they favour neither. What counts is the pairs that **only
+# one** of the two reaches. If neither is better, each of those is a coin toss. **McNemar's test** says how often a fair coin would split them so unevenly, or
+# more so. We speak of a difference if that is rarer than 1 in 20 (p < .05).
+#
+# **Predict:** among the frozen encoders, does this test find a difference between V-JEPA and untrained? (`"yes"` or `"no"`)
 
 # %%
-my_guess_whether_they_are_apart = None
+my_guess_whether_they_differ = None
 
 # %%
-rates = {name: stored[name]["all"] for name in ("random", "straight", "oracle")} | {m: row["all"] for m, row in record.items()}  # fmt: skip
-names |= {"straight": "straight to the goal"}
+everyone = {name: stored[name] for name in ("random", "straight", "oracle")} | record
+names |= {"straight": "straight to the goal", "random": "random actions"}
 
 
-def told_apart(a, b):
-    """Whether the intervals of two success rates do not touch."""
-    return rates[a]["low"] > rates[b]["high"] or rates[b]["low"] > rates[a]["high"]
+def split(a, b):
+    """How many pairs only a reaches, how many only b, and McNemar's p."""
+    mine, others = everyone[a]["reached"], everyone[b]["reached"]
+    return sum(x > y for x, y in zip(mine, others)), sum(x < y for x, y in zip(mine, others)), mcnemar(mine, others)
 
 
-compare("straight to the goal", my_share_of_straight_walks, rates["straight"]["success"])
-compare("V-JEPA and untrained apart", my_guess_whether_they_are_apart, "yes" if told_apart("vjepa", "untrained") else "no")  # fmt: skip
-for a, b in (
+def ahead(a, b):
+    """Whether a reaches more of the same pairs than b, by McNemar's test."""
+    only_a, only_b, p = split(a, b)
+    return only_a > only_b and p < 0.05
+
+
+compare("straight to the goal", my_share_of_straight_walks, stored["straight"]["all"]["success"])
+differ = ahead("vjepa", "untrained") or ahead("untrained", "vjepa")
+compare("V-JEPA and untrained differ", my_guess_whether_they_differ, "yes" if differ else "no")
+print(stored["command"], "|", stored["date"], "|", stored["device"], "| torch", stored["versions"]["torch"])
+published("world")
+compared = [
     ("vjepa", "untrained"),
     ("lewm", "untrained"),
     ("vjepa", "lewm"),
     *((model, "straight") for model in record),
-):
-    print(f"  {names[a]} and {names[b]}: {'apart' if told_apart(a, b) else 'not apart'}")
-print(stored["command"], "|", stored["date"], "|", stored["device"], "| torch", stored["versions"]["torch"])
-published("world")
+]
+lines = [[names[a], names[b], *(f"{number:.2g}" for number in split(a, b))] for a, b in compared]
+table(markdown(["pairs that only one of two reached: the first", "the second", "only the first", "only the second", "McNemar's p"], lines, words=2))  # fmt: skip
 
 # %% [markdown]
 # ![Share of goals reached, through the door and within a room, for random actions, a straight walk, the oracle and each model](../results/world.png)
@@ -699,59 +744,67 @@ published("world")
 # NBVAL_CHECK_OUTPUT
 door = all(row["room"]["hits"] == row["room"]["trials"] > row["door"]["hits"] for row in record.values())
 free = stored["straight"]["room"]["hits"] == stored["straight"]["room"]["trials"]
-above = all(told_apart(model, "random") for model in record)
-nearly = rates["untrained"]["success"] >= 0.85
+above = {control: [names[model] for model in record if ahead(model, control)] for control in ("random", "straight")}
+nearly = record["untrained"]["all"]["success"] >= 0.85
 print("the three models reach every goal within a room, and so does a straight walk:", door and free)
-print("all are apart from random actions:", above)
-print("apart from a straight walk:", ", ".join(names[model] for model in record if told_apart(model, "straight")))
+print("ahead of random actions:", ", ".join(above["random"]))
+print("ahead of a straight walk:", ", ".join(above["straight"]))
 print("an untrained encoder's features are enough for at least 85 of 100 goals:", nearly)
-print("over these pairs V-JEPA is apart from untrained:", told_apart("vjepa", "untrained"))
-print("LeWorldModel is apart from untrained:", told_apart("lewm", "untrained"), "and V-JEPA from LeWorldModel:", told_apart("vjepa", "lewm"))  # fmt: skip
-assert door and free and above and nearly and told_apart("vjepa", "untrained") and not told_apart("lewm", "untrained")
-assert [told_apart(model, "straight") for model in ("lewm", "vjepa", "untrained")] == [True, True, False]
+print("V-JEPA is ahead of untrained:", ahead("vjepa", "untrained"))
+undecided = [(a, b) for a, b in compared if not ahead(a, b) and not ahead(b, a)]
+print("no difference found between", "; ".join(f"{names[a]} and {names[b]}" for a, b in undecided))
+assert door and free and nearly and len(above["random"]) == len(above["straight"]) == 3
+assert ahead("vjepa", "untrained") and undecided == [("lewm", "untrained"), ("vjepa", "lewm")]
 
 # %% [markdown]
-# Within a room, the score says nothing: one need not plan. What tells models apart is the door, and there a straight walk is a much better floor
-# than random actions: who slides along the wall often ends at the door.
+# Within a room, the score says nothing: one need not plan. What tells the models from the controls is the door, and there a straight walk is a much better floor
+# than random actions: it slides along the wall and often ends at the door. Still, all three models are ahead of it.
 #
-# V-JEPA's features come out ahead of the untrained ones, and the intervals over pairs do not touch. Stop here, and you have a result. But the pairs are
-# only one of the things that chance decides. There is **one trained model of each kind** in this table. The interval says what other pairs would give with
-# *these* weights. It does not say what another training would give. So here are two more trainings of each. **Predict:** over three
-# trainings, is V-JEPA still apart from untrained? (`"yes"` or `"no"`)
+# V-JEPA's features also come out ahead of the untrained ones, and a fair coin would hardly ever split the pairs like that. Stop here, and you have a result. But
+# the pairs are only one of the things that chance decides. There is **one trained model of each kind** in this table. The test speaks of other pairs
+# with *these* weights. It does not speak of another training. So here are two more trainings of each. **Predict:** over three
+# trainings, is V-JEPA still above untrained? (`"yes"` or `"no"`)
 
 # %%
 my_guess_over_three_trainings = None
 
+# %% [markdown]
+# Within one seed, both frozen encoders start from the same weights, and all three models learn from the same clips. So trainings are compared seed by
+# seed, as in lesson 11: *above* or *below* if all three seeds agree and the 95 % interval of the mean difference leaves out 0.
+
 # %%
 several = json.loads((Path("..") / "results" / "world_seeds.json").read_text())
-shares = {model: [row["all"]["success"] for row in several["models"] if row["model"] == model] for model in record}
-separated = apart(shares["vjepa"], shares["untrained"]) or apart(shares["untrained"], shares["vjepa"])
-compare("V-JEPA and untrained apart over three trainings", my_guess_over_three_trainings, "yes" if separated else "no")
-for model, values in shares.items():
-    middle, half = interval(values)
-    print(f"  {names[model]:20} {', '.join(f'{value:.3f}' for value in values)}: mean {middle:.3f} ± {half:.3f}")
+shares = {model: {row["seed"]: row["all"]["success"] for row in several["models"] if row["model"] == model} for model in record}  # fmt: skip
+differences_of = {(a, b): paired(shares[a], shares[b]) for a, b in (("vjepa", "untrained"), ("lewm", "untrained"), ("lewm", "vjepa"))}  # fmt: skip
+lasting = differences_of["vjepa", "untrained"].answer
+compare("V-JEPA above untrained over three trainings", my_guess_over_three_trainings, "yes" if lasting == "above" else "no")  # fmt: skip
+for (a, b), found in differences_of.items():
+    each = ", ".join(f"{value:+.3f}" for value in found.each.values())
+    print(f"  {names[a]} minus {names[b]}: {each}; mean {found}: {found.answer}")
 published("world-seeds")
 
 # %%
 # NBVAL_CHECK_OUTPUT
-every = {model: [row["all"]["low"] > several["straight"]["all"]["high"] for row in several["models"] if row["model"] == model] for model in record}  # fmt: skip
-print("every training reaches at least 90 of 100 goals:", min(min(values) for values in shares.values()) >= 0.9)
-print("V-JEPA apart from untrained over three trainings:", separated)
-print(
-    "trainings, of three, that are apart from a straight walk:",
-    {names[model]: sum(values) for model, values in every.items()},
-)
-assert min(min(values) for values in shares.values()) >= 0.9 and not separated
-assert {model: sum(values) for model, values in every.items()} == {"lewm": 3, "vjepa": 1, "untrained": 1}
+walk_straight = several["straight"]["reached"]
+beaten = [sum(row["reached"]) > sum(walk_straight) and mcnemar(row["reached"], walk_straight) < 0.05 for row in several["models"]]  # fmt: skip
+fewest = min(min(values.values()) for values in shares.values())
+print("every training reaches at least 90 of 100 goals:", fewest >= 0.9)
+print("trainings that are ahead of a straight walk:", sum(beaten), "of", len(beaten))
+print("over three trainings,", "; ".join(f"{names[a]} minus {names[b]}: {found.answer}" for (a, b), found in differences_of.items()))  # fmt: skip
+assert fewest >= 0.9 and all(beaten) and len(beaten) == 9
+assert [found.answer for found in differences_of.values()] == ["undecided", "above", "undecided"]
 
 # %% [markdown]
-# No lead can be claimed, and with intervals so wide a small one could not be seen. The first training of V-JEPA was its best, that of the untrained encoder its worst. Nothing in the first table was false, and
-# its interval was honest about what it was an interval *of*. Whoever reports one training cannot tell skill from luck.
+# V-JEPA is ahead of untrained on the first seed and behind on the other two. No lead can be claimed, and with an interval so wide a small one could not be
+# seen. Nothing in the first table was false; its test answered another question. If you report one training, you cannot tell skill from luck.
+#
+# LeWorldModel does reach more goals than the untrained encoder on every seed: about one in twenty. Its encoder learned together with its predictor. And all nine
+# trainings are ahead of a straight walk.
 #
 # Say plainly what is left. **The features of an encoder that has learned nothing are enough to reach most of the goals.** The rooms are
 # that simple: a bright disc on a dark floor, and nothing else moves. Any network, even a random one, gives different vectors for
 # different places, and a predictor can learn to move among them. This lesson shows *how* planning in latent space works. It does
-# not show that it *needs* V-JEPA. LeWorldModel's encoder, which learned together with its predictor, is the only one whose every training is apart from a straight walk.
+# not show that it *needs* V-JEPA.
 #
 # What would make features matter is a world where most of what one sees is beside the point: other things that move, light that
 # changes, a camera that sways. There, a random network's vectors would mostly describe that; we did not test it. V-JEPA 2-AC plans with a real robot arm, from camera
@@ -792,7 +845,7 @@ print(
 # <details><summary>3. Somebody shows you a robot that reaches nearly all goals with features of a large pretrained encoder. What do you ask?</summary>
 #
 # What do an untrained encoder of the same size, raw pixels and a straight walk reach, on the same pairs with the same planner? How many trained
-# models stand behind each number, and are the intervals over pairs or over trainings? And which goals are missed?
+# models stand behind each number, and does the test speak of other pairs or of other trainings? And which goals are missed?
 # </details>
 #
 # ## The end of the course

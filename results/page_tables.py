@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import combinations
 from statistics import mean
 from typing import Any
 
@@ -9,30 +10,35 @@ from signals import SIGNALS, first_separation
 
 from minivjepa.evaluation.early_warning import alarm, collapsed
 from minivjepa.evaluation.metrics import METRICS
-from minivjepa.evaluation.statistics import apart, cell, markdown, paired_interval, rate_in_words
-from minivjepa.experiments.report import SHORT, Results
+from minivjepa.evaluation.statistics import cell, markdown, mcnemar, paired, rate_in_words
+from minivjepa.experiments.report import SHORT, Results, by_seed, metric_cells
 
 
-def apart_table(results: Results, goals: dict[str, float]) -> str:
-    """Whether vjepa's mean reaches each goal (metric -> least mean), and whether its interval lies above the controls'.
-
-    Beside each control: the mean difference from vjepa over shared seeds, with its paired interval.
-    """
-    runs, frozen = ({run["seed"]: run["final"] for run in results["arms"][arm]} for arm in ("vjepa", "frozen"))
-    untrained, pixels = ({row["seed"]: row for row in results[name]} for name in ("untrained", "raw_pixels"))
+def goals_table(results: Results, goals: dict[str, float]) -> str:
+    """Whether vjepa's mean reaches each goal (metric -> least mean), and how vjepa compares with the controls, seed by seed."""
     lines = []
     for metric, goal in goals.items():
-        own = {seed: run[metric] for seed, run in runs.items()}
+        own = by_seed(results, "vjepa", metric)
         reached = "yes" if mean(own.values()) >= goal else "no"
         lines.append([METRICS[metric].title, f"at least {goal:.2f}", cell([*own.values()]), "", reached])
-        for name, rows in (("untrained", untrained), ("raw pixels", pixels), ("frozen", frozen)):
-            theirs = {seed: row[metric] for seed, row in rows.items()}
-            above, below = apart([*own.values()], [*theirs.values()]), apart([*theirs.values()], [*own.values()])
-            answer = "yes" if above else "no: below" if below else "no: intervals overlap"
-            more, low, high = paired_interval(own, theirs)
-            difference = f"{more:+.3f} ({low:+.3f} to {high:+.3f})"
-            lines.append(["", f"above {name}", cell([*theirs.values()]), difference, answer])
-    return markdown(["vjepa", "expected", "mean", "vjepa minus it, paired by seed", "reached?"], lines)
+        for name in ("untrained", "raw_pixels", "frozen"):
+            theirs = by_seed(results, name, metric)
+            found = paired(own, theirs)
+            answer = "yes" if found.answer == "above" else f"no: {found.answer}"
+            lines.append(["", f"above {name.replace('_', ' ')}", cell([*theirs.values()]), str(found), answer])
+    return markdown(["vjepa", "expected", "mean", "vjepa minus it, seed by seed", "reached?"], lines)
+
+
+PROBES = ("linear_direction", "linear_identity", "attentive_direction", "attentive_identity", "knn_identity")
+
+
+def comparisons(pairs: Iterable[tuple[Results, str, Results, str]], metrics: Sequence[str] = PROBES) -> str:
+    """One line for each pair of arms (results, arm, results, other arm): arm minus other seed by seed, and the answer."""
+    lines = []
+    for results, arm, theirs, other in pairs:
+        found = [paired(by_seed(results, arm, metric), by_seed(theirs, other, metric)) for metric in metrics]
+        lines.append([f"{arm} - {other}", *(f"{one} {one.answer}" for one in found)])
+    return markdown(["", *(METRICS[metric].title for metric in metrics)], lines)
 
 
 def decay_table(runs: Sequence[dict[str, Any]]) -> str:
@@ -42,9 +48,7 @@ def decay_table(runs: Sequence[dict[str, Any]]) -> str:
     for arm, decay in groups:
         own = [run for run in runs if (run["arm"], run["weight_decay"]) == (arm, decay)]
         each = ", ".join(f"{run['linear_direction']:.2f}" for run in own)
-        means = [
-            cell([run[name] for run in own]) for name in ("feature_std", "attentive_direction", "attentive_identity")
-        ]
+        means = metric_cells(own, ("feature_std", "attentive_direction", "attentive_identity"))
         lines.append([arm, f"{decay:g}", each, *means])
     heads = ["arm", "weight decay", "direction, linear, each seed", "feature std", METRICS["attentive_direction"].title]
     return markdown([*heads, METRICS["attentive_identity"].title], lines)
@@ -74,8 +78,23 @@ def search_table(trials: Sequence[dict[str, Any]]) -> str:
 
 
 def cells(runs: Sequence[dict[str, Any]], columns: Iterable[str]) -> list[str]:
-    """Per column: mean and interval of that number over runs, as text; empty where none of them has it."""
-    return [cell([run.get(column) for run in runs]) for column in columns]
+    """Per column: mean of that number over runs, with the lowest and the highest, as text; empty where none of them has it."""
+    found = []
+    for column in columns:
+        known = [run[column] for run in runs if run.get(column) is not None]
+        digits = 3 if known and abs(mean(known)) < 10 else 1
+        found.append(
+            "{:.{d}f} ({:.{d}f} to {:.{d}f})".format(mean(known), min(known), max(known), d=digits) if known else ""
+        )
+    return found
+
+
+def position_gain(rows: Sequence[dict[str, Any]], base: Sequence[dict[str, Any]]) -> str:
+    """The position R² of rows minus that of base rows, paired by seed, and what it says; empty for the base itself."""
+    if rows == base:
+        return ""
+    difference = paired(*({row["seed"]: row["position_r2"] for row in part} for part in (rows, base)))
+    return f"{difference}, {difference.answer}"
 
 
 def warning_table(results: Results) -> str:
@@ -121,6 +140,27 @@ def world_table(results: dict[str, Any]) -> str:
     return markdown(heads, lines)
 
 
+def world_pairs_table(results: dict[str, Any]) -> str:
+    """Two at a time: per seed, pairs that only one of them reached, with McNemar's p; then goals reached, paired by seed."""
+    seeds = sorted({row["seed"] for row in results["models"]})
+    rows = {("straight", seed): results["straight"] for seed in seeds}
+    rows |= {(row["model"], row["seed"]): row for row in results["models"]}
+    trained = list(dict.fromkeys(row["model"] for row in results["models"]))
+    lines = []
+    for a, b in [*combinations(trained, 2), *((name, "straight") for name in trained)]:
+        line = []
+        for seed in seeds:
+            both = mine, others = rows[a, seed]["reached"], rows[b, seed]["reached"]
+            only = [sum(x > y for x, y in zip(mine, others)), sum(x < y for x, y in zip(mine, others))]
+            p = mcnemar(*both)
+            line.append(f"{only[0]} and {only[1]}, " + (f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"))
+        shares = [{seed: rows[name, seed]["all"]["success"] for seed in seeds} for name in (a, b)]
+        difference = paired(*shares) if b in trained else None  # the walk knows no seeds
+        lines.append([f"{a} and {b}", *line, f"{difference}, {difference.answer}" if difference else ""])
+    heads = ["pairs that only one of the two reached", *(f"seed {seed}" for seed in seeds)]
+    return markdown([*heads, "goals reached, difference paired by seed"], lines)
+
+
 def world_search_table(search: dict[str, Any]) -> str:
     """The planner's trials, in order: of 50 pairs through the door and 50 within a room, how many were reached."""
     lines = []
@@ -133,17 +173,19 @@ def world_search_table(search: dict[str, Any]) -> str:
 
 
 def variant_table(results: dict[str, Any]) -> str:
-    """LeWorldModel with one option changed: collapse metrics, probe and goals reached, means over seeds."""
+    """LeWorldModel with one option changed: collapse metrics, probe and goals reached, over seeds."""
     columns = {name: METRICS[name].title for name in ("loss", "feature_std", "effective_rank")}
     columns |= {"position_r2": METRICS["linear_position"].title, "success": "goals reached"}
     groups: dict[str, list[Any]] = {}
     for row in sorted(results["variants"], key=lambda row: row["name"] != "untrained"):  # the control first
         groups.setdefault("*untrained*" if row["name"] == "untrained" else row["name"], []).append(row)
-    return markdown(["", *columns.values()], [[name, *cells(rows, columns)] for name, rows in groups.items()])
+    base = groups["default"]
+    lines = [[name, *cells(rows, columns), position_gain(rows, base)] for name, rows in groups.items()]
+    return markdown(["", *columns.values(), "position R² minus the default's"], lines)
 
 
 def heuristics_table(results: dict[str, Any]) -> str:
-    """V-JEPA's heuristics removed one by one, with and without SIGReg: both encoders' std and probe, means over seeds."""
+    """V-JEPA's heuristics removed one by one, with and without SIGReg: both encoders' std and probe, over seeds."""
     columns = {
         "feature_std": "feature std, online",
         "target_feature_std": "feature std, target",
@@ -154,5 +196,7 @@ def heuristics_table(results: dict[str, Any]) -> str:
     groups = {("*untrained*", ""): results["untrained"]}
     for row in results["heuristics"]:
         groups.setdefault((row["name"], f"{row['weight']:g}"), []).append(row)
-    lines = [[*key, *cells(rows, columns)] for key, rows in groups.items()]
-    return markdown(["heuristics of V-JEPA", "lambda", *columns.values()], lines)
+    lines = [[*key, *cells(rows, columns), position_gain(rows, results["untrained"])] for key, rows in groups.items()]
+    return markdown(
+        ["heuristics of V-JEPA", "lambda", *columns.values(), "position R², online, minus untrained's"], lines
+    )

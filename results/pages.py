@@ -7,15 +7,18 @@ everything between them is rebuilt.
 from pathlib import Path
 from typing import Any
 
+from answers import answer_parts
 from page_figures import loss_against_probe, mask_scatter, success_rates
 from page_tables import (
     alarm_table,
-    apart_table,
+    comparisons,
     decay_table,
+    goals_table,
     heuristics_table,
     search_table,
     variant_table,
     warning_table,
+    world_pairs_table,
     world_search_table,
     world_table,
 )
@@ -84,11 +87,18 @@ def results_parts(raw: dict[str, Any]) -> dict[str, str]:
     arms = matrix["arms"] | variants["arms"]
     masks = [row for row in table_rows({**matrix, "arms": masked(arms)}) if row.kind == "arm"]
     changed = [row for row in table_rows(variants) if row.kind == "arm" and not row.name.startswith("mask-")]
+    others = [
+        (matrix, "vjepa", matrix, other) for other in (*matrix["arms"], "untrained", "raw_pixels") if other != "vjepa"
+    ]
+    against = [(variants, name, matrix, "vjepa") for name in variants["arms"]]
     return {
         "arms": f"{metric_table(table_rows(matrix), tuple(METRICS))}\n\nSeeds {seeds(matrix)}. {provenance(matrix)}",
+        "arms-paired": comparisons(others),
+        "variants-paired": comparisons(against),
+        "long-paired": comparisons([(long, "vjepa", long, other) for other in ("frozen", "untrained", "raw_pixels")]),
         "variants": f"{metric_table(changed, tuple(METRICS))}\n\nSeeds {seeds(variants)}. {provenance(variants)}",
         "masks": metric_table(masks, tuple(METRICS)),
-        "long": f"{apart_table(long, GOALS)}\n\n{metric_table(table_rows(long), tuple(METRICS))}\n\nSeeds {seeds(long)}. {provenance(long)}",
+        "long": f"{goals_table(long, GOALS)}\n\n{metric_table(table_rows(long), tuple(METRICS))}\n\nSeeds {seeds(long)}. {provenance(long)}",
         "warning": warning_table(matrix),
         "alarm": alarm_table(matrix),
         "published": published_table(arms),
@@ -109,15 +119,16 @@ def world_parts(raw: dict[str, Any]) -> dict[str, str]:
     search, ablation = raw["world_search"], raw["world_ablation"]
     seeds, torch = ", ".join(map(str, ablation["seeds"])), ablation["versions"]["torch"]
     note = f"Seeds {seeds}. `{ablation['command']}`, {ablation['date']}, torch {torch}."
+    spread = "Means over seeds, in brackets the lowest and the highest; last column: mean difference over seeds and its 95 % interval."
     ranks = [
         [f"lambda {weight}", *(f"{value:.2f}" for value in found)] for weight, found in ablation["spearman"].items()
     ]
     return {
         "world": world_part(raw["world"]),
-        "world-seeds": world_part(raw["world_seeds"]),
+        "world-seeds": f"{world_part(raw['world_seeds'])}\n\n{world_pairs_table(raw['world_seeds'])}",
         "world-search": f"{world_search_table(search)}\n\n{search['note']}",
-        "world-variants": f"{variant_table(ablation)}\n\n{note}",
-        "world-heuristics": f"{heuristics_table(ablation)}\n\n{note}",
+        "world-variants": f"{variant_table(ablation)}\n\n{spread} {note}",
+        "world-heuristics": f"{heuristics_table(ablation)}\n\n{spread} {note}",
         "world-ranking": f"{markdown(['', 'rank correlation', 'from', 'to'], ranks)}\n\n{note}",
     }
 
@@ -132,6 +143,7 @@ def pages(raw: dict[str, Any]) -> dict[Path, dict[str, str]]:
     return {
         ROOT / "README.md": readme_parts(raw),
         FOLDER / "README.md": results_parts(raw),
+        FOLDER / "answers.md": answer_parts(raw),
         ROOT / "docs" / "speed.md": speed_parts(raw),
     }
 

@@ -9,7 +9,8 @@ V-JEPA papers publish no such ablation.
 from typing import Any
 
 from minivjepa.evaluation.metrics import METRICS
-from minivjepa.evaluation.statistics import cell, markdown
+from minivjepa.evaluation.statistics import markdown
+from minivjepa.experiments.report import metric_cells
 
 # (what is changed, what was published, arms of this package)
 PUBLISHED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -34,8 +35,8 @@ def published_table(arms: dict[str, list[dict[str, Any]]]) -> str:
         for name in names:
             runs = [run["final"] for run in arms[name]]
             targets = [run["target"] for run in runs if run["target"] is not None]
-            std, *probes = (cell([run[metric] for run in runs]) for metric in SHOWN)
+            std, *probes = metric_cells(runs, SHOWN)
             first = (question, published) if name == names[0] else ("", "")
-            lines.append([*first, name, std, cell([target["feature_std"] for target in targets]), *probes])
+            lines.append([*first, name, std, *metric_cells(targets, SHOWN[:1]), *probes])
     heads = ["taken away or changed", "published", "here", "feature std", "of the target encoder"]
     return markdown([*heads, *(METRICS[metric].title for metric in SHOWN[1:])], lines)

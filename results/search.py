@@ -9,6 +9,7 @@ one run, of `vjepa` unless said, and reads from its online encoder, on validatio
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from multiprocessing import get_context
@@ -21,15 +22,17 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from minivjepa.collapse import feature_std
-from minivjepa.data.digits import DigitClips
-from minivjepa.data.protocol import FULL
+from minivjepa.data import known_clips
+from minivjepa.data.protocol import FULL, Budget
 from minivjepa.evaluation.judge import encode_split
-from minivjepa.evaluation.probes import attentive_accuracy, linear_accuracy, standardise
+from minivjepa.evaluation.probes import attentive_accuracy, knn_accuracy, linear_accuracy, standardise
 from minivjepa.training.arms import with_arm
 from minivjepa.training.config import Config
 from minivjepa.training.files import read_json, write_json
+from minivjepa.training.recipe import build_model
 from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
+from minivjepa.vjepa import VJEPA
 
 FILE = Path(__file__).with_suffix(".json")
 CPU = torch.device("cpu")
@@ -79,29 +82,61 @@ TRIALS: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
 ]  # fmt: skip
 
 
-def trial(changes: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Train one run and judge its online encoder on validation clips."""
-    torch.set_num_threads(1)
+def first_recipe(changes: dict[str, Any]) -> Config:
+    """The config of a trial of this page."""
     fields = {name: value for name, value in changes.items() if name != "arm"}
-    config = replace(START, seed=seed, checkpoint_every=10**6, log_every=10**6, **fields)
-    config = with_arm(config, changes.get("arm", "vjepa"))
+    return with_arm(replace(START, **fields), changes.get("arm", "vjepa"))
+
+
+def trial(
+    config: Config, seed: int, budget: Budget = FULL, build: Callable[[Config], VJEPA] = build_model
+) -> dict[str, Any]:
+    """Train one run and judge its online encoder on validation clips.  build: makes the model."""
+    torch.set_num_threads(1)
+    config = replace(config, seed=seed, checkpoint_every=10**6, log_every=1000)
     with threadpool_limits(1), tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder) / "run")
         run.create(config, "digits")
         began, clock = time.process_time(), time.perf_counter()
-        model = Trainer(config, DigitClips(config.grid, "train", seed, "cpu"), run, CPU).fit(lambda *_: None).eval()
+        model = (
+            Trainer(config, known_clips(config.grid, "train", seed, CPU, config.clips), run, CPU, model=build(config))
+            .fit(lambda *_: None)
+            .eval()
+        )
         spent, waited = time.process_time() - began, time.perf_counter() - clock
-        parts = [encode_split(model.encoder, config.grid, split, FULL, CPU) for split in ("train", "validation")]
+        parts = [encode_split(model.encoder, config, split, budget, CPU) for split in ("train", "validation")]
         (x, y), (train, held_out) = (part.pooled for part in parts), parts
         scores = {
             f"linear_{task}": linear_accuracy(x, getattr(train, task), y, getattr(held_out, task))
             for task in ("direction", "identity")
         }
+        scores["knn_identity"] = knn_accuracy(x, train.identity, y, held_out.identity, budget.neighbours)
         scores["feature_std"] = feature_std(held_out.tokens)
         train, held_out = standardise(parts)
-        for task, (score, _) in attentive_accuracy(train, held_out, held_out, FULL, seed).items():
+        for task, (score, _) in attentive_accuracy(train, held_out, held_out, budget, seed).items():
             scores[f"attentive_{task}"] = score
     return {"seed": seed, "cpu_seconds": round(spent, 1), "seconds": round(waited, 1), **scores}
+
+
+Wanted = tuple[
+    str, Config, int, Callable[[Config], VJEPA]
+]  # name of a trial, its config, a seed, what builds the model
+
+
+def run_missing(wanted: Sequence[Wanted], file: Path) -> dict[str, Any]:
+    """Trial -> its runs: those in the file, and those that it lacks, two at once, each written when it is finished."""
+    results: dict[str, Any] = read_json(file) if file.exists() else {}
+    missing = [one for one in wanted if one[2] not in {run["seed"] for run in results.get(one[0], [])}]
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool, tqdm(total=len(missing), unit="run") as bar:
+        jobs = {pool.submit(trial, config, seed, FULL, build): name for name, config, seed, build in missing}
+        for job in as_completed(jobs):
+            runs = results.setdefault(jobs[job], [])
+            runs.append(job.result())
+            runs.sort(key=lambda run: run["seed"])
+            write_json(file, results)
+            bar.update(1)
+            bar.write(f"{jobs[job]}: {job.result()}")
+    return results
 
 
 def main() -> None:
@@ -119,7 +154,7 @@ def main() -> None:
         if seed not in {run["seed"] for run in known[name]["runs"]}
     ]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool, tqdm(total=len(missing), unit="trial") as bar:
-        jobs = {pool.submit(trial, changes, seed): name for name, changes, seed in missing}
+        jobs = {pool.submit(trial, first_recipe(changes), seed): name for name, changes, seed in missing}
         for job in as_completed(jobs):
             known[jobs[job]]["runs"].append(job.result())
             known[jobs[job]]["runs"].sort(key=lambda run: run["seed"])

@@ -1,4 +1,4 @@
-"""Measure how fast this machine trains: python results/speed.py [--device cuda] [--only rows,peers,tricks,data,matrix]
+"""Measure how fast this machine trains: python results/speed.py [--device cuda] [--only rows,peers,tricks,clips,data,matrix]
 
 Writes results/speed-DEVICE.json, from which `python results/pages.py` makes the tables of docs/speed.md.  Needs the extras
 figures, video and parity.  On the CPU everything runs on one thread; keep the machine free of other work.
@@ -19,7 +19,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from speed_data import data
+from speed_data import clips, data
 from torch import Tensor
 from tqdm import tqdm
 
@@ -200,7 +200,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=ROWS, default="cpu", help="what trains (default: cpu)")
     parser.add_argument(
-        "--only", default="rows,peers,tricks,data,matrix", help="parts, separated by commas (default: all)"
+        "--only", default="rows,peers,tricks,clips,data,matrix", help="parts, separated by commas (default: all)"
     )
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -211,6 +211,7 @@ def main() -> None:
         "rows": lambda: rows(options.device),
         "peers": lambda: peers(options.device),
         "tricks": lambda: tricks(device),
+        "clips": lambda: clips(device),
         "data": lambda: data(device),
         "matrix": lambda: matrix(options.device),
     }

@@ -1,9 +1,11 @@
 """How fast clips come from a film, for results/speed.py: decoding, and training that waits for it or does not."""
 
+import math
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -13,10 +15,12 @@ import torch
 from torch import Tensor
 
 from minivjepa.data import video
+from minivjepa.data.digits import BACKGROUNDS, ClipRules, DigitClips
 from minivjepa.data.read_ahead import Ahead
 from minivjepa.speed.step_time import find_geometry, prepare, seconds
 from minivjepa.training.config import PRESETS
 
+DRAWN = 300  # batches of each kind
 ROUNDS = 7  # of a step whose median counts
 
 
@@ -43,6 +47,18 @@ def clips_per_second(source: Any, batches: int, index: Tensor, train: Callable[[
         source.batch(step, index)
         train()
     return batches * len(index) / (time.perf_counter() - start)
+
+
+def clips(device: torch.device) -> dict[str, float]:
+    """Background -> seconds to draw a batch of the preset cpu, the fastest of many rounds that take turns."""
+    config, index = PRESETS["cpu"], torch.arange(PRESETS["cpu"].batch, device=device)
+    kinds = {name: ClipRules(background=name, strength=float(name != "none")) for name in BACKGROUNDS}
+    sources = {name: DigitClips(config.grid, "train", 0, str(device), rules) for name, rules in kinds.items()}
+    found = dict.fromkeys(sources, math.inf)
+    for step in range(DRAWN):
+        for name, source in sources.items():
+            found[name] = min(found[name], seconds(partial(source.batch, step, index), device))
+    return found
 
 
 def data(device: torch.device) -> dict[str, Any]:

@@ -108,6 +108,16 @@ def tricks_table(found: dict[str, Any]) -> str:
     return markdown(["trick", "what it is", "checked by", "step shorter by"], body, words=3)
 
 
+def clip_lines(found: dict[str, Any]) -> str:
+    """What a nuisance costs."""
+    plain = found["clips"]["none"]
+    body = [
+        [name, f"{1000 * spent:.2f}", "" if name == "none" else f"{100 * (spent / plain - 1):+.0f} %"]
+        for name, spent in found["clips"].items()
+    ]
+    return markdown(["background", "a batch of clips, ms", "more than without"], body)
+
+
 def data_lines(found: dict[str, Any]) -> str:
     """Whether data can keep up."""
     d = found["data"]
@@ -191,6 +201,7 @@ def speed_parts(raw: dict[str, Any]) -> dict[str, str]:
         "before": before_table(raw["speed-before"]),
         "tricks": tricks_table(cpu),
         "account": "\n\n".join(accounts),
+        "clips": clip_lines(cpu),
         "data": data_lines(cpu),
         "matrix": "\n\n".join(matrix_table(each) for each in found if "matrix" in each) or NOT_TIMED,
         "scale": scale_table(cpu),

@@ -58,6 +58,22 @@ def results(finished: tuple[Path, str]) -> dict[str, Any]:
     return json.loads((finished[0] / "results.json").read_text())
 
 
+def test_kept_results_count_as_runs_that_are_done(finished: tuple[Path, str], tmp_path: Path) -> None:
+    """Catches: another machine that trains again what results/ holds, or that mixes it with runs of another config."""
+    from matrix import restore
+
+    restore(tmp_path / "out", finished[0] / "results.json")
+    made, laid = (
+        {file.parent.name: json.loads(file.read_text()) | {"seed": 0} for file in out.glob("runs/*/result.json")}
+        for out in (finished[0], tmp_path / "out")
+    )
+    assert laid == made
+    command = [*COMMAND, "--arms", "vjepa,neither", "--seeds", "0,3", "--out", str(tmp_path / "out"), "--resume"]
+    subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True, timeout=120)
+    again, first = (json.loads((out / "results.json").read_text()) for out in (tmp_path / "out", finished[0]))
+    assert again["arms"] == first["arms"]
+
+
 def test_results_have_the_layout_that_scripts_rely_on(results: dict[str, Any]) -> None:
     """Catches: a renamed key, a missing seed, a NaN."""
     assert results["preset"] == "tiny"
@@ -285,7 +301,7 @@ def test_a_failed_run_is_named_and_the_others_are_kept(tmp_path: Path) -> None:
     assert ended.returncode == 2
     last = ended.stderr.strip().splitlines()[-1]
     assert "vjepa seed 0 failed: the loss is nan at step" in last
-    assert "with --resume only what failed is tried again" in last
+    assert "--resume tries only what failed again" in last
     assert "Traceback" not in ended.stderr
     assert (out / "runs" / "untrained-0" / "result.json").exists()
     assert not (out / "results.json").exists()

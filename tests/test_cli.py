@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from minivjepa.commands import doctor
-from minivjepa.commands.cli import main
+from minivjepa.commands.cli import COMMANDS, main
 from minivjepa.course import figures
 from minivjepa.training.devices import pick_device
 from minivjepa.training.runs import Run
@@ -46,7 +46,7 @@ def test_train_then_probe(tmp_path: Path, capsys: pytest.CaptureFixture[str], mo
 
     out = tmp_path / "run"
     assert call("train", *TINY, "--arm", "no-stopgrad", "--out", str(out)) == 0
-    assert sorted(p.name for p in out.iterdir()) == ["checkpoint.pt", "config.json", "metrics.jsonl"]
+    assert sorted(p.name for p in out.iterdir()) == [".lock", "checkpoint.pt", "config.json", "metrics.jsonl"]
     assert f"next: minivjepa probe {out}" in capsys.readouterr().out
     assert json.loads((out / "config.json").read_text())["prevention"]["stop_gradient"] is False
     monkeypatch.setattr(command, "FULL", BUDGETS["tiny"])
@@ -87,6 +87,33 @@ def test_train_on_a_real_video_file(tmp_path: Path) -> None:
     assert Run(tmp_path / "run").history()[-1]["loss"] > 0
 
 
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_run_goes_on_only_with_the_films_of_its_start(
+    workers: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: other clips under the old name; a folder that is taken for another because of a slash, or moved."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clips" / "more").mkdir(parents=True)
+    write_video(tmp_path / "clips" / "more" / "b.mkv", counting(9))
+    write_video(tmp_path / "clips" / "a.mkv", counting(8))
+    train = ["train", *TINY, "--workers", workers, "--out", "run"]
+    assert call(*train, "--data", "clips") == 0
+    saved = json.loads((tmp_path / "run" / "config.json").read_text())["films"]
+    assert {name: line.split(", ")[1] for name, line in saved.items()} == {
+        "a.mkv": "8 frames",
+        "more/b.mkv": "9 frames",
+    }
+    for same in ("clips/", "./clips", str(tmp_path / "clips")):
+        assert call(*train, "--data", same, "--resume") == 0
+    (tmp_path / "clips" / "a.mkv").rename(tmp_path / "clips" / "0new.mkv")
+    write_video(tmp_path / "clips" / "more" / "b.mkv", counting(10))
+    size = (tmp_path / "clips" / "more" / "b.mkv").stat().st_size
+    said = refused(capsys, *train, "--data", "clips", "--resume")
+    assert f"(0new.mkv: absent saved, {saved['a.mkv']} given; a.mkv: {saved['a.mkv']} saved, absent given; " in said
+    assert f"more/b.mkv: {saved['more/b.mkv']} saved, {size} bytes, 10 frames given)" in said
+    assert "a.mkv: " in refused(capsys, "train", *TINY, "--out", "run", "--resume")
+
+
 BAD = {
     "a tubelet that does not divide the clip": (
         ["train", "--grid.height", "20"],
@@ -107,7 +134,7 @@ BAD = {
     "an option without its value": (["train", "--preset"], "--preset: expected one argument"),
     "a device that is not there": (["train", "--device", "cuda"], "torch finds no CUDA GPU here; use --device cpu"),
     "an unknown device": (["train", "--device", "tpu"], "unknown device 'tpu'; choose from auto, cpu, cuda, mps"),
-    "seeds that are no numbers": (["ablate", "--seeds", "a,b"], "write for example --seeds 0,1,2"),
+    "seeds that are no numbers": (["ablate", "--seeds", "a,b"], "such as --seeds 0,1,2"),
     "no jobs": (["ablate", "--jobs", "0"], "--jobs is 0, expected 1 or more"),
     "a switch that the arms decide": (["ablate", "--prevention.momentum", "1"], "use --arms and --seeds"),
     "an ablation to resume that is not there": (["ablate", "--resume"], "nothing to resume"),
@@ -183,7 +210,7 @@ def test_a_refused_compilation_leaves_nothing(tmp_path: Path, capsys: pytest.Cap
     """Catches: a run folder that is made before the options are known to be good."""
     out = tmp_path / "run"
     said = refused(capsys, "train", *TINY, "--masks", "official-short", "--compile", "--out", str(out))
-    assert "--compile needs masks of a constant size" in said
+    assert "--compile needs masks of constant size" in said
     assert not out.exists()
 
 
@@ -242,6 +269,100 @@ def test_ctrl_c_exits_130_and_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
     assert "run the same command with --resume to go on" in said
     step = torch.load(out / "checkpoint.pt", weights_only=True)["step"]
     assert Run(out).history()[-1]["step"] <= step < 3000
+
+
+NOWHERE = ["a'b c/nowhere"]
+EVERY = {  # command -> its words, its exit code, and a part of what it says
+    "train": ([*TINY, "--out", "new run"], 0, "next: minivjepa probe 'new run'"),
+    "ablate": (["--plan", *TINY, "--arms", "vjepa", "--out", "new one"], 0, "--device cpu --out 'new one/runs/vjepa-0'"),
+    "probe": (NOWHERE, 2, "a'b c/nowhere holds no run (no config.json)"),
+    "embed": (["FILM", "--weights", "run", "--out", "f.npz", "--picture", "ODD.png", "--device", "cpu"], 0, "f.npz: features [2, 2, 2, 24]"),
+    "imagine": ([*NOWHERE, "--picture", "a b.gif"], 2, "a'b c/nowhere holds no run (no config.json)"),
+    "world train": (["--steps", "1", "--warmup", "0", "--batch", "8", "--device", "cpu", "--out", "w w"], 0, "next: minivjepa world plan 'w w' --out runs/plan"),
+    "world plan": ([*NOWHERE, "--out", "p p"], 2, "a'b c/nowhere holds no run (no config.json)"),
+    "bench": (["--account", "--compile"], 2, "give one of them"),
+    "check": (["ODD.ipynb"], 2, ".ipynb is not a notebook that Jupyter can open"),
+    "grade": ([*NOWHERE, "--out", "g g.csv"], 2, "a'b c/nowhere is not a folder"),
+    "doctor": ([], 0, "Your setup is ready."),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def odd_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory whose name has a blank, an accent, and, where the system takes it, a byte that is no text."""
+    place = tmp_path_factory.mktemp("x") / ("où été" + ("\udcff" if sys.platform == "linux" else ""))
+    (place / "films").mkdir(parents=True)
+    write_video(place.parent / "a.mkv", counting(9)).rename(place / "films" / f"{place.name}.mkv")
+    (place / f"{place.name}.ipynb").write_text("no notebook")
+    assert call("train", *TINY, "--out", str(place / "run")) == 0
+    return place
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="locales and names of files are others on Windows")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_works_in_an_odd_place(name: str, odd_place: Path) -> None:
+    """Catches: training lost to the name of a folder; a hint that a shell reads as two words; asserts that -O removes; a need for HOME."""
+    words, code, said = EVERY[name]
+    words = [
+        str(odd_place / "films" / f"{odd_place.name}.mkv") if word == "FILM" else word.replace("ODD", odd_place.name)
+        for word in words
+    ]
+    environment = {key: value for key, value in ENVIRONMENT.items() if key not in ("HOME", "LANG")}
+    environment |= {
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+    }
+    command = [sys.executable, "-O", "-m", "minivjepa", *name.split(), *words]
+    done = subprocess.run(command, cwd=odd_place, env=environment, capture_output=True)
+    shown = (done.stdout + done.stderr).decode()
+    assert (done.returncode, said in shown, "Traceback" in shown) == (code, True, False), shown
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's pipes")
+@pytest.mark.parametrize(
+    ("line", "codes", "left"),
+    [
+        ("--help | true", [141, 0], False),
+        ("train --help | true", [141, 0], False),
+        ("train TINY 2>&1 | true", [141, 0], True),
+        ("train TINY 2>&-", [0], True),
+        ("train TINY >&- 2>&- <&-", [0], True),
+        ("train --preset nothing 2>&-", [2], False),
+    ],
+)
+def test_pipes_that_close_early_are_taken_as_by_other_programs(
+    line: str, codes: list[int], left: bool, tmp_path: Path
+) -> None:
+    """Catches: a traceback after `| head`; training that does nothing, without a word, because stderr is closed."""
+    words = line.replace("TINY", " ".join([*TINY, "--out", "run"]))
+    script = f'{sys.executable} -m minivjepa {words}; echo "${{PIPESTATUS[@]}}" > codes'
+    environment = {**ENVIRONMENT, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (tmp_path / "codes").read_text().split() == [str(code) for code in codes]
+    assert done.stderr == ""
+    assert (tmp_path / "run").exists() == left
+    assert (tmp_path / "run" / "checkpoint.pt").exists() == (left and codes == [0])
+
+
+HOLD = "import sys, pathlib, minivjepa.training.files as f\nwith f.alone(pathlib.Path(sys.argv[1])): print(flush=True), input()"
+
+
+def test_a_folder_in_which_another_process_works_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches: a command that forgets the lock, so that two processes write one checkpoint; a second that fills the folder."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], env=ENVIRONMENT, **pipes) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        for words in (["train", *TINY], ["ablate", *TINY], ["world", "train"], ["world", "plan"]):
+            said = refused(capsys, *words, "--out", str(tmp_path), "--device", "cpu")
+            assert said == f"minivjepa: another process is at work in {tmp_path}; wait until it has ended"
+        assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+        other.kill()
+    assert call("train", *TINY, "--out", str(tmp_path)) == 0
 
 
 def test_doctor_passes_here_and_reports_every_failure(

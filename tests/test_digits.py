@@ -14,6 +14,7 @@ from minivjepa.data.protocol import DIRECTIONS, IDENTITIES, SPLITS, Budget, digi
 from minivjepa.evaluation import judge as evaluation
 from minivjepa.evaluation.controls import first_frame, pixel_direction, shuffled_frames
 from minivjepa.evaluation.judge import Alter, encode_split, evaluation_clips
+from minivjepa.training.config import Config
 from minivjepa.tubelets import Grid, patchify
 
 GRID = Grid(8, 32, 32, 2, 8)
@@ -112,7 +113,8 @@ def test_splits_share_no_handwriting_and_hold_every_digit() -> None:
 def test_evaluation_clips_of_different_splits_have_different_factors() -> None:
     """Catches: one data seed for all splits, which would repeat motions between training and test clips."""
     drawn = [
-        evaluation_clips(GRID, split, torch.device("cpu")).factors(0, torch.arange(9)).position for split in SPLITS
+        evaluation_clips(Config(grid=GRID), split, torch.device("cpu")).factors(0, torch.arange(9)).position
+        for split in SPLITS
     ]
     assert not torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[1], drawn[2])
@@ -128,7 +130,7 @@ def test_clips_scale_with_the_frame(grid: Grid) -> None:
 
 def test_the_film_strip_says_in_words_what_it_shows() -> None:
     """Catches: alt text of other clips than those drawn; a heading that is upside down."""
-    factors = evaluation_clips(GRID, "test", torch.device("cpu")).factors(0, torch.arange(3))
+    factors = evaluation_clips(Config(grid=GRID), "test", torch.device("cpu")).factors(0, torch.arange(3))
     picture = film_strip(GRID)
     for digit, direction in zip(factors.identity.tolist(), factors.direction.tolist()):
         assert f"{digit} moves {HEADINGS[direction]}" in picture.alt
@@ -152,7 +154,10 @@ def read_direction(alter: Alter | None) -> tuple[float, float]:
         turn = (spectrum[:, 1:] * spectrum[:, :-1].conj()).flatten(2)  # phase steps between frames
         return torch.cat([turn.real, turn.imag, ink[:, :-1, ::4, ::4].flatten(2)], dim=2).mean(dim=1, keepdim=True)
 
-    train, test = (encode_split(encode, GRID, split, budget, torch.device("cpu"), alter) for split in ("train", "test"))
+    train, test = (
+        encode_split(encode, Config(grid=GRID), split, budget, torch.device("cpu"), alter)
+        for split in ("train", "test")
+    )
     x, y = (torch.nn.functional.normalize(part.pooled - train.pooled.mean(0), dim=1).numpy() for part in (train, test))
     said = LogisticRegression(max_iter=400, C=10).fit(x, train.direction.numpy()).predict(y)
     truth = test.direction.numpy()
@@ -181,9 +186,11 @@ class LeakyClips(DigitClips):
 def test_the_controls_find_a_planted_leak(monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches: a control that scores chance whatever the data do."""
     budget = Budget(1500, 100, 800)
-    assert abs(pixel_direction(GRID, budget, torch.device("cpu"), first_frame) - 1 / 8) < 0.05
-    monkeypatch.setattr(evaluation, "DigitClips", LeakyClips)
-    assert pixel_direction(GRID, budget, torch.device("cpu"), first_frame) > 1 / 8 + 0.1
+    assert abs(pixel_direction(Config(grid=GRID), budget, torch.device("cpu"), first_frame) - 1 / 8) < 0.05
+    monkeypatch.setattr(
+        evaluation, "known_clips", lambda grid, split, seed, device, rules: LeakyClips(grid, split, seed)
+    )
+    assert pixel_direction(Config(grid=GRID), budget, torch.device("cpu"), first_frame) > 1 / 8 + 0.1
 
 
 def test_shuffled_frames_do_not_tell_which_way_along_the_axis() -> None:

@@ -31,7 +31,7 @@ from minivjepa.grading.messages import HEADER, Message
 from minivjepa.grading.mounts import answer_folders
 from minivjepa.grading.processes import Process
 from minivjepa.grading.sandbox import MEMORY_BYTES, as_root_on_linux
-from minivjepa.grading.submissions import MOST_FILES, HandedIn, read_file, submissions
+from minivjepa.grading.submissions import MOST_FILES, HandedIn, submissions
 from minivjepa.homework.cases import CHANGED, Arrays, Case, ExerciseCases
 from minivjepa.homework.checking import assignments
 from minivjepa.homework.notebooks import Cell, read_cells
@@ -592,9 +592,9 @@ def test_what_is_no_plain_file_is_not_opened_and_gives_a_row(odd_folder: Path, t
 def test_no_more_of_a_file_is_read_than_a_notebook_may_have(tmp_path: Path) -> None:
     """Catches: a file of a terabyte, which takes no room on the disk."""
     with (tmp_path / "anna.ipynb").open("wb") as file:
-        file.truncate(2**40 if sys.platform == "linux" else 2**25)
-    with pytest.raises(ValueError, match="is larger than 20 MB"):
-        read_file(tmp_path / "anna.ipynb")
+        file.truncate(2**40 if sys.platform == "linux" else 2**27)
+    found = graded_or_kept(HandedIn(tmp_path / "anna.ipynb", "anna"), desk_in(tmp_path), last=True)
+    assert "anna.ipynb is larger than 64 MB" in found.message
 
 
 @pytest.mark.parametrize(
@@ -602,6 +602,7 @@ def test_no_more_of_a_file_is_read_than_a_notebook_may_have(tmp_path: Path) -> N
     [
         b'{"cells": [' + b"{}," * 10**6 + b"{}]}",
         b"[" * 10**6,
+        b'"' + rb"\"" * 10**7 + b"\\",
         b'{"cells": 1}',
         b"9" * 10**6,
         b"\xff",
@@ -612,7 +613,7 @@ def test_no_more_of_a_file_is_read_than_a_notebook_may_have(tmp_path: Path) -> N
 def test_a_notebook_that_is_none_is_refused_at_once(content: bytes) -> None:
     """Catches: minutes and gigabytes for a file of a few megabytes; a traceback."""
     started = time.monotonic()
-    with pytest.raises(ValueError, match=r"is not a notebook that Jupyter can open|holds more than 1,000,000 values"):
+    with pytest.raises(ValueError, match=r"is not a notebook that Jupyter can open|holds more than 5,000,000 values"):
         read_cells(content, "anna.ipynb")
     assert time.monotonic() - started < 5
 
@@ -633,6 +634,34 @@ def test_cells_are_found_whatever_stands_around_them() -> None:
     found = read_cells(json.dumps({"cells": [*odd, outputs, answer]}).encode(), "anna.ipynb")
     assert found == {"f": ("code", "a = 1\nb = 2")}
     assert time.monotonic() - started < 5
+
+
+def as_saved_elsewhere() -> dict[str, bytes]:
+    """One notebook with one answer, as many programs save it."""
+    answer = {"cell_type": "code", "metadata": {"nbgrader": {"grade_id": "f"}}, "source": "é = [1, 2]\n"}
+    prints = [{"output_type": "stream", "name": "stdout", "text": ["[1, 2], {3, 4}\n"] * 1_200_000}]
+    run = {**answer, "execution_count": 1, "id": "#VSC-" + "a" * 70, "outputs": prints}
+    plain = json.dumps({"cells": [answer], "nbformat": 4, "nbformat_minor": 0}, ensure_ascii=False)
+    widgets = {"application/vnd.jupyter.widget-state+json": {"state": {}}, "colab": {"name": ["x"]}}
+    return {
+        "no counts, no outputs, no ids": plain.encode(),
+        "25 MB of output": json.dumps({"cells": [run], "metadata": {"widgets": widgets}}, indent=1).encode(),
+        "a mark of the byte order": plain.encode("utf-8-sig"),
+        "UTF-16": plain.encode("utf-16"),
+        "CRLF": json.dumps({"cells": [answer]}, indent=1).replace("\n", "\r\n").encode(),
+        "half a character": plain.replace("é = ", "é = \\ud800").encode(),
+        "format 3": json.dumps(
+            {"worksheets": [{"cells": [{**answer, "input": answer["source"], "source": None}]}]}
+        ).encode(),
+    }
+
+
+def test_a_notebook_is_read_whatever_saved_it_and_printed_in_it() -> None:
+    """Catches: points lost to another editor, to an encoding, or to outputs, which nobody looks at."""
+    for how, content in as_saved_elsewhere().items():
+        assert (len(content) > 25e6) == (how == "25 MB of output")
+        half = "?" if how == "half a character" else ""
+        assert read_cells(content, "anna.ipynb") == {"f": ("code", f"é = {half}[1, 2]\n")}, how
 
 
 def test_answers_are_looked_for_wherever_git_keeps_them(tmp_path: Path) -> None:

@@ -307,7 +307,8 @@ TENSORS = arrays_of.arrays(
     st.sampled_from([np.float32, np.float64, np.int64, np.bool_]), arrays_of.array_shapes(min_dims=0, min_side=0)
 ).map(torch.as_tensor)
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
-INPUTS = st.recursive(PLAIN | TENSORS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=6)
+KEYS = st.text() | st.integers()
+INPUTS = st.recursive(PLAIN | TENSORS, lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner), max_leaves=6)
 RESULTS = st.dictionaries(
     st.text(),
     arrays_of.arrays(
@@ -320,9 +321,11 @@ RESULTS = st.dictionaries(
 
 @given(INPUTS)
 def test_inputs_survive_json(value: Any) -> None:
-    """Catches: a type, a shape or an infinite number that is lost on the way to a child process."""
+    """Catches: a type, a shape, an infinite number or a seed as a key that is lost on the way to a child process."""
     there_and_back = decode(json.loads(json.dumps(encode(value))))
     assert repr(encode(there_and_back)) == repr(encode(value))
+    if isinstance(value, dict):
+        assert list(there_and_back) == list(value)
     if isinstance(value, torch.Tensor):
         assert (there_and_back.dtype, there_and_back.shape) == (value.dtype, value.shape)
         assert torch.equal(there_and_back.nan_to_num(7), value.nan_to_num(7))

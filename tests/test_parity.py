@@ -280,6 +280,46 @@ def test_v_jepa_1_checkpoints_have_sine_cosine_positions(tmp_path: Path) -> None
         assert error(pair.encoder(clip, context)[0], slow_encoder(pair.encoder, clip[0], context[0])) < CLOSE
 
 
+@pytest.mark.parametrize("wrapper", ["module.", "_orig_mod.", "module._orig_mod.backbone.", ""])
+def test_what_wrapped_a_model_in_training_is_not_in_its_names(wrapper: str, tmp_path: Path) -> None:
+    """Catches: a file of DistributedDataParallel or torch.compile that cannot be read."""
+    shape = SHAPES["plain"]
+    model = their_model(shape, torch.float32)
+    theirs, metas = hugging_face_state(model), as_meta_stores(model, tables=False)
+    expected = from_hugging_face(theirs)
+    safetensors_torch.save_file(
+        {wrapper + key: value.clone() for key, value in theirs.items()}, tmp_path / "theirs.safetensors"
+    )
+    parts = {
+        part: {wrapper + key.removeprefix("module.backbone."): v for key, v in held.items()}
+        for part, held in metas.items()
+    }
+    torch.save(parts, tmp_path / "metas.pt")
+    for file in ("theirs.safetensors", "metas.pt"):
+        pair = load_pretrained(str(tmp_path / file), shape.clip, shape.heads, shape.predictor_heads)
+        assert pair.encoder is not None
+        assert torch.equal(pair.encoder.norm.weight, expected["encoder.norm.weight"])
+    torch.save({"ema_encoder": parts["encoder"]}, tmp_path / "ema.pt")
+    with pytest.raises(ValueError, match=r"has an ema_encoder only, .* give one of V-JEPA 1 or 2"):
+        load_pretrained(str(tmp_path / "ema.pt"))
+
+
+@pytest.mark.parametrize("groups", [2, 3], ids=["V-JEPA 1", "V-JEPA 2"])
+def test_a_written_file_has_every_tensor_of_theirs(groups: int, tmp_path: Path) -> None:
+    """Catches: V-JEPA 1's tables of positions left out, which its strict load asks for, or given to V-JEPA 2."""
+    shape = dataclasses.replace(SHAPES["plain"], groups=groups)
+    theirs = as_meta_stores(their_model(shape, torch.float32), tables=groups == 2)
+    torch.save(theirs, tmp_path / "theirs.pt")
+    pair = load_pretrained(str(tmp_path / "theirs.pt"), shape.clip, shape.heads, shape.predictor_heads)
+    networks = {"encoder": pair.encoder, "target_encoder": pair.target_encoder, "predictor": pair.predictor}
+    ours = {
+        f"{part}.{key}": v for part, network in networks.items() if network for key, v in network.state_dict().items()
+    }
+    written = to_original(ours, shape.grid, "sincos" if groups == 2 else "rotary-tiled")
+    assert {part: set(held) for part, held in written.items()} == {part: set(held) for part, held in theirs.items()}
+    assert all(torch.equal(written[part][key], v) for part, held in theirs.items() for key, v in held.items())
+
+
 def slow_encoder(encoder: Encoder, clip: Tensor, ids: Tensor) -> Tensor:
     """The encoder on visible tokens only, one clip, token, head and pair of numbers at a time."""
     grid, (_, h, w) = encoder.grid, encoder.grid.shape
@@ -565,6 +605,22 @@ def test_the_config_beside_the_weights_decides(tmp_path: Path) -> None:
     ):
         config.write_text(json.dumps(good | {name: value}))
         with pytest.raises(ValueError, match=f"has {name} .* in its config.json, expected a whole number above 0"):
+            load_pretrained(file)
+    for name, value, has in (
+        ("num_hidden_layers", 4, "the file has 2"),
+        ("pred_num_hidden_layers", 12, "the file has 2"),
+        ("hidden_size", 48, "the file has 24"),
+        ("pred_hidden_size", 24, "the file has 12"),
+        ("mlp_ratio", 3, "the file has 4.0"),
+        ("tubelet_size", 4, "the file has 2"),
+        ("patch_size", 16, "the file has 4"),
+        ("in_chans", 1, "the file has 3"),
+        ("hidden_act", "relu", "this package has 'gelu'"),
+        ("layer_norm_eps", 1e-3, "this package has 1e-06"),
+        ("qkv_bias", False, "this package has True"),
+    ):
+        config.write_text(json.dumps(good | {name: value}))
+        with pytest.raises(ValueError, match=f"config.json that says {name} {value!r} where {has}; give"):
             load_pretrained(file)
     config.write_text("[]")
     with pytest.raises(ValueError, match="holds a list, expected an object with the sizes"):

@@ -7,13 +7,14 @@ from typing import Any
 
 import pages as results
 import pytest
-from page_tables import alarm_table, apart_table, search_table, warning_table
+from page_tables import alarm_table, goals_table, search_table, warning_table
 from published_ablations import PUBLISHED, published_table
 from signals import SIGNALS, first_separation
 
 from minivjepa.collapse import COLLAPSED, WARNING, early_warning
 from minivjepa.evaluation.early_warning import alarm, collapsed, smaller_std
-from minivjepa.evaluation.statistics import apart, cell, interval, markdown, paired_interval, wilson
+from minivjepa.evaluation.metrics import METRICS
+from minivjepa.evaluation.statistics import cell, interval, markdown, mcnemar, paired, two_groups, wilson
 from minivjepa.training.arms import VARIANTS
 from minivjepa.training.progress_bar import RunBar
 from minivjepa.vjepa import ARMS
@@ -46,24 +47,40 @@ def test_intervals_are_students() -> None:
     assert math.isnan(interval([5.0])[1])
 
 
-def test_rows_are_apart_only_if_their_intervals_do_not_touch() -> None:
-    """Catches: a claim from means alone."""
-    assert apart([0.9, 0.91, 0.92], [0.7, 0.71, 0.72])
-    assert not apart([0.9, 0.7, 0.95], [0.7, 0.71, 0.72])
-    assert not apart([0.7, 0.71, 0.72], [0.9, 0.91, 0.92])
-    with pytest.raises(ValueError, match="at least 2 runs; given 1 and 3"):
-        apart([0.9], [0.1, 0.2, 0.3])
-
-
 def test_arms_that_share_seeds_are_compared_seed_by_seed() -> None:
     """Catches: pairs by place in the list and not by seed; an interval that ignores the pairing, ten times as wide here."""
     a, b = {10: 1.1, 11: 2.2, 12: 3.3, 13: 9.0}, {12: 3.0, 11: 2.0, 10: 1.0, 14: 0.0}
-    middle, low, high = paired_interval(a, b)
-    assert middle == pytest.approx(0.2)
+    found = paired(a, b)
+    assert found.each == pytest.approx({10: 0.1, 11: 0.2, 12: 0.3})
+    assert found.mean == pytest.approx(0.2)
     half = 4.302653 * 0.1 / math.sqrt(3)  # by hand: differences .1, .2, .3; t(.975, 2) = 4.303, std .1, n 3
-    assert (low, high) == pytest.approx((0.2 - half, 0.2 + half), rel=1e-6)
+    assert (found.low, found.high) == pytest.approx((0.2 - half, 0.2 + half), rel=1e-6)
     with pytest.raises(ValueError, match=r"at least 2 shared seeds; given \[10\] and \[10, 11\]"):
-        paired_interval({10: 1.0}, {10: 1.0, 11: 2.0})
+        paired({10: 1.0}, {10: 1.0, 11: 2.0})
+
+
+@pytest.mark.parametrize(
+    ("differences", "answer"),
+    [
+        ([0.1, 0.11, 0.12, 0.1, 0.13, 0.1, 0.11, 0.12, 0.1, -0.01], "above"),  # one seed of ten may disagree
+        ([0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, -0.01, -0.01], "undecided"),  # two may not, whatever the interval
+        ([-0.1, -0.11, -0.12], "below"),
+        ([0.001, -0.001, 0.002, -0.002], "equal"),
+        ([0.01, 0.011, 0.012], "above"),  # small, and the same on every seed
+        ([0.5, -0.4, 0.3], "undecided"),
+    ],
+)
+def test_an_answer_needs_its_interval_and_nine_seeds_of_ten(differences: list[float], answer: str) -> None:
+    """Catches: an answer other than the plan's; a mean carried by a few seeds; a difference of 0 called undecided."""
+    runs = {seed: 0.5 + value for seed, value in enumerate(differences)}
+    assert paired(runs, dict.fromkeys(runs, 0.5)).answer == answer
+
+
+def test_planners_are_compared_on_the_pairs_on_which_they_differ() -> None:
+    """Catches: intervals of two shares compared as if the pairs were others. By hand: 2 * (1 + 6) / 2 ** 6 with 5 against 1."""
+    both = [True] * 50 + [False] * 20
+    assert mcnemar(both + [True] * 5 + [False], both + [False] * 5 + [True]) == pytest.approx(14 / 64)
+    assert mcnemar(both, both) == 1.0
 
 
 def test_wilson_intervals_are_the_formula() -> None:
@@ -87,6 +104,22 @@ def test_cells_show_mean_and_interval() -> None:
     assert cell([None, math.nan]) == ""
     assert cell([1.0, 2.0, 3.0]) == "2.000 ± 2.484"
     assert cell([40.0, 40.0]) == "40.0 ± 0.0"
+
+
+def test_values_that_no_mean_describes_are_listed() -> None:
+    """Catches: one interval over two groups of seeds; an accuracy of more than 1, or less than 0."""
+    groups = [0.30, 0.21, 0.82, 0.20, 0.28]
+    assert two_groups(groups)
+    assert cell(groups) == "0.20, 0.21, 0.28, 0.30, 0.82"
+    assert not two_groups([0.001, 0.002, 0.040])  # too near each other to matter
+    assert cell([0.46, 0.76, 0.76, 0.78]) == "0.690 ± 0.244"  # an odd one out
+    assert cell([0.9, 0.99, 0.98], most=1.0) == "0.90, 0.98, 0.99"
+    assert cell([0.9, 0.99, 0.98]) == "0.957 ± 0.123"
+    assert cell([0.0, 0.3], least=0.0, most=1.0) == "0.00, 0.30"
+    assert METRICS["linear_direction"].most == 1.0
+    assert (METRICS["linear_color"].least, METRICS["linear_identity"].least) == (-math.inf, 0.0)
+    assert str(paired({1: 0.30, 2: 0.31, 3: 0.5}, {1: 0.29, 2: 0.32, 3: 0.4})) == "+0.033 (-0.112 to +0.179)"
+    assert str(paired({1: 0.9, 2: 0.8, 3: 0.3}, {1: 0.1, 2: 0.1, 3: 0.3})) == "+0.00, +0.70, +0.80"
 
 
 def test_a_signal_tells_from_the_step_after_which_it_separates_for_good() -> None:
@@ -210,7 +243,7 @@ def test_pages_hold_the_numbers_of_the_raw_files() -> None:
 
 
 def test_goals_are_judged_by_means_and_intervals() -> None:
-    """Catches: a goal met by the best seed; rows called apart whose intervals touch."""
+    """Catches: a goal met by the best seed; a lead that the seeds do not bear out."""
 
     def rows(*values: float) -> list[dict[str, Any]]:
         return [{"seed": seed, "linear_direction": value} for seed, value in enumerate(values)]
@@ -220,11 +253,11 @@ def test_goals_are_judged_by_means_and_intervals() -> None:
         "untrained": rows(0.1, 0.2, 0.15),
         "raw_pixels": rows(0.95, 0.97, 0.96),
     }  # fmt: skip
-    lines = apart_table(stored, {"linear_direction": 0.905}).splitlines()
+    lines = goals_table(stored, {"linear_direction": 0.905}).splitlines()
     assert lines[2] == "| direction, linear | at least 0.91 | 0.910 ± 0.025 |  | yes |"
-    assert [line.split("|")[5].strip() for line in lines[3:]] == ["yes", "no: below", "no: intervals overlap"]
+    assert [line.split("|")[5].strip() for line in lines[3:]] == ["yes", "no: below", "no: undecided"]
     assert "| above raw pixels | 0.960 ± 0.025 | -0.050 (-0.075 to -0.025) |" in lines[4]
-    assert apart_table(stored, {"linear_direction": 0.92}).splitlines()[2].endswith("| no |")
+    assert goals_table(stored, {"linear_direction": 0.92}).splitlines()[2].endswith("| no |")
 
 
 def test_every_published_row_has_its_runs() -> None:

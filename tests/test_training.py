@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,8 +19,9 @@ import torch
 
 from minivjepa.data.digits import DigitClips
 from minivjepa.training import runs
+from minivjepa.training.arms import with_arm
 from minivjepa.training.config import Config
-from minivjepa.training.files import check_new, finite_or_null, write_atomically
+from minivjepa.training.files import LOCK, alone, check_new, finite_or_null, write_atomically, write_text
 from minivjepa.training.recipe import build_model
 from minivjepa.training.runs import Run, RunStopped
 from minivjepa.training.trainer import Trainer
@@ -131,7 +133,7 @@ def test_ten_sigkills_at_random_moments_lose_nothing(tmp_path: Path) -> None:
     subprocess.run([*command, "--out", str(cut), "--resume"], check=True, capture_output=True, env=environment)
     assert same(weights(whole), weights(cut))
     assert rows(whole) == rows(cut)
-    assert sorted(p.name for p in cut.iterdir()) == ["checkpoint.pt", "config.json", "metrics.jsonl"]
+    assert sorted(p.name for p in cut.iterdir()) == [".lock", "checkpoint.pt", "config.json", "metrics.jsonl"]
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_step(tmp_path: Path, short: Config) -> None:
@@ -212,6 +214,53 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_a_report_can_name_any_file(tmp_path: Path) -> None:
+    """Catches: hours of training without a report, because a folder's name is not UTF-8."""
+    write_text(tmp_path / "report.html", "été \udcff")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == "été \\udcff"
+
+
+def test_two_writes_of_one_file_do_not_meet(tmp_path: Path) -> None:
+    """Catches: one temporary name for two processes, whose file becomes a mixture of both or vanishes."""
+
+    def twice(opened: Any) -> None:
+        write_atomically(tmp_path / "x", lambda other: other.write(b"first"))
+        opened.write(b"second")
+
+    write_atomically(tmp_path / "x", twice)
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("x", "second")]
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from minivjepa.training.files import alone
+
+with alone(Path(sys.argv[1])):
+    print("here", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_folder_belongs_to_one_process_until_it_is_killed(tmp_path: Path) -> None:
+    """Catches: two processes that write one checkpoint; a lock that outlives its process; halves of files that pile up."""
+    half, mine = tmp_path / "checkpoint.pt.0123abcd.tmp", tmp_path / "notes.tmp"
+    other = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    assert other.stdout.readline() == "here\n"
+    half.touch()
+    mine.touch()
+    with pytest.raises(ValueError, match="another process is at work in"), alone(tmp_path):
+        pass
+    other.kill()
+    other.communicate()
+    assert half.exists()
+    for _ in range(2):
+        with alone(tmp_path):
+            assert mine.exists()
+            assert not half.exists()
+
+
 def test_json_has_no_nan() -> None:
     """Catches: NaN in results.json, which strict readers refuse."""
     assert finite_or_null({"a": [float("nan"), 1.0, (float("inf"),)]}) == {"a": [None, 1.0, [None]]}
@@ -257,7 +306,8 @@ def test_a_run_of_another_config_is_refused(tmp_path: Path, short: Config) -> No
 def test_only_new_or_empty_folders_become_runs(tmp_path: Path) -> None:
     """Catches: overwriting somebody's files."""
     check_new(tmp_path / "new")
-    (tmp_path / "left.tmp").touch()  # of a run that was killed while it was being made
+    for name in ("left.tmp", LOCK):  # of a run that was killed while it was being made
+        (tmp_path / name).touch()
     check_new(tmp_path)
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(ValueError, match=r"not empty \(it holds thesis.tex\)"):
@@ -268,8 +318,8 @@ def test_only_new_or_empty_folders_become_runs(tmp_path: Path) -> None:
 
 def test_a_broken_config_file_is_named(tmp_path: Path) -> None:
     """Catches: a JSON error without the file's name."""
-    (tmp_path / "config.json").write_text('{"data": "digits", "dim": 3}')
-    with pytest.raises(ValueError, match=r"config.json is not a config of this version: .*lacks"):
+    (tmp_path / "config.json").write_text('{"data": "digits", "dims": 3}')
+    with pytest.raises(ValueError, match=r"config.json is not a config of this version: .*unknown keys"):
         Run(tmp_path).config()
     with pytest.raises(ValueError, match="holds no run"):
         Run(tmp_path / "nowhere").config()
@@ -350,3 +400,35 @@ def test_weights_depend_on_the_seed_alone(short: Config) -> None:
     assert same(first.state_dict(), build_model(short).state_dict())
     other = build_model(dataclasses.replace(short, seed=1))
     assert not torch.equal(first.encoder.embed.project.weight, other.encoder.embed.project.weight)
+
+
+def test_a_run_is_taught_by_the_finished_run_beside_it(tmp_path: Path, short: Config) -> None:
+    """Catches: a teacher of another seed, its untrained weights, its target encoder, or one that moves."""
+    first = start(tmp_path / "frozen-0", with_arm(short, "frozen")).fit(silent)
+    second = start(tmp_path / "generation-2-0", with_arm(short, "generation-2"))
+    assert same(second.model.target_encoder.state_dict(), first.encoder.state_dict())
+    assert not same(second.model.encoder.state_dict(), first.encoder.state_dict())
+    trained = second.fit(silent)
+    assert same(trained.target_encoder.state_dict(), first.encoder.state_dict())
+    shutil.rmtree(tmp_path / "frozen-0")  # resuming does not need it
+    assert same(
+        start(tmp_path / "generation-2-0", with_arm(short, "generation-2")).model.state_dict(), trained.state_dict()
+    )
+
+
+def test_a_teacher_that_is_missing_or_not_finished_is_named(tmp_path: Path, short: Config) -> None:
+    """Catches: a run taught by random weights without a word."""
+    taught = with_arm(short, "generation-2")
+    with pytest.raises(ValueError, match="frozen-0 is missing; first train --arm frozen --seed 0"):
+        start(tmp_path / "generation-2-0", taught)
+    cut = dataclasses.replace(with_arm(short, "frozen"), steps=24)
+    start(tmp_path / "frozen-0", with_arm(short, "frozen")).fit(silent)
+    state = weights(tmp_path / "frozen-0")
+    state["config"]["steps"] = cut.steps
+    torch.save(state, tmp_path / "frozen-0" / "checkpoint.pt")
+    saved = json.loads((tmp_path / "frozen-0" / "config.json").read_text())
+    (tmp_path / "frozen-0" / "config.json").write_text(json.dumps(saved | {"steps": cut.steps}))
+    with pytest.raises(ValueError, match="is not trained to its end"):
+        start(tmp_path / "another" / ".." / "generation-2-0", taught)
+    with pytest.raises(ValueError, match="teacher frozen needs a target encoder"):
+        dataclasses.replace(short, teacher="frozen", prevention=ARMS["no-ema"])

@@ -11,6 +11,7 @@ from minivjepa.collapse import feature_std
 from minivjepa.data.digits import DigitClips
 from minivjepa.objective import SIGReg, VICReg
 from minivjepa.predictor import Predictor
+from minivjepa.training.arms import with_arm
 from minivjepa.training.config import Config
 from minivjepa.training.recipe import build_model, parameter_groups, sample_masks, schedule
 from minivjepa.training.runs import Run
@@ -274,3 +275,32 @@ def test_step_flops_are_torchs_own_count(tiny: Config, name: str) -> None:
     embedded = sum(k for k, _ in sizes) + (0 if config.prevention.stop_gradient else config.grid.tokens)
     expected = sum(model.step_flops(sizes).values()) - 2 * embedded * config.grid.values * config.dim
     assert counted.get_total_flops() == expected
+
+
+def test_pixel_targets_are_the_hidden_tubelets_each_with_mean_0_and_std_1(tiny: Config) -> None:
+    """Catches: an arm `pixels` that predicts features, or whose encoder starts from other weights than vjepa's."""
+    model = build_model(with_arm(tiny, "pixels"))
+    assert model.target_encoder is None
+    clip, _ = DigitClips(tiny.grid).batch(0, torch.arange(4))
+    wanted = model.normalised(model.targets(clip))
+    pixels = patchify(clip, tiny.grid)
+    expected = (pixels - pixels.mean(-1, keepdim=True)) / (pixels.var(-1, correction=0, keepdim=True) + 1e-5).sqrt()
+    torch.testing.assert_close(wanted, expected)
+    for name, value in build_model(tiny).encoder.state_dict().items():
+        assert torch.equal(model.encoder.state_dict()[name], value)
+    one_step(model, with_arm(tiny, "pixels"))
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.encoder.parameters() if p.ndim > 1)
+
+
+def test_a_projector_stands_between_features_and_targets_and_is_trained(tiny: Config) -> None:
+    """Catches: a projector outside the optimiser, or before the encoder's features that probes read."""
+    prevention = dataclasses.replace(ARMS["vicreg"], projector=40)
+    config = dataclasses.replace(tiny, prevention=prevention)
+    model = build_model(config)
+    clip, _ = DigitClips(tiny.grid).batch(0, torch.arange(4))
+    assert model.encoder(clip).shape[-1] == tiny.dim
+    torch.testing.assert_close(model.targets(clip), model.projector(model.encoder(clip)))
+    assert model.predict(clip, sample_masks(config, 0, torch.arange(4)))[0].shape[-1] == 40
+    before = [p.clone() for p in model.projector.parameters()]
+    trained, _ = train(config, 2)
+    assert all(not torch.equal(old, new) for old, new in zip(before, trained.projector.parameters()))

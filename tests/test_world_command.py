@@ -54,7 +54,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_every_kind_of_world_model_is_trained_and_can_be_loaded(trained: dict[str, Path]) -> None:
     """Catches: a run that its own plan command cannot read; V-JEPA's run lost; an encoder that trains on after freezing."""
     for name, out in trained.items():
-        left = ["checkpoint.pt", "config.json", "metrics.jsonl"] + (["encoder"] if name == "vjepa" else [])
+        left = [".lock", "checkpoint.pt", "config.json", "metrics.jsonl"] + (["encoder"] if name == "vjepa" else [])
         assert sorted(p.name for p in out.iterdir()) == sorted(left)
         config, model = load_world(out)
         assert isinstance(config, WorldConfig)

@@ -12,12 +12,12 @@ import pytest
 import torch
 import world_ablation as ablation
 from page_figures import loss_against_probe, success_rates
-from page_tables import heuristics_table, variant_table, world_table
+from page_tables import heuristics_table, variant_table, world_pairs_table, world_table
 
 from minivjepa.course.figures.clouds import Moment, characteristic, folding, shadows, shaping, spectra
 from minivjepa.course.figures.goal_maps import distance_maps, misses, planning_rounds, rollout_errors, ways
 from minivjepa.course.figures.room_films import strips, walk
-from minivjepa.evaluation.statistics import apart
+from minivjepa.evaluation.statistics import mcnemar, paired
 from minivjepa.training.config import from_dict
 from minivjepa.training.recipe import build_model
 from minivjepa.world.comparison import rates_of
@@ -58,26 +58,41 @@ def test_the_world_table_and_picture_say_what_was_counted() -> None:
     assert picture.png()
 
 
-def test_ablation_tables_are_means_over_seeds() -> None:
-    """Catches: rows of one name that are not put together; a missing target encoder that breaks the table."""
-    rows = [
-        {
-            "name": "default",
-            "loss": loss,
-            "feature_std": 1.0,
-            "effective_rank": 9.0,
-            "position_r2": 0.5,
-            "success": 0.25,
-        }
-        for loss in (1.0, 3.0)
-    ]
+def test_two_models_are_compared_on_the_pairs_that_only_one_reached() -> None:
+    """Catches: the two counts exchanged, a seed's pairs beside another's, a p-value of shares instead of pairs."""
+    models = [judged(door, 10, model=name, seed=seed) for seed, name, door in
+              ((3, "lewm", 8), (4, "lewm", 10), (3, "vjepa", 2), (4, "vjepa", 2))]  # fmt: skip
+    table = world_pairs_table({**RESULTS, "models": models})
+    assert "| seed 3 | seed 4 |" in table
     assert (
-        "| default | 2.000 ± 12.706 | 1.000 ± 0.000 | 9.000 ± 0.000 | 0.500 ± 0.000 | 0.250 ± 0.000 |"
-        in variant_table({"variants": rows})
+        "| lewm and vjepa | 6 and 0, p = 0.031 | 8 and 0, p = 0.008 | +0.350 (-0.285 to +0.985), undecided |" in table
     )
-    rows = [{"name": "none of them", "weight": 0.1, "feature_std": 0.5, "effective_rank": None, "position_r2": 0.25}]
-    assert "| none of them | 0.1 | 0.500 |  |  | 0.250 |  |" in heuristics_table(
-        {"heuristics": rows, "untrained": rows}
+    assert "| vjepa and straight | 0 and 3, p = 0.250 | 0 and 3, p = 0.250 |  |" in table
+
+
+def test_ablation_tables_show_means_ranges_and_paired_differences() -> None:
+    """Catches: an interval beyond what a rate can be; rows of one name not put together; seeds paired in their order in the file."""
+    found = {"feature_std": 1.0, "effective_rank": 11.0, "success": 0.25}
+    rows = [
+        {"name": name, "seed": seed, "loss": loss, "position_r2": r2, **found}
+        for name, seed, loss, r2 in (("default", 1, 1.0, 0.5), ("default", 2, 3.0, 0.9), ("other", 2, 1.0, 1.0), ("other", 1, 1.0, 0.6))
+    ]  # fmt: skip
+    table = variant_table({"variants": rows})
+    assert (
+        "| default | 2.000 (1.000 to 3.000) | 1.000 (1.000 to 1.000) | 11.0 (11.0 to 11.0) | 0.700 (0.500 to 0.900) |"
+        in table
+    )
+    assert table.splitlines()[2].endswith("| 0.250 (0.250 to 0.250) |  |")
+    assert table.splitlines()[3].endswith("| +0.100 (+0.100 to +0.100), above |")
+    seeds = [
+        {"seed": seed, "name": "none of them", "weight": 0.1, "feature_std": 0.5, "effective_rank": None}
+        for seed in (1, 2)
+    ]
+    untrained, changed = ([{**row, "position_r2": r2} for row in seeds] for r2 in (0.5, 0.25))
+    table = heuristics_table({"heuristics": changed, "untrained": untrained})
+    assert (
+        "| none of them | 0.1 | 0.500 (0.500 to 0.500) |  |  | 0.250 (0.250 to 0.250) |  | -0.250 (-0.250 to -0.250), below |"
+        in table
     )
 
 
@@ -242,11 +257,19 @@ def test_what_is_said_of_reaching_goals_is_so() -> None:
     for row in rates.values():  # it is the door that costs goals
         assert row["room"]["hits"] >= row["door"]["hits"]
     several = results.load()["world_seeds"]
-    trained = {name: [row["all"] for row in several["models"] if row["model"] == name] for name in rates}
-    shares = {name: [row["success"] for row in rows] for name, rows in trained.items()}
-    assert not apart(shares["vjepa"], shares["untrained"])
-    floor = several["straight"]["all"]["high"]
-    assert [name for name in rates if all(row["low"] > floor for row in trained[name])] == ["lewm"]
+    trained = {name: {row["seed"]: row for row in several["models"] if row["model"] == name} for name in rates}
+    shares = {name: {seed: row["all"]["success"] for seed, row in rows.items()} for name, rows in trained.items()}
+    assert paired(shares["vjepa"], shares["untrained"]).answer == "undecided"
+    assert paired(shares["lewm"], shares["untrained"]).answer == "above"
+    p = {
+        seed: mcnemar(trained["vjepa"][seed]["reached"], trained["untrained"][seed]["reached"]) for seed in (10, 11, 12)
+    }
+    assert [seed for seed in p if p[seed] < 0.05] == [10]
+    assert [seed for seed in p if shares["vjepa"][seed] > shares["untrained"][seed]] == [10]
+    straight = several["straight"]
+    for row in several["models"]:
+        assert row["all"]["hits"] > straight["all"]["hits"]
+        assert mcnemar(row["reached"], straight["reached"]) < 0.05
     assert several["straight"]["room"]["success"] == 1.0
     for row in world["models"]:  # what was run alone and what was run beside others agree
         assert row["reached"] in [other["reached"] for other in several["models"]]

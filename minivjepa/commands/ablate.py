@@ -65,27 +65,25 @@ def ablate(argv: list[str]) -> int:
     try:
         seeds = [int(word) for word in options.seeds.split(",")]
     except ValueError:
-        raise ValueError(
-            f"--seeds {options.seeds!r} is not a list of whole numbers; write for example --seeds 0,1,2"
-        ) from None
+        raise ValueError(f"--seeds {options.seeds!r} is not a list of whole numbers, such as --seeds 0,1,2") from None
     jobs = plan_jobs(arms, seeds, config, options.out)
-    Run(options.out, Ablation).open(Ablation(options.preset, config), "digits", options.resume)
-    if options.plan:
-        words = [word for word in argv if word not in ("--plan", "--resume")]
-        program = ["minivjepa"] if Path(sys.argv[0]).stem in ("minivjepa", "__main__") else ["python", sys.argv[0]]
-        base, runs = PRESETS[options.preset], [job for job in jobs if job.kind == "arm"]
-        commands = [train_command(job, options.preset, base, options.device) for job in runs]
-        print("\n".join(shlex.join(program + c) for c in [*commands, ["ablate", *words, "--resume"]]))
-        return 0
-    run_jobs(jobs, at_once, budget, device)
-    from minivjepa.course.figures.arm_curves import collapse_curves
-    from minivjepa.experiments.report import html, verdict
+    with Run(options.out, Ablation).open(Ablation(options.preset, config), "digits", options.resume):
+        if options.plan:
+            words = [word for word in argv if word not in ("--plan", "--resume")]
+            program = ["minivjepa"] if Path(sys.argv[0]).stem in ("minivjepa", "__main__") else ["python", sys.argv[0]]
+            base, runs = PRESETS[options.preset], [job for job in jobs if job.kind == "arm"]
+            commands = [train_command(job, options.preset, base, options.device) for job in runs]
+            print("\n".join(shlex.join(program + c) for c in [*commands, ["ablate", *words, "--resume"]]))
+            return 0
+        run_jobs(jobs, at_once, budget, device)
+        from minivjepa.course.figures.arm_curves import collapse_curves
+        from minivjepa.experiments.report import html, verdict
 
-    command = shlex.join(["minivjepa", "ablate", *argv])
-    results = finite_or_null(collect(jobs, config, options.preset, command, budget, device))
-    collapse_curves(results).save(options.out / "collapse.png")
-    write_text(options.out / "report.html", html(results))
-    write_json(options.out / "results.json", results)
-    print("\n".join(verdict(arm, results) for arm in results["arms"]))
-    print(f"open {options.out / 'report.html'} in a browser")
-    return 0
+        command = shlex.join(["minivjepa", "ablate", *argv])
+        results = finite_or_null(collect(jobs, config, options.preset, command, budget, device))
+        collapse_curves(results).save(options.out / "collapse.png")
+        write_text(options.out / "report.html", html(results))
+        write_json(options.out / "results.json", results)
+        print("\n".join(verdict(arm, results) for arm in results["arms"]))
+        print(f"open {options.out / 'report.html'} in a browser")
+        return 0

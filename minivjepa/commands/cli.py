@@ -1,11 +1,13 @@
 """The command line: `minivjepa COMMAND`.
 
-Exit codes: 0 done; 1 doctor found a failure, or homework is wrong or could not be graded; 2 bad input, with one message; 130 Ctrl-C.
+Exit codes: 0 done; 1 doctor found a failure, or homework is wrong or could not be graded; 2 bad input, with one message; 130 Ctrl-C;
+141 nobody reads the output any more.
 """
 
 import contextlib
 import importlib
 import io
+import os
 import signal
 import sys
 from typing import NoReturn
@@ -17,6 +19,7 @@ COMMANDS = {
     "ablate": "train several arms of collapse prevention and compare them in one report",
     "probe": "measure what a trained encoder knows about motion and identity",
     "embed": "write the features of a video clip, from a run or from released V-JEPA weights",
+    "imagine": "paint what trained models predict: the hidden part of a clip, or what actions lead to",
     "world train": "train a world model of two rooms",
     "world plan": "let world models reach goals, beside an oracle and random actions",
     "bench": "time a training step on this machine, and compare it with the rate of a large matrix product",
@@ -29,7 +32,24 @@ RESUMABLE = ("train", "ablate", "world train", "world plan", "grade")
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run one command and exit with its code."""
-    words = sys.argv[1:] if argv is None else argv
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:  # closed, as by 2>&-: what is written there is lost
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
+    try:
+        try:
+            run(sys.argv[1:] if argv is None else argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # a reader such as `head` has left
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        raise SystemExit(141) from None
+
+
+def run(words: list[str]) -> NoReturn:
+    """The command that these words name."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # some terminals cannot show every file name
     if set(words) <= {"world", "-h", "--help"}:
@@ -53,9 +73,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
         if isinstance(error, OSError):
             if error.filename is None:
                 raise
-            message = (
-                f"{error.filename}: {error.strerror}; choose a path that can be read and written, on a disk with room"
-            )
+            message = f"{error.filename}: {error.strerror}; choose a path that can be read and written, with room left"
         sys.stderr.write(f"minivjepa: {message}\n")
         raise SystemExit(2) from None
     except KeyboardInterrupt:

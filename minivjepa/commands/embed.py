@@ -15,9 +15,9 @@ import torch
 import tyro
 from torch import Tensor
 
-from minivjepa.commands.options import parse
+from minivjepa.commands.options import check_new_file, parse
 from minivjepa.course.figures import require_matplotlib
-from minivjepa.data import PIXELS
+from minivjepa.data import pixel_scale
 from minivjepa.data.video import IMAGENET_MEAN, IMAGENET_STD, Color, normalise, read_clip
 from minivjepa.encoder import Encoder
 from minivjepa.released.load import load_pretrained
@@ -59,12 +59,10 @@ def open_weights(options: EmbedOptions) -> tuple[Encoder, tuple[Color, Color], d
     folder = Path(options.weights)
     if (folder / "config.json").exists() and (folder / "metrics.jsonl").exists():
         if options.size or options.heads or options.positions:
-            raise ValueError(
-                f"{folder} is a run of minivjepa, which knows its --size, --heads and --positions; leave them out"
-            )
-        model, _, data, step = trained(folder)
+            raise ValueError(f"{folder} is a run, which knows its --size, --heads and --positions; leave them out")
+        model, config, data, step = trained(folder)
         have = {"online": model.encoder, "target": model.target_encoder}
-        usual, layout, pixels = "online", f"minivjepa, step {step}", PIXELS.get(data, IMAGENET)
+        usual, layout, pixels = "online", f"minivjepa, step {step}", pixel_scale(data, config.clips)
     else:
         parts = ("encoder", "target_encoder")
         found = load_pretrained(options.weights, options.size, options.heads, positions=options.positions, parts=parts)
@@ -77,14 +75,6 @@ def open_weights(options: EmbedOptions) -> tuple[Encoder, tuple[Color, Color], d
         raise ValueError(f"{options.weights} holds no {which} encoder; use --which {other}")
     name = "the only one" if layout == "hugging-face" else which  # Hugging Face has one encoder, the EMA copy
     return encoder.eval(), pixels, {"weights": options.weights, "layout": layout, "encoder": name}
-
-
-def check_new_file(path: Path, suffixes: tuple[str, ...], option: str) -> None:
-    """Raise ValueError unless `path` is new, in an existing folder, and ends in one of the suffixes."""
-    if path.suffix.lower() not in suffixes:
-        raise ValueError(f"{option} is {path}, expected a name ending in {' or '.join(suffixes)}")
-    if path.exists() or not path.absolute().parent.is_dir():
-        raise ValueError(f"{option} is {path}, expected a new file in an existing folder; choose another place")
 
 
 def draw(kind: str, title: str, frames: Tensor, features: np.ndarray) -> bytes:
@@ -123,7 +113,7 @@ def embed(argv: list[str]) -> int:
     np.savez(packed, features=features, seconds=times, provenance=np.array(json.dumps(source)))
     files = {options.out: packed.getvalue()}
     if picture is not None:
-        files[picture] = draw(picture.suffix.lower(), picture.stem, frames, features)
+        files[picture] = draw(picture.suffix.lower(), picture.stem.encode(errors="replace").decode(), frames, features)
     for path, data in files.items():  # all of them are made before anything is written
         write_bytes(path, data)
     span = f"{seconds[0]:.2f} to {seconds[-1]:.2f} s"

@@ -53,3 +53,11 @@ def check_json(path: Path | None) -> None:
     """Raise ValueError unless --json, if given, names a file in an existing folder."""
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
         raise ValueError(f"--json {path} is not a file in an existing folder; give for example numbers.json")
+
+
+def check_new_file(path: Path, suffixes: tuple[str, ...], option: str) -> None:
+    """Raise ValueError unless `path` is new, in an existing folder, and ends in one of the suffixes."""
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"{option} is {path}, expected a name ending in {' or '.join(suffixes)}")
+    if path.exists() or not path.absolute().parent.is_dir():
+        raise ValueError(f"{option} is {path}, expected a new file in an existing folder; choose another place")

@@ -7,7 +7,7 @@ import tyro
 from tqdm import tqdm
 
 from minivjepa.commands.options import check_json, parse
-from minivjepa.data.protocol import CHANCE, FULL
+from minivjepa.data.protocol import FULL
 from minivjepa.evaluation.judge import check_memory, judge, judge_untrained
 from minivjepa.evaluation.metrics import METRICS
 from minivjepa.training.devices import pick_device
@@ -41,11 +41,11 @@ def probe(argv: list[str]) -> int:
         bar.update()
         final = judge(model, config, FULL, device, bar.update)
     shown = {"untrained": untrained, "online": final} | ({"target": final["target"]} if final["target"] else {})
-    chance = ", ".join(f"{label} {share:.3f}" for label, share in CHANCE.items())
+    chance = ", ".join(f"{label} {share:.3f}" for label, share in config.clips.chance.items())
     print(f"step {step} of {config.steps}; chance: {chance}")
     print(" " * 22 + "".join(f"{name:>11}" for name in shown))
     for name in METRICS:
         print(f"{name:22}" + "".join(f"{metrics[name]:11.4f}" for metrics in shown.values()))
     if options.json is not None:
-        write_json(options.json, {"step": step, "chance": CHANCE, "untrained": untrained, "final": final})
+        write_json(options.json, {"step": step, "chance": config.clips.chance, "untrained": untrained, "final": final})
     return 0

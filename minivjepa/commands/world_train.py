@@ -1,5 +1,6 @@
 """`minivjepa world train`: train a world model of two rooms."""
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -39,18 +40,18 @@ def world_train(argv: list[str]) -> int:
     options = parse(WorldTrainOptions, argv, "world train", WorldTrainOptions(tyro.MISSING, config=PRESETS[model]))
     config, run = options.config, Run(options.out, WorldConfig)
     device = pick_device(options.device)
-    run.open(config, "rooms", options.resume)
-    encoder = train_encoder(config, Run(options.out / "encoder"), device) if config.model == "vjepa" else None
-    trainer = WorldTrainer(config, build_world(config, encoder), open_clips(config, device), run, device)
-    RunBar(config.model, config.steps, trainer.step, patience=PATIENCE).follow(trainer)
-    print(f"next: minivjepa world plan {options.out} --out runs/plan")
+    with run.open(config, "rooms", options.resume):
+        encoder = train_encoder(config, Run(options.out / "encoder"), device) if config.model == "vjepa" else None
+        trainer = WorldTrainer(config, build_world(config, encoder), open_clips(config, device), run, device)
+        RunBar(config.model, config.steps, trainer.step, patience=PATIENCE).follow(trainer)
+    print(f"next: minivjepa world plan {shlex.quote(str(options.out))} --out runs/plan")
     return 0
 
 
 def train_encoder(world: WorldConfig, run: Run, device: torch.device) -> Encoder:
     """Train V-JEPA on the rooms' clips, or go on with it, and return its encoder."""
     config = pretraining(world)
-    run.open(config, "rooms", run.config_file.exists())
-    trainer = Trainer(config, RoomClips(config.grid, config.seed, str(device), world.rooms), run, device)
-    RunBar("encoder", config.steps, trainer.step).follow(trainer)
+    with run.open(config, "rooms", run.config_file.exists()):
+        trainer = Trainer(config, RoomClips(config.grid, config.seed, str(device), world.rooms), run, device)
+        RunBar("encoder", config.steps, trainer.step).follow(trainer)
     return trainer.model.encoder

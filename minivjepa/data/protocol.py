@@ -28,6 +28,7 @@ class Budget:
     neighbours: int = 10
     attentive_heads: int = 8
     attentive_epochs: int = 40
+    attentive_trial_epochs: int = 8  # then only the best learning rate and weight decay of each task go on
     attentive_batch: int = 128
     attentive_rates: tuple[float, ...] = (3e-3, 1e-2)
     attentive_decays: tuple[float, ...] = (0.1, 1.0, 3.0)  # weight decay; without it, probes of many features overfit
@@ -38,7 +39,9 @@ class Budget:
 
 
 FULL = Budget()
-BUDGETS = {"tiny": Budget(512, 128, 256, attentive_epochs=3)}  # tiny is for trying commands, not for results
+BUDGETS = {
+    "tiny": Budget(512, 128, 256, attentive_epochs=3, attentive_trial_epochs=3)
+}  # tiny is for trying commands, not for results
 
 
 @cache

@@ -5,6 +5,8 @@ shortest side scaled to crop * 256 / 224, a centre crop, ImageNet statistics.
 """
 
 import contextlib
+import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -18,9 +20,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from minivjepa import randomness
+from minivjepa.data.film import UnusableVideo, film
+from minivjepa.data.find_videos import SUFFIXES, Reasons, find_videos
 from minivjepa.tubelets import Grid
 
-SUFFIXES = (".mp4", ".webm", ".avi", ".mkv", ".gif")
 Color = tuple[float, ...]  # one number per channel
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -29,10 +32,11 @@ KEPT = 2**30  # bytes of decoded frames, at clip size, that stay in memory
 
 @dataclass(frozen=True)
 class VideoFile:
-    """A file that was decoded once without errors.
+    """A file that was decoded once, up to its end or its damage.
 
-    times: when each frame is shown, in the file's units, None if the file does not say.  pixels: all frames at clip
-    size, uint8 [frames, 3, H, W], or None if they are too many to keep.
+    times: when each frame is shown, in the file's units, None if the file does not say, or if seeking gives other
+    frames, as in an AVI file whose palette comes with the first one.  pixels: all frames at clip size,
+    uint8 [frames, 3, H, W], or None if they are too many to keep.
     """
 
     path: Path
@@ -40,62 +44,31 @@ class VideoFile:
     pixels: Tensor | None
 
 
-def film(path: Path, since: int | None = None) -> Iterator[tuple[float, Any]]:
-    """All frames of a file in order, as PyAV frames, each with the file's frame rate.
-
-    since: start at the last key frame that is shown no later than this, in the file's units.  Raises ValueError if the
-    file is empty, damaged or has no video stream, or if PyAV is not installed.
-    """
-    try:
-        import av
-    except ImportError:
-        raise ValueError("reading video needs PyAV; run: pip install 'minivjepa[video]'") from None
-    av.logging.set_level(av.logging.PANIC)
-    try:
-        if path.stat().st_size == 0:
-            raise ValueError(f"video {path} is empty (0 bytes); give a file with at least one clip of frames")
-        with av.open(str(path.resolve())) as container:  # absolute: a name such as a:b.mkv looks like a protocol
-            if not container.streams.video:
-                raise ValueError(f"{path} has no video stream; give one of {', '.join(SUFFIXES)} with pictures in it")
-            stream = container.streams.video[0]
-            if since is not None:
-                container.seek(since, stream=stream)
-            for frame in container.decode(video=0):
-                yield float(stream.average_rate or 25), frame  # some files do not say when a frame is shown
-    except (av.FFmpegError, OSError) as error:
-        reason = error.strerror or error
-        raise ValueError(f"video {path} cannot be decoded ({reason}); is it a complete video file?") from None
-
-
-def upright(frame: Any) -> np.ndarray:
-    """A PyAV frame, turned as the file says -> uint8 [H, W, 3]."""
-    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
-
-
 def decode(path: Path) -> Iterator[tuple[float, np.ndarray]]:
     """All frames of a file in order: (seconds from its start, uint8 [H, W, 3]).  Raises ValueError like film."""
     first = None
-    for number, (rate, frame) in enumerate(film(path)):
-        seconds = number / rate if frame.time is None else frame.time
+    for number, frame in enumerate(film(path)):
+        seconds = number / frame.rate if frame.raw.time is None else frame.raw.time
         first = seconds if first is None else first
-        yield seconds - first, upright(frame)
+        yield seconds - first, frame.picture()
 
 
 def read_frames(file: VideoFile, numbers: range) -> list[np.ndarray]:
     """Some frames of a file, uint8 [H, W, 3] each, decoded from a key frame before the first, or else from the start."""
-    wanted, found = [file.times[number] for number in numbers], {}
+    wanted: list[Any] = [file.times[number] for number in numbers]
+    found: dict[int, np.ndarray] = {}
     if None not in wanted:
         with contextlib.suppress(ValueError):  # some files can only be read from their start
-            for number, (_, frame) in enumerate(film(file.path, since=wanted[0])):
-                if frame.pts is None or (number == 0 and not frame.key_frame):
+            for number, frame in enumerate(film(file.path, since=wanted[0])):
+                if frame.time is None or (number == 0 and not frame.raw.key_frame):
                     break
-                if frame.pts in wanted:
-                    found[frame.pts] = upright(frame)
-                if frame.pts >= wanted[-1]:
+                if frame.time in wanted:
+                    found[frame.time] = frame.picture()
+                if frame.time >= wanted[-1]:
                     break
     if list(found) == wanted:
         return list(found.values())
-    return [upright(frame) for _, frame in islice(film(file.path), numbers.start, numbers.stop, numbers.step)]
+    return [frame.picture() for frame in islice(film(file.path), numbers.start, numbers.stop, numbers.step)]
 
 
 def resize_and_crop(frames: Tensor, height: int, width: int) -> Tensor:
@@ -115,39 +88,79 @@ def normalise(frames: Tensor, mean: Color = IMAGENET_MEAN, std: Color = IMAGENET
     return ((frames.float() / 255 - middle) / spread).transpose(0, 1).contiguous()
 
 
+def say(line: str) -> None:
+    """Write a line beside the progress bar, once for all processes of a training."""
+    if os.environ.get("RANK", "0") == "0":
+        tqdm.write(line, file=sys.stderr)
+
+
 class VideoClips:
     """Clips from a video file or from all video files in a folder.
 
     path: a file or a folder.  grid: size of a clip.  seed: decides the file and the start of each sample.
     device: where clips go.  stride: source frames per clip frame; smaller for files that are too short.
-    Raises ValueError if the path is missing or holds no video, or if a video is damaged or too short.
+    strict: refuse damaged videos, and a folder in which a video cannot be used; otherwise what comes before the damage is
+    used, other videos are left out, and a line says so.
+    Raises ValueError if the path is missing or holds no video that can be used.
     """
 
-    def __init__(self, path: Path, grid: Grid, seed: int = 0, device: str = "cpu", stride: int = 2):
+    def __init__(
+        self, path: Path, grid: Grid, seed: int = 0, device: str = "cpu", stride: int = 2, strict: bool = False
+    ):
         if grid.channels != 3:
             raise ValueError(f"video is read in color: --grid.channels is {grid.channels}, expected 3")
-        self.grid, self.seed, self.device, self.stride = grid, seed, torch.device(device), stride
+        self.grid, self.seed, self.device, self.stride, self.strict = grid, seed, torch.device(device), stride, strict
         if not path.exists():
             raise ValueError(f"video path {path} does not exist; give a video file or a folder of them")
-        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
-        if not found:
-            raise ValueError(f"folder {path} holds no video; expected files ending in {', '.join(SUFFIXES)}")
+        found, left_out = find_videos(path) if path.is_dir() else ([path], {})
         self.files: list[VideoFile] = []
         for file in tqdm(found, desc="reading video", unit="file", leave=False):
-            self.files.append(self.open(file))
+            try:
+                self.files.append(self.open(file))
+            except UnusableVideo as error:
+                if strict or not path.is_dir():
+                    raise
+                left_out.setdefault(error.reason, []).append(file.name)
+        self.report(path, left_out)
+
+    def report(self, path: Path, left_out: Reasons) -> None:
+        """Say which files of a folder were left out; raise ValueError if none could be used."""
+        why = "; ".join(f"{len(of)} {why}: {of[0]}{' ...' * (len(of) > 1)}" for why, of in left_out.items()) or "none"
+        if not self.files:
+            expected = f"expected files ending in {', '.join(SUFFIXES)}"
+            raise ValueError(f"folder {path} holds no video; {expected} (left out: {why})")
+        if path.is_dir():
+            say(f"{path}: {len(self.files)} videos used; left out: {why}")
 
     def open(self, path: Path) -> VideoFile:
-        """Decode a file once; keep its frames at clip size while all files together stay below KEPT bytes."""
+        """Decode a file once, up to its damage; keep its frames at clip size while all files together stay below KEPT bytes."""
         room = KEPT - sum(file.pixels.numel() for file in self.files if file.pixels is not None)
-        times, small = [], []
-        for _, frame in film(path):
-            times.append(frame.pts)
-            if 3 * self.grid.height * self.grid.width * len(times) <= room:
-                small.append(self.shrink(upright(frame)))
+        times, small, damage = [], [], ""
+        try:
+            for number, frame in enumerate(film(path)):
+                times.append(frame.time)
+                if number & (number + 1) == 0:  # 0, 1, 3, 7 ...: the last of them is in the second half
+                    late = number, frame
+                if 3 * self.grid.height * self.grid.width * len(times) <= room:
+                    small.append(self.shrink(frame.picture()))
+        except UnusableVideo as error:
+            if self.strict or not times:
+                raise
+            damage = error.reason
         if len(times) < self.grid.frames:
-            needs = f"a clip needs {self.grid.frames}; give a longer video or fewer --grid.frames"
-            raise ValueError(f"video {path} has {len(times)} frames, {needs}")
-        return VideoFile(path, times, torch.cat(small) if len(small) == len(times) else None)
+            needs = f"{damage or f'has {len(times)} frames'}, a clip needs {self.grid.frames}"
+            raise UnusableVideo(path, needs, "give a longer video or fewer --grid.frames")
+        if frame.transparent():
+            say(f"{path} is transparent; it is shown on black")
+        if damage:
+            say(f"{path} {damage}; what comes before is used")
+        if len(small) == len(times):
+            return VideoFile(path, times, torch.cat(small))
+        file = VideoFile(path, times, None)
+        for n, seen in (late, (number, frame)):
+            if not np.array_equal(read_frames(file, range(n, n + 1))[0], seen.picture()):
+                return VideoFile(path, [None] * len(times), None)
+        return file
 
     def shrink(self, frame: np.ndarray) -> Tensor:
         """One decoded frame at clip size, uint8 [1, 3, H, W]."""
@@ -176,8 +189,6 @@ def read_clip(path: Path, grid: Grid, start: float, stride: int) -> tuple[Tensor
 
     Raises ValueError if the file cannot be read, or ends before the clip does.
     """
-    if not path.is_file():
-        raise ValueError(f"video {path} is not a file; give one of {', '.join(SUFFIXES)}")
     frames: list[Tensor] = []
     seconds: list[float] = []
     later = (pair for pair in decode(path) if pair[0] >= start - 1e-3)  # times in files are rounded

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minivjepa import randomness
-from minivjepa.data.digits import DigitClips
+from minivjepa.data import known_clips
 from minivjepa.data.protocol import DATA_SEED, Budget
 from minivjepa.evaluation.judge import Alter, Encode, Metrics, encode_split, probe_encoder
 from minivjepa.evaluation.probes import CLASSES, linear_accuracy
@@ -18,7 +18,7 @@ from minivjepa.training.config import Config
 from minivjepa.training.devices import autocast
 from minivjepa.training.recipe import apply_schedule, build_model, weight_groups
 from minivjepa.training.runs import RunStopped
-from minivjepa.tubelets import Grid, patchify
+from minivjepa.tubelets import patchify
 
 
 def first_frame(clip: Tensor, index: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ def train_supervised(config: Config, device: torch.device, progress: Callable[[i
         torch.manual_seed(config.seed)
         heads = nn.ModuleDict({task: nn.Linear(config.dim, classes) for task, classes in CLASSES.items()}).to(device)
     optimiser = torch.optim.AdamW(weight_groups(nn.ModuleList([encoder, heads])), fused=device.type != "mps")
-    source, index = DigitClips(config.grid, "train", config.seed, str(device)), torch.arange(config.batch)
+    source, index = known_clips(config.grid, "train", config.seed, device, config.clips), torch.arange(config.batch)
     for step in range(config.steps):
         apply_schedule(optimiser, config, step)
         clip, factors = source.batch(step, index)
@@ -62,16 +62,18 @@ def train_supervised(config: Config, device: torch.device, progress: Callable[[i
     return encoder
 
 
-def pixel_direction(grid: Grid, budget: Budget, device: torch.device, alter: Alter | None = None) -> float:
+def pixel_direction(config: Config, budget: Budget, device: torch.device, alter: Alter | None = None) -> float:
     """Held-out accuracy of a linear probe for direction on all frames, each shrunk to 8 x 8 pixels; no encoder is needed.
 
     A digit's position is linear in these pixels, so this probe finds a start position that gives the direction away.
     """
 
     def shrink(clip: Tensor) -> Tensor:
-        return F.adaptive_avg_pool3d(clip.mean(dim=1, keepdim=True), (grid.frames, 8, 8)).flatten(2)  # [B, 1, T*64]
+        return F.adaptive_avg_pool3d(clip.mean(dim=1, keepdim=True), (config.grid.frames, 8, 8)).flatten(
+            2
+        )  # [B, 1, T*64]
 
-    train, test = (encode_split(shrink, grid, split, budget, device, alter) for split in ("train", "test"))
+    train, test = (encode_split(shrink, config, split, budget, device, alter) for split in ("train", "test"))
     return linear_accuracy(train.pooled, train.direction, test.pooled, test.direction)
 
 
@@ -88,11 +90,10 @@ def judge_control(
     data leaks it.  Shuffled frames show the line of motion but not which way along it: the attentive probe may reach
     1/2, a linear one stays at chance.
     """
-    grid = config.grid
     if name == "raw_pixels":
-        return probe_encoder(lambda clip: patchify(clip, grid), grid, budget, device, config.seed)
+        return probe_encoder(lambda clip: patchify(clip, config.grid), config, budget, device)
     if name == "supervised":
-        return probe_encoder(train_supervised(config, device, progress), grid, budget, device, config.seed)
+        return probe_encoder(train_supervised(config, device, progress), config, budget, device)
     alter = {"first_frame": first_frame, "shuffled_frames": shuffled_frames}[name]
-    found = probe_encoder(build_model(config).encoder.to(device), grid, budget, device, config.seed, alter)
-    return {**found, "pixels_direction": pixel_direction(grid, budget, device, alter)}
+    found = probe_encoder(build_model(config).encoder.to(device), config, budget, device, alter)
+    return {**found, "pixels_direction": pixel_direction(config, budget, device, alter)}

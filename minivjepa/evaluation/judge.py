@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from minivjepa.collapse import token_metrics
-from minivjepa.data.digits import DigitClips
+from minivjepa.data import KnownClips, known_clips
 from minivjepa.data.protocol import DATA_SEED, SPLITS, Budget
 from minivjepa.evaluation.metrics import METRICS
 from minivjepa.evaluation.probes import Labelled, attentive_accuracy, standardise
@@ -30,17 +30,17 @@ COPIES = 2  # of all evaluation clips' tokens: as they were encoded, and standar
 LARGEST = 16 * 2**30  # bytes of tokens that probing may hold in memory
 
 
-def evaluation_clips(grid: Grid, split: str, device: torch.device) -> DigitClips:
-    """The clips of one split that every encoder is judged on."""
-    return DigitClips(grid, split, DATA_SEED + SPLITS.index(split), str(device))
+def evaluation_clips(config: Config, split: str, device: torch.device) -> KnownClips:
+    """The clips of one split that every encoder is judged on, if it was trained on clips that look like them."""
+    return known_clips(config.grid, split, DATA_SEED + SPLITS.index(split), device, config.clips)
 
 
 @torch.no_grad()
 def encode_split(
-    encode: Encode, grid: Grid, split: str, budget: Budget, device: torch.device, alter: Alter | None = None
+    encode: Encode, config: Config, split: str, budget: Budget, device: torch.device, alter: Alter | None = None
 ) -> Labelled:
     """Encode the (altered) evaluation clips of a split, a chunk at a time, and keep what is in them."""
-    source = evaluation_clips(grid, split, device)
+    source = evaluation_clips(config, split, device)
     tokens, factors = [], []
     for index in torch.arange(budget.clips(split)).split(CLIPS_AT_ONCE):
         clip, found = source.batch(0, index)
@@ -57,19 +57,19 @@ def encode_split(
 
 
 def probe_encoder(
-    encode: Encode, grid: Grid, budget: Budget, device: torch.device, seed: int, alter: Alter | None = None
+    encode: Encode, config: Config, budget: Budget, device: torch.device, alter: Alter | None = None
 ) -> Metrics:
     """All collapse metrics and probes of one frozen encoder on held-out clips; accuracies are fractions.
 
-    seed: of the attentive probes' weights and batches.  spectrum: singular values of the centred pooled test features, descending.
+    config: its clips, and the seed of the attentive probes.  spectrum: singular values of the centred pooled test features, descending.
     """
-    train, validation, test = (encode_split(encode, grid, split, budget, device, alter) for split in SPLITS)
+    train, validation, test = (encode_split(encode, config, split, budget, device, alter) for split in SPLITS)
     metrics: Metrics = token_metrics(test.tokens)
     metrics |= {name: metric.probe(train, test, budget) for name, metric in METRICS.items() if metric.probe}
     centred = test.pooled - test.pooled.mean(dim=0)
     metrics["spectrum"] = (torch.linalg.svdvals(centred.double()) / len(centred) ** 0.5).tolist()
     train, validation, test = (part.to(device) for part in standardise([train, validation, test]))
-    for task, (held_out, seen) in attentive_accuracy(train, validation, test, budget, seed).items():
+    for task, (held_out, seen) in attentive_accuracy(train, validation, test, budget, config.seed).items():
         metrics[f"attentive_{task}"], metrics[f"attentive_{task}_train"] = held_out, seen
     return metrics
 
@@ -77,7 +77,7 @@ def probe_encoder(
 @torch.no_grad()
 def prediction_metrics(model: VJEPA, config: Config, budget: Budget, device: torch.device) -> dict[str, float]:
     """Loss and margin on held-out clips."""
-    source, losses, margins = evaluation_clips(config.grid, "test", device), [], []
+    source, losses, margins = evaluation_clips(config, "test", device), [], []
     for index in torch.arange(budget.test_clips, device=device).split(CLIPS_AT_ONCE):
         clip, masks = source.batch(0, index)[0], sample_masks(config, 0, index)
         wanted = model.normalised(model.targets(clip))
@@ -91,7 +91,7 @@ def judge_untrained(model: VJEPA, config: Config, budget: Budget, device: torch.
     """Metrics of a model before its first step, when both encoders are the same."""
     return {
         **prediction_metrics(model, config, budget, device),
-        **probe_encoder(model.encoder, config.grid, budget, device, config.seed),
+        **probe_encoder(model.encoder, config, budget, device),
     }
 
 
@@ -101,10 +101,10 @@ def judge(
     """Metrics of the online encoder; under "target" those of the target encoder, or None if it has none."""
     shared = prediction_metrics(model, config, budget, device)
     part_done()
-    result = {**shared, **probe_encoder(model.encoder, config.grid, budget, device, config.seed), "target": None}
+    result = {**shared, **probe_encoder(model.encoder, config, budget, device), "target": None}
     part_done()
     if model.target_encoder is not None:
-        result["target"] = {**shared, **probe_encoder(model.target_encoder, config.grid, budget, device, config.seed)}
+        result["target"] = {**shared, **probe_encoder(model.target_encoder, config, budget, device)}
         part_done()
     return result
 

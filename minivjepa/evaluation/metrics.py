@@ -3,6 +3,7 @@
 Read in lesson 9.  A new probe is one line of METRICS; the report, `minivjepa probe` and the long tables follow.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,12 +20,18 @@ class Metric:
     """title: heading in tables.  reads: the field of Labelled that a probe reads; "" if the number is not a probe's.
 
     probe: None for numbers that are computed together: loss and margin (judge.prediction_metrics), std and rank
-    (collapse.token_metrics), attentive probes (probes.attentive_accuracy).
+    (collapse.token_metrics), attentive probes (probes.attentive_accuracy).  least: the smallest possible value.
     """
 
     title: str
     reads: str = ""
     probe: Probe | None = None
+    least: float = 0.0
+
+    @property
+    def most(self) -> float:
+        """The largest possible value."""
+        return 1.0 if self.reads else math.inf
 
 
 def linear(title: str, reads: str, score: Callable[[Tensor, Tensor, Tensor, Tensor], float]) -> Metric:
@@ -33,7 +40,7 @@ def linear(title: str, reads: str, score: Callable[[Tensor, Tensor, Tensor, Tens
     def probe(train: Labelled, test: Labelled, budget: Budget) -> float:
         return score(train.pooled, getattr(train, reads), test.pooled, getattr(test, reads))
 
-    return Metric(title, reads, probe)
+    return Metric(title, reads, probe, least=0.0 if score is linear_accuracy else -math.inf)
 
 
 def knn(title: str, reads: str) -> Metric:
@@ -51,7 +58,7 @@ METRICS = {
     "position_std": Metric("within-clip std"),
     "effective_rank": Metric("effective rank"),
     "rankme": Metric("RankMe"),
-    "margin": Metric("margin"),
+    "margin": Metric("margin", least=-math.inf),
     "linear_direction": linear("direction, linear", "direction", linear_accuracy),
     "linear_identity": linear("identity, linear", "identity", linear_accuracy),
     "linear_color": linear("color R²", "color", linear_r2),

@@ -7,8 +7,9 @@ even in an encoder that never learned.
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -66,6 +67,14 @@ def knn_accuracy(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tenso
     return float(probe.fit(train.numpy(), labels.numpy()).score(test.numpy(), test_labels.numpy()))
 
 
+class Trial(NamedTuple):
+    """One way to train an attentive probe."""
+
+    task: str
+    rate: float  # peak learning rate
+    decay: float  # weight decay
+
+
 class AttentiveProbe(nn.Module):
     """One learnable query for one task: attend to the tokens, pool them per head, classify.
 
@@ -90,35 +99,49 @@ def attentive_pool(x: Tensor, query: Tensor) -> Tensor:
 
 
 def train_attentive(
-    train: Labelled, trials: Sequence[tuple[str, float, float]], budget: Budget, seed: int
-) -> list[AttentiveProbe]:
-    """Train one probe per (task, learning rate, weight decay), all on the same batches (AdamW, cosine to 0, fixed epochs).
+    train: Labelled, validation: Labelled, trials: Sequence[Trial], budget: Budget, seed: int
+) -> dict[str, AttentiveProbe]:
+    """Task -> its attentive probe (AdamW, cosine to 0, fixed epochs), from trials that are all trained on the same batches.
 
-    They share nothing but the work of fetching tokens: one sum of losses gives each the gradient of its own.
+    After budget.attentive_trial_epochs, only the trial of each task that then does best on validation clips goes on.
+    Trials share nothing but the work of fetching tokens: one sum of losses gives each the gradient of its own.
     """
     dim, heads, device = train.tokens.shape[-1], budget.attentive_heads, train.tokens.device
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         orders = [torch.randperm(len(train.tokens)) for _ in range(budget.attentive_epochs)]
-        probes = [AttentiveProbe(dim, CLASSES[task], heads).to(device) for task, _, _ in trials]
-    groups = [{"params": list(p.parameters()), "weight_decay": decay} for p, (_, _, decay) in zip(probes, trials)]
-    optimiser = torch.optim.AdamW(groups)
+        probes = {trial: AttentiveProbe(dim, CLASSES[trial.task], heads).to(device) for trial in trials}
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": probe.parameters(), "weight_decay": trial.decay, "trial": trial}
+            for trial, probe in probes.items()
+        ],
+        fused=device.type != "mps",
+    )
     batches = [ids for order in orders for ids in order.split(budget.attentive_batch)]
     for number, ids in enumerate(batches):
+        if number == budget.attentive_trial_epochs * len(batches) // len(orders):
+            probes = {trial: probes[trial] for trial in best_trials(probes, validation)}
+            optimiser.param_groups = [group for group in optimiser.param_groups if group["trial"] in probes]
         share = 0.5 * (1 + math.cos(math.pi * number / len(batches)))
-        for group, (_, rate, _) in zip(optimiser.param_groups, trials):
-            group["lr"] = rate * share
-        pooled = attentive_pool(
-            train.tokens[ids], torch.cat([probe.query for probe in probes], dim=1)
-        )  # [B, probes * H, D]
+        queries = torch.cat([probe.query for probe in probes.values()], dim=1)
+        pooled = attentive_pool(train.tokens[ids], queries).split(heads, dim=1)  # of [B, H, D] for each probe
         losses = [
-            F.cross_entropy(probe.classify(part.flatten(1)), getattr(train, task)[ids])
-            for probe, part, (task, _, _) in zip(probes, pooled.split(heads, dim=1), trials)
+            F.cross_entropy(probe.classify(part.flatten(1)), getattr(train, trial.task)[ids])
+            for (trial, probe), part in zip(probes.items(), pooled)
         ]
+        for group in optimiser.param_groups:
+            group["lr"] = group["trial"].rate * share
         optimiser.zero_grad()
         torch.stack(losses).sum().backward()
         optimiser.step()
-    return [probe.eval() for probe in probes]
+    return {trial.task: probes[trial].eval() for trial in best_trials(probes, validation)}
+
+
+def best_trials(probes: Mapping[Trial, AttentiveProbe], validation: Labelled) -> list[Trial]:
+    """For each task, the trial whose probe now does best on validation clips."""
+    scores = {trial: accuracy(probe, validation, trial.task) for trial, probe in probes.items()}
+    return [max((trial for trial in scores if trial.task == task), key=scores.__getitem__) for task in CLASSES]
 
 
 def standardise(parts: list[Labelled]) -> list[Labelled]:
@@ -138,15 +161,10 @@ def accuracy(probe: Callable[[Tensor], Tensor], part: Labelled, task: str) -> fl
 def attentive_accuracy(
     train: Labelled, validation: Labelled, test: Labelled, budget: Budget, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """Task -> (held-out accuracy, training accuracy) of the probe that did best on validation clips.
+    """Task -> (held-out accuracy, training accuracy) of the best probe on validation clips.
 
     Tried are all learning rates and weight decays of the budget.  The three parts must be standardised together.
     """
-    trials = list(itertools.product(CLASSES, budget.attentive_rates, budget.attentive_decays))
-    probes = train_attentive(train, trials, budget, seed)
-    found = {}
-    for task in CLASSES:
-        own = [probe for probe, (name, _, _) in zip(probes, trials) if name == task]
-        best = max(own, key=lambda probe: accuracy(probe, validation, task))
-        found[task] = accuracy(best, test, task), accuracy(best, train, task)
-    return found
+    trials = [Trial(*one) for one in itertools.product(CLASSES, budget.attentive_rates, budget.attentive_decays)]
+    probes = train_attentive(train, validation, trials, budget, seed)
+    return {task: (accuracy(probe, test, task), accuracy(probe, train, task)) for task, probe in probes.items()}

@@ -8,6 +8,7 @@ import contextlib
 import multiprocessing
 import signal
 import threading
+import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
@@ -18,7 +19,7 @@ import torch
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from minivjepa.data.digits import DigitClips
+from minivjepa.data import known_clips
 from minivjepa.data.protocol import Budget
 from minivjepa.evaluation.controls import judge_control
 from minivjepa.evaluation.judge import Metrics, judge, judge_untrained
@@ -42,6 +43,12 @@ class Job:
     name: str
     config: Config
     folder: Path
+
+    @property
+    def teacher(self) -> Path | None:
+        """The result of the job that must be complete before this one, or None."""
+        name = self.config.teacher if self.kind == "arm" else ""
+        return self.folder.parent / f"{name}-{self.config.seed}" / "result.json" if name else None
 
     @property
     def title(self) -> str:
@@ -78,8 +85,9 @@ def run_job(job: Job, budget: Budget, device: torch.device, pipe: Connection) ->
 
     if job.kind == "arm":
         run, seed = Run(job.folder), job.config.seed
-        run.open(job.config, "digits", resume=run.config_file.exists())
-        model = Trainer(job.config, DigitClips(job.config.grid, "train", seed, str(device)), run, device).fit(progress)
+        with run.open(job.config, "digits", resume=run.config_file.exists()):
+            source = known_clips(job.config.grid, "train", seed, device, job.config.clips)
+            model = Trainer(job.config, source, run, device).fit(progress)
         pipe.send((job.steps, "probing"))
         history = run.history()
         final = judge(model.eval(), job.config, budget, device)
@@ -122,16 +130,23 @@ class Crew:
         self.budget, self.device = budget, device
         self.places = list(range(at_once, 0, -1))
         self.steps: dict[Job, int] = {}
+        self.failed: list[Path] = []  # folders of failed jobs
         self.stopping = threading.Event()
 
     def supervise(self, job: Job) -> str | None:
         """Run one job in its own process, show its progress, and return how it failed, or None."""
+        while job.teacher is not None and not job.teacher.exists() and not self.stopping.is_set():
+            if job.teacher.parent in self.failed:
+                self.failed.append(job.folder)
+                return f"{job.title} lacks its teacher, {job.teacher.parent.name}"
+            time.sleep(0.2)
+        if self.stopping.is_set():
+            return None
         context = multiprocessing.get_context("spawn")
         pipe, theirs = context.Pipe()
         process = context.Process(target=work, args=(job, self.budget, self.device, theirs), daemon=True)
-        mask_interrupt(
-            "SIG_BLOCK"
-        )  # in this thread, and in the process until it ignores it: the main thread hears Ctrl-C
+        # in this thread, and in the process until it ignores it: the main thread hears Ctrl-C
+        mask_interrupt("SIG_BLOCK")
         process.start()
         theirs.close()
         place, state = self.places.pop(), ""
@@ -153,6 +168,7 @@ class Crew:
         if not job.result_file.exists():
             state = state if state.startswith("failed: ") else f"ended without a result (exit code {process.exitcode})"
             failure = f"{job.title} {state}"
+            self.failed.append(job.folder)
         if not self.stopping.is_set():
             bar.bar.write(failure or f"{job.title}: {job.summary()}")
         return failure
@@ -185,6 +201,4 @@ def run_jobs(jobs: list[Job], at_once: int, budget: Budget, device: torch.device
             raise
     failures = [failure for future in futures if (failure := future.result())]
     if failures:
-        raise ValueError(
-            "; ".join(failures) + ". The other runs are kept: with --resume only what failed is tried again"
-        )
+        raise ValueError("; ".join(failures) + ". All other runs are kept: --resume tries only what failed again")

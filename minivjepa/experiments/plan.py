@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from minivjepa.data.protocol import CHANCE, Budget
+from minivjepa.data.protocol import Budget
 from minivjepa.evaluation.controls import CONTROLS
 from minivjepa.evaluation.metrics import METRICS
 from minivjepa.experiments.jobs import Job
@@ -35,14 +35,13 @@ def plan_jobs(arms: Sequence[str], seeds: Sequence[int], config: Config, out: Pa
     Raises ValueError for an unknown arm, for one that is given twice, or if there are no arms or seeds.
     """
     if not arms or not seeds:
-        raise ValueError(
-            "an ablation needs at least one arm and one seed; give for example --arms vjepa,neither --seeds 0,1"
-        )
+        raise ValueError("an ablation needs at least one arm and one seed; give --arms vjepa,neither --seeds 0,1")
     configs = {arm: with_arm(config, arm) for arm in arms}
     if len(set(arms)) < len(arms) or len(set(seeds)) < len(seeds):
-        raise ValueError(
-            f"an arm or a seed is given twice in --arms {','.join(arms)} --seeds {','.join(map(str, seeds))}"
-        )
+        raise ValueError(f"an arm or seed is given twice: --arms {','.join(arms)} --seeds {','.join(map(str, seeds))}")
+    for arm, found in configs.items():
+        if found.teacher and found.teacher not in arms and not (out / "runs" / f"{found.teacher}-{seeds[0]}").exists():
+            raise ValueError(f"{arm} is taught by {found.teacher}; add {found.teacher} to --arms")
     telling = sorted(arms, key=lambda arm: arm not in ("vjepa", "neither"))
     parts = [("arm", arm, configs[arm], seed, arm) for seed in seeds for arm in telling]
     parts += [("control", name, config, seeds[0], f"control-{name}") for name in reversed(CONTROLS)]
@@ -50,10 +49,18 @@ def plan_jobs(arms: Sequence[str], seeds: Sequence[int], config: Config, out: Pa
         parts.append(("untrained", "untrained", config, seed, "untrained"))
         if seed != seeds[0]:  # probes of the pixels, repeated, so that they too have an interval
             parts.append(("control", "raw_pixels", config, seed, "control-raw_pixels"))
+    parts.sort(
+        key=lambda part: lessons(part[2])
+    )  # what needs a teacher last, so that no job waits while others could run
     return [
         Job(kind, name, replace(base, seed=seed), out / "runs" / f"{folder}-{seed}")
         for kind, name, base, seed, folder in parts
     ]
+
+
+def lessons(config: Config) -> int:
+    """How many runs must be trained before this one: its teacher, that one's teacher, and so on."""
+    return 1 + lessons(with_arm(replace(config, teacher=""), config.teacher)) if config.teacher else 0
 
 
 def flags(values: dict[str, Any], prefix: str = "--") -> dict[str, Any]:
@@ -95,7 +102,7 @@ def collect(
         "complete": True,
         "config": to_dict(config),
         "metrics": list(METRICS),
-        "chance": CHANCE,
+        "chance": config.clips.chance,
         "probe": asdict(budget),
         "controls": {job.name: read_json(job.result_file) for job in controls if job.config.seed == first},
         "raw_pixels": [

@@ -1,7 +1,7 @@
 """What an ablation found: a Markdown table, and report.html, one page that opens without a server or a network."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -30,6 +30,9 @@ NOTES = {
     "neither": "no stop-gradient, no EMA",
     "vicreg": "neither, plus variance and covariance terms",
     "sigreg": "neither, plus SIGReg",
+    "pixels": "target = the hidden pixels",
+    "generation-2": "target = an encoder that frozen trained",
+    "generation-3": "target = an encoder that generation-2 trained",
     "untrained": "control: before the first step",
     "raw_pixels": "control: tubelets as they are",
     "first_frame": "control: untrained encoder, first frame only",
@@ -65,7 +68,7 @@ def spread(values: list[float | None], join: str) -> str:
 
 def note(arm: str) -> str:
     """What an arm is, in a few words; for a variant, the fields of the config that it sets."""
-    if arm in VARIANTS:
+    if arm in VARIANTS and arm not in NOTES:
         return f"variant: another {', '.join(VARIANTS[arm])}"
     return NOTES.get(arm, "an arm of your own")
 
@@ -88,12 +91,20 @@ def table_rows(results: Results) -> list[TableRow]:
     return [*rows, TableRow("chance", NOTES["chance"], "chance", [guess])]
 
 
+def by_seed(results: Results, name: str, metric: str) -> dict[int, float]:
+    """Seed -> a metric of an arm's online encoder, or of the control "untrained" or "raw_pixels"."""
+    rows = results["arms"].get(name) or results[name]
+    return {row["seed"]: row.get("final", row)[metric] for row in rows}
+
+
+def metric_cells(runs: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> list[str]:
+    """Per metric: its mean and interval over runs as text, or all its values (statistics.cell)."""
+    return [cell([run.get(name) for run in runs], METRICS[name].least, METRICS[name].most) for name in columns]
+
+
 def metric_table(rows: Sequence[TableRow], columns: Sequence[str] = SHORT) -> str:
-    """Rows of arms and controls, one column per metric, means with intervals."""
-    lines = [
-        [row.name if row.kind == "arm" else f"*{row.name}*", *(cell([run.get(c) for run in row.runs]) for c in columns)]
-        for row in rows
-    ]
+    """Rows of arms and controls, one column per metric."""
+    lines = [[row.name if row.kind == "arm" else f"*{row.name}*", *metric_cells(row.runs, columns)] for row in rows]
     return markdown(["", *(METRICS[column].title for column in columns)], lines)
 
 
@@ -163,10 +174,11 @@ def html(results: Results) -> str:
         "versions": ", ".join(f"{name} {number}" for name, number in results["versions"].items()),
         **{name: results[name] for name in ("preset", "command", "date", "device")},
     }
+    config = from_dict(Config, results["config"])
     return Template(PAGE.read_text(encoding="utf-8")).substitute(
         {name: escape(text) for name, text in texts.items()},
         sentences="".join(f"<li>{escape(verdict(arm, results))}</li>" for arm in results["arms"]),
-        strip=film_strip(from_dict(Config, results["config"]).grid).html(),
+        strip=film_strip(config.grid, rules=config.clips).html(),
         curves=collapse_curves(results).html(),
         table=table(results),
         spectra=spectra(results).html(),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from threading import Lock
 
 from minivjepa.grading.feedback import page, table
 from minivjepa.grading.graded import RIGHT, Assignment, Graded, edition, kept, result_file
@@ -22,6 +23,7 @@ from minivjepa.homework.notebooks import WRITTEN, Cell, assignment_of, read_cell
 from minivjepa.training.files import write_json, write_text
 
 LONGEST = 4000  # characters of feedback for an exercise
+READING = Lock()  # one file at a time: a hostile one takes a gigabyte
 SURPRISE = "could not be graded"  # the status after an error that grading did not expect
 
 
@@ -48,7 +50,8 @@ def graded_or_kept(item: HandedIn, desk: Desk, last: bool) -> Graded:
     path, student = item
     try:
         content = read_file(path)
-        cells = read_cells(content, path.name)
+        with READING:
+            cells = read_cells(content, path.name)
     except (ValueError, OSError) as error:
         return without_points(student, "not a notebook", str(error))
     file = result_file(desk.records, path, content, desk.graded_by)

@@ -13,9 +13,7 @@ TEACHER = Path(__file__).parents[2] / "teacher"
 def teachers_code() -> dict[str, Any]:
     """The functions of teacher/assignment.py.  Raises ValueError if the folder was removed."""
     if not TEACHER.is_dir():
-        raise ValueError(
-            f"{TEACHER} is missing: answers and hidden checks belong to teachers and were removed from this copy"
-        )
+        raise ValueError(f"{TEACHER} is missing: answers and hidden checks belong to teachers and are not in this copy")
     return runpy.run_path(str(TEACHER / "assignment.py"))
 
 

@@ -117,11 +117,11 @@ def diagnose(cases: Sequence[Case], results: Sequence[Arrays]) -> tuple[str, int
 
 
 def encode(value: Any) -> Any:
-    """An input as JSON: tensors as nested lists with their type."""
+    """An input as JSON: tensors as nested lists with their type, dicts as pairs, since keys of JSON can only be text."""
     if isinstance(value, Tensor):
         return {"tensor": value.tolist(), "dtype": str(value.dtype).removeprefix("torch."), "shape": list(value.shape)}
     if isinstance(value, Mapping):
-        return {"dict": {key: encode(part) for key, part in value.items()}}
+        return {"dict": [[key, encode(part)] for key, part in value.items()]}
     return [encode(part) for part in value] if isinstance(value, list | tuple) else value
 
 
@@ -130,7 +130,7 @@ def decode(value: Any) -> Any:
     if isinstance(value, dict) and "tensor" in value:
         return torch.tensor(value["tensor"], dtype=getattr(torch, value["dtype"])).reshape(value["shape"])
     if isinstance(value, dict):
-        return {key: decode(part) for key, part in value["dict"].items()}
+        return {key: decode(part) for key, part in value["dict"]}
     return [decode(part) for part in value] if isinstance(value, list) else value
 
 

@@ -1,9 +1,11 @@
 """Homework notebooks: which cells students write, and how a submission's answers get into a pristine copy.
 
-A submission is not validated as a notebook, which can take minutes and a gigabyte: only cells with a grade_id are looked at.
+`minivjepa check` and `minivjepa grade` read a file alike.  It is not validated as a notebook, which can take minutes and a
+gigabyte: only cells with a grade_id are looked at, and outputs count for nothing.
 """
 
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -11,7 +13,9 @@ import nbformat
 from nbformat import NotebookNode
 
 WRITTEN = "YOUR ANSWER HERE"  # the text of a written answer before a student edits it
-MOST_VALUES = 10**6  # of a submission's JSON
+LARGEST_FILE = 64 * 2**20  # bytes of a notebook
+MOST_VALUES = 5 * 10**6  # in it; a list or an object takes as much memory as five values
+STRING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.S)  # in JSON, or what is left of one at the end
 
 
 class Cell(NamedTuple):
@@ -44,22 +48,23 @@ def is_check(cell: NotebookNode) -> bool:
 def read_cells(content: bytes, name: str) -> dict[str, Cell]:
     """The cells of a submitted file: grade_id -> cell; the first of two with the same id counts.
 
-    Raises ValueError for a file that is not a notebook.  name: of the file.
+    Raises ValueError for a file that is too large or not a notebook.  name: of the file.
     """
-    if sum(map(content.count, b"[{,")) > MOST_VALUES:
-        raise ValueError(f"{name} holds more than {MOST_VALUES:,} values: clear its outputs and hand it in again")
+    text = content[: LARGEST_FILE + 1].decode(json.detect_encoding(content), "replace")
+    bare = STRING.sub("", text)
+    if len(content) > LARGEST_FILE or bare.count(",") + 5 * (bare.count("[") + bare.count("{")) > MOST_VALUES:
+        size = f"is larger than {LARGEST_FILE // 2**20} MB or holds more than {MOST_VALUES:,} values"
+        raise ValueError(f"{name} {size}: clear its outputs and save it again")
     try:
-        held, why = json.loads(content), "no cells"
+        held, why = json.loads(text), "no cells"
     except (ValueError, RecursionError) as error:
         held, why = None, type(error).__name__
     # format 3, of long ago, has its cells in worksheets and their text as input
     sheets = [held] if isinstance(get(held, "cells"), list) else listed(held, "worksheets")
     if not sheets:
         raise ValueError(f"{name} is not a notebook that Jupyter can open ({why}); save it again in Jupyter")
-    cells = [cell for sheet in sheets for cell in listed(sheet, "cells")]
-    return {
-        key: Cell(str(get(cell, "cell_type")), text_of(cell)) for key, cell in cells_by_id({"cells": cells}).items()
-    }
+    found = cells_by_id({"cells": [cell for sheet in sheets for cell in listed(sheet, "cells")]})
+    return {key: Cell(str(get(cell, "cell_type")), text_of(cell)) for key, cell in found.items()}
 
 
 def get(value: Any, key: str) -> Any:
@@ -74,10 +79,10 @@ def listed(value: Any, key: str) -> list[Any]:
 
 
 def text_of(cell: Any) -> str:
-    """The text of a cell, which may be split into lines."""
+    """The text of a cell, which may be split into lines, with ? for halves of characters, which no file can hold."""
     source = get(cell, "input" if get(cell, "source") is None else "source")
     lines = source if isinstance(source, list) else [source]
-    return "".join(line for line in lines if isinstance(line, str))
+    return "".join(line for line in lines if isinstance(line, str)).encode(errors="replace").decode()
 
 
 def assignment_of(ids: Iterable[str], known: Mapping[str, Collection[str]]) -> str | None:

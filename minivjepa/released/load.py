@@ -13,11 +13,12 @@ from minivjepa.encoder import Encoder
 from minivjepa.predictor import Predictor
 from minivjepa.released.names import POSITION_TABLES, State, from_hugging_face, from_original
 from minivjepa.released.weight_files import read_weights
-from minivjepa.training.runs import load_weights
+from minivjepa.training.runs import few, load_weights
 from minivjepa.tubelets import Grid, sincos_positions
 
 HEADS = {192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16, 1408: 22}  # of the published encoders, by width
 PARTS = ("encoder", "target_encoder", "predictor")
+COMPUTED = {"hidden_act": "gelu", "layer_norm_eps": 1e-6, "qkv_bias": True}  # here, and by every released model
 GROUPS_OF_V1 = 2  # mask tokens of V-JEPA 1's predictor; V-JEPA 2's has ten
 
 
@@ -50,6 +51,8 @@ def load_pretrained(
     anything does not fit.
     """
     held, config = read_weights(source)
+    if "ema_encoder" in held and "encoder" not in held:
+        raise ValueError(f"{source} has an ema_encoder only, as files of V-JEPA 2.1; give one of V-JEPA 1 or 2")
     layout = "original" if "encoder" in held or "target_encoder" in held else "hugging-face"
     try:
         state = from_original(held) if layout == "original" else from_hugging_face(held)
@@ -60,6 +63,7 @@ def load_pretrained(
         if not shapes:
             raise ValueError(f"holds no tubelet embedding [D, C, tubelet, patch, patch], but {list(held)[:3]} ...")
         dim, channels, tubelet, patch, _ = shapes[0]
+        found = {"in_chans": channels, "tubelet_size": tubelet, "patch_size": patch, **COMPUTED}
         side = agreed(None, config, "crop_size", 224 if scheme == "sincos" else 256, "side")
         frames = agreed(None, config, "frames_per_clip", 16, "frames")
         grid = Grid(*(clip or (frames, side, side)), tubelet, patch, channels)
@@ -83,6 +87,10 @@ def load_pretrained(
                 built[part] = Encoder(grid, dim, depth, heads, scheme, hidden)
             load_weights(built[part], given, part)
             built[part].eval()
+            width, prefix = len(given["norm.weight"]), "pred_" if part == "predictor" else ""
+            sizes = {"hidden_size": width, "num_hidden_layers": depth, "mlp_ratio": (hidden or 0) / width}
+            found |= {prefix + name: size for name, size in sizes.items()}
+        check_config(config, found)
     except ValueError as error:
         raise ValueError(f"{source}, read in the {layout} layout, {error}") from None
     return Pretrained(built.get("encoder"), built.get("target_encoder"), built.get("predictor"), layout)
@@ -128,6 +136,15 @@ def agreed(asked: int | None, config: dict[str, Any], name: str, usual: int | No
     if not found:
         raise ValueError(f"does not say how many attention {what}, as no released model is; give their number")
     return found
+
+
+def check_config(config: dict[str, Any], found: dict[str, Any]) -> None:
+    """Raise ValueError for entries of config.json that the file, or what this package computes, contradicts."""
+    wrong = [name for name, value in found.items() if config.get(name, value) != value]
+    if wrong:
+        owner = {name: "this package" if name in COMPUTED else "the file" for name in wrong}
+        lines = [f"{name} {config[name]!r} where {owner[name]} has {found[name]!r}" for name in wrong]
+        raise ValueError(f"has a config.json that says {few(lines)}; give the config.json that belongs to the file")
 
 
 def check_tables(tables: State, grid: Grid) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minivjepa.tubelets import Grid
+from minivjepa.tubelets import Grid, sincos_positions
 
 State = dict[str, Tensor]
 # prefixes: theirs -> ours
@@ -44,6 +44,11 @@ def swap(key: str, prefixes: Mapping[str, str]) -> str:
     return key
 
 
+def unwrapped(key: str) -> str:
+    """A key without what DistributedDataParallel, torch.compile, and wrappers of the model put before it."""
+    return re.sub(r"^(module\.|backbone\.|vjepa2\.)+", "", key.replace("_orig_mod.", ""))
+
+
 def check_tensors(state: Mapping[str, Any]) -> None:
     """Raise ValueError unless every key is a name and every value a tensor."""
     for key, value in state.items():
@@ -58,7 +63,7 @@ def from_hugging_face(state: Mapping[str, Tensor]) -> State:
     """
     check_tensors(state)
     ours: State = {}
-    kept = {key.removeprefix("vjepa2."): value for key, value in state.items()}
+    kept = {unwrapped(key): value for key, value in state.items()}
     for key, value in kept.items():
         if key.startswith(("pooler.", "classifier.")):
             continue
@@ -87,7 +92,7 @@ def from_original(checkpoint: Mapping[str, Any]) -> State:
             raise ValueError(f"has a {type(held).__name__} as its {part}, expected a dict of tensors")
         check_tensors(held)
         for key, value in held.items():
-            key = key.removeprefix("module.").removeprefix("backbone.")
+            key = unwrapped(key)
             if re.fullmatch(r"mask_tokens\.\d+", key):
                 tokens[int(key.removeprefix("mask_tokens."))] = value.flatten()
             else:
@@ -97,8 +102,8 @@ def from_original(checkpoint: Mapping[str, Any]) -> State:
     return ours
 
 
-def to_original(ours: Mapping[str, Tensor], grid: Grid) -> dict[str, State]:
-    """The inverse of from_original, without V-JEPA 1's position tables, which are not weights."""
+def to_original(ours: Mapping[str, Tensor], grid: Grid, positions: str = "rotary-tiled") -> dict[str, State]:
+    """The inverse of from_original.  positions: with "sincos", V-JEPA 1's tables of positions are written, too."""
     theirs: dict[str, State] = {}
     for key, value in ours.items():
         part, _, name = key.partition(".")
@@ -110,4 +115,7 @@ def to_original(ours: Mapping[str, Tensor], grid: Grid) -> dict[str, State]:
             if name == "embed.project.weight":
                 value = value.reshape(len(value), grid.channels, grid.tubelet, grid.patch, grid.patch)
             own["module.backbone." + swap(name, back).replace(".attention.", ".attn.")] = value
+        if positions == "sincos" and name in ("embed.project.bias", "enter.bias"):
+            table = "predictor_pos_embed" if part == "predictor" else "pos_embed"
+            own["module.backbone." + table] = sincos_positions(grid, len(value))[None]
     return theirs

@@ -30,6 +30,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "mask-blocks": {"masks": ("short", "long")},
     "mask-official": {"masks": ("official-short", "official-long")},
     "mask-mixed": {"masks": ("future", "tube")},
+    "pixels": {"prevention": CollapsePrevention(target="pixels")},
+    "generation-2": {"prevention": ARMS["frozen"], "teacher": "frozen"},
+    "generation-3": {"prevention": ARMS["frozen"], "teacher": "generation-2"},
 }
 ARM_NAMES = ", ".join([*ARMS, *VARIANTS])
 

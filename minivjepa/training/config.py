@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from minivjepa.data.digits import CLIPS, ClipRules
 from minivjepa.masking import MASKS, parse_mask
 from minivjepa.rotary import check_scheme
 from minivjepa.tubelets import Grid
@@ -24,8 +25,12 @@ class Config:
 
     grid: Grid = field(default_factory=lambda: Grid(frames=8, height=32, width=32, tubelet=2, patch=8))
     """Size of a clip and its tubelets."""
+    clips: ClipRules = CLIPS
+    """How a clip of moving digits looks."""
     prevention: CollapsePrevention = field(default_factory=CollapsePrevention)
     """The switches of collapse prevention; --arm sets them all at once."""
+    teacher: str = ""
+    """An arm: the run NAME-SEED beside this one, whose trained encoder is the first target encoder; "": this run's own."""
     masks: tuple[str, ...] = ("future",)  # One mask group per name, optionally with the share to hide, as in tube:0.75.
     loss: str = "l1"  # Distance in latent space: l1 or l2 (squared error).
 
@@ -84,6 +89,10 @@ class Config:
             check_numbers(self, ("batch",), "2 or more: a regulariser compares clips", lambda value: value >= 2)
         check_scheme(self.positions, head_width("encoder", self.dim, self.heads))
         check_scheme(self.positions, head_width("predictor", self.predictor_dim, self.predictor_heads))
+        if self.teacher and self.prevention.target != "ema":
+            raise ValueError(f"teacher {self.teacher} needs a target encoder, such as that of --arm frozen")
+        if self.predictor_depth == 0 and (self.prevention.target == "pixels" or self.prevention.projector):
+            raise ValueError("predictor_depth 0 predicts features only; pixels and a projector need 1 or more")
         if not self.masks:
             raise ValueError(f"no mask is given; choose at least one from {', '.join(MASKS)}")
         for text in self.masks:  # draw a small batch now, so that an impossible ratio is found before training starts
@@ -111,11 +120,11 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 def from_dict(kind: type[C], values: dict[str, Any]) -> C:
-    """The inverse of to_dict.  Raises ValueError for unknown or missing keys."""
+    """The inverse of to_dict.  A field that an older version did not know has its default.  Raises ValueError for unknown keys."""
     hints = typing.get_type_hints(kind)
-    unknown, missing = sorted(set(values) - set(hints)), sorted(set(hints) - set(values))
-    if unknown or missing:
-        raise ValueError(f"{kind.__name__} has unknown keys {unknown} and lacks {missing}; expected {sorted(hints)}")
+    unknown = sorted(set(values) - set(hints))
+    if unknown:
+        raise ValueError(f"{kind.__name__} has unknown keys {unknown}; expected {sorted(hints)}")
     parsed = {}
     for name, value in values.items():
         kinds = [one for one in (hints[name], *typing.get_args(hints[name])) if dataclasses.is_dataclass(one)]

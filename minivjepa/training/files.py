@@ -1,13 +1,44 @@
-"""Files that are complete or absent: a kill or a full disk cannot leave half of one."""
+"""Files that are complete or absent, and folders with one writer: a kill or a full disk cannot leave half of one."""
 
+import contextlib
 import json
 import math
 import os
 import platform
-from collections.abc import Callable
+import secrets
+import sys
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+LOCK = ".lock"  # in a folder that a process writes to, and left there
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Make a folder, and keep other processes out of it: the system frees its lock however this process ends.
+
+    Removes what a killed process left half written.  Raises ValueError if another process is in the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / LOCK, "ab") as file:
+        try:
+            if sys.platform == "win32":
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if isinstance(error, BlockingIOError | PermissionError):  # else the file system has no locks
+                raise ValueError(f"another process is at work in {folder}; wait until it has ended") from None
+        for old in folder.glob("*.????????.tmp"):
+            old.unlink()
+        yield
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -15,7 +46,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
     Raises OSError if the disk fails, after removing the temporary file; an old file stays as it was.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "wb") as file:
             write(file)
@@ -35,8 +66,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    write_bytes(path, text.encode())
+    """Write a text file atomically; what no text can hold, such as parts of file names, is written as its number."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -65,7 +96,7 @@ def check_new(out: Path) -> None:
     """Raise ValueError unless `out` is absent or an empty folder."""
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out {out} is a file; give a folder that does not exist yet")
-    left = [p.name for p in out.iterdir() if p.suffix != ".tmp"] if out.exists() else []
+    left = [p.name for p in out.iterdir() if p.suffix != ".tmp" and p.name != LOCK] if out.exists() else []
     if left:
         raise ValueError(f"--out {out} is not empty (it holds {left[0]}); choose another folder, or add --resume")
 

@@ -20,14 +20,23 @@ from minivjepa.vjepa import VJEPA
 
 
 def build_model(config: Config) -> VJEPA:
-    """A model on the CPU whose weights depend only on the config."""
+    """A model on the CPU whose weights depend only on the config; all arms of a seed have the same first encoder."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         encoder = Encoder(config.grid, config.dim, config.depth, config.heads, config.positions)
         predictor = build_predictor(config)
         init_linear(encoder, config.init)
         init_linear(predictor, config.init)
-    return VJEPA(encoder, predictor, config.prevention, config.loss)
+        projector = build_projector(config)
+        if target_width(config) != config.dim:  # last, so that nothing before it draws other numbers
+            predictor.leave = nn.Linear(config.predictor_dim, target_width(config))
+            init_linear(predictor.leave, config.init)
+    return VJEPA(encoder, predictor, config.prevention, config.loss, projector)
+
+
+def target_width(config: Config) -> int:
+    """Width of what is predicted for a tubelet: a feature vector, its projection, or the tubelet's pixels."""
+    return config.grid.values if config.prevention.target == "pixels" else config.prevention.projector or config.dim
 
 
 def build_predictor(config: Config) -> Predictor:
@@ -40,6 +49,16 @@ def build_predictor(config: Config) -> Predictor:
     )  # fmt: skip
 
 
+def build_projector(config: Config) -> nn.Module | None:
+    """The two layers between features and targets that regularised methods have, or None without one."""
+    width = config.prevention.projector
+    if not width:
+        return None
+    projector = nn.Sequential(nn.Linear(config.dim, width), nn.GELU(), nn.Linear(width, width))
+    init_linear(projector, config.init)
+    return projector
+
+
 def weight_groups(part: nn.Module, scale: float = 1.0) -> list[dict[str, Any]]:
     """AdamW groups of one network: matrices decay, biases and other 1-D parameters do not.  scale: of the learning rate."""
     trained = [p for p in part.parameters() if p.requires_grad]
@@ -50,6 +69,7 @@ def weight_groups(part: nn.Module, scale: float = 1.0) -> list[dict[str, Any]]:
 def parameter_groups(model: VJEPA, config: Config) -> list[dict[str, Any]]:
     """AdamW groups of all networks; a target encoder is trained only in the no-stopgrad arm."""
     groups = weight_groups(model.encoder) + weight_groups(model.predictor, config.predictor_lr)
+    groups += weight_groups(model.projector)
     return groups + (weight_groups(model.target_encoder) if model.target_encoder is not None else [])
 
 

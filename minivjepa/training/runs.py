@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from minivjepa.training.config import Config, differences, from_dict, to_dict
-from minivjepa.training.files import check_new, finite_or_null, write_atomically, write_json, write_text
+from minivjepa.training.files import alone, check_new, finite_or_null, write_atomically, write_json, write_text
 from minivjepa.training.recipe import build_model
 from minivjepa.vjepa import VJEPA
 
@@ -45,10 +45,10 @@ def check_equal(where: Path, lines: list[str]) -> None:
 
 
 class Run:
-    """The files of one run in the folder `out`.  kind: the dataclass of its config."""
+    """The files of one run in the folder `out`.  kind: the dataclass of its config.  films: name -> size, of videos it reads."""
 
-    def __init__(self, out: Path, kind: type[Any] = Config):
-        self.out, self.kind = out, kind
+    def __init__(self, out: Path, kind: type[Any] = Config, films: Mapping[str, str] | None = None):
+        self.out, self.kind, self.films = out, kind, dict(films or {})
         self.command = "`minivjepa train`" if kind is Config else "`minivjepa world train`"
         self.config_file, self.metrics_file = out / "config.json", out / "metrics.jsonl"
         self.checkpoint_file = out / "checkpoint.pt"
@@ -57,11 +57,21 @@ class Run:
         """Make the folder and write config.json.  Raises ValueError if the folder is not empty."""
         check_new(self.out)
         self.out.mkdir(parents=True, exist_ok=True)
-        write_json(self.config_file, {"data": data, **to_dict(config)})
+        films = {"films": self.films} if self.films else {}
+        write_json(self.config_file, {"data": data, **films, **to_dict(config)})
 
-    def open(self, config: Any, data: str, resume: bool) -> None:
-        """Create the run, or check that it is the same."""
-        self.check_same(config, data) if resume else self.create(config, data)
+    def check(self, config: Any, data: str, resume: bool) -> None:
+        """Raise ValueError unless the folder can become a run, or holds the one to resume."""
+        self.check_same(config, data) if resume else check_new(self.out)
+
+    @contextlib.contextmanager
+    def open(self, config: Any, data: str, resume: bool) -> Iterator[None]:
+        """Create the run, or check that it is the same; inside, no other process can."""
+        self.check(config, data, resume)  # before anything is made
+        with alone(self.out):
+            if not resume:
+                self.create(config, data)
+            yield
 
     def config(self) -> tuple[Any, str]:
         """The saved config and data.  Raises ValueError if there is none, or if this version cannot read it."""
@@ -70,17 +80,23 @@ class Run:
         try:
             saved = json.loads(self.config_file.read_text())
             data = saved.pop("data")
+            saved.pop("films", None)
             return from_dict(self.kind, saved), data
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{self.config_file} is not a config of this version: {error}") from None
 
     def check_same(self, config: Any, data: str) -> None:
-        """Raise ValueError unless the folder holds a run of exactly this config and data."""
+        """Raise ValueError unless the folder holds a run of exactly this config and data.  The same films may be elsewhere."""
         if not self.config_file.exists():
             raise ValueError(f"nothing to resume in {self.out}: it holds no config.json; leave --resume out")
         saved, saved_data = self.config()
-        other_data = [f"data: {saved_data} saved, {data} given"] if saved_data != data else []
-        check_equal(self.out, differences(saved, config) + other_data)
+        films = json.loads(self.config_file.read_text()).get(
+            "films"
+        )  # None: clips that are drawn, or an earlier version
+        old, new = films or {"data": str(Path(saved_data))}, self.films if films else {"data": str(Path(data))}
+        other = [name for name in sorted(old | new) if old.get(name) != new.get(name)]
+        lines = [f"{name}: {old.get(name, 'absent')} saved, {new.get(name, 'absent')} given" for name in other]
+        check_equal(self.out, differences(saved, config) + lines)
 
     @property
     def kept(self) -> str:

@@ -5,6 +5,7 @@ Read in lesson 8.  Trainer.train_step is one step; loop.py has what goes around 
 
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from minivjepa.training.devices import autocast, send
 from minivjepa.training.loop import Loop
 from minivjepa.training.monitor import ClipSource, collapse_metrics, monitor_clips
 from minivjepa.training.recipe import apply_schedule, build_model, parameter_groups, sample_masks, schedule
-from minivjepa.training.runs import Run
+from minivjepa.training.runs import Run, load_weights, trained
 from minivjepa.transformer import Block
 from minivjepa.vjepa import VJEPA
 
@@ -40,9 +41,7 @@ class Tuning:
             raise ValueError("--compile cannot fuse SIGReg, which draws new directions at every step; leave it out")
         if self.compile and any(isinstance(parse_mask(text), OfficialBlocks) for text in config.masks):
             masks = ", ".join(config.masks)
-            raise ValueError(
-                f"--compile needs masks of a constant size, and those of {masks} change; use --masks short long"
-            )
+            raise ValueError(f"--compile needs masks of constant size; those of {masks} change; use --masks short long")
 
     def apply(self, model: nn.Module) -> nn.Module:
         """Set up the model like this, and return it."""
@@ -53,6 +52,17 @@ class Tuning:
 
 
 PLAIN = Tuning()
+
+
+def load_teacher(model: VJEPA, config: Config, folder: Path) -> None:
+    """Give the target encoder the trained weights of another run's online encoder.  Raises ValueError if that is not finished."""
+    if not folder.exists():
+        raise ValueError(f"the teacher {folder} is missing; first train --arm {config.teacher} --seed {config.seed}")
+    teacher, theirs, _, step = trained(folder)
+    if step < theirs.steps:
+        raise ValueError(f"the teacher {folder} is not trained to its end; train it further with --resume")
+    assert model.target_encoder is not None  # Config has checked it
+    load_weights(model.target_encoder, teacher.encoder.state_dict(), str(folder))
 
 
 class Trainer(Loop[VJEPA]):
@@ -74,6 +84,8 @@ class Trainer(Loop[VJEPA]):
     ):
         tuning.check(config)
         super().__init__(config, model or build_model(config), source, run, device)
+        if config.teacher and not run.checkpoint_file.exists():
+            load_teacher(self.model, config, run.out.parent / f"{config.teacher}-{config.seed}")
         if device.type == "cpu" and config.precision == "bf16":
             write_out_attention(self.model)
         self.parallel = tuning.apply(DistributedDataParallel(self.model) if self.world > 1 else self.model)

@@ -96,11 +96,11 @@ def compare(
     task.draw(rooms, device)  # refuses a task that these rooms cannot offer
     checkpoints = tuple(hashlib.sha256(Run(run).checkpoint_file.read_bytes()).hexdigest()[:12] for run in runs)
     files, settings = Run(out, Comparison), Comparison(task, planner, checkpoints)
-    files.open(settings, "rooms", resume)
-    policies = controls(rooms, planner, task.seed)
-    jobs = {name: partial(follow, policy, name, rooms, task, device) for name, policy in policies.items()}
-    jobs |= {f"run-{number}": partial(compare_run, run, task, planner, device) for number, run in enumerate(runs)}
-    found = {name: kept(out / f"{name}.json", job) for name, job in jobs.items()}
+    with files.open(settings, "rooms", resume):
+        policies = controls(rooms, planner, task.seed)
+        jobs = {name: partial(follow, policy, name, rooms, task, device) for name, policy in policies.items()}
+        jobs |= {f"run-{number}": partial(compare_run, run, task, planner, device) for number, run in enumerate(runs)}
+        found = {name: kept(out / f"{name}.json", job) for name, job in jobs.items()}
     results = {
         "command": command,
         "date": time.strftime("%Y-%m-%d"),

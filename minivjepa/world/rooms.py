@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from minivjepa.data import PIXELS
+from minivjepa.data import ROOMS
 from minivjepa.training.config import check_numbers
 
 EDGE = 1e-5  # a centre this near the strip around the wall is still outside it: coordinates are rounded
@@ -17,7 +17,7 @@ SUBSTEPS = 4  # pieces of a move, so that a diagonal move slides along a wall in
 BACKGROUND = (0.1, 0.1, 0.15)  # red, green, blue
 WALL = (0.35, 0.6, 0.85)
 ROBOT = (1.0, 0.45, 0.1)
-MEAN, STD = (color[0] for color in PIXELS["rooms"])  # pixels are normalised as (x - MEAN) / STD
+MEAN, STD = (color[0] for color in ROOMS)  # pixels are normalised as (x - MEAN) / STD
 
 
 def displayable(frames: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from minivjepa import randomness
+from minivjepa.data.digits import CLIPS
 from minivjepa.encoder import Encoder
 from minivjepa.objective import SIGReg
 from minivjepa.rotary import check_scheme
@@ -78,6 +79,8 @@ class WorldConfig:
         seed, grid = self.pretraining.seed, self.pretraining.grid
         if seed != PRETRAINING.seed:
             raise ValueError(f"pretraining.seed is {seed}, but --seed is used; leave --pretraining.seed out")
+        if self.pretraining.clips != CLIPS:
+            raise ValueError("pretraining.clips.* says how digits look, and there are none in the rooms; leave it out")
         Grid(self.frames, self.size, self.size, 1, self.patch)  # refuses a patch that does not divide the picture
         if self.model == "lewm":
             return  # what follows is about the frozen encoder

@@ -377,49 +377,67 @@ DESIGN = Exercise(
 )  # fmt: skip
 
 
-def arm_values(rng: np.random.Generator, count: int, mean: float, half: float, level: float) -> list[float]:
-    """Results of `count` seeds with this mean and this half-width."""
-    z = rng.normal(size=count)
+def reading(arm: str, metric: str, seeds: tuple[int, ...] = (10, 11, 12, 13, 14)) -> dict[int, float]:
+    """Seed -> a metric of a recorded arm, rounded as students see it, in the order of `seeds`."""
+    found = {run["seed"]: round(run["final"][metric], 3) for run in RECORDED[arm]}
+    return {seed: found[seed] for seed in seeds}
+
+
+def spread_out(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Numbers from about -1 to about 1, never all close together."""
+    return rng.permutation(np.linspace(-1, 1, count)) + rng.normal(0, 0.1, count)
+
+
+def differences(rng: np.random.Generator, count: int, mean: float, half: float, level: float) -> np.ndarray:
+    """Differences on `count` seeds, from far below their mean to far above it, whose interval has this half-width."""
+    z = spread_out(rng, count)
     z = (z - z.mean()) / z.std(ddof=1)
-    return (mean + z * half * count**0.5 / stats.t.ppf((1 + level) / 2, count - 1)).tolist()
+    return np.asarray(mean + z * half * count**0.5 / stats.t.ppf((1 + level) / 2, count - 1))
+
+
+def two_arms(rng: np.random.Generator, each: np.ndarray, shared: float, alone: tuple[int, int], level: float) -> dict[str, Any]:  # fmt: skip
+    """Arms with these differences, in any order.  shared: how much a seed does to both; alone: how many seeds only one has."""
+    count = len(each)
+    seeds = rng.choice(300, count + sum(alone), replace=False).tolist()
+    both = 0.5 + shared * spread_out(rng, count)
+    arms = []
+    for sign, own in ((1, seeds[count : count + alone[0]]), (-1, seeds[count + alone[0] :])):
+        results = [*zip(seeds, (both + sign * each / 2).tolist()), *((seed, float(rng.normal(2 * sign))) for seed in own)]  # fmt: skip
+        arms.append({results[place][0]: results[place][1] for place in rng.permutation(len(results))})
+    return {"a": arms[0], "b": arms[1], "level": level}
 
 
 def comparisons(rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Arms that are apart, that overlap although each mean is outside the other's interval, and single runs."""
-    found = []
-    for first, second, half_a, half_b in [
-        (0.8, 0.3, 0.12, 0.2),
-        (0.1, 0.9, 0.3, 0.25),
-        (0.2, 0.9, 0.45, 0.5),
-        (0.9, 0.1, 0.6, 0.5),
-        (0.5, 0.52, 0.2, 0.3),
-        (0.9, 0.4, 0.05, 0.7),
+    """Pairs that decide although the arms overlap, and pairs that do not; seeds that only one arm has; single pairs."""
+    cases, few = [], int(rng.integers(5, 8))
+    for count, mean, half, shared, alone, levels in [
+        (8, 0.12, 0.1, 0.6, (2, 1), (0.8,)),  # higher, though some seeds point the other way
+        (few, -0.3, 0.2, 0.7, (1, 2), (0.8, 0.9)),  # lower, though the arms overlap widely
+        (2, 0.35, 0.5, 0.6, (3, 1), (0.9, 0.98)),  # undecided, though both seeds point the same way
+        (few, -0.3, 0.4, 0.0, (0, 0), (0.98, 0.99)),  # undecided, since what helps a hurts b; unpaired it is lower
+        (6, 0.001, 0.005, 0.2, (0, 3), (0.9, 0.99)),  # undecided, however small
+        (3, -0.9, 0.5, 0.3, (2, 0), (0.98, 0.99)),  # lower
     ]:
-        level, counts = (
-            float(rng.choice([0.8, 0.9, 0.98, 0.99])),
-            rng.choice(np.arange(2, 9), 2, replace=False).tolist(),
-        )
-        shift = float(rng.normal(0, 0.1))
-        found.append(
-            {
-                "a": arm_values(rng, counts[0], first + shift, half_a, level),
-                "b": arm_values(rng, counts[1], second + shift, half_b, level),
-                "level": level,
-            }
-        )
-    one = [float(rng.uniform(2, 3))]
-    return [*found, {"a": one, "b": arm_values(rng, 4, 0.2, 0.1, 0.9), "level": 0.9}, {"a": arm_values(rng, 3, 0.2, 0.1, 0.8), "b": one, "level": 0.8}]  # fmt: skip
+        level = float(rng.choice(levels))
+        cases.append(two_arms(rng, differences(rng, count, mean, half, level), shared, alone, level))
+    single = [two_arms(rng, np.array([2.0]), 0.3, (2, 3), 0.9), two_arms(rng, np.array([-1.5]), 0.3, (0, 0), 0.8)]
+    return cases + single
 
 
-VERDICT_RIGHT = "def verdict(a, b, level):\n    def interval(values):\n        n = len(values)\n        if n < 2:\n            return values[0], math.inf\n        s = np.std(values, ddof=1)\n        t = stats.t.ppf((1 + level) / 2, n - 1)\n        return np.mean(values), t * s / math.sqrt(n)\n    (x, dx), (y, dy) = interval(a), interval(b)\n    word = 'higher' if x - dx > y + dy else 'lower' if x + dx < y - dy else 'not apart'\n    return {'mean_a': float(x), 'half_a': float(dx), 'mean_b': float(y), 'half_b': float(dy), 'verdict': word}"
+VERDICT_RIGHT = "def verdict(a, b, level):\n    each = [a[seed] - b[seed] for seed in a if seed in b]\n    n = len(each)\n    mean = sum(each) / n\n    half = math.inf\n    if n > 1:\n        s = np.std(each, ddof=1)\n        t = stats.t.ppf((1 + level) / 2, n - 1)\n        half = t * s / math.sqrt(n)\n    word = 'higher' if mean - half > 0 else 'lower' if mean + half < 0 else 'undecided'\n    return {'difference': float(mean), 'half': float(half), 'verdict': word}"
+EACH, STD = "[a[seed] - b[seed] for seed in a if seed in b]", "np.std(each, ddof=1)"
+SHARED_A, SHARED_B = "[a[seed] for seed in a if seed in b]", "[b[seed] for seed in a if seed in b]"
+OWN_INTERVALS = f"    half_a, half_b = (math.inf if n < 2 else stats.t.ppf((1 + level) / 2, n - 1) * np.std(one, ddof=1) / math.sqrt(n) for one in ({SHARED_A}, {SHARED_B}))\n    word ="
 VERDICT = Exercise(
     "verdict",
-    ("minivjepa.evaluation.statistics.interval", "minivjepa.evaluation.statistics.apart", "minivjepa.evaluation.statistics.cell"),
+    ("minivjepa.evaluation.statistics.interval", "minivjepa.evaluation.statistics.paired", "minivjepa.evaluation.statistics.cell"),
     (
-        {"a": [1.0, 3.0], "b": [-2.0, 0.0], "level": 0.5},
-        {"a": [0.708, 0.697, 0.757, 0.631, 0.834], "b": [0.199, 0.278, 0.824, 0.301, 0.212], "level": 0.95},
-        {"a": [0.155, 0.169, 0.161, 0.16, 0.163], "b": [0.201, 0.187, 0.206, 0.188], "level": 0.95},
-        {"a": [0.834], "b": [0.201, 0.187, 0.206], "level": 0.95},
+        {"a": {1: 4.0, 2: 9.0}, "b": {2: 4.0, 1: 3.0}, "level": 0.5},
+        {"a": reading("vjepa", "linear_identity"), "b": reading("no-ema", "linear_identity"), "level": 0.95},
+        {"a": reading("vjepa", "linear_direction"), "b": reading("frozen", "linear_direction"), "level": 0.95},
+        {"a": reading("vjepa", "linear_direction"), "b": reading("no-ema", "linear_direction"), "level": 0.95},
+        {"a": reading("neither", "linear_direction", (10, 11, 13, 14)), "b": reading("no-stopgrad", "linear_direction", (14, 13, 12, 11)), "level": 0.95},
+        {"a": reading("vjepa", "linear_direction", (13, 14)), "b": reading("no-ema", "linear_direction", (14, 11, 10)), "level": 0.95},
     ),
     comparisons,
     (
@@ -427,21 +445,34 @@ VERDICT = Exercise(
         ("the quantile leaves all of 1 - level above it; an interval has two ends, so half of that is above and half below", VERDICT_RIGHT.replace("(1 + level) / 2", "level")),
         ("the level is fixed at 95 %: use the argument", VERDICT_RIGHT.replace("(1 + level) / 2", "0.975")),
         ("this is the quantile for n degrees of freedom; one is used up by the mean", VERDICT_RIGHT.replace("(1 + level) / 2, n - 1", "(1 + level) / 2, n")),
-        ("the population's std is used, divided by n; a sample's is divided by n - 1", VERDICT_RIGHT.replace("np.std(values, ddof=1)", "np.std(values)")),
-        ("without √n this is about how far single runs spread, not about how well their mean is known", VERDICT_RIGHT.replace("t * s / math.sqrt(n)", "t * s")),
+        ("this is the quantile for two arms that share nothing, with 2n - 2 degrees of freedom; there are n differences, so it is n - 1", VERDICT_RIGHT.replace("(1 + level) / 2, n - 1", "(1 + level) / 2, 2 * n - 2")),
+        ("the population's std is used, divided by n; a sample's is divided by n - 1", VERDICT_RIGHT.replace(STD, "np.std(each)")),
+        ("without √n this is about how far single differences spread, not about how well their mean is known", VERDICT_RIGHT.replace("t * s / math.sqrt(n)", "t * s")),
         ("this divides by √(n - 1); n - 1 is in the sample std already", VERDICT_RIGHT.replace("math.sqrt(n)", "math.sqrt(n - 1)")),
-        ("this is the whole width of the interval; asked is half of it", VERDICT_RIGHT.replace("float(dx)", "float(2 * dx)").replace("float(dy)", "float(2 * dy)")),
-        ("the verdict compares the means alone: it has to ask whether the intervals touch", VERDICT_RIGHT.replace("x - dx > y + dy", "x > y").replace("x + dx < y - dy", "x < y")),
-        ("each mean is outside the other's interval, and still the intervals overlap: compare end with end", VERDICT_RIGHT.replace("x - dx > y + dy", "x - y > max(dx, dy)").replace("x + dx < y - dy", "y - x > max(dx, dy)")),
+        ("this is the whole width of the interval; asked is half of it", VERDICT_RIGHT.replace("float(half)", "float(2 * half)")),
+        ("the verdict looks at the mean difference alone: it has to ask whether the whole interval lies on one side of 0", VERDICT_RIGHT.replace("mean - half > 0", "mean > 0").replace("mean + half < 0", "mean < 0")),
+        ("the verdict asks whether all seeds point the same way; asked is whether the whole interval lies on one side of 0", VERDICT_RIGHT.replace("mean - half > 0", "n > 1 and min(each) > 0").replace("mean + half < 0", "n > 1 and max(each) < 0")),
+        ("the verdict compares the two arms' own intervals: they may overlap while the differences, seed by seed, all but agree", VERDICT_RIGHT.replace("    word =", OWN_INTERVALS).replace("mean - half > 0", "mean > half_a + half_b").replace("mean + half < 0", "-mean > half_a + half_b")),
+        ("the verdict asks whether each mean is outside the other arm's interval; what counts is the interval of the differences", VERDICT_RIGHT.replace("    word =", OWN_INTERVALS).replace("mean - half > 0", "mean > max(half_a, half_b)").replace("mean + half < 0", "-mean > max(half_a, half_b)")),
         ("higher and lower are exchanged: the verdict is about a", VERDICT_RIGHT.replace("'higher'", "'HERE'").replace("'lower'", "'higher'").replace("'HERE'", "'lower'")),
-        ("the verdict is only ever asked in one direction: a may also be lower than b", VERDICT_RIGHT.replace("'lower' if x + dx < y - dy else ", "")),
-        ("a single value has the half-width 0 here, as if it were known for certain; nothing is known of its spread", VERDICT_RIGHT.replace("math.inf", "0.0")),
-        ("a single value has the half-width nan here; it is to be infinite, which overlaps with everything", VERDICT_RIGHT.replace("math.inf", "math.nan")),
-        ("the length of a is used for b as well: the lists may differ in length", VERDICT_RIGHT.replace("n = len(values)\n        if n < 2", "n = max(len(a), 2)\n        if len(values) < 2")),
+        ("these differences are b minus a; asked is a minus b", VERDICT_RIGHT.replace("a[seed] - b[seed]", "b[seed] - a[seed]")),
+        ("the differences have lost their signs: a seed on which a is lower has to count against it", VERDICT_RIGHT.replace("a[seed] - b[seed]", "abs(a[seed] - b[seed])")),
+        ("the verdict is only ever asked in one direction: a may also be lower than b", VERDICT_RIGHT.replace("'lower' if mean + half < 0 else ", "")),
+        ("a single difference has the half-width 0 here, as if it were known for certain; nothing is known of its spread", VERDICT_RIGHT.replace("math.inf", "0.0")),
+        ("a single difference has the half-width nan here; it is to be infinite, which decides nothing", VERDICT_RIGHT.replace("math.inf", "math.nan")),
+        ("results are paired by their place in the dicts; pair them by seed", VERDICT_RIGHT.replace(EACH, "[x - y for x, y in zip(a.values(), b.values())]")),
+        ("results are paired by place after sorting the seeds: where an arm lacks a seed, all later pairs are wrong", VERDICT_RIGHT.replace(EACH, "[a[x] - b[y] for x, y in zip(sorted(a), sorted(b))]")),
+        ("the results themselves are sorted before they are paired, the lowest with the lowest; pair them by seed", VERDICT_RIGHT.replace(EACH, f"[x - y for x, y in zip(sorted({SHARED_A}), sorted({SHARED_B}))]")),
+        ("a seed that only one arm has counts here, as if the other arm had got 0; leave it out", VERDICT_RIGHT.replace(EACH, "[a.get(seed, 0.0) - b.get(seed, 0.0) for seed in {**a, **b}]")),
+        ("the difference is that of the means over all seeds of each arm; only seeds that both have count", VERDICT_RIGHT.replace("sum(each) / n", "sum(a.values()) / len(a) - sum(b.values()) / len(b)")),
+        ("n counts the seeds of a; it is the number of seeds that both have", VERDICT_RIGHT.replace("n = len(each)", "n = len(a)").replace("sum(each) / n", "sum(each) / len(each)").replace("if n > 1", "if len(each) > 1")),
+        ("the std of a and that of b are added: what a seed does to both arms is in each of them, and has to drop out", VERDICT_RIGHT.replace(STD, f"np.std({SHARED_A}, ddof=1) + np.std({SHARED_B}, ddof=1)")),
+        ("the variances of a and b are added, which is right for arms that share nothing; take the std of the differences", VERDICT_RIGHT.replace(STD, f"math.sqrt(np.var({SHARED_A}, ddof=1) + np.var({SHARED_B}, ddof=1))")),
     ),
     (
-        "def verdict(a, b, level):\n    out, ends = [], []\n    for values in (a, b):\n        x = torch.tensor(values, dtype=torch.float64)\n        n = x.numel()\n        half = torch.tensor(math.inf) if n == 1 else stats.t.isf((1 - level) / 2, n - 1) * x.std() / n ** 0.5\n        out += [x.mean(), half]\n        ends.append((float(x.mean() - half), float(x.mean() + half)))\n    word = 'not apart'\n    if ends[0][0] > ends[1][1]:\n        word = 'higher'\n    if ends[0][1] < ends[1][0]:\n        word = 'lower'\n    return dict(zip(('mean_a', 'half_a', 'mean_b', 'half_b', 'verdict'), (*out, word)))",
-        "def verdict(a, b, level):\n    def both(v):\n        m = sum(v) / len(v)\n        if len(v) == 1:\n            return m, float('inf')\n        low, high = stats.t.interval(level, len(v) - 1, loc=m, scale=stats.sem(v))\n        return m, (high - low) / 2\n    (ma, ha), (mb, hb) = both(a), both(b)\n    gap = abs(ma - mb) - ha - hb\n    word = 'not apart' if not gap > 0 else ('higher' if ma > mb else 'lower')\n    return {'verdict': word, 'mean_a': ma, 'mean_b': mb, 'half_a': ha, 'half_b': hb}",
+        "def verdict(a, b, level):\n    seeds = sorted(set(a) & set(b))\n    x = torch.tensor([a[s] for s in seeds], dtype=torch.float64) - torch.tensor([b[s] for s in seeds], dtype=torch.float64)\n    n = x.numel()\n    half = torch.tensor(math.inf) if n == 1 else stats.t.isf((1 - level) / 2, n - 1) * x.std() / n ** 0.5\n    low, high = float(x.mean() - half), float(x.mean() + half)\n    word = 'undecided'\n    if low > 0:\n        word = 'higher'\n    if high < 0:\n        word = 'lower'\n    return dict(zip(('difference', 'half', 'verdict'), (x.mean(), half, word)))",
+        "def verdict(a, b, level):\n    seeds = a.keys() & b.keys()\n    x, y = [a[seed] for seed in seeds], [b[seed] for seed in seeds]\n    gap = np.mean(x) - np.mean(y)\n    if len(seeds) == 1:\n        return {'difference': gap, 'half': float('inf'), 'verdict': 'undecided'}\n    test = stats.ttest_rel(x, y)\n    low, high = test.confidence_interval(level)\n    sure = test.pvalue < 1 - level\n    return {'verdict': ('higher' if gap > 0 else 'lower') if sure else 'undecided', 'difference': gap, 'half': (high - low) / 2}",
+        "def verdict(a, b, level):\n    total = squares = n = 0\n    for seed, value in a.items():\n        if seed not in b:\n            continue\n        d = value - b[seed]\n        total, squares, n = total + d, squares + d * d, n + 1\n    mean = total / n\n    if n == 1:\n        half = math.inf\n    else:\n        half = -stats.t.ppf((1 - level) / 2, n - 1) * math.sqrt((squares - n * mean ** 2) / (n - 1) / n)\n    names = {True: 'higher', False: 'lower'}\n    return {'difference': mean, 'half': half, 'verdict': names[mean > 0] if abs(mean) > half else 'undecided'}",
     ),
 )  # fmt: skip
 

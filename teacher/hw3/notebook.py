@@ -301,42 +301,47 @@ check_hidden("hw3", "design", design)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## 6. Are they apart? (3 points, medium, 20 minutes)
+# ## 6. Which arm is better? (3 points, medium, 20 minutes)
 #
-# `a` and `b` are lists: one result per seed, of two arms. Of each arm you want the mean and the **half-width** of its interval at the confidence `level` (0.95 for a 95 %
-# interval):
+# Two arms were trained on several seeds. `a` and `b` are dicts, seed -> result, with the seeds in any order.
 #
-# > half-width = t s / √n, with s the *sample* std (divided by n - 1), and t the quantile of Student's t with n - 1 degrees of freedom that leaves
-# > (1 - `level`) / 2 above it
+# The same seed means the same clips and the same first weights. If a seed draws hard clips, it is hard for both arms, and what a seed does to both
+# drops out of the difference. So arms are compared **seed by seed**: for each seed that both have, take a's result minus b's. Leave out the seeds that only one
+# of them has. At least one seed is shared.
 #
-# A single value has no s, and could come from anywhere: its half-width is infinite, `math.inf`. Every list has at least one value.
+# Return a dict of three:
 #
-# Return a dict: `"mean_a"`, `"half_a"`, `"mean_b"`, `"half_b"`, and `"verdict"`, which is `"higher"` if the whole interval of a lies above that of b,
-# `"lower"` if it lies below, and `"not apart"` if they touch or overlap. The lists may have different lengths.
+# - `"difference"`: the mean of these n differences;
+# - `"half"`: the **half-width** of its interval at the confidence `level` (0.95 for a 95 % interval),
 #
-# <details><summary>Hint 1</summary>Write a helper for one list, inside your function, and call it twice.</details>
+#   > t s / √n, with s the *sample* std of the differences (divided by n - 1), and t the quantile of Student's t with n - 1 degrees of freedom that
+#   > leaves (1 - `level`) / 2 above it.
+#
+#   A single difference has no s, and the mean could be anywhere: its half-width is infinite, `math.inf`;
+# - `"verdict"`: `"higher"` if the whole interval, from difference - half to difference + half, lies above 0, `"lower"` if it lies below 0, else `"undecided"`.
+#
+# ("Undecided" does not mean equal. It means that these seeds cannot tell.)
+#
+# <details><summary>Hint 1</summary>First make a list of the differences. The rest needs that list and nothing else.</details>
 # <details><summary>Hint 2</summary><code>stats.t.ppf(q, n - 1)</code> is the number below which a share q of Student's t lies. Which q leaves 2.5 % above?</details>
-# <details><summary>Hint 3</summary>For "higher", compare the lower end of a with the upper end of b.</details>
+# <details><summary>Hint 3</summary>For "higher", which end of the interval has to be above 0?</details>
 
 
 # %% grade_id="verdict" kind="answer"
-def verdict(a: list[float], b: list[float], level: float) -> dict[str, float | str]:
-    """mean_a, half_a, mean_b, half_b, and the verdict: higher, lower or not apart."""
+def verdict(a: dict[int, float], b: dict[int, float], level: float) -> dict[str, float | str]:
+    """The mean difference a - b over shared seeds, the half-width of its interval, and higher, lower or undecided."""
     ### BEGIN SOLUTION
-
-    def interval(values: list[float]) -> tuple[float, float]:
-        n = len(values)
-        if n < 2:
-            return float(np.mean(values)), math.inf
-        return float(np.mean(values)), float(stats.t.ppf((1 + level) / 2, n - 1) * np.std(values, ddof=1) / n**0.5)
-
-    (mean_a, half_a), (mean_b, half_b) = interval(a), interval(b)
-    word = "not apart"
-    if mean_a - half_a > mean_b + half_b:
+    each = [a[seed] - b[seed] for seed in a if seed in b]
+    n = len(each)
+    difference, half = float(np.mean(each)), math.inf
+    if n > 1:
+        half = float(stats.t.ppf((1 + level) / 2, n - 1) * np.std(each, ddof=1) / n**0.5)
+    word = "undecided"
+    if difference - half > 0:
         word = "higher"
-    if mean_a + half_a < mean_b - half_b:
+    if difference + half < 0:
         word = "lower"
-    return {"mean_a": mean_a, "half_a": half_a, "mean_b": mean_b, "half_b": half_b, "verdict": word}
+    return {"difference": difference, "half": half, "verdict": word}
     ### END SOLUTION
 
 
@@ -422,26 +427,41 @@ if "get_ipython" in globals():  # here in the notebook, and not where your funct
             print(f"  {arm:12} seed {seed}   {end['loss']:.3f}   {stds:>29}   {end['margin']:6.3f}")
 
 # %% [markdown]
-# And this is from the table of the recorded runs (`results/README.md`): 2,600 steps of a larger model, five seeds, means with 95 % intervals. *Direction* is the held-out
-# accuracy of a linear probe for the direction of motion on the online encoder, by chance 0.125.
+# And this is from the table of the recorded runs (`results/README.md`): 2,600 steps of a larger model, seeds 10 to 14, means with 95 % intervals. *Direction* and *identity*
+# are the held-out accuracies of linear probes on the online encoder, for the direction of motion (by chance 0.125) and for the digit (0.1).
 #
-# | | feature std, online | feature std, target | direction |
+# | | feature std, online | feature std, target | direction | identity |
+# | --- | ---: | ---: | ---: | ---: |
+# | vjepa | 0.360 ± 0.135 | 0.351 ± 0.142 | 0.725 ± 0.094 | 0.350 ± 0.041 |
+# | no-ema | 0.474 ± 0.354 | the same encoder | 0.363 ± 0.325 | 0.289 ± 0.039 |
+# | no-stopgrad | 0.343 ± 0.053 | 0.004 ± 0.000 | 0.161 ± 0.006 | 0.207 ± 0.008 |
+# | neither | 0.001 ± 0.000 | the same encoder | 0.125 ± 0.011 | 0.102 ± 0.010 |
+# | *frozen* | 0.223 ± 0.039 | 0.748 ± 0.041 | 0.736 ± 0.042 | 0.353 ± 0.010 |
+# | *untrained* | 0.748 ± 0.041 | the same | 0.196 ± 0.010 | 0.175 ± 0.006 |
+#
+# These are the differences seed by seed, as in exercise 6: their mean, its 95 % interval, and on how many of the five seeds the difference is above 0.
+#
+# | | feature std, target | direction | identity |
 # | --- | ---: | ---: | ---: |
-# | vjepa | 0.360 ± 0.135 | 0.351 ± 0.142 | 0.725 ± 0.094 |
-# | no-ema | 0.474 ± 0.354 | the same encoder | 0.363 ± 0.325 |
-# | no-stopgrad | 0.343 ± 0.053 | 0.004 ± 0.000 | 0.161 ± 0.006 |
-# | neither | 0.001 ± 0.000 | the same encoder | 0.125 ± 0.011 |
-# | *frozen* | 0.223 ± 0.039 | 0.748 ± 0.041 | 0.736 ± 0.042 |
-# | *untrained* | 0.748 ± 0.041 | the same | 0.196 ± 0.010 |
+# | vjepa - no-ema | -0.122 (-0.530 to +0.286), 2 of 5 | +0.362 (+0.035 to +0.689), 4 of 5 | +0.062 (+0.044 to +0.079), 5 of 5 |
+# | vjepa - no-stopgrad | +0.348 (+0.205 to +0.490), 5 of 5 | +0.564 (+0.471 to +0.657), 5 of 5 | +0.144 (+0.097 to +0.191), 5 of 5 |
+# | vjepa - neither | +0.351 (+0.208 to +0.493), 5 of 5 | +0.600 (+0.509 to +0.691), 5 of 5 | +0.248 (+0.198 to +0.299), 5 of 5 |
+# | vjepa - frozen | -0.397 (-0.566 to -0.228), 0 of 5 | -0.010 (-0.095 to +0.075), 2 of 5 | -0.002 (-0.045 to +0.040), 3 of 5 |
+# | vjepa - untrained | -0.397 (-0.566 to -0.228), 0 of 5 | +0.529 (+0.441 to +0.617), 5 of 5 | +0.175 (+0.133 to +0.217), 5 of 5 |
+# | no-ema - untrained | -0.274 (-0.595 to +0.046), 0 of 5 | +0.167 (-0.153 to +0.486), 4 of 5 | +0.113 (+0.072 to +0.155), 5 of 5 |
+# | no-stopgrad - untrained | -0.744 (-0.785 to -0.704), 0 of 5 | -0.035 (-0.049 to -0.020), 0 of 5 | +0.031 (+0.021 to +0.041), 5 of 5 |
+#
+# **The rule.** Five seeds are few, so the course asks for one thing more than exercise 6: an arm is *above* or *below* another if the whole interval lies on that side of
+# 0 **and** the difference has that sign on every seed. Anything else is *undecided*.
 #
 # **Make one claim about EMA or about stop-gradient** that your runs and this table bear, and say how far it carries: 150 to 250 words. One point for each:
 #
 # 1. **A claim that could be wrong**: which arms, which number, under which conditions.
 # 2. **Your runs**: their numbers, of both encoders where it matters.
-# 3. **The table**: numbers with their intervals, and whether they are apart.
+# 3. **The table**: numbers with their intervals, at least one of them a difference seed by seed, and what the rule says about it.
 # 4. **A control**: compared with `untrained` or `frozen`, what is left of the claim?
 # 5. **Limits**: seeds, size, steps, and one thing that nobody tested here.
-# 6. **No more than that**: nothing is concluded from a low loss or from overlapping intervals, and one other explanation is named.
+# 6. **No more than that**: nothing is concluded from a low loss or from an undecided comparison, and one other explanation is named.
 
 # %% [markdown] grade_id="argument" kind="written" points=6
 # **Claim.** In this recipe it is stop-gradient that keeps both encoders alive: with it none of my runs fell below a feature std of 0.1, without
@@ -450,11 +470,11 @@ if "get_ipython" in globals():  # here in the notebook, and not where your funct
 # **My runs** (tiny, 120 steps, seeds 0 and 1). `vjepa` keeps 0.76 and 0.72 online, 0.87 and 0.83 in the target; `no-ema` 0.75 and 0.72. `no-stopgrad` falls
 # to 0.08 and 0.09 in its *target*, while its online encoder looks well (0.67, 0.69). `neither` falls to 0.07 and 0.08.
 #
-# **The table.** The target of `no-stopgrad` ends at 0.004 ± 0.000, that of `vjepa` at 0.351 ± 0.142: apart. Direction: 0.161 ± 0.006 against 0.725 ± 0.094, apart
-# too. Only one switch differs in this pair; `neither` differs in two and alone could not say which.
+# **The table.** The target of `no-stopgrad` ends at 0.004 ± 0.000, that of `vjepa` at 0.351 ± 0.142. Seed by seed, `vjepa` is above by +0.348 (+0.205 to +0.490), and by +0.564
+# (+0.471 to +0.657) on direction, both on all five seeds. Only one switch differs in this pair; `neither` differs in two and alone could not say which.
 #
-# **Control.** Without stop-gradient direction is even below `untrained` (0.196 ± 0.010). But staying alive is not learning *because of a moving target*: `frozen` reaches
-# 0.736 ± 0.042, which overlaps with `vjepa`. About EMA I claim nothing: 0.363 ± 0.325 overlaps too.
+# **Control.** Without stop-gradient, direction is even below `untrained`: -0.035 (-0.049 to -0.020). But staying alive is not learning *because of a moving target*: `vjepa`
+# minus `frozen` is -0.010 (-0.095 to +0.075), undecided. I claim nothing about EMA and direction: one seed contradicts the other four.
 #
 # **Limits.** Two seeds of mine, five in the table, small models, one set of moving digits. After 120 steps my runs are low, not yet below 0.01. Nobody varied
 # the learning rate of the target's own weights, which the optimiser also trains in `no-stopgrad`: perhaps only the speed of that push kills it. I do not use the loss:

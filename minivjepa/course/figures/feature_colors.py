@@ -54,7 +54,10 @@ def gif(frames: np.ndarray) -> bytes:
     from PIL import Image  # comes with matplotlib
 
     buffer = io.BytesIO()
-    first, *others = map(Image.fromarray, frames)
+    most = (
+        Image.Quantize.MAXCOVERAGE
+    )  # by default, 256 colors are for what is large, and a small robot would lose its own
+    first, *others = (Image.fromarray(frame).quantize(method=most) for frame in frames)
     first.save(buffer, "GIF", save_all=True, append_images=others, duration=200, loop=0)
     return buffer.getvalue()
 

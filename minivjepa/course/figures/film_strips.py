@@ -5,25 +5,28 @@ import torch
 from matplotlib.patches import Rectangle
 
 from minivjepa.course.figures import COLORS, Picture, strip
-from minivjepa.data.digits import CLIPS, DigitClips
+from minivjepa.data.digits import CLIPS, ClipRules, DigitClips
 from minivjepa.evaluation.judge import evaluation_clips
+from minivjepa.training.config import Config
 from minivjepa.tubelets import Grid, sincos_positions
 
 MOST = 8  # frames that are drawn
 HEADINGS = ("right", "down right", "down", "down left", "left", "up left", "up", "up right")
 
 
-def displayed(clip: torch.Tensor) -> np.ndarray:
+def displayed(clip: torch.Tensor, rules: ClipRules = CLIPS) -> np.ndarray:
     """Normalised clips of moving handwriting [B, C, T, H, W] -> colors 0..1 [B, T, H, W, C], ready to be drawn."""
-    return (clip * CLIPS.std + CLIPS.mean).clamp(0, 1).permute(0, 2, 3, 4, 1).numpy()
+    mean, std = rules.pixel_scale
+    return (clip * std + mean).clamp(0, 1).permute(0, 2, 3, 4, 1).numpy()
 
 
-def film_strip(grid: Grid, count: int = 3) -> Picture:
+def film_strip(grid: Grid, count: int = 3, rules: ClipRules = CLIPS) -> Picture:
     """The first `count` clips that encoders are tested on, frame by frame, with what is in them written beside."""
-    clip, factors = evaluation_clips(grid, "test", torch.device("cpu")).batch(0, torch.arange(count))
+    config = Config(grid=grid, clips=rules)
+    clip, factors = evaluation_clips(config, "test", torch.device("cpu")).batch(0, torch.arange(count))
     rows = [f"{i} moves\n{HEADINGS[d]}" for i, d in zip(factors.identity.tolist(), factors.direction.tolist())]
     titles = [f"frame {number}" for number in range(grid.frames)]
-    figure, _ = strip(list(displayed(clip)), titles, 1.2, 1.35 * count, rows)
+    figure, _ = strip(list(displayed(clip, rules)), titles, 1.2, 1.35 * count, rows)
     said = "; ".join(row.replace("\n", " ") for row in rows)
     return Picture(
         figure,
