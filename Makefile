@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.t
 ablation: .venv/figures   ## train five arms, see which collapse; ARGS=--resume goes on after a stop
 	$(BIN)/minivjepa ablate --out $(OUT) $(ARGS)
 
-# the experiments behind results/: days on two cores; after a stop or a kill they go on where they were; ARGS=--keep counts what results/ holds
+# the experiments behind results/: about a day on two cores; after a stop or a kill they go on where they were; ARGS=--keep counts what results/ holds
 matrix: .venv/figures     ## the search for tuned arms, all arms, variants and questions of results/plan.md, then the tables
 	$(BIN)/python results/search_arms.py
 	$(BIN)/python results/matrix.py $(ARGS)

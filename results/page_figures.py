@@ -7,7 +7,6 @@ import numpy as np
 from minivjepa.course.figures import COLORS, Picture, finish, panels
 from minivjepa.course.figures.arm_curves import Results, finals, look
 from minivjepa.evaluation.statistics import rate_in_words
-from minivjepa.experiments.report import by_seed
 
 NAMES = {
     "random": "random actions",
@@ -86,38 +85,4 @@ def success_rates(results: dict[str, Any]) -> Picture:
         f"Share of goals reached, through the door and within a room, one line each. Of all pairs: {said}.",
         f"How often the goal is reached within {task['steps']} steps, over {task['pairs']} start-goal pairs, half of them through the door. "
         f"Of all pairs: {said}.",
-    )
-
-
-TARGETS = {
-    "pixels": "the hidden pixels",
-    "frozen": "features of a random network",
-    "vjepa": "features of a moving average",
-}
-
-
-def three_targets(kinds: dict[str, Results], metric: str, title: str) -> Picture:
-    """What an encoder learns from each of three targets, one panel for each kind of clips (title -> results), a dot for each seed."""
-    figure, axes = panels((2.6 * len(kinds), 3.2), len(kinds))
-    said = []
-    for ax, (clips, results) in zip(axes, kinds.items()):
-        means = []
-        for place, arm in enumerate(TARGETS):
-            values = [*by_seed(results, arm, metric).values()]
-            spread = place + np.linspace(-0.18, 0.18, len(values))
-            ax.plot(spread, sorted(values), "o", color=COLORS[place], ms=4, alpha=0.6)
-            ax.plot([place - 0.28, place + 0.28], [np.mean(values)] * 2, color=COLORS[place], lw=2.5)
-            means.append(f"{arm} {np.mean(values):.2f}")
-        untrained = np.mean([*by_seed(results, "untrained", metric).values()])
-        ax.axhline(untrained, color="black", lw=1, ls=":")
-        ax.set_xticks(range(len(TARGETS)), TARGETS)
-        ax.set(ylim=(0, 1.02), title=clips)
-        ax.grid(alpha=0.25, axis="y")
-        said.append(f"{clips}: {', '.join(means)}, untrained {untrained:.2f}")
-    axes[0].set_ylabel(title)
-    targets = "; ".join(f"{arm}: {what}" for arm, what in TARGETS.items())
-    return Picture(
-        figure,
-        f"{title}, a dot for each seed. {'. '.join(said)}.",
-        f"What is predicted ({targets}), and what the encoder then knows. Bars are means, the dotted line is an untrained encoder.",
     )
