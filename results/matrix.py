@@ -86,11 +86,11 @@ def restore(out: Path, kept: Path) -> None:
     results = read_json(kept)
     config = from_dict(Config, results["config"])
     if not out.exists():
-        Run(out, Ablation).open(Ablation(results["preset"], config), "digits", resume=False)
+        Run(out, Ablation).create(Ablation(results["preset"], config), "digits")
     for job in plan_jobs([*results["arms"]], [row["seed"] for row in results["untrained"]], config, out):
         found = result_of(job, results)
         if found is not None and not job.folder.exists():
-            Run(job.folder).open(job.config, "digits", resume=False)
+            Run(job.folder).create(job.config, "digits")
             write_json(job.result_file, found)
 
 
