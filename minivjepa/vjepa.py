@@ -131,11 +131,11 @@ class VJEPA(nn.Module):
     def step_flops(self, sizes: Sequence[tuple[int, int]]) -> dict[str, int]:
         """FLOPs of one clip's training step for mask groups of sizes (K, M), by component.
 
-        The target encoder runs forward on all tokens.  Encoder and predictor, and the target encoder if its targets are
+        The target encoder runs forward on all tokens; pixels as targets cost nothing.  Encoder and predictor, and the target encoder if its targets are
         not detached, also run backward: three times the forward cost.  Softmax, norms, the regulariser and the optimiser
         are not counted.
         """
-        passes = {"pixels": 0}.get(self.prevention.target, 1 if self.prevention.stop_gradient else 3)
+        passes = 0 if self.prevention.target == "pixels" else 1 if self.prevention.stop_gradient else 3
         return {
             "target encoder": passes * self.encoder.flops(self.encoder.grid.tokens),
             "context encoder": 3 * sum(self.encoder.flops(k) for k, _ in sizes),

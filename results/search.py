@@ -118,25 +118,28 @@ def trial(
     return {"seed": seed, "cpu_seconds": round(spent, 1), "seconds": round(waited, 1), **scores}
 
 
-Wanted = tuple[
-    str, Config, int, Callable[[Config], VJEPA]
-]  # name of a trial, its config, a seed, what builds the model
+# name of a trial, its config, a seed, what builds the model
+Wanted = tuple[str, Config, int, Callable[[Config], VJEPA]]
 
 
-def run_missing(wanted: Sequence[Wanted], file: Path) -> dict[str, Any]:
-    """Trial -> its runs: those in the file, and those that it lacks, two at once, each written when it is finished."""
-    results: dict[str, Any] = read_json(file) if file.exists() else {}
-    missing = [one for one in wanted if one[2] not in {run["seed"] for run in results.get(one[0], [])}]
+def run_all(wanted: Sequence[Wanted], runs: dict[str, list[Any]], save: Callable[[], object]) -> None:
+    """Add to `runs` (trial -> its runs) those that it lacks, two at once.  save: called when one is finished."""
+    missing = [one for one in wanted if one[2] not in {run["seed"] for run in runs[one[0]]}]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool, tqdm(total=len(missing), unit="run") as bar:
         jobs = {pool.submit(trial, config, seed, FULL, build): name for name, config, seed, build in missing}
         for job in as_completed(jobs):
-            runs = results.setdefault(jobs[job], [])
-            runs.append(job.result())
-            runs.sort(key=lambda run: run["seed"])
-            write_json(file, results)
+            runs[jobs[job]].append(job.result())
+            runs[jobs[job]].sort(key=lambda run: run["seed"])
+            save()
             bar.update(1)
             bar.write(f"{jobs[job]}: {job.result()}")
-    return results
+
+
+def run_missing(wanted: Sequence[Wanted], file: Path) -> dict[str, Any]:
+    """Trial -> its runs: those in the file, and those that it lacks."""
+    runs = {name: [] for name, *_ in wanted} | (read_json(file) if file.exists() else {})
+    run_all(wanted, runs, lambda: write_json(file, {name: own for name, own in runs.items() if own}))
+    return runs
 
 
 def main() -> None:
@@ -147,20 +150,9 @@ def main() -> None:
         if name not in known:
             known[name] = {"trial": name, "changes": changes, "probe": PROBE, "runs": []}
             results.append(known[name])
-    missing = [
-        (name, changes, seed)
-        for name, changes, seeds in TRIALS
-        for seed in seeds
-        if seed not in {run["seed"] for run in known[name]["runs"]}
-    ]
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool, tqdm(total=len(missing), unit="trial") as bar:
-        jobs = {pool.submit(trial, first_recipe(changes), seed): name for name, changes, seed in missing}
-        for job in as_completed(jobs):
-            known[jobs[job]]["runs"].append(job.result())
-            known[jobs[job]]["runs"].sort(key=lambda run: run["seed"])
-            write_json(FILE, [result for result in results if result["runs"]])
-            bar.update(1)
-            bar.write(f"{jobs[job]}: {job.result()}")
+    wanted = [(name, first_recipe(changes), seed, build_model) for name, changes, seeds in TRIALS for seed in seeds]
+    runs = {name: result["runs"] for name, result in known.items()}
+    run_all(wanted, runs, lambda: write_json(FILE, [result for result in results if result["runs"]]))
     print(search_table(read_json(FILE)))
 
 

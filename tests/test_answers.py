@@ -74,7 +74,7 @@ def test_the_moving_target_wins_only_if_it_is_below_on_nothing() -> None:
 
 
 def test_every_comparison_of_the_plan_is_one_that_the_matrix_runs() -> None:
-    """Catches: a question whose runs nobody starts, or with other seeds."""
+    """Catches: a question whose runs are never started, or start with other seeds."""
     from matrix import EXPERIMENTS
 
     for row in (row for rows in QUESTIONS.values() for row in rows):

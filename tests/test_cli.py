@@ -348,7 +348,7 @@ def test_pipes_that_close_early_are_taken_as_by_other_programs(
     assert (tmp_path / "run" / "checkpoint.pt").exists() == (left and codes == [0])
 
 
-HOLD = "import sys, pathlib, minivjepa.training.files as f\nwith f.alone(pathlib.Path(sys.argv[1])): print(flush=True), input()"
+HOLD = "import sys, pathlib, minivjepa.training.files as f\nwith f.locked(pathlib.Path(sys.argv[1])): print(flush=True), input()"
 
 
 def test_a_folder_in_which_another_process_works_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

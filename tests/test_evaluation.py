@@ -217,7 +217,7 @@ from minivjepa.tubelets import Grid
 torch.set_num_threads(1)
 grid, dim = Grid(2, 48, 48, 2, int(sys.argv[1])), 32
 budget = Budget(500, 100, 250, attentive_epochs=1, attentive_rates=(1e-2,), attentive_decays=(1.0,))
-probe_encoder(lambda clip: torch.randn(len(clip), grid.tokens, dim), Config(grid=grid), budget, torch.device("cpu"))
+probe_encoder(lambda clip: torch.randn(len(clip), grid.tokens, dim), Config(grid=grid, masks=("random",)), budget, torch.device("cpu"))
 peak = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]  # ru_maxrss would be the parent's
 print(peak, token_bytes(grid, dim, budget))
 """

@@ -1,7 +1,7 @@
 """The command line: `minivjepa COMMAND`.
 
 Exit codes: 0 done; 1 doctor found a failure, or homework is wrong or could not be graded; 2 bad input, with one message; 130 Ctrl-C;
-141 nobody reads the output any more.
+141 the reader of the output, such as `head`, has left.
 """
 
 import contextlib

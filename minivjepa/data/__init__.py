@@ -37,8 +37,8 @@ def open_data(
 ) -> KnownClips | VideoClips:
     """Clips as `rules` say for "digits", or from the path of a video file or of a folder of them, which has no splits.
 
-    seed: decides all clips.  device: where they go.  strict: refuse videos that cannot be used, as VideoClips says.  Raises ValueError for a path that cannot be used, and for rules that would
-    change nothing.
+    seed: decides all clips.  device: where they go.  strict: as for VideoClips.  Raises ValueError for a path that cannot be
+    used, and for rules that would change nothing.
     """
     if data == "digits":
         return known_clips(grid, split, seed, device, rules)

@@ -89,6 +89,21 @@ class Factors:
     image: Tensor
 
 
+def check_clips(grid: Grid, split: str) -> None:
+    """Raise ValueError for an unknown split, or if the grid does not have 3 channels."""
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}; choose from {', '.join(SPLITS)}")
+    if grid.channels != 3:
+        raise ValueError(f"the clips are in color: --grid.channels is {grid.channels}, expected 3")
+
+
+def travelled(grid: Grid, angle: Tensor, speed: Tensor) -> Tensor:
+    """How far things have moved by each frame, at an angle [B] and a speed [B]: pixels, [B, 2 (y, x), T]."""
+    heading = torch.stack([angle.sin(), angle.cos()], dim=1)  # (y, x) on the screen
+    far = speed[:, None] * (grid.height / 32) * torch.arange(grid.frames, device=angle.device)  # [B, T]
+    return heading[:, :, None] * far[:, None]
+
+
 class DigitClips:
     """An endless source of clips.
 
@@ -98,10 +113,7 @@ class DigitClips:
     """
 
     def __init__(self, grid: Grid, split: str = "train", seed: int = 0, device: str = "cpu", rules: ClipRules = CLIPS):
-        if split not in SPLITS:
-            raise ValueError(f"unknown split {split!r}; choose from {', '.join(SPLITS)}")
-        if grid.channels != 3:
-            raise ValueError(f"the clips are in color: --grid.channels is {grid.channels}, expected 3")
+        check_clips(grid, split)
         self.grid, self.seed, self.rules, self.device = grid, seed, rules, torch.device(device)
         images, labels = digit_split()[split]
         self.images = torch.from_numpy(images).to(self.device)  # [n, 8, 8]
@@ -113,9 +125,9 @@ class DigitClips:
         factors = self.factors(step, index)
         return self.render(factors, step, index), factors
 
-    def factors(self, step: int, index: Tensor, stream: str = "factors") -> Factors:
-        """Draw the factors of the samples in `index` [B], uniformly and independently of each other and of other streams."""
-        u = randomness.uniform(randomness.keys(stream, self.seed, step, index.to(self.device)), 8)
+    def factors(self, step: int, index: Tensor) -> Factors:
+        """Draw the factors of the samples in `index` [B], uniformly and independently of each other."""
+        u = randomness.uniform(randomness.keys("factors", self.seed, step, index.to(self.device)), 8)
         image = (u[:, 0] * len(self.images)).long()
         return Factors(
             identity=self.labels[image],
@@ -145,10 +157,7 @@ class DigitClips:
 
     def moving(self, position: Tensor, angle: Tensor, speed: Tensor) -> Tensor:
         """Top left corners in pixels, [B, 2 (y, x), T]: from shares of the frame [B, 2] at an angle [B] and a speed [B]."""
-        heading = torch.stack([angle.sin(), angle.cos()], dim=1)  # (y, x) on the screen
-        frames = torch.arange(self.grid.frames, device=self.device)
-        travelled = speed[:, None] * (self.grid.height / 32) * frames  # [B, T]
-        return (position * self.sides)[:, :, None] + heading[:, :, None] * travelled[:, None]
+        return (position * self.sides)[:, :, None] + travelled(self.grid, angle, speed)
 
     def background(self, numbers: Tensor) -> Tensor:
         """Standard normal numbers [B, patterns * CELLS**2 + 4] -> the nuisance, the same in all color channels: [B, T, H, W].

@@ -1,6 +1,6 @@
 """Clips of real pixels with known motion: a window slides over a photograph.
 
-Read in lesson 7.  The photographs are the two that scikit-learn ships (china.jpg and flower.jpg, 427 x 640).  Training,
+The photographs are the two that scikit-learn ships (china.jpg and flower.jpg, 427 x 640).  Training,
 validation and test windows lie in stripes that do not overlap.  Where a window starts does not depend on where it goes.
 """
 
@@ -12,8 +12,8 @@ from sklearn.datasets import load_sample_image
 from torch import Tensor
 
 from minivjepa import randomness
-from minivjepa.data.digits import ClipRules, Factors
-from minivjepa.data.protocol import DIRECTIONS, SPLITS
+from minivjepa.data.digits import ClipRules, Factors, check_clips, travelled
+from minivjepa.data.protocol import DIRECTIONS
 from minivjepa.tubelets import Grid
 
 SCENES = ("china.jpg", "flower.jpg")
@@ -30,17 +30,13 @@ def photographs() -> Tensor:
 class PhotoClips:
     """An endless source of clips.  In its factors, identity is the scene, color the mean color of the first frame.
 
-    Arguments as for DigitClips.  Raises ValueError for an
-    unknown split, for a grid without 3 channels, or for clips that are too large or too long for a stripe.
+    Arguments as for DigitClips.  Raises ValueError for what check_clips refuses, and for clips too large or too long for a stripe.
     """
 
     def __init__(
         self, grid: Grid, split: str = "train", seed: int = 0, device: str = "cpu", rules: ClipRules = PHOTOGRAPHS
     ):
-        if split not in SPLITS:
-            raise ValueError(f"unknown split {split!r}; choose from {', '.join(SPLITS)}")
-        if grid.channels != 3:
-            raise ValueError(f"the photographs are in color: --grid.channels is {grid.channels}, expected 3")
+        check_clips(grid, split)
         self.grid, self.seed, self.rules, self.device = grid, seed, rules, torch.device(device)
         whole = photographs().to(self.device)
         left, right = (round(share * whole.shape[-1]) for share in STRIPES[split])
@@ -70,15 +66,12 @@ class PhotoClips:
 
         What is seen moves in `direction`, so the window moves the other way.
         """
-        frames, height, width = self.grid.frames, self.grid.height, self.grid.width
-        angle = direction * (2 * math.pi / DIRECTIONS)
-        heading = torch.stack([angle.sin(), angle.cos()], dim=1)  # (y, x) on the screen
-        travelled = speed[:, None] * (height / 32) * torch.arange(frames, device=self.device)  # [B, T]
-        corner = (self.reach + position * self.room)[:, None] - heading[:, None] * travelled[..., None]  # [B, T, 2]
+        moved = travelled(self.grid, direction * (2 * math.pi / DIRECTIONS), speed).transpose(1, 2)  # [B, T, 2]
+        corner = (self.reach + position * self.room)[:, None] - moved  # [B, T, 2]
         whole = corner.floor()
         y, x = (
             whole[..., axis, None].long() + torch.arange(side + 1, device=self.device)
-            for axis, side in enumerate((height, width))
+            for axis, side in enumerate((self.grid.height, self.grid.width))
         )
         seen = self.stripe[scene[:, None, None, None], :, y[..., None], x[:, :, None]]  # [B, T, H + 1, W + 1, C]
         down, right = (corner - whole)[..., None, None, None].unbind(dim=2)  # what is left of a pixel, in 0..1

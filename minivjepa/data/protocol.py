@@ -39,9 +39,8 @@ class Budget:
 
 
 FULL = Budget()
-BUDGETS = {
-    "tiny": Budget(512, 128, 256, attentive_epochs=3, attentive_trial_epochs=3)
-}  # tiny is for trying commands, not for results
+# tiny is for trying commands, not for results
+BUDGETS = {"tiny": Budget(512, 128, 256, attentive_epochs=3, attentive_trial_epochs=3)}
 
 
 @cache

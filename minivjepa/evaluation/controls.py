@@ -69,9 +69,8 @@ def pixel_direction(config: Config, budget: Budget, device: torch.device, alter:
     """
 
     def shrink(clip: Tensor) -> Tensor:
-        return F.adaptive_avg_pool3d(clip.mean(dim=1, keepdim=True), (config.grid.frames, 8, 8)).flatten(
-            2
-        )  # [B, 1, T*64]
+        small = F.adaptive_avg_pool3d(clip.mean(dim=1, keepdim=True), (config.grid.frames, 8, 8))
+        return small.flatten(2)  # [B, 1, T*64]
 
     train, test = (encode_split(shrink, config, split, budget, device, alter) for split in ("train", "test"))
     return linear_accuracy(train.pooled, train.direction, test.pooled, test.direction)

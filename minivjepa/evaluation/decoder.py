@@ -48,7 +48,7 @@ def train_decoder(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         decoder = Decoder(grid, width).to(device)
-    optimiser = torch.optim.AdamW(decoder.parameters(), lr=RATE, fused=True)
+    optimiser = torch.optim.AdamW(decoder.parameters(), lr=RATE, fused=device.type != "mps")
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=STEPS)
     index = torch.arange(BATCH, device=device)
     every = torch.arange(grid.tokens, device=device).expand(BATCH, -1)

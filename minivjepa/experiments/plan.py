@@ -51,7 +51,7 @@ def plan_jobs(arms: Sequence[str], seeds: Sequence[int], config: Config, out: Pa
             parts.append(("control", "raw_pixels", config, seed, "control-raw_pixels"))
     parts.sort(
         key=lambda part: lessons(part[2])
-    )  # what needs a teacher last, so that no job waits while others could run
+    )  # what needs a teacher comes last: no job waits while others could run
     return [
         Job(kind, name, replace(base, seed=seed), out / "runs" / f"{folder}-{seed}")
         for kind, name, base, seed, folder in parts

@@ -26,7 +26,7 @@ class Config:
     grid: Grid = field(default_factory=lambda: Grid(frames=8, height=32, width=32, tubelet=2, patch=8))
     """Size of a clip and its tubelets."""
     clips: ClipRules = CLIPS
-    """How a clip of moving digits looks."""
+    """What clips show, and how, where --data is digits."""
     prevention: CollapsePrevention = field(default_factory=CollapsePrevention)
     """The switches of collapse prevention; --arm sets them all at once."""
     teacher: str = ""

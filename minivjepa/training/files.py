@@ -21,7 +21,7 @@ LOCK = ".lock"  # in a folder that a process writes to, and left there
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Make a folder, and keep other processes out of it: the system frees its lock however this process ends.
 
     Removes what a killed process left half written.  Raises ValueError if another process is in the folder.

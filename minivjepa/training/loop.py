@@ -112,9 +112,7 @@ class Loop(ABC, Generic[Net]):
             start = time.perf_counter()
             while self.step < self.config.steps:
                 self.train_step()
-                if (
-                    self.device.type == "cpu"
-                ):  # no need to wait, and small tensors among freed large ones cost gigabytes
+                if self.device.type == "cpu":  # small tensors kept between freed large ones would cost gigabytes
                     self.fetch_losses()
                 last = self.step == self.config.steps
                 logs = last or self.step in EARLY or self.step % self.config.log_every == 0

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from minivjepa.training.config import Config, differences, from_dict, to_dict
-from minivjepa.training.files import alone, check_new, finite_or_null, write_atomically, write_json, write_text
+from minivjepa.training.files import check_new, finite_or_null, locked, write_atomically, write_json, write_text
 from minivjepa.training.recipe import build_model
 from minivjepa.vjepa import VJEPA
 
@@ -68,7 +68,7 @@ class Run:
     def open(self, config: Any, data: str, resume: bool) -> Iterator[None]:
         """Create the run, or check that it is the same; inside, no other process can."""
         self.check(config, data, resume)  # before anything is made
-        with alone(self.out):
+        with locked(self.out):
             if not resume:
                 self.create(config, data)
             yield
@@ -90,9 +90,8 @@ class Run:
         if not self.config_file.exists():
             raise ValueError(f"nothing to resume in {self.out}: it holds no config.json; leave --resume out")
         saved, saved_data = self.config()
-        films = json.loads(self.config_file.read_text()).get(
-            "films"
-        )  # None: clips that are drawn, or an earlier version
+        # None: clips that are drawn, or an earlier version
+        films = json.loads(self.config_file.read_text()).get("films")
         old, new = films or {"data": str(Path(saved_data))}, self.films if films else {"data": str(Path(data))}
         other = [name for name in sorted(old | new) if old.get(name) != new.get(name)]
         lines = [f"{name}: {old.get(name, 'absent')} saved, {new.get(name, 'absent')} given" for name in other]

@@ -395,13 +395,13 @@ def differences(rng: np.random.Generator, count: int, mean: float, half: float, 
     return np.asarray(mean + z * half * count**0.5 / stats.t.ppf((1 + level) / 2, count - 1))
 
 
-def two_arms(rng: np.random.Generator, each: np.ndarray, shared: float, alone: tuple[int, int], level: float) -> dict[str, Any]:  # fmt: skip
-    """Arms with these differences, in any order.  shared: how much a seed does to both; alone: how many seeds only one has."""
+def two_arms(rng: np.random.Generator, each: np.ndarray, shared: float, unshared: tuple[int, int], level: float) -> dict[str, Any]:  # fmt: skip
+    """Arms with these differences, in any order.  shared: how much a seed does to both; unshared: how many seeds only one has."""
     count = len(each)
-    seeds = rng.choice(300, count + sum(alone), replace=False).tolist()
+    seeds = rng.choice(300, count + sum(unshared), replace=False).tolist()
     both = 0.5 + shared * spread_out(rng, count)
     arms = []
-    for sign, own in ((1, seeds[count : count + alone[0]]), (-1, seeds[count + alone[0] :])):
+    for sign, own in ((1, seeds[count : count + unshared[0]]), (-1, seeds[count + unshared[0] :])):
         results = [*zip(seeds, (both + sign * each / 2).tolist()), *((seed, float(rng.normal(2 * sign))) for seed in own)]  # fmt: skip
         arms.append({results[place][0]: results[place][1] for place in rng.permutation(len(results))})
     return {"a": arms[0], "b": arms[1], "level": level}
@@ -410,7 +410,7 @@ def two_arms(rng: np.random.Generator, each: np.ndarray, shared: float, alone: t
 def comparisons(rng: np.random.Generator) -> list[dict[str, Any]]:
     """Pairs that decide although the arms overlap, and pairs that do not; seeds that only one arm has; single pairs."""
     cases, few = [], int(rng.integers(5, 8))
-    for count, mean, half, shared, alone, levels in [
+    for count, mean, half, shared, unshared, levels in [
         (8, 0.12, 0.1, 0.6, (2, 1), (0.8,)),  # higher, though some seeds point the other way
         (few, -0.3, 0.2, 0.7, (1, 2), (0.8, 0.9)),  # lower, though the arms overlap widely
         (2, 0.35, 0.5, 0.6, (3, 1), (0.9, 0.98)),  # undecided, though both seeds point the same way
@@ -419,7 +419,7 @@ def comparisons(rng: np.random.Generator) -> list[dict[str, Any]]:
         (3, -0.9, 0.5, 0.3, (2, 0), (0.98, 0.99)),  # lower
     ]:
         level = float(rng.choice(levels))
-        cases.append(two_arms(rng, differences(rng, count, mean, half, level), shared, alone, level))
+        cases.append(two_arms(rng, differences(rng, count, mean, half, level), shared, unshared, level))
     single = [two_arms(rng, np.array([2.0]), 0.3, (2, 3), 0.9), two_arms(rng, np.array([-1.5]), 0.3, (0, 0), 0.8)]
     return cases + single
 
@@ -450,7 +450,7 @@ VERDICT = Exercise(
         ("without √n this is about how far single differences spread, not about how well their mean is known", VERDICT_RIGHT.replace("t * s / math.sqrt(n)", "t * s")),
         ("this divides by √(n - 1); n - 1 is in the sample std already", VERDICT_RIGHT.replace("math.sqrt(n)", "math.sqrt(n - 1)")),
         ("this is the whole width of the interval; asked is half of it", VERDICT_RIGHT.replace("float(half)", "float(2 * half)")),
-        ("the verdict looks at the mean difference alone: it has to ask whether the whole interval lies on one side of 0", VERDICT_RIGHT.replace("mean - half > 0", "mean > 0").replace("mean + half < 0", "mean < 0")),
+        ("the verdict looks only at the mean difference: it has to ask whether the whole interval lies on one side of 0", VERDICT_RIGHT.replace("mean - half > 0", "mean > 0").replace("mean + half < 0", "mean < 0")),
         ("the verdict asks whether all seeds point the same way; asked is whether the whole interval lies on one side of 0", VERDICT_RIGHT.replace("mean - half > 0", "n > 1 and min(each) > 0").replace("mean + half < 0", "n > 1 and max(each) < 0")),
         ("the verdict compares the two arms' own intervals: they may overlap while the differences, seed by seed, all but agree", VERDICT_RIGHT.replace("    word =", OWN_INTERVALS).replace("mean - half > 0", "mean > half_a + half_b").replace("mean + half < 0", "-mean > half_a + half_b")),
         ("the verdict asks whether each mean is outside the other arm's interval; what counts is the interval of the differences", VERDICT_RIGHT.replace("    word =", OWN_INTERVALS).replace("mean - half > 0", "mean > max(half_a, half_b)").replace("mean + half < 0", "-mean > max(half_a, half_b)")),

@@ -56,7 +56,7 @@ def gif(frames: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     most = (
         Image.Quantize.MAXCOVERAGE
-    )  # by default, 256 colors are for what is large, and a small robot would lose its own
+    )  # the default gives its 256 colors to what is large, and a small robot loses its own
     first, *others = (Image.fromarray(frame).quantize(method=most) for frame in frames)
     first.save(buffer, "GIF", save_all=True, append_images=others, duration=200, loop=0)
     return buffer.getvalue()

@@ -1,5 +1,7 @@
 """Lesson 1: what clips look like, how they are cut into tubelets, and where the tokens say they are."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from matplotlib.patches import Rectangle
@@ -14,25 +16,35 @@ MOST = 8  # frames that are drawn
 HEADINGS = ("right", "down right", "down", "down left", "left", "up left", "up", "up right")
 
 
-def displayed(clip: torch.Tensor, rules: ClipRules = CLIPS) -> np.ndarray:
-    """Normalised clips of moving handwriting [B, C, T, H, W] -> colors 0..1 [B, T, H, W, C], ready to be drawn."""
-    mean, std = rules.pixel_scale
-    return (clip * std + mean).clamp(0, 1).permute(0, 2, 3, 4, 1).numpy()
+def displayed(clip: torch.Tensor, scale: tuple[Any, Any] = CLIPS.pixel_scale) -> np.ndarray:
+    """Normalised clips [B, C, T, H, W] -> colors 0..1 [B, T, H, W, C], ready to be drawn.
+
+    scale: mean and standard deviation of the pixels, a number or one for each channel.
+    """
+    mean, std = (torch.tensor(value).reshape(-1, 1, 1, 1) for value in scale)
+    return (clip.cpu() * std + mean).clamp(0, 1).permute(0, 2, 3, 4, 1).numpy()
 
 
 def film_strip(grid: Grid, count: int = 3, rules: ClipRules = CLIPS) -> Picture:
     """The first `count` clips that encoders are tested on, frame by frame, with what is in them written beside."""
     config = Config(grid=grid, clips=rules)
     clip, factors = evaluation_clips(config, "test", torch.device("cpu")).batch(0, torch.arange(count))
-    rows = [f"{i} moves\n{HEADINGS[d]}" for i, d in zip(factors.identity.tolist(), factors.direction.tolist())]
+    photographs = rules.shows == "photographs"
+    what = "photograph {}" if photographs else "{}"
+    rows = [
+        f"{what.format(i)} moves\n{HEADINGS[d]}" for i, d in zip(factors.identity.tolist(), factors.direction.tolist())
+    ]
     titles = [f"frame {number}" for number in range(grid.frames)]
-    figure, _ = strip(list(displayed(clip, rules)), titles, 1.2, 1.35 * count, rows)
+    figure, _ = strip(list(displayed(clip, rules.pixel_scale)), titles, 1.2, 1.35 * count, rows)
     said = "; ".join(row.replace("\n", " ") for row in rows)
     return Picture(
         figure,
         f"{count} clips of {grid.frames} frames of {grid.height} by {grid.width} pixels, one per row: {said}.",
-        "What the encoder gets: real handwriting at constant speed over a noisy frame whose edges are joined, so a "
-        "digit that leaves on one side comes back on the other.",
+        "What the encoder gets: a window that slides over a photograph at constant speed."
+        if photographs
+        else "What the encoder gets: real handwriting at constant speed over a noisy frame whose edges are joined, so a "
+        "digit that leaves on one side comes back on the other."
+        + (f" Behind it is a background ({rules.background})." if rules.strength else ""),
     )
 
 
