@@ -538,6 +538,32 @@ def test_check_without_nbval_says_how_to_get_it(
     assert "pip install 'minivjepa[notebooks]'" in refused(capsys, "check", str(FOLDER / "hw1.ipynb"))
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("clean")
+def test_a_kernel_that_does_not_start_makes_no_answer_right(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: an exercise counted as right because its check never ran."""
+    (tmp_path / "ipykernel_launcher.py").write_text("raise SystemExit(1)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert "nbval could not run" in refused(capsys, "check", str(FOLDER / "hw1.ipynb"))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("clean")
+@pytest.mark.parametrize("ends", ["import os; os._exit(0)", "while True: pass"])
+def test_what_did_not_run_is_not_right(
+    ends: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: nbval leaves out the cells after one that ended the kernel, and each of them was called right."""
+    monkeypatch.setattr("minivjepa.homework.selfcheck.CELL_SECONDS", 5)
+    file = hand_in(tmp_path / "mine.ipynb", "hw1", {"grid_shape": ends})
+    assert command("check", str(file)) == 1
+    printed = capsys.readouterr().out
+    assert "0 of 8 exercises are right" in printed
+    assert "was not run: a cell above ended Python, or took more than 5 s" in printed
+
+
 @pytest.mark.parametrize(
     ("traceback", "message"),
     [

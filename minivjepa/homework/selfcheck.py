@@ -44,11 +44,17 @@ def check_file(path: Path) -> dict[str, str]:
     messages = {}
     for cell, test in zip(code, run_nbval(notebook, path)):
         if is_check(cell):
-            failure = test.find("failure")
-            text = "" if failure is None else lesson_of(f"{failure.get('message') or ''}\n{failure.text or ''}")
             name = cell.metadata.nbgrader["grade_id"].removeprefix("check_")
-            messages[name] = text.removeprefix(f"{name}: ").removeprefix(f"{name} ")
+            messages[name] = message_of(test).removeprefix(f"{name}: ").removeprefix(f"{name} ")
     return messages
+
+
+def message_of(test: ElementTree.Element) -> str:
+    """What went wrong in a check, by nbval's result for its cell; empty where it ran and passed."""
+    if (failure := test.find("failure")) is not None:
+        return lesson_of(f"{failure.get('message') or ''}\n{failure.text or ''}")
+    stopped = test.find("skipped") is not None
+    return f"was not run: a cell above ended Python, or took more than {CELL_SECONDS} s" if stopped else ""
 
 
 def run_nbval(notebook: nbformat.NotebookNode, path: Path) -> list[ElementTree.Element]:
@@ -58,12 +64,15 @@ def run_nbval(notebook: nbformat.NotebookNode, path: Path) -> list[ElementTree.E
         nbformat.write(notebook, file)
         options = ["--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={CELL_SECONDS}"]
         options += ["-p", "no:cacheprovider", f"--rootdir={folder}", f"--junitxml={report}"]
-        words = [sys.executable, "-m", "pytest", *options, str(file)]
+        words = [sys.executable, "-m", "pytest", "-p", "minivjepa.homework.kernels", *options, str(file)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env=environment)
         if not report.exists():
             raise ValueError(f"nbval could not run {path}: {(done.stderr or done.stdout)[-300:]}")
-        return list(ElementTree.parse(report).getroot().iter("testcase"))
+        tests = list(ElementTree.parse(report).getroot().iter("testcase"))
+    if errors := [error for test in tests for error in test.iter("error")]:  # not of an answer: no kernel, say
+        raise ValueError(f"nbval could not run {path}: {errors[0].get('message')}")
+    return tests
 
 
 def lesson_of(text: str) -> str:
