@@ -13,8 +13,6 @@ import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
-MAX_FOLDER = 80  # characters; the name of a socket has 107 at most
-
 
 def pytest_configure(config: pytest.Config) -> None:
     """Gives nbval managers that keep sockets in a folder of this session; Windows, which has none, keeps to ports."""
@@ -29,5 +27,5 @@ def pytest_configure(config: pytest.Config) -> None:
             kernel_name=kernel_name, kernel_spec_manager=kernel_spec_manager, transport="ipc", ip=place
         )
 
-    if sys.platform != "win32" and len(folder.name) <= MAX_FOLDER:
+    if sys.platform != "win32" and len(folder.name) <= 80:  # a socket's name has 107 characters at most
         nbval.kernel.KernelManager = manager
