@@ -18,6 +18,7 @@ from minivjepa.tubelets import Grid
 
 MaskPair = tuple[Tensor, Tensor]  # context ids [B, K], target ids [B, M]
 ASPECT = (0.75, 1.5)  # range of block height / width, as in the released code
+GROUP = 2**32  # the seeds of a run's mask groups differ by this
 RETRIES = 1000  # how often a clip's blocks are redrawn before an empty context becomes an error
 
 
@@ -112,10 +113,15 @@ def block_size(grid: Grid, scale: float, seed: int, step: int, device: torch.dev
     return at(ASPECT[0] + (ASPECT[1] - ASPECT[0]) * float(randomness.uniform(key, 1)))
 
 
-def draw_blocks(grid: Grid, count: int, scale: float, seed: int, step: int, index: Tensor, attempt: int) -> Tensor:
-    """bool [B, h*w]: True in the union of `count` rectangles, placed uniformly at random for each sample."""
+def draw_blocks(
+    grid: Grid, count: int, scale: float, seed: int, step: int, index: Tensor, attempt: int, share_size: bool = False
+) -> Tensor:
+    """bool [B, h*w]: True in the union of `count` rectangles, placed uniformly at random for each sample.
+
+    share_size: draw the same aspect ratio for all mask groups.
+    """
     _, h, w = grid.shape
-    high, wide = block_size(grid, scale, seed, step, index.device)
+    high, wide = block_size(grid, scale, seed % GROUP if share_size else seed, step, index.device)
     u = randomness.uniform(randomness.keys(f"blocks {attempt}", seed, step, index), 2 * count)
     top = (u[:, :count, None] * (h - high + 1)).long()  # [B, count, 1]
     left = (u[:, count:, None] * (w - wide + 1)).long()
@@ -151,7 +157,8 @@ class OfficialBlocks:
     """The released sampler with its truncation: context and target are cut to the smallest count in the batch.
 
     The cut keeps the first ids in time-major order.  So late time steps are lost first, and K depends on each
-    device's batch.  If a clip's blocks leave no context, they are redrawn.
+    device's batch.  If a clip's blocks leave no context, they are redrawn.  The mask groups of a step share the draw of
+    their aspect ratio, since each released sampler takes the step as the seed of its sizes.
     """
 
     count: int = 8
@@ -159,12 +166,12 @@ class OfficialBlocks:
 
     def sample(self, grid: Grid, seed: int, step: int, index: Tensor) -> MaskPair:
         """Masks of the samples in `index` [B]: one batch on one device."""
-        covered = draw_blocks(grid, self.count, self.scale, seed, step, index, attempt=0)
+        covered = draw_blocks(grid, self.count, self.scale, seed, step, index, 0, share_size=True)
         for attempt in range(1, RETRIES + 1):
             full = covered.all(dim=1)
             if not full.any():
                 return self._first(~covered, grid), self._first(covered, grid)
-            covered[full] = draw_blocks(grid, self.count, self.scale, seed, step, index[full], attempt)
+            covered[full] = draw_blocks(grid, self.count, self.scale, seed, step, index[full], attempt, share_size=True)
         raise ValueError(
             f"{self.count} blocks of scale {self.scale:g} covered the whole {grid.shape[1]} x {grid.shape[2]} "
             f"frame {RETRIES} times in a row; choose fewer or smaller blocks"

@@ -4,6 +4,7 @@ Built in lesson 3.  A pre-norm ViT block as in V-JEPA's code: LayerNorm with eps
 bias, exact GELU, and an MLP four times as wide.
 """
 
+import math
 from collections.abc import Callable
 
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from minivjepa.rotary import rotate
 
+SCHEMES = ("xavier", "official", "official-2")  # of init_linear
 EPS = 1e-6  # of every LayerNorm, as in the released code
 
 
@@ -73,16 +75,21 @@ def init_linear(module: nn.Module, scheme: str) -> None:
 
     "xavier": uniform, scaled to preserve variance.  "official": normal with std .02, as V-JEPA 1's
     training starts.  At width 64 that is far too small: at first the spread of features across clips shrinks.
+    "official-2": V-JEPA 2's start, in which what block number n adds to its input is divided by sqrt(2 n).
     """
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
             if scheme == "xavier":
                 nn.init.xavier_uniform_(layer.weight)
-            elif scheme == "official":
+            elif scheme in ("official", "official-2"):
                 nn.init.trunc_normal_(layer.weight, std=0.02)
             else:
-                raise ValueError(f"unknown initialisation {scheme!r}; choose xavier or official")
+                raise ValueError(f"unknown initialisation {scheme!r}; choose from {', '.join(SCHEMES)}")
             nn.init.zeros_(layer.bias)
+    blocks = getattr(module, "blocks", ()) if scheme == "official-2" else ()
+    for number, block in enumerate(blocks, 1):
+        for layer in (block.attention.proj, block.mlp.fc2):
+            layer.weight.data.div_(math.sqrt(2 * number))
 
 
 def linear_flops(n: int, inputs: int, outputs: int) -> int:

@@ -1,6 +1,6 @@
 """Measure how fast this machine trains: python results/speed.py [--device cuda] [--only rows,peers,tricks,clips,data,matrix]
 
-Writes results/speed-DEVICE.json, from which `python results/pages.py` makes the tables of docs/speed.md.  Needs the extras
+Writes results/speed-DEVICE.json after every row and part, from which `python results/pages.py` makes the tables of docs/speed.md.  Needs the extras
 figures, video and parity.  On the CPU everything runs on one thread; keep the machine free of other work.
 """
 
@@ -65,20 +65,25 @@ PEERS = {"cpu": [("mini", "float32"), ("paper", "float32")], "cuda": [("mini", "
 ROUNDS = 7  # of a step with a trick and one without, in turn
 
 
-def rows(device: str) -> list[dict[str, Any]]:
-    """One `minivjepa bench` after the other, each in a process of its own, so that peak memory is its own."""
-    found = []
-    for words in tqdm(ROWS[device], desc="bench", unit="row"):
+def rows(device: str, only: str, found: list[dict[str, Any]], keep: Callable[[], None]) -> list[dict[str, Any]]:
+    """One `minivjepa bench` after the other, each in a process of its own, so that peak memory is its own.
+
+    only: a geometry, or "" for all.  found: rows of before, which are not measured again.  keep: called after each row.
+    """
+    wanted = [words for words in ROWS[device] if words.split()[0] == (only or words.split()[0])]
+    for words in tqdm(wanted, desc="bench", unit="row"):
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "row.json"
             command = ["-m", "minivjepa", "bench", "--geometry", *words.split(), "--device", device]
+            name = " ".join(["minivjepa", *command[2:]])
+            if name in [row["command"] for row in found]:
+                continue
             subprocess.run(
                 [sys.executable, *command, "--json", str(file)],
                 env=ONE_THREAD, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
-            row = read_json(file)
-        row["command"] = " ".join(["minivjepa", *command[2:]])
-        found.append(row)
+            found.append({**read_json(file), "command": name})
+        keep()
     return found
 
 
@@ -202,13 +207,25 @@ def main() -> None:
     parser.add_argument(
         "--only", default="rows,peers,tricks,clips,data,matrix", help="parts, separated by commas (default: all)"
     )
+    parser.add_argument("--geometry", default="", help="rows of this geometry only, such as vitl (default: all)")
+    parser.add_argument("--file", type=Path, help="where the numbers go (default: results/speed-DEVICE.json)")
+    parser.add_argument("--resume", action="store_true", help="keep the rows and parts that the file already has")
     options = parser.parse_args()
     torch.set_num_threads(1)
     device = torch.device(options.device)
-    file = FOLDER / f"speed-{options.device}.json"
+    file = options.file or FOLDER / f"speed-{options.device}.json"
     found = read_json(file) if file.exists() else {}
+    measured = {**found} if options.resume else {}
+    about = {"date": time.strftime("%Y-%m-%d"), "versions": versions(), "device": options.device}
+
+    def keep(part: str, numbers: Any) -> None:
+        """Write what is measured so far."""
+        found.update({part: numbers, **about})
+        write_json(file, found)
+
+    kept = list(measured.get("rows", []))
     parts: dict[str, Callable[[], Any]] = {
-        "rows": lambda: rows(options.device),
+        "rows": lambda: rows(options.device, options.geometry, kept, lambda: keep("rows", kept)),
         "peers": lambda: peers(options.device),
         "tricks": lambda: tricks(device),
         "clips": lambda: clips(device),
@@ -218,9 +235,8 @@ def main() -> None:
     for name in options.only.split(","):
         if name not in parts:
             parser.error(f"unknown part {name!r}; choose from {', '.join(parts)}")
-        found[name] = parts[name]()
-        found |= {"date": time.strftime("%Y-%m-%d"), "versions": versions(), "device": options.device}
-        write_json(file, found)
+        if name == "rows" or name not in measured:
+            keep(name, parts[name]())
 
 
 if __name__ == "__main__":

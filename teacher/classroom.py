@@ -23,7 +23,7 @@ from assignment import Exercise, load, reference_code
 
 from minivjepa.grading.sandbox import as_root_on_linux
 from minivjepa.homework.checking import FOLDER, assignments
-from minivjepa.homework.notebooks import cells_by_id, is_check
+from minivjepa.homework.notebooks import LARGEST_FILE, cells_by_id, is_check
 
 Answers = dict[str, str]  # grade_id -> text of the cell
 WRITTEN = (
@@ -414,7 +414,7 @@ def broken(assignment: str) -> Iterator[Submission]:
     for cell in no_ids.cells:
         cell.metadata.pop("nbgrader", None)
     large = notebook(assignment, references(assignment))
-    large.cells[0].source += "x" * (21 * 2**20)
+    large.cells[0].source += "x" * LARGEST_FILE
     files = {
         "half": (whole[: len(whole) // 2], "not a notebook"),
         "picture": (bytes(range(256)) * 40, "not a notebook"),

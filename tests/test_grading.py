@@ -12,6 +12,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ def check_words(messages: dict[str, str]) -> None:
         "renamed-hw1": "its answer cell is not in the notebook",
         "untouched-hw1": "not written yet",
         "half-hw1": "is not a notebook",
-        "large-hw1": "is larger than 20 MB",
+        "large-hw1": "is larger than 64 MB",
         "no-ids-hw1": "their grade_ids are gone",
     }.items():
         assert word in messages[student], (student, messages[student])
@@ -234,7 +235,7 @@ def test_grading_without_the_teachers_folder_says_so(monkeypatch: pytest.MonkeyP
     """Catches: a traceback in a student's copy of the course."""
     monkeypatch.setattr(grading, "TEACHER", tmp_path / "teacher")
     monkeypatch.setattr("minivjepa.grading.hidden_cases.TEACHER", tmp_path / "teacher")
-    with pytest.raises(ValueError, match="belong to teachers and were removed"):
+    with pytest.raises(ValueError, match="belong to teachers"):
         prepare("hw1", 0)
 
 
@@ -478,6 +479,23 @@ def test_arrays_of_strangers_are_read_with_care(case: str) -> None:
     """Catches: a compressed bomb, a traceback for bytes that are no arrays, gigabytes that take 300 bytes to write down."""
     with pytest.raises(ValueError, match="cannot be read"):
         messages.read_arrays(STRANGE[case])
+
+
+def test_one_result_is_read_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a right answer without points: np.load parses text, and Python 3.11 fails at that now and then in two threads at once."""
+    load, inside, most = np.load, [], []
+
+    def slow(*given: Any, **named: Any) -> Any:
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.02)
+        inside.pop()
+        return load(*given, **named)
+
+    monkeypatch.setattr(np, "load", slow)
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(messages.read_arrays, [npz(npy("<f8", (1,), bytes(8)))] * 8))
+    assert most == [1] * 8
 
 
 def test_messages_are_small() -> None:

@@ -13,10 +13,13 @@ from minivjepa.masking import (
     OfficialBlocks,
     RandomMask,
     TubeMask,
+    block_size,
     coverage,
     draw_blocks,
     parse_mask,
 )
+from minivjepa.training.config import Config
+from minivjepa.training.recipe import sample_masks
 from minivjepa.tubelets import Grid
 
 PAPER = Grid(16, 224, 224)
@@ -111,6 +114,27 @@ SURVIVAL = {
 }
 
 
+@pytest.mark.parametrize(
+    ("masks", "low", "high"), [(("official-short", "official-long"), 0.75, 0.9), (("short", "long"), -0.15, 0.15)]
+)
+def test_the_groups_of_official_masks_share_their_aspect_ratio(
+    masks: tuple[str, ...], low: float, high: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: blocks of two groups drawn tall or wide without regard to each other; height / width of the released ones has r = .82."""
+    config, sizes = Config(grid=PAPER, masks=masks), {}
+
+    def remember(grid: Grid, scale: float, seed: int, step: int, device: torch.device) -> tuple[int, int]:
+        sizes[scale, step] = block_size(grid, scale, seed, step, device)
+        return sizes[scale, step]
+
+    monkeypatch.setattr("minivjepa.masking.block_size", remember)
+    for step in range(400):
+        sample_masks(config, step, torch.arange(2))
+    aspects = [[sizes[scale, step] for step in range(400)] for scale in (0.15, 0.7)]
+    ratios = torch.tensor([[high / wide for high, wide in row] for row in aspects])
+    assert low < float(torch.corrcoef(ratios)[0, 1]) < high
+
+
 def hidden_patches(mask: OfficialBlocks, grid: Grid, step: int, clips: int) -> torch.Tensor:
     """bool [B, h*w]: what the blocks cover, drawn again where they cover all."""
     index = torch.arange(clips)
@@ -200,7 +224,9 @@ def test_the_last_redraw_of_the_official_blocks_counts(monkeypatch: pytest.Monke
     monkeypatch.setattr("minivjepa.masking.RETRIES", 3)
     monkeypatch.setattr(
         "minivjepa.masking.draw_blocks",
-        lambda grid, count, scale, seed, step, index, attempt: torch.tensor([[next(drawn)] + [True] * 15] * len(index)),
+        lambda grid, count, scale, seed, step, index, attempt, share_size: torch.tensor(
+            [[next(drawn)] + [True] * 15] * len(index)
+        ),
     )
     context, _ = draw(OfficialBlocks(2, 0.7), grid, clips=1)
     assert context.tolist() == [[0, 16, 32, 48]]

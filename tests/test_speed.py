@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from minivjepa.data.read_ahead import Ahead
 from minivjepa.data.video import VideoClips
@@ -103,7 +102,6 @@ def video(tmp_path: Path) -> VideoClips:
     return VideoClips(write_video(tmp_path / "clip.mkv", counting(24)), PRESETS["tiny"].grid, seed=3)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("first", [0, 5])
 def test_clips_read_ahead_are_the_clips(video: VideoClips, first: int) -> None:
     """Catches: steps that are skipped or repeated, at the start or after a resume; another clip for the monitor."""
@@ -114,21 +112,27 @@ def test_clips_read_ahead_are_the_clips(video: VideoClips, first: int) -> None:
     assert torch.equal(ahead.batch(2, index)[0], video.batch(2, index)[0])  # and from anywhere again
 
 
-def test_workers_are_asked_for_steps_in_order(video: VideoClips, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Catches: workers that are started anew for every step."""
-    started: list[int] = []
-    begin = Ahead.start
+def test_every_step_is_read_once_and_few_are_held(video: VideoClips, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a step that is read again when training reaches it; a whole run's clips read at once; steps after the last."""
+    read: list[int] = []
+    batch = video.batch
 
-    def start(self: Ahead, step: int, index: Tensor) -> None:
-        started.append(step)
-        begin(self, step, index)
+    def remember(step: int, index: Tensor) -> tuple[Tensor, None]:
+        read.append(step)
+        return batch(step, index)
 
-    monkeypatch.setattr(Ahead, "start", start)
-    monkeypatch.setattr(
-        "minivjepa.data.read_ahead.DataLoader",
-        lambda data, **options: DataLoader(data, **{**options, "num_workers": 0}),  # in this process
-    )
-    ahead = Ahead(video, steps=6, workers=1, device=CPU)
+    monkeypatch.setattr(video, "batch", remember)
+    ahead = Ahead(video, steps=9, workers=1, device=CPU)
     for step in (2, 3, MONITOR_STEP, 4, 5):
         ahead.batch(step, torch.arange(2))
-    assert started == [2]
+        assert [*ahead.ready] == list(range(step, step + 3)) if step >= 0 else True
+    for step in (6, 7, 8):
+        ahead.batch(step, torch.arange(2))
+    assert sorted(read) == [MONITOR_STEP, *range(2, 9)]
+
+
+def test_an_unreadable_film_stops_the_training(video: VideoClips, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: an error in a thread that nobody hears of."""
+    monkeypatch.setattr(video, "clip", lambda *which: (_ for _ in ()).throw(ValueError("the disk is gone")))
+    with pytest.raises(ValueError, match="the disk is gone"):
+        Ahead(video, steps=9, workers=1, device=CPU).batch(0, torch.arange(2))

@@ -21,7 +21,7 @@ from minivjepa.data.digits import DigitClips
 from minivjepa.training import runs
 from minivjepa.training.arms import with_arm
 from minivjepa.training.config import Config
-from minivjepa.training.files import LOCK, alone, check_new, finite_or_null, write_atomically, write_text
+from minivjepa.training.files import LOCK, check_new, finite_or_null, locked, write_atomically, write_text
 from minivjepa.training.recipe import build_model
 from minivjepa.training.runs import Run, RunStopped
 from minivjepa.training.trainer import Trainer
@@ -234,9 +234,9 @@ def test_two_writes_of_one_file_do_not_meet(tmp_path: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from minivjepa.training.files import alone
+from minivjepa.training.files import locked
 
-with alone(Path(sys.argv[1])):
+with locked(Path(sys.argv[1])):
     print("here", flush=True)
     time.sleep(600)
 """
@@ -250,13 +250,13 @@ def test_a_folder_belongs_to_one_process_until_it_is_killed(tmp_path: Path) -> N
     assert other.stdout.readline() == "here\n"
     half.touch()
     mine.touch()
-    with pytest.raises(ValueError, match="another process is at work in"), alone(tmp_path):
+    with pytest.raises(ValueError, match="another process is at work in"), locked(tmp_path):
         pass
     other.kill()
     other.communicate()
     assert half.exists()
     for _ in range(2):
-        with alone(tmp_path):
+        with locked(tmp_path):
             assert mine.exists()
             assert not half.exists()
 

@@ -15,6 +15,8 @@ from minivjepa.training.bf16_attention import write_out_attention
 from minivjepa.transformer import Attention, Block, block_flops, init_linear
 from minivjepa.tubelets import Grid
 
+PLACES = Grid(4, 16, 24, 2, 8)
+
 
 @torch.no_grad()
 def naive_attention(layer: Attention, x: torch.Tensor) -> torch.Tensor:
@@ -103,13 +105,28 @@ def test_attention_passes_the_mlp_at_4d_and_all_dense_layers_at_6d() -> None:
     assert giga == {"mlp": 26.3, "projections": 13.2, "attention": 10.1}
 
 
-def test_initialisations_have_their_spread() -> None:
-    """Catches: an init that is accepted by name and then ignored."""
-    block = Block(96, 2)
-    init_linear(block, "xavier")
-    assert abs(block.mlp.fc1.weight.std() - math.sqrt(2 / (96 + 384))) < 0.003
-    init_linear(block, "official")
-    assert abs(block.mlp.fc1.weight.std() - 0.02) < 0.002
-    assert all(bool((layer.bias == 0).all()) for layer in block.modules() if isinstance(layer, torch.nn.Linear))
+def spreads(network: torch.nn.Module) -> dict[str, float]:
+    """Standard deviation of every Linear's weight, by its name."""
+    return {
+        name: float(layer.weight.detach().std())
+        for name, layer in network.named_modules()
+        if isinstance(layer, torch.nn.Linear)
+    }
+
+
+@pytest.mark.parametrize("part", [Encoder(PLACES, 192, 12, 3), Predictor(PLACES, 192, 192, 12, 3)])
+def test_initialisations_have_their_spread_in_every_layer(part: torch.nn.Module) -> None:
+    """Catches: an init that is accepted by name and then ignored; V-JEPA 1's start rescaled, or V-JEPA 2's not, in any block."""
+    torch.manual_seed(0)
+    init_linear(part, "xavier")
+    assert abs(spreads(part)["blocks.3.mlp.fc1"] - math.sqrt(2 / (192 + 768))) < 0.001
+    init_linear(part, "official")
+    assert all(abs(spread - 0.02) < 0.0006 for spread in spreads(part).values())
+    init_linear(part, "official-2")
+    for name, spread in spreads(part).items():
+        number = int(name.split(".")[1]) + 1 if name.endswith(("attention.proj", "mlp.fc2")) else 0.5
+        assert abs(spread * math.sqrt(2 * number) - 0.02) < 0.0006, name
+    assert round(spreads(part)["blocks.11.mlp.fc2"], 4) == 0.0041
+    assert all(bool((layer.bias == 0).all()) for layer in part.modules() if isinstance(layer, torch.nn.Linear))
     with pytest.raises(ValueError, match="unknown initialisation"):
-        init_linear(block, "kaiming")
+        init_linear(part, "kaiming")

@@ -42,7 +42,7 @@ class TrainOptions:
     """Use only deterministic GPU kernels: slower, but then resuming gives the same bits on a GPU too."""
     tuning: Annotated[Tuning, tyro.conf.arg(name="")] = field(default_factory=Tuning)
     strict: bool = False  # Refuse videos that are damaged or cannot be used, in place of leaving out what cannot.
-    workers: int = 0  # Processes that read video ahead of training; 0: read between steps.  Digits need none.
+    workers: int = 0  # Threads that read video ahead of training; 0: read between steps.  Digits need none.
     config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import struct
+import threading
 import zipfile
 from typing import IO, Any, NamedTuple
 
@@ -19,6 +20,9 @@ LARGEST_WORDS = 2**14  # bytes of a message's JSON; parsed, it takes up to a hun
 LARGEST = 2**21  # bytes of a message's arrays
 MOST_ARRAYS = 1000
 ROOM = 2**24  # bytes of all results of a submission
+READING = (
+    threading.Lock()
+)  # np.load parses text, which Python up to 3.12 now and then fails to do in two threads at once
 
 
 class Message(NamedTuple):
@@ -66,7 +70,7 @@ def read_arrays(data: bytes, room: int = ROOM) -> Arrays:
                 raise ValueError("compressed, or too many")
             if sum(part.file_size for part in parts) > LARGEST:  # parts may share their bytes
                 raise ValueError("too large")
-        with np.load(io.BytesIO(data), allow_pickle=False) as held:
+        with READING, np.load(io.BytesIO(data), allow_pickle=False) as held:
             found = {name: held[name] for name in held.files}
         if any(not isinstance(array, np.ndarray) or array.dtype.kind not in "biufU" for array in found.values()):
             raise ValueError("neither numbers nor text")

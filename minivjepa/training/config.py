@@ -12,6 +12,7 @@ import torch
 from minivjepa.data.digits import CLIPS, ClipRules
 from minivjepa.masking import MASKS, parse_mask
 from minivjepa.rotary import check_scheme
+from minivjepa.transformer import SCHEMES
 from minivjepa.tubelets import Grid
 from minivjepa.vjepa import CollapsePrevention
 
@@ -42,7 +43,7 @@ class Config:
     predictor_heads: int = 2  # Attention heads of the predictor.
     positions: str = "sincos"
     """Positions of tubelets: sincos (V-JEPA), rotary (V-JEPA 2), or rotary-tiled (V-JEPA 2's released weights)."""
-    init: str = "xavier"  # Initialisation of Linear weights: xavier, or official (normal, std .02).
+    init: str = "xavier"  # Initialisation of Linear weights: xavier, official (V-JEPA 1's) or official-2 (V-JEPA 2's).
 
     steps: int = 2600  # Optimiser steps.
     batch: int = 16  # Clips per step, over all processes together.
@@ -68,7 +69,7 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse what cannot train, with the value given, the values expected and what to do."""
-        choices = {"loss": ("l1", "l2"), "init": ("xavier", "official"), "precision": ("auto", "fp32", "bf16")}
+        choices = {"loss": ("l1", "l2"), "init": SCHEMES, "precision": ("auto", "fp32", "bf16")}
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(known)}")

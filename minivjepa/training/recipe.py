@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from minivjepa.ema import momentum_at
 from minivjepa.encoder import Encoder
-from minivjepa.masking import MaskPair, parse_mask
+from minivjepa.masking import GROUP, MaskPair, parse_mask
 from minivjepa.predictor import Predictor
 from minivjepa.training.arms import LinearPredictor
 from minivjepa.training.config import Config
@@ -111,6 +111,6 @@ def apply_schedule(optimiser: torch.optim.Optimizer, config: Config, step: int) 
 def sample_masks(config: Config, step: int, index: Tensor) -> list[MaskPair]:
     """One (context ids, target ids) pair per mask group, for the global sample indices int64 [B]."""
     return [
-        parse_mask(text).sample(config.grid, config.seed + 2**32 * group, step, index)  # so that groups differ
+        parse_mask(text).sample(config.grid, config.seed + GROUP * group, step, index)
         for group, text in enumerate(config.masks)
     ]
