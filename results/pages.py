@@ -99,6 +99,7 @@ def results_parts(raw: dict[str, Any]) -> dict[str, str]:
         "variants": f"{metric_table(changed, tuple(METRICS))}\n\nSeeds {seeds(variants)}. {provenance(variants)}",
         "masks": metric_table(masks, tuple(METRICS)),
         "long": f"{goals_table(long, GOALS)}\n\n{metric_table(table_rows(long), tuple(METRICS))}\n\nSeeds {seeds(long)}. {provenance(long)}",
+        "gpu": gpu_part(raw),
         "warning": warning_table(matrix),
         "alarm": alarm_table(matrix),
         "published": published_table(arms),
@@ -106,6 +107,13 @@ def results_parts(raw: dict[str, Any]) -> dict[str, str]:
         "search": search_table(raw["search"]),
         **world_parts(raw),
     }
+
+
+def gpu_part(raw: dict[str, Any]) -> str:
+    """What results/gpu.sh trained: arms at the preset `cpu`, and longer runs at the preset `cuda`."""
+    found = [raw[name] for name in ("gpu-arms", "gpu-long") if name in raw]
+    tables = [f"{metric_table(table_rows(each))}\n\nSeeds {seeds(each)}. {provenance(each)}" for each in found]
+    return "\n\n".join(tables) or "Not yet measured."
 
 
 def world_part(world: dict[str, Any]) -> str:

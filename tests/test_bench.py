@@ -2,6 +2,9 @@
 
 import itertools
 import json
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -253,8 +256,26 @@ def test_what_the_page_on_speed_says_is_so() -> None:
     assert all(row["losses"] == MEASURED["matrix"][0]["losses"] for row in MEASURED.get("matrix", []))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a script of bash")
+@pytest.mark.parametrize(
+    ("given", "code", "said"),
+    [
+        ({"MINUTES": "0"}, 3, "0 minutes are over; the same command goes on with tests"),
+        ({"SIZE": "huge"}, 2, "SIZE is huge"),
+    ],
+)
+def test_the_script_for_gpus_says_when_its_time_is_over(
+    given: dict[str, str], code: int, said: str, tmp_path: Path
+) -> None:
+    """Catches: a script that does not parse, goes on past its minutes, or takes a size it does not know for the full one."""
+    environment = {**os.environ, "DEVICE": "cpu", "SIZE": "tiny", "WORK": str(tmp_path / "work"), **given}
+    done = subprocess.run(["bash", "results/gpu.sh"], cwd=results.ROOT, env=environment, capture_output=True, text=True)
+    assert (done.returncode, said in done.stdout + done.stderr) == (code, True)
+
+
 def test_a_gpu_that_was_not_measured_is_said_to_be_open() -> None:
     """Catches: an empty place where people expect a number."""
     raw = results.load()
-    open_ = "GPU: not yet measured" in speed.speed_parts(raw)["steps"]
-    assert open_ is ("speed-cuda" not in raw)
+    assert ("GPU: not yet measured" in speed.speed_parts(raw)["steps"]) is ("speed-cuda" not in raw)
+    assert ("Not yet measured" in results.gpu_part(raw)) is ("gpu-arms" not in raw)
+    assert results.gpu_part({"gpu-arms": raw["matrix"]}).startswith("|")

@@ -322,6 +322,19 @@ def test_every_command_works_in_an_odd_place(name: str, odd_place: Path) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("words", [["doctor"], ["train", "--help"], ["check", "notebooks/homework/hw1.ipynb"]])
+def test_output_goes_into_a_file_on_windows(words: list[str]) -> None:
+    """Catches: UnicodeEncodeError where standard output is a file and its encoding a code page, as there."""
+    root = Path(__file__).parents[1]
+    environment = {**ENVIRONMENT, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0", "PYTHONPATH": str(root)}
+    environment = {key: value for key, value in environment.items() if not key.startswith(("PYTEST_", "COV_"))}
+    done = subprocess.run([sys.executable, "-m", "minivjepa", *words], cwd=root, env=environment, capture_output=True)
+    assert done.returncode == (1 if words[0] == "check" else 0)  # nothing is written yet
+    assert done.stdout.decode("cp1252")
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell's pipes")
 @pytest.mark.parametrize(
     ("line", "codes", "left"),

@@ -124,7 +124,8 @@ def test_constraints_pin_torch_without_a_local_version() -> None:
 def test_the_workflow_covers_three_systems() -> None:
     """Catches: YAML that does not parse, a system that was dropped."""
     jobs = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())["jobs"]
-    assert {s.split("-")[0] for s in jobs["test"]["strategy"]["matrix"]["os"]} == {"ubuntu", "macos", "windows"}
+    assert {s.split("-")[0] for s in jobs["units"]["strategy"]["matrix"]["os"]} == {"ubuntu", "macos", "windows"}
+    assert {"run": "bash .ci/run"} in jobs["everything"]["steps"]  # browser tests among it
 
 
 def imports(package: Path) -> dict[str, set[str]]:

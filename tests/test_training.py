@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import importlib.util
 import json
 import os
 import random
@@ -12,13 +13,14 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from minivjepa.data.digits import DigitClips
-from minivjepa.training import runs
+from minivjepa.training import files, runs
 from minivjepa.training.arms import with_arm
 from minivjepa.training.config import Config
 from minivjepa.training.files import LOCK, check_new, finite_or_null, locked, write_atomically, write_text
@@ -259,6 +261,31 @@ def test_a_folder_belongs_to_one_process_until_it_is_killed(tmp_path: Path) -> N
         with locked(tmp_path):
             assert mine.exists()
             assert not half.exists()
+
+
+def test_windows_locks_a_folder_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a lock that needs fcntl, which Windows does not have, or that takes its refusal for a full disk."""
+    held: set[int] = set()
+
+    def locking(file: int, mode: int, count: int) -> None:
+        if (mode, count) != (2, 1) or os.fstat(file).st_ino in held:
+            raise PermissionError(13, "Permission denied")
+        held.add(os.fstat(file).st_ino)
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(LK_NBLCK=2, locking=locking))
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    spec = importlib.util.spec_from_file_location("files_of_windows", Path(files.__file__))
+    assert spec is not None
+    assert spec.loader is not None
+    there = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(there)
+    with (
+        there.locked(tmp_path),
+        pytest.raises(ValueError, match="another process is at work in"),
+        there.locked(tmp_path),
+    ):
+        pass
 
 
 def test_json_has_no_nan() -> None:
