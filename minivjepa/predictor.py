@@ -15,7 +15,8 @@ class Predictor(nn.Module):
     """Fills in the hidden tubelets, in latent space.
 
     grid: clip and tubelet size.  dim: D, the encoder's width.  inner: P, the predictor's own width.
-    groups: number of mask groups; as in V-JEPA 1, each has its own mask token, which starts at zero.
+    groups: mask tokens, which start at zero: one for each mask group, as in V-JEPA 1, or a single one that all share, as in
+    V-JEPA 2's recipes.
     depth, heads, positions, hidden: as for Encoder.
     """
 
@@ -43,7 +44,8 @@ class Predictor(nn.Module):
         """
         table = self.table.expand(len(context), -1, -1)  # [B, N, P]
         seen = self.enter(context) + gather_tokens(table, context_ids)  # [B, K, P]
-        asked = self.mask_tokens[group] + gather_tokens(table, target_ids)  # [B, M, P]
+        token = self.mask_tokens[group if len(self.mask_tokens) > 1 else 0]
+        asked = token + gather_tokens(table, target_ids)  # [B, M, P]
         return torch.cat([seen, asked], dim=1)  # full attention, so the order does not matter
 
     def forward(self, context: Tensor, context_ids: Tensor, target_ids: Tensor, group: int = 0) -> Tensor:

@@ -72,3 +72,20 @@ def test_angles_stay_exact_in_bfloat16() -> None:
     torch.testing.assert_close(coarse.double(), fine, rtol=1e-6, atol=1e-6)
     assert rotate(torch.randn(1, 1, GRID.tokens, 24).bfloat16(), coarse).dtype == torch.bfloat16
     assert rotary_angles(GRID, ids, 24, "sincos", torch.float32) is None
+
+
+def released_counting(ids: torch.Tensor, side: int) -> torch.Tensor:
+    """Ids [n] -> (t, y, x) [n, 3] as V-JEPA 2's predictor counts, which takes its frames for squares of this side."""
+    return torch.stack([ids // side**2, ids % side**2 // side, ids % side], dim=1)
+
+
+@pytest.mark.parametrize(("height", "width", "equal"), [(4, 4, True), (4, 6, False), (6, 4, False)])
+def test_positions_are_the_released_predictors_on_squares_only(height: int, width: int, equal: bool) -> None:
+    """Catches: a row of our table on fidelity that is wrong; rows counted by the height."""
+    grid = Grid(6, height * 8, width * 8, 2, 8)
+    ids = torch.arange(grid.tokens)
+    ours = torch.stack(torch.meshgrid(*map(torch.arange, grid.shape), indexing="ij"), dim=-1).view(-1, 3)
+    assert torch.equal(released_counting(ids, height), ours) is equal
+    angles = rotary_angles(grid, ids[None], 12, "rotary", torch.float64)[0]
+    theirs = rotary_angles(Grid(200, height * 8, height * 8, 2, 8), ids[None], 12, "rotary", torch.float64)[0]
+    assert torch.equal(angles, theirs) is equal

@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import inspect
 from pathlib import Path
@@ -114,6 +115,21 @@ def test_each_mask_group_has_its_own_mask_token(tiny: Config) -> None:
     assert model.predictor.mask_tokens.shape == (2, config.predictor_dim)
     one_step(model, config)
     assert (model.predictor.mask_tokens.grad.abs().sum(dim=1) > 0).all()
+
+
+def test_mask_groups_share_one_token_where_asked(tiny: Config) -> None:
+    """Catches: an option that changes nothing; V-JEPA 2's ten tokens cut to the one that its recipes use, and still another one used."""
+    config = dataclasses.replace(tiny, masks=("tube:0.5", "future"), share_mask_token=True)
+    model, index = build_model(config), torch.arange(4)
+    clip, masks = DigitClips(config.grid).batch(0, index)[0], sample_masks(config, 0, index)
+    assert model.predictor.mask_tokens.shape == (1, config.predictor_dim)
+    released = copy.deepcopy(model)
+    released.predictor.mask_tokens = torch.nn.Parameter(torch.randn(10, config.predictor_dim))
+    model.predictor.mask_tokens = torch.nn.Parameter(released.predictor.mask_tokens[:1].detach().clone())
+    (_, second), (context, target) = model.predict(clip, masks), masks[1]
+    seen = released.encoder(clip, context)
+    assert torch.equal(second, released.predictor(seen, context, target, 0))
+    assert not torch.allclose(second, released.predictor(seen, context, target, 1))
 
 
 @pytest.mark.parametrize("name", ["vjepa", "frozen"])

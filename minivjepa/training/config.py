@@ -33,6 +33,7 @@ class Config:
     teacher: str = ""
     """An arm: the run NAME-SEED beside this one, whose trained encoder is the first target encoder; "": this run's own."""
     masks: tuple[str, ...] = ("future",)  # One mask group per name, optionally with the share to hide, as in tube:0.75.
+    share_mask_token: bool = False  # One mask token for all groups, as in V-JEPA 2's recipes, not one for each.
     loss: str = "l1"  # Distance in latent space: l1 or l2 (squared error).
 
     dim: int = 64  # Width D of the encoder.

@@ -44,8 +44,8 @@ def build_predictor(config: Config) -> Predictor:
     if config.predictor_depth == 0:
         return cast(Predictor, LinearPredictor(config.grid, config.dim))
     return Predictor(
-        config.grid, config.dim, config.predictor_dim, config.predictor_depth, config.predictor_heads, len(config.masks),
-        config.positions,
+        config.grid, config.dim, config.predictor_dim, config.predictor_depth, config.predictor_heads,
+        1 if config.share_mask_token else len(config.masks), config.positions,
     )  # fmt: skip
 
 
