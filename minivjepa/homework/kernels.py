@@ -4,28 +4,18 @@ A kernel is told numbers of TCP ports that are free, and opens them a second lat
 one: then the kernel dies or never answers (4 of 600 starts, four at a time). A socket that is a file cannot be taken.
 """
 
-import itertools
 import sys
 import tempfile
+from functools import partial
 
 import nbval.kernel
 import pytest
-from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Gives nbval managers that keep sockets in a folder of this session; Windows, which has none, keeps to ports."""
+    """Keeps the sockets of nbval's kernels in a folder of this session; Windows, which has none, keeps to ports."""
     folder = tempfile.TemporaryDirectory(prefix="kernels-")
     config.add_cleanup(folder.cleanup)
-    number = itertools.count()
-
-    def manager(kernel_name: str, kernel_spec_manager: KernelSpecManager) -> KernelManager:
-        """What nbval asks for, elsewhere."""
-        place = f"{folder.name}/{next(number)}"
-        return KernelManager(
-            kernel_name=kernel_name, kernel_spec_manager=kernel_spec_manager, transport="ipc", ip=place
-        )
-
     if sys.platform != "win32" and len(folder.name) <= 80:  # a socket's name has 107 characters at most
-        nbval.kernel.KernelManager = manager
+        nbval.kernel.KernelManager = partial(KernelManager, transport="ipc", ip=f"{folder.name}/kernel")
