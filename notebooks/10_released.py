@@ -56,8 +56,8 @@ folder = Path(tempfile.mkdtemp())
 # %% [markdown]
 # ## How large the real ones are
 #
-# Sizes apart, the encoder of this course and Meta's published ones differ in one thing, how positions enter (`rotary-tiled` below; you will see what
-# it means). V-JEPA 2 comes in three sizes, whose names are those of vision transformers: ViT-L(arge), -H(uge), -g(iant). Count them without
+# Sizes apart, the encoder of this course and that of V-JEPA 2 differ in one thing, how positions enter (`rotary-tiled` below; you will see what
+# it means); V-JEPA 1's adds them as ours does. V-JEPA 2 comes in three sizes, whose names are those of vision transformers: ViT-L(arge), -H(uge), -g(iant). Count them without
 # computing anything: a tensor on the device `meta` has a shape and no numbers.
 #
 # **Predict:** how many parameters has the largest, in millions? (Your own models had some hundred thousand.)
@@ -110,11 +110,14 @@ for key, value in list(held["encoder"].items())[:6]:
     print(f"  {key:45} {tuple(value.shape)}")
 
 # %% [markdown]
-# Two things differ from what you have read, and both are packaging:
+# Two things differ from what you have read, and both are packaging; the third is worth knowing:
 #
 # - **Names.** `module.backbone.` is what two wrappers around their model left behind; `attn` is our `attention`. And so on.
 # - **The tubelet embedding** is a `Conv3d` with kernel = stride, weight [D, C, 2, 16, 16]. Lesson 01 has shown that it is the linear layer on
 #   flattened tubelets, with its weight written in another shape.
+# - **Ten mask tokens.** V-JEPA 1 has one for each mask group. V-JEPA 2 numbers them by the length of its clips, and its published recipes know one
+#   length: both mask groups use the first token, and the other nine are still the zeros that they started as. Models on the Hugging Face hub take
+#   the second unless they are told, a zero; ours takes the first.
 #
 # ## Load it
 #
