@@ -378,6 +378,22 @@ def test_the_learning_rate_warms_up_and_ends_low() -> None:
     assert learning_rate(replace(SMALL, steps=1000, warmup=0), 999) < 0.051 * SMALL.lr
 
 
+def test_our_world_model_has_the_numbers_that_the_table_on_fidelity_names() -> None:
+    """Catches: a default that changed, and a table that still compares the old one with LeWorldModel's."""
+    config, planner = WorldConfig(), CEM()
+    model = build_lewm(config)
+    assert (config.frames, model.predictor.memory) == (4, 3)
+    assert (config.size, config.patch, config.dim, config.depth) == (32, 8, 64, 2)
+    assert isinstance(model.projector.norm, torch.nn.BatchNorm1d)
+    assert not any(isinstance(part, torch.nn.Dropout) for part in model.modules())
+    assert (config.weight, config.directions) == (0.1, 256)
+    assert (config.lr, config.weight_decay, config.batch) == (1e-3, 0.01, 96)
+    assert (planner.samples, planner.elites, planner.rounds, planner.horizon) == (64, 8, 4, 10)
+    clip = torch.rand(2, 3, 4, 32, 32)
+    frames = clip.transpose(1, 2).flatten(0, 1)[:, :, None]
+    assert torch.equal(model.eval().embed(clip).flatten(0, 1), model.projector(model.encoder(frames).mean(dim=1)))
+
+
 @pytest.mark.slow
 def test_without_sigreg_latents_collapse_and_with_it_they_do_not(tmp_path: Path) -> None:
     """Catches: a regulariser without effect, or a hidden safeguard that would make it look needless."""
