@@ -15,8 +15,7 @@ class Predictor(nn.Module):
     """Fills in the hidden tubelets, in latent space.
 
     grid: clip and tubelet size.  dim: D, the encoder's width.  inner: P, the predictor's own width.
-    groups: mask tokens, which start at zero: one for each mask group, as in V-JEPA 1, or a single one that all share, as in
-    V-JEPA 2's recipes.
+    groups: mask tokens, 0 at first: one for each mask group (V-JEPA 1), or one that all share (V-JEPA 2's recipes).
     depth, heads, positions, hidden: as for Encoder.
     """
 

@@ -635,4 +635,5 @@ print(f"feature std {last['feature_std']:.3f}, position R² {last['position_r2']
 # </details>
 #
 # **In the package:** `minivjepa/objective.py` (`sigreg`), `minivjepa/world/le_world_model.py`, `minivjepa/world/world_trainer.py`, `results/world_ablation.py`. **In the papers:** LeJEPA
-# (arXiv 2511.08544), section 4; LeWorldModel (arXiv 2603.19312). **Next:** 12, what such a model is for.
+# (arXiv 2511.08544), section 4; LeWorldModel (arXiv 2603.19312), whose published model is larger (a vision transformer of 12 blocks on 224 pixels) and differs in
+# more than size: `docs/fidelity.md` lists it all. **Next:** 12, what such a model is for.

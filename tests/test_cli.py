@@ -361,6 +361,16 @@ def test_pipes_that_close_early_are_taken_as_by_other_programs(
     assert (tmp_path / "run" / "checkpoint.pt").exists() == (left and codes == [0])
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_under_the_output_is_said() -> None:
+    """Catches: a traceback, or exit code 0, where nothing that was printed arrived."""
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "minivjepa", "--help"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    assert done.returncode == 2
+    assert done.stderr == "minivjepa: the output cannot be written: No space left on device\n"
+
+
 HOLD = "import sys, pathlib, minivjepa.training.files as f\nwith f.locked(pathlib.Path(sys.argv[1])): print(flush=True), input()"
 
 

@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 doctor found a failure, or homework is wrong or could not 
 """
 
 import contextlib
+import errno
 import importlib
 import io
 import os
@@ -42,10 +43,15 @@ def main(argv: list[str] | None = None) -> NoReturn:
             run(sys.argv[1:] if argv is None else argv)
         finally:
             sys.stdout.flush()
-    except BrokenPipeError:  # a reader such as `head` has left
+    except OSError as error:
+        left = isinstance(error, BrokenPipeError)  # the reader, such as `head`; else the disk under the output is full
+        if not left and error.errno != errno.ENOSPC:
+            raise
+        if not left:
+            sys.stderr.write(f"minivjepa: the output cannot be written: {error.strerror}\n")
         for stream in (sys.stdout, sys.stderr):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        raise SystemExit(141) from None
+        raise SystemExit(141 if left else 2) from None
 
 
 def run(words: list[str]) -> NoReturn:
