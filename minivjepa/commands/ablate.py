@@ -37,7 +37,7 @@ class AblateOptions:
     arms: Annotated[str, tyro.conf.arg(help=f"Separated by commas; {ARM_GROUPS}: {ARM_NAMES}.")] = DEFAULT_ARMS
     seeds: str = "0"  # Seeds, separated by commas.
     preset: str = "cpu"
-    """Where the defaults below come from: tiny (seconds), cpu (90 s a run), cpu-long (5 minutes), cuda (a GPU), vitl (the paper's geometry; its --lr is for 3,072 clips a step, its --batch is 24 in all)."""
+    """Where the defaults below come from: tiny (seconds), cpu (90 s a run), cpu-long (5 minutes), cuda (a GPU), vitl (the paper's geometry; its learning rate is for 3,072 clips a step, its batch has 24)."""
     device: str = "auto"  # auto (cuda if there is one, else cpu), cpu or cuda.
     jobs: int | None = None
     """Runs at the same time, each in a process with one thread; None: one per core, at most 8, and one on a GPU."""

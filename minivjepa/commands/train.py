@@ -33,7 +33,7 @@ class TrainOptions:
 
     out: Path  # Folder of the run: new or empty, unless --resume is given.
     preset: str = "cpu"
-    """Sets the defaults below: tiny (seconds), cpu (90 s a run), cpu-long (5 minutes), cuda (a GPU), vitl (the paper's geometry; its --lr is for 3,072 clips a step, its --batch is 24 in all)."""
+    """Sets the defaults below: tiny (seconds), cpu (90 s a run), cpu-long (5 minutes), cuda (a GPU), vitl (the paper's geometry; its learning rate is for 3,072 clips a step, its batch has 24)."""
     arm: Annotated[str, tyro.conf.arg(help=f"Switches of collapse prevention, by name: {ARM_NAMES}.")] = "vjepa"
     data: str = "digits"  # digits (moving handwriting; --clips.* changes it), or the path of a video file or of a folder of them.
     device: str = "auto"  # auto (cuda if there is one, else cpu), cpu, cuda or mps.
