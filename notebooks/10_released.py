@@ -110,7 +110,7 @@ for key, value in list(held["encoder"].items())[:6]:
     print(f"  {key:45} {tuple(value.shape)}")
 
 # %% [markdown]
-# Two things differ from what you have read, and both are packaging; the third is worth knowing:
+# Three things differ from what you have read. The first two are only packaging:
 #
 # - **Names.** `module.backbone.` is what two wrappers around their model left behind; `attn` is our `attention`. And so on.
 # - **The tubelet embedding** is a `Conv3d` with kernel = stride, weight [D, C, 2, 16, 16]. Lesson 01 has shown that it is the linear layer on

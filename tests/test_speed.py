@@ -132,7 +132,7 @@ def test_every_step_is_read_once_and_few_are_held(video: VideoClips, monkeypatch
 
 
 def test_an_unreadable_film_stops_the_training(video: VideoClips, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Catches: an error in a thread that nobody hears of."""
+    """Catches: an error that stays in its thread, so that training waits or goes on without the clip."""
     monkeypatch.setattr(video, "clip", lambda *which: (_ for _ in ()).throw(ValueError("the disk is gone")))
     with pytest.raises(ValueError, match="the disk is gone"):
         Ahead(video, steps=9, workers=1, device=CPU).batch(0, torch.arange(2))

@@ -20,9 +20,8 @@ LARGEST_WORDS = 2**14  # bytes of a message's JSON; parsed, it takes up to a hun
 LARGEST = 2**21  # bytes of a message's arrays
 MOST_ARRAYS = 1000
 ROOM = 2**24  # bytes of all results of a submission
-READING = (
-    threading.Lock()
-)  # np.load parses text, which Python up to 3.12 now and then fails to do in two threads at once
+# np.load parses text, and Python 3.11 sometimes fails at that when two threads do it at once
+READING = threading.Lock()
 
 
 class Message(NamedTuple):

@@ -2,7 +2,7 @@
 
 Built in lesson 12.  Draw action sequences around a mean, keep those whose imagined outcome costs least, move mean and spread to
 theirs, and repeat (Rubinstein and Kroese 2004; used in PlaNet, V-JEPA 2-AC and LeWorldModel).  The goal is a picture: a plan
-costs the squared distance from the goal's latent to the nearest latent that the plan imagines; docs/fidelity.md has theirs.
+costs the squared distance from the goal's latent to the nearest latent that the plan imagines (others: docs/fidelity.md).
 """
 
 from collections.abc import Callable

@@ -54,7 +54,7 @@ def gif(frames: np.ndarray) -> bytes:
     from PIL import Image  # comes with matplotlib
 
     buffer = io.BytesIO()
-    most = Image.Quantize.MAXCOVERAGE  # by default a small robot loses its own color among 256 of what is large
+    most = Image.Quantize.MAXCOVERAGE  # the default gives no color to a small robot
     first, *others = (Image.fromarray(frame).quantize(method=most) for frame in frames)
     first.save(buffer, "GIF", save_all=True, append_images=others, duration=200, loop=0)
     return buffer.getvalue()
