@@ -30,7 +30,7 @@ def film_strip(grid: Grid, count: int = 3, rules: ClipRules = CLIPS) -> Picture:
     config = Config(grid=grid, clips=rules)
     clip, factors = evaluation_clips(config, "test", torch.device("cpu")).batch(0, torch.arange(count))
     photographs = rules.shows == "photographs"
-    what = "photograph {}" if photographs else "{}"
+    what = "photo {}" if photographs else "{}"
     rows = [
         f"{what.format(i)} moves\n{HEADINGS[d]}" for i, d in zip(factors.identity.tolist(), factors.direction.tolist())
     ]
