@@ -1,5 +1,8 @@
 """The action-conditioned predictor never looks ahead, uses what it is given, and learns a small world."""
 
+import math
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
@@ -8,6 +11,8 @@ from torch import Tensor
 
 from minivjepa.encoder import Encoder
 from minivjepa.objective import normalise_targets
+from minivjepa.released.load import load_pretrained
+from minivjepa.released.names import to_original
 from minivjepa.tubelets import Grid
 from minivjepa.world.action_predictor import ActionPredictor, action_loss, encode_frames, rollout
 
@@ -144,3 +149,113 @@ def test_it_learns_a_world_whose_frames_shift_as_told() -> None:
     assert forced < 0.5
     assert imagined < 0.7
     assert blind > 2 * forced  # told the opposite, it predicts the opposite
+
+
+def as_meta_stores(model: ActionPredictor) -> dict[str, Tensor]:
+    """V-JEPA 2-AC's predictor with the names of Meta's checkpoint, written out by hand, camera layer included."""
+    own, stored = model.state_dict(), {}
+    for kind in ("weight", "bias"):
+        for theirs, ours in (
+            ("predictor_embed", "enter"),
+            ("action_encoder", "enter_action"),
+            ("state_encoder", "enter_state"),
+        ):
+            stored[f"module.{theirs}.{kind}"] = own[f"{ours}.{kind}"]
+        stored[f"module.predictor_norm.{kind}"] = own[f"norm.{kind}"]
+        stored[f"module.predictor_proj.{kind}"] = own[f"leave.{kind}"]
+        for number in range(len(model.blocks)):
+            for same in ("norm1", "norm2", "mlp.fc1", "mlp.fc2"):
+                stored[f"module.predictor_blocks.{number}.{same}.{kind}"] = own[f"blocks.{number}.{same}.{kind}"]
+            for half in ("qkv", "proj"):
+                stored[f"module.predictor_blocks.{number}.attn.{half}.{kind}"] = own[
+                    f"blocks.{number}.attention.{half}.{kind}"
+                ]
+    stored["module.extrinsics_encoder.weight"] = torch.zeros(24, 2)  # an action has 3 numbers
+    stored["module.extrinsics_encoder.bias"] = torch.zeros(24)
+    return stored
+
+
+def slow_prediction(
+    stored: dict[str, Tensor], heads: int, shape: tuple[int, int], z: Tensor, a: Tensor, s: Tensor
+) -> Tensor:
+    """What V-JEPA 2-AC computes for one clip, one head and one token at a time: z [T, n, D], a [T, A], s [T, S] -> [T, n, D]."""
+    w = {key.removeprefix("module."): value for key, value in stored.items()}
+    T, n = z.shape[:2]
+
+    def linear(x: Tensor, name: str) -> Tensor:
+        return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+
+    def norm(x: Tensor, name: str) -> Tensor:
+        spread = (x.var(dim=-1, unbiased=False, keepdim=True) + 1e-6).sqrt()
+        return (x - x.mean(dim=-1, keepdim=True)) / spread * w[f"{name}.weight"] + w[f"{name}.bias"]
+
+    tokens, places = [], []  # of each frame: action, state, patches
+    for t in range(T):
+        tokens += [linear(a[t], "action_encoder"), linear(s[t], "state_encoder"), *linear(z[t], "predictor_embed")]
+        places += [(t, 0, 0), (t, 0, 0), *((t, k // shape[1], k % shape[1]) for k in range(n))]
+    x = torch.stack(tokens)
+    head = x.shape[1] // heads
+    third = head // 3 // 2 * 2  # numbers of a head that turn by time, by row and by column
+
+    def turned(vector: Tensor, place: tuple[int, ...]) -> Tensor:
+        out = vector.clone()
+        for axis, where in enumerate(place):
+            for number in range(0, third, 2):
+                i = axis * third + number
+                first, second = (where * 10000.0 ** -(k % (third // 2) / (third // 2)) for k in (number, number + 1))
+                out[i] = vector[i] * math.cos(first) - vector[i + 1] * math.sin(first)
+                out[i + 1] = vector[i + 1] * math.cos(second) + vector[i] * math.sin(second)
+        return out
+
+    for number in range(2):
+        block = f"predictor_blocks.{number}"
+        q, k, v = linear(norm(x, f"{block}.norm1"), f"{block}.attn.qkv").chunk(3, dim=-1)
+        mixed = torch.zeros_like(x)
+        for part in (slice(i * head, (i + 1) * head) for i in range(heads)):
+            query = torch.stack([turned(vector, place) for vector, place in zip(q[:, part], places)])
+            key = torch.stack([turned(vector, place) for vector, place in zip(k[:, part], places)])
+            for i, place in enumerate(places):
+                seen = [j for j, other in enumerate(places) if other[0] <= place[0]]  # this frame and those before it
+                mixed[i, part] = torch.softmax(query[i] @ key[seen].T / head**0.5, dim=0) @ v[seen, part]
+        x = x + linear(mixed, f"{block}.attn.proj")
+        inner = linear(norm(x, f"{block}.norm2"), f"{block}.mlp.fc1")
+        x = x + linear(inner * 0.5 * (1 + torch.erf(inner / 2**0.5)), f"{block}.mlp.fc2")
+    return linear(norm(x, "predictor_norm"), "predictor_proj").reshape(T, 2 + n, -1)[:, 2:]
+
+
+def test_metas_v_jepa_2_ac_goes_in_and_out(tmp_path: Path) -> None:
+    """Catches: a name of theirs that is not read or not written; ordinary frequencies, or V-JEPA 2's heads, for its predictor."""
+    square = Grid(2, 16, 16, 2, 8)
+    torch.manual_seed(0)
+    encoder, made = (
+        Encoder(square, 12, 1, 2, "rotary-tiled"),
+        ActionPredictor(square, 12, 24, 2, 2, 3, 4, "rotary-tiled"),
+    )
+    for parameter in made.parameters():
+        torch.nn.init.normal_(parameter, std=0.4)
+    ours = {f"encoder.{key}": value for key, value in encoder.state_dict().items()}
+    ours |= {f"predictor.{key}": value for key, value in made.state_dict().items()}
+    written = to_original(ours, square)
+    stored = as_meta_stores(made)
+    assert {key.replace("backbone.", ""): v.shape for key, v in written["predictor"].items()} == {
+        k: v.shape for k, v in stored.items()
+    }
+    assert all(
+        torch.equal(written["predictor"][key.replace("module.", "module.backbone.")], v) for key, v in stored.items()
+    )
+    torch.save({"encoder": written["encoder"], "predictor": stored, "epoch": 3}, tmp_path / "ac.pt")
+    pair = load_pretrained(str(tmp_path / "ac.pt"), (2, 16, 16), heads=2, predictor_heads=2)
+    assert pair.predictor is None
+    assert pair.action_predictor is not None
+    z, a, s = (torch.randn(1, 3, *shape) for shape in ((4, 12), (3,), (4,)))
+    with torch.no_grad():
+        expected = slow_prediction(stored, 2, (2, 2), z[0], a[0], s[0])
+        torch.testing.assert_close(pair.action_predictor(z, a, s)[0], expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="need heads at least 6 wide, not 1"):  # the released one has 16
+        load_pretrained(str(tmp_path / "ac.pt"), (2, 16, 16), heads=2)
+    with pytest.raises(ValueError, match="V-JEPA 2-AC's predictor, whose positions are rotary; leave positions out"):
+        load_pretrained(str(tmp_path / "ac.pt"), (2, 16, 16), heads=2, predictor_heads=2, positions="sincos")
+    del stored["module.state_encoder.weight"]
+    torch.save({"encoder": written["encoder"], "predictor": stored}, tmp_path / "cut.pt")
+    with pytest.raises(ValueError, match=r"enter_state\.weight"):
+        load_pretrained(str(tmp_path / "cut.pt"), (2, 16, 16), heads=2, predictor_heads=2)

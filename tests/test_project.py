@@ -33,7 +33,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 READING_PATH = (
     ["randomness", "tubelets", "masking", "rotary", "transformer", "encoder", "predictor", "ema", "objective", "vjepa", "collapse"]
 )  # fmt: skip
-ROOMS = ["data", "training", "evaluation", "released", "world", "course", "experiments", "homework", "grading", "speed", "commands"]  # fmt: skip
+ROOMS = ["data", "training", "evaluation", "world", "released", "course", "experiments", "homework", "grading", "speed", "commands"]  # fmt: skip
 ORDER = [*READING_PATH, *ROOMS]
 SEVEN = {"torch", "jupyterlab", "matplotlib", "ipywidgets", "einops", "numpy", "nbval"}
 

@@ -19,7 +19,7 @@ from minivjepa.world.le_world_model import ActionBlock, LatentPredictor
 from minivjepa.world.planner import CEM, latent_cost
 from minivjepa.world.room_clips import RoomClips
 from minivjepa.world.rooms import BACKGROUND, MEAN, ROBOT, STD, WALL, Rooms
-from minivjepa.world.world_recipe import WorldConfig, build_frozen, build_lewm, learning_rate
+from minivjepa.world.world_recipe import PRESETS, WorldConfig, build_frozen, build_lewm, learning_rate
 from minivjepa.world.world_trainer import WorldTrainer, open_clips, position_r2
 
 CPU = torch.device("cpu")
@@ -392,6 +392,20 @@ def test_our_world_model_has_the_numbers_that_the_table_on_fidelity_names() -> N
     clip = torch.rand(2, 3, 4, 32, 32)
     frames = clip.transpose(1, 2).flatten(0, 1)[:, :, None]
     assert torch.equal(model.eval().embed(clip).flatten(0, 1), model.projector(model.encoder(frames).mean(dim=1)))
+
+
+def test_the_preset_lewm_official_has_leworldmodels_numbers_and_can_be_trained() -> None:
+    """Catches: a number of the published config that is wrong, or sizes that do not fit each other."""
+    config = PRESETS["lewm-official"]
+    assert (config.frames, config.size, config.patch, config.batch) == (4, 224, 14, 128)
+    assert (config.latent, config.dim, config.depth, config.heads, config.hidden) == (192, 192, 12, 3, 2048)
+    assert (config.predictor_dim, config.predictor_depth, config.predictor_heads) == (192, 6, 16)
+    assert (config.weight, config.directions, config.lr, config.weight_decay) == (0.09, 1024, 5e-5, 1e-3)
+    model, clips = build_lewm(config), open_clips(config, CPU)
+    assert model.predictor.blocks[0].mlp.fc1.out_features == 768  # docs/fidelity.md says so
+    clip, journey = clips.batch(0, torch.arange(2))
+    sum(model.losses(clip, journey.actions, 0, 0)).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
 @pytest.mark.slow

@@ -247,3 +247,15 @@ def test_ctrl_c_leaves_a_run_that_resumes_to_the_same_weights(tmp_path: Path) ->
     assert call("world", "train", *words, "--out", str(parts), "--resume") == 0
     one, two = (torch.load(out / "checkpoint.pt", weights_only=True) for out in (whole, parts))
     assert all(torch.equal(value, two["model"][name]) for name, value in one["model"].items())
+
+
+def test_a_preset_is_where_the_options_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches: a preset that is not read before its options, or that --model overrides in silence."""
+    small = ["--size", "28", "--depth", "1", "--steps", "1", "--warmup", "0", "--batch", "2", "--device", "cpu"]
+    assert call("world", "train", "--preset", "lewm-official", *small, "--out", str(tmp_path / "run")) == 0
+    config, _ = load_world(tmp_path / "run")
+    assert (config.latent, config.depth, config.weight) == (192, 1, 0.09)
+    assert call("world", "train", "--preset", "none", "--out", str(tmp_path / "no")) == 2
+    assert "unknown preset 'none'; choose from lewm, vjepa, untrained, lewm-official" in capsys.readouterr().err
+    assert call("world", "train", "--preset", "lewm-official", "--model", "vjepa", "--out", str(tmp_path / "no")) == 2
+    assert "V-JEPA sees 32 x 32 pixels, --size is 224" in capsys.readouterr().err

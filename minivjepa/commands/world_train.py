@@ -15,7 +15,7 @@ from minivjepa.training.progress_bar import RunBar
 from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
 from minivjepa.world.room_clips import RoomClips
-from minivjepa.world.world_recipe import PRESETS, WorldConfig, pretraining
+from minivjepa.world.world_recipe import MODELS, PRESETS, WorldConfig, pretraining
 from minivjepa.world.world_trainer import WorldTrainer, build_world, open_clips
 
 PATIENCE = 50  # steps without a warning: a projector's latents start close together and need time to spread
@@ -29,6 +29,8 @@ class WorldTrainOptions:
     """
 
     out: Path  # Folder of the run; new or empty, unless --resume is given.
+    preset: str = "lewm"
+    """Where the options below start: lewm, vjepa, untrained (by default the one of --model), or lewm-official (LeWorldModel's published sizes, for a GPU)."""
     device: str = "auto"  # auto (cuda if there is one, else cpu), cpu or cuda.
     resume: bool = False  # Go on with the run in --out, from its last checkpoint to the same final weights.
     config: Annotated[WorldConfig, tyro.conf.arg(name="")] = field(default_factory=WorldConfig)
@@ -36,8 +38,10 @@ class WorldTrainOptions:
 
 def world_train(argv: list[str]) -> int:
     """The command."""
-    model = early(argv, "model", PRESETS, "lewm")
-    options = parse(WorldTrainOptions, argv, "world train", WorldTrainOptions(tyro.MISSING, config=PRESETS[model]))
+    preset = early(argv, "preset", PRESETS, early(argv, "model", MODELS, "lewm"))
+    options = parse(
+        WorldTrainOptions, argv, "world train", WorldTrainOptions(tyro.MISSING, preset, config=PRESETS[preset])
+    )
     config, run = options.config, Run(options.out, WorldConfig)
     device = pick_device(options.device)
     with run.open(config, "rooms", options.resume):

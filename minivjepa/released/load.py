@@ -4,7 +4,7 @@ Read in lesson 10.  weight_files.py reads files and names.py translates names an
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from minivjepa.released.names import POSITION_TABLES, State, from_hugging_face, 
 from minivjepa.released.weight_files import read_weights
 from minivjepa.training.runs import few, load_weights
 from minivjepa.tubelets import Grid, sincos_positions
+from minivjepa.world.action_predictor import ActionPredictor
 
 HEADS = {192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16, 1408: 22}  # of the published encoders, by width
 PARTS = ("encoder", "target_encoder", "predictor")
@@ -26,12 +27,14 @@ GROUPS_OF_V1 = 2  # mask tokens of V-JEPA 1's predictor; V-JEPA 2's has ten
 class Pretrained:
     """Released networks in evaluation mode; None if the file lacks one or it was not requested.
 
-    encoder: the online encoder; Hugging Face has one encoder, which is here.  layout: hugging-face or original.
+    encoder: the online encoder; Hugging Face has one encoder, which is here.  action_predictor: V-JEPA 2-AC's,
+    in place of a predictor.  layout: hugging-face or original.
     """
 
     encoder: Encoder | None
     target_encoder: Encoder | None
     predictor: Predictor | None
+    action_predictor: ActionPredictor | None
     layout: str
 
 
@@ -79,10 +82,9 @@ def load_pretrained(
             hidden = len(given.get("blocks.0.mlp.fc1.bias", [])) or None
             depth = len({key.split(".")[1] for key in given if key.startswith("blocks.")})
             if part == "predictor":
-                inner, groups = (len(given.get(key, [])) for key in ("enter.bias", "mask_tokens"))
-                usual = heads if scheme == "sincos" else 12
+                usual = heads if scheme == "sincos" else 16 if "enter_action.weight" in given else 12
                 own = agreed(predictor_heads, config, "pred_num_attention_heads", usual, "heads of the predictor")
-                built[part] = Predictor(grid, dim, inner, depth, own, groups, scheme, hidden)
+                built[part] = build_predictor(given, grid, dim, depth, own, scheme, hidden)
             else:
                 built[part] = Encoder(grid, dim, depth, heads, scheme, hidden)
             load_weights(built[part], given, part)
@@ -93,16 +95,34 @@ def load_pretrained(
         check_config(config, found)
     except ValueError as error:
         raise ValueError(f"{source}, read in the {layout} layout, {error}") from None
-    return Pretrained(built.get("encoder"), built.get("target_encoder"), built.get("predictor"), layout)
+    if isinstance(built.get("predictor"), ActionPredictor):
+        built["action_predictor"] = built.pop("predictor")
+    return Pretrained(layout=layout, **{part: built.get(part) for part in (*PARTS, "action_predictor")})
+
+
+def build_predictor(
+    given: State, grid: Grid, dim: int, depth: int, heads: int, scheme: str, hidden: int | None
+) -> Predictor | ActionPredictor:
+    """An untrained predictor of the kind and the sizes that its weights have.  hidden: width inside its MLPs."""
+    inner = len(given.get("enter.bias", []))
+    if "enter_action.weight" not in given:
+        return Predictor(grid, dim, inner, depth, heads, len(given.get("mask_tokens", [])), scheme, hidden)
+    if scheme == "sincos":
+        raise ValueError("has V-JEPA 2-AC's predictor, whose positions are rotary; leave positions out")
+    actions, states = (
+        given.get(f"{name}.weight", torch.empty(1, 1)).shape[-1] for name in ("enter_action", "enter_state")
+    )
+    return ActionPredictor(replace(grid, frames=grid.tubelet), dim, inner, depth, heads, actions, states, scheme)
 
 
 def choose_positions(state: State, asked: str | None) -> str:
-    """sincos for V-JEPA 1, rotary-tiled for V-JEPA 2, whose files may hold V-JEPA 1's table without using it.
+    """sincos for V-JEPA 1, rotary-tiled for V-JEPA 2 and 2-AC, whose files may hold V-JEPA 1's table without using it.
 
     asked: the scheme to use, if it is given.  Raises ValueError if it is not, and the file has that table but no predictor,
     which would show the version.
     """
-    if asked is not None or not any(key.endswith(POSITION_TABLES) for key in state):
+    plain = "predictor.enter_action.weight" in state or not any(key.endswith(POSITION_TABLES) for key in state)
+    if asked is not None or plain:
         return asked or "rotary-tiled"
     if "predictor.mask_tokens" not in state:
         raise ValueError(

@@ -26,14 +26,17 @@ HUGGING_FACE = {
     "predictor.layer.": "predictor.blocks.",
     "predictor.proj.": "predictor.leave.",
 }
-ORIGINAL = {
-    "patch_embed.proj.": "embed.project.",
+ORIGINAL = {"patch_embed.proj.": "embed.project."}
+ORIGINAL_PREDICTOR = {
     "predictor_embed.": "enter.",
+    "action_encoder.": "enter_action.",
+    "state_encoder.": "enter_state.",
     "predictor_blocks.": "blocks.",
     "predictor_norm.": "norm.",
     "predictor_proj.": "leave.",
 }
 POSITION_TABLES = ("pos_embed", "predictor_pos_embed")  # V-JEPA 1 stores its fixed sine-cosine table
+CAMERA = "extrinsics_encoder."  # V-JEPA 2-AC stores a layer for the camera's place, which it does not use
 
 
 def swap(key: str, prefixes: Mapping[str, str]) -> str:
@@ -81,9 +84,9 @@ def from_hugging_face(state: Mapping[str, Tensor]) -> State:
 
 
 def from_original(checkpoint: Mapping[str, Any]) -> State:
-    """Meta's checkpoint {"encoder", "target_encoder", "predictor"} of V-JEPA 1 or 2 under our names.
+    """Meta's checkpoint {"encoder", "target_encoder", "predictor"} of V-JEPA 1, 2 or 2-AC under our names.
 
-    Raises ValueError if a part is not a dict of tensors.
+    2-AC's unused layer for the camera is left out.  Raises ValueError if a part is not a dict of tensors.
     """
     ours: State = {}
     for part in ("encoder", "target_encoder", "predictor"):
@@ -95,19 +98,22 @@ def from_original(checkpoint: Mapping[str, Any]) -> State:
             key = unwrapped(key)
             if re.fullmatch(r"mask_tokens\.\d+", key):
                 tokens[int(key.removeprefix("mask_tokens."))] = value.flatten()
-            else:
-                ours[f"{part}." + swap(key, ORIGINAL).replace(".attn.", ".attention.")] = value
+            elif not key.startswith(CAMERA):
+                ours[f"{part}." + swap(key, ORIGINAL | ORIGINAL_PREDICTOR).replace(".attn.", ".attention.")] = value
         if tokens:
             ours[f"{part}.mask_tokens"] = torch.stack([tokens[number] for number in sorted(tokens)])
     return ours
 
 
 def to_original(ours: Mapping[str, Tensor], grid: Grid, positions: str = "rotary-tiled") -> dict[str, State]:
-    """The inverse of from_original.  positions: with "sincos", V-JEPA 1's tables of positions are written, too."""
+    """The inverse of from_original.  positions: with "sincos", V-JEPA 1's tables of positions are written, too.
+
+    2-AC's layer for the camera is written as zeros: its strict load asks for it.
+    """
     theirs: dict[str, State] = {}
     for key, value in ours.items():
         part, _, name = key.partition(".")
-        back = {new: old for old, new in ORIGINAL.items() if old.startswith("predictor_") == (part == "predictor")}
+        back = {new: old for old, new in (ORIGINAL_PREDICTOR if part == "predictor" else ORIGINAL).items()}
         own = theirs.setdefault(part, {})
         if name == "mask_tokens":
             own |= {f"module.backbone.mask_tokens.{number}": row[None, None] for number, row in enumerate(value)}
@@ -115,6 +121,9 @@ def to_original(ours: Mapping[str, Tensor], grid: Grid, positions: str = "rotary
             if name == "embed.project.weight":
                 value = value.reshape(len(value), grid.channels, grid.tubelet, grid.patch, grid.patch)
             own["module.backbone." + swap(name, back).replace(".attention.", ".attn.")] = value
+        if name.startswith("enter_action."):
+            camera = value[:, :-1] if name.endswith("weight") else value  # as wide as an action without its last number
+            own["module.backbone." + CAMERA + name.removeprefix("enter_action.")] = torch.zeros_like(camera)
         if positions == "sincos" and name in ("embed.project.bias", "enter.bias"):
             table = "predictor_pos_embed" if part == "predictor" else "pos_embed"
             own["module.backbone." + table] = sincos_positions(grid, len(value))[None]

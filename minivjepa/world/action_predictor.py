@@ -39,13 +39,24 @@ def encode_frames(encoder: Encoder, clip: Tensor) -> Tensor:
 class ActionPredictor(nn.Module):
     """Features, actions and states so far -> features of the next frame.
 
-    frame: grid of one frame.  dim: D.  inner: the predictor's width P.  actions: A.  states: S.
+    frame: grid of one frame.  dim: D.  inner: the predictor's width P.  actions: A.  states: S.  positions: rotary, or
+    rotary-tiled as in the released weights.
     """
 
-    def __init__(self, frame: Grid, dim: int, inner: int, depth: int, heads: int, actions: int, states: int):
+    def __init__(
+        self,
+        frame: Grid,
+        dim: int,
+        inner: int,
+        depth: int,
+        heads: int,
+        actions: int,
+        states: int,
+        positions: str = "rotary",
+    ):
         super().__init__()
-        check_scheme("rotary", inner // heads)
-        self.frame, self.head = frame, inner // heads
+        check_scheme(positions, inner // heads)
+        self.frame, self.head, self.positions = frame, inner // heads, positions
         self.enter = nn.Linear(dim, inner)
         self.enter_action = nn.Linear(actions, inner)
         self.enter_state = nn.Linear(states, inner)
@@ -79,7 +90,7 @@ class ActionPredictor(nn.Module):
         clip = Grid(T, h, w, tubelet=1, patch=1)
         within = torch.cat([torch.zeros(2, dtype=torch.int64), torch.arange(n)])  # row 0 and column 0: no turn
         ids = torch.arange(T)[:, None] * n + within
-        return rotary_angles(clip, ids.flatten()[None].to(z.device), self.head, "rotary", z.dtype)
+        return rotary_angles(clip, ids.flatten()[None].to(z.device), self.head, self.positions, z.dtype)
 
 
 def rollout(predictor: ActionPredictor, z: Tensor, actions: Tensor, state: Tensor, advance: Advance) -> Tensor:

@@ -104,6 +104,11 @@ PRESETS: dict[str, WorldConfig] = {
     "vjepa": WorldConfig(model="vjepa", predictor_dim=96, batch=64, steps=1200, lr=3e-3),
 }
 PRESETS["untrained"] = replace(PRESETS["vjepa"], model="untrained")
+# LeWorldModel's published numbers, as far as this code has them (docs/fidelity.md says what it lacks): for a GPU
+PRESETS["lewm-official"] = WorldConfig(
+    size=224, patch=14, latent=192, dim=192, depth=12, heads=3, hidden=2048, weight=0.09, directions=1024,
+    predictor_dim=192, predictor_depth=6, predictor_heads=16, batch=128, lr=5e-5, weight_decay=1e-3,
+)  # fmt: skip
 
 
 def pretraining(config: WorldConfig) -> Config:
