@@ -1,6 +1,6 @@
 """The frames of a video file through PyAV, as they are meant to be seen: upright, with square pixels, without damage.
 
-docs/video.md lists the kinds of files and what is done with each.
+docs/files.md lists the kinds of files and what is done with each.
 """
 
 from collections.abc import Iterator

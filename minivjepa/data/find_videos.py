@@ -1,6 +1,6 @@
 """Which files of a folder are videos: one rule, by name.
 
-docs/video.md gives the rule with the kinds of files that are read.
+docs/files.md gives the rule with the kinds of files that are read.
 """
 
 import os
