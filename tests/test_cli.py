@@ -1,12 +1,14 @@
 """Every command, from outside: what it leaves, what it says, and how it ends."""
 
 import json
+import ntpath
 import os
 import re
 import subprocess
 import sys
 import time
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ import torch
 from minivjepa.commands import doctor
 from minivjepa.commands.cli import COMMANDS, main
 from minivjepa.course import figures
+from minivjepa.data.video import VideoClips
 from minivjepa.training.devices import pick_device
 from minivjepa.training.runs import Run
 from tests.test_video import bad_paths, counting, write_video
@@ -332,6 +335,28 @@ def test_output_goes_into_a_file_on_windows(words: list[str]) -> None:
     assert done.returncode == (1 if words[0] == "check" else 0)  # nothing is written yet
     assert done.stdout.decode("cp1252")
     assert b"Traceback" not in done.stderr
+
+
+class WindowsFile(PureWindowsPath):
+    """A film on a disk of Windows, or the folder that holds it."""
+
+    def is_dir(self) -> bool:
+        return not self.suffix
+
+    def stat(self) -> SimpleNamespace:
+        return SimpleNamespace(st_size=7)
+
+
+def test_films_have_the_same_names_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a run that another system can't go on with, since its films are called day 1\\a.mp4 there."""
+    from minivjepa.commands import train as command
+
+    monkeypatch.setattr(command, "os", SimpleNamespace(path=ntpath))
+    monkeypatch.setattr(command, "Path", WindowsFile)
+    source = object.__new__(VideoClips)
+    source.files = [SimpleNamespace(path=WindowsFile(r"D:\clips\day 1\a.mp4"), times=[0, 1])]  # type: ignore[list-item]
+    for folder, name in ((r"D:\clips", "day 1/a.mp4"), (r"d:\clips\day 1\a.mp4", "a.mp4")):
+        assert command.films(source, WindowsFile(folder)) == {name: "7 bytes, 2 frames"}  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
