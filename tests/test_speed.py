@@ -12,7 +12,7 @@ from minivjepa.data.video import VideoClips
 from minivjepa.speed.step_time import Geometry as Measured
 from minivjepa.speed.step_time import prepare
 from minivjepa.training.config import PRESETS, Config
-from minivjepa.training.monitor import MONITOR_STEP
+from minivjepa.training.loop import MONITOR_STEP
 from minivjepa.training.trainer import Tuning
 from minivjepa.vjepa import ARMS
 from tests.test_video import counting, write_video

@@ -18,7 +18,7 @@ from minivjepa.data.video import Color
 from minivjepa.evaluation import decoder
 from minivjepa.training.devices import pick_device
 from minivjepa.training.files import write_bytes
-from minivjepa.training.monitor import MONITOR_STEP
+from minivjepa.training.loop import MONITOR_STEP
 from minivjepa.training.recipe import build_model, sample_masks, target_width
 from minivjepa.training.runs import trained
 from minivjepa.world.painted import painted_rollouts, step_errors

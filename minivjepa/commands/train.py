@@ -16,8 +16,8 @@ from minivjepa.data.read_ahead import Ahead
 from minivjepa.data.video import VideoClips
 from minivjepa.training.arms import ARM_NAMES
 from minivjepa.training.config import Config
-from minivjepa.training.devices import check_processes, meet, pick_device, process_group
-from minivjepa.training.monitor import ClipSource
+from minivjepa.training.devices import meet, pick_device, process_group
+from minivjepa.training.loop import ClipSource
 from minivjepa.training.progress_bar import RunBar
 from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer, Tuning
@@ -75,9 +75,8 @@ def train(argv: list[str]) -> int:
     if options.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
-    check_processes(config.batch)
     options.tuning.check(config)
-    with process_group(pick_device(options.device)) as device:
+    with process_group(pick_device(options.device), config.batch) as device:
         source = open_clips(options, device)
         run = Run(options.out, films=films(source, Path(options.data)))
         run.check(config, options.data, options.resume)

@@ -18,8 +18,9 @@ from minivjepa.evaluation.metrics import METRICS
 from minivjepa.evaluation.probes import Labelled, attentive_accuracy, standardise
 from minivjepa.objective import latent_distance
 from minivjepa.training.config import Config
-from minivjepa.training.monitor import CLIPS_AT_ONCE, prediction_margin
+from minivjepa.training.loop import CLIPS_AT_ONCE
 from minivjepa.training.recipe import sample_masks
+from minivjepa.training.trainer import prediction_margin
 from minivjepa.tubelets import Grid, gather_tokens
 from minivjepa.vjepa import VJEPA
 
