@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from minivjepa.data.read_ahead import Ahead
-from minivjepa.data.video import VideoClips
+from minivjepa.data.video import Ahead, VideoClips
 from minivjepa.speed.step_time import Geometry as Measured
 from minivjepa.speed.step_time import prepare
 from minivjepa.training.config import PRESETS, Config

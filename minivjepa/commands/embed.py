@@ -13,7 +13,6 @@ from typing import Literal
 import numpy as np
 import torch
 import tyro
-from torch import Tensor
 
 from minivjepa.commands.options import check_new_file, parse
 from minivjepa.course.figures import require_matplotlib
@@ -77,14 +76,6 @@ def open_weights(options: EmbedOptions) -> tuple[Encoder, tuple[Color, Color], d
     return encoder.eval(), pixels, {"weights": options.weights, "layout": layout, "encoder": name}
 
 
-def draw(kind: str, title: str, frames: Tensor, features: np.ndarray) -> bytes:
-    """A file of this kind, .png or .gif, with the features as colors."""
-    from minivjepa.course.figures.feature_colors import feature_animation, feature_strip, gif
-
-    shown = frames.permute(0, 2, 3, 1).numpy()
-    return feature_strip(shown, features, title).png() if kind == ".png" else gif(feature_animation(shown, features))
-
-
 @torch.no_grad()
 def embed(argv: list[str]) -> int:
     """The embed command."""
@@ -113,7 +104,12 @@ def embed(argv: list[str]) -> int:
     np.savez(packed, features=features, seconds=times, provenance=np.array(json.dumps(source)))
     files = {options.out: packed.getvalue()}
     if picture is not None:
-        files[picture] = draw(picture.suffix.lower(), picture.stem.encode(errors="replace").decode(), frames, features)
+        from minivjepa.course.figures.feature_colors import feature_animation, feature_strip, gif
+
+        shown, title = frames.permute(0, 2, 3, 1).numpy(), picture.stem.encode(errors="replace").decode()
+        still = picture.suffix.lower() == ".png"
+        drawn = feature_strip(shown, features, title).png() if still else gif(feature_animation(shown, features))
+        files[picture] = drawn
     for path, data in files.items():  # all of them are made before anything is written
         write_bytes(path, data)
     span = f"{seconds[0]:.2f} to {seconds[-1]:.2f} s"

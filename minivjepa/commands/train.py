@@ -12,8 +12,7 @@ import tyro
 
 from minivjepa.commands.options import parse, preset_and_arm
 from minivjepa.data import open_data
-from minivjepa.data.read_ahead import Ahead
-from minivjepa.data.video import VideoClips
+from minivjepa.data.video import Ahead, VideoClips
 from minivjepa.training.arms import ARM_NAMES
 from minivjepa.training.config import Config
 from minivjepa.training.devices import meet, pick_device, process_group
@@ -50,9 +49,8 @@ def open_clips(options: TrainOptions, device: torch.device) -> ClipSource:
     """The clips to train on.  Raises ValueError for unusable data or number of workers."""
     config, workers = options.config, options.workers
     if workers < 0 or (options.data == "digits" and (workers or options.strict)):
-        raise ValueError(
-            f"--workers is {workers}, --strict {options.strict}; expected --workers 0 or more, and neither for digits, which are drawn, not read"
-        )
+        given = f"--workers is {workers}, --strict {options.strict}"
+        raise ValueError(f"{given}; expected --workers 0 or more, and neither for digits, which are drawn, not read")
     if not workers:
         return open_data(options.data, config.grid, config.seed, device, config.clips, strict=options.strict)
     source = VideoClips(Path(options.data), config.grid, config.seed, strict=options.strict)

@@ -49,9 +49,8 @@ class ClipRules:
         if not (math.isfinite(self.strength) and self.strength >= 0):
             raise ValueError(f"strength is {self.strength}, expected 0 or more")
         if (self.background == "none") != (self.strength == 0):
-            raise ValueError(
-                f"background is {self.background} and strength {self.strength}; a background needs a strength above 0, and none needs 0"
-            )
+            given = f"background is {self.background} and strength {self.strength}"
+            raise ValueError(f"{given}; a background needs a strength above 0, and none needs 0")
 
     @property
     def pixel_scale(self) -> tuple[float, float]:
@@ -129,14 +128,9 @@ class DigitClips:
         """Draw the factors of the samples in `index` [B], uniformly and independently of each other."""
         u = randomness.uniform(randomness.keys("factors", self.seed, step, index.to(self.device)), 8)
         image = (u[:, 0] * len(self.images)).long()
-        return Factors(
-            identity=self.labels[image],
-            direction=(u[:, 1] * DIRECTIONS).long(),
-            position=u[:, 2:4],
-            color=self.rules.darkest + (1 - self.rules.darkest) * u[:, 4:7],
-            speed=self.rules.speed(u[:, 7]),
-            image=image,
-        )
+        direction, position, speed = (u[:, 1] * DIRECTIONS).long(), u[:, 2:4], self.rules.speed(u[:, 7])
+        color = self.rules.darkest + (1 - self.rules.darkest) * u[:, 4:7]
+        return Factors(self.labels[image], direction, position, color, speed, image)
 
     def render(self, factors: Factors, step: int, index: Tensor) -> Tensor:
         """Factors of B clips -> pixels [B, C, T, H, W], in one vectorised pass."""

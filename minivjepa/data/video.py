@@ -8,6 +8,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -28,6 +29,7 @@ Color = tuple[float, ...]  # one number per channel
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 KEPT = 2**30  # bytes of decoded frames, at clip size, that stay in memory
+AHEAD = 2  # batches that each reading thread may be ahead of training
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,28 @@ class VideoClips:
             return normalise(file.pixels[first : first + span : stride])
         wanted = read_frames(file, range(first, first + span, stride))
         return normalise(torch.cat([self.shrink(frame) for frame in wanted]))
+
+
+class Ahead:
+    """The same clips as `source`, decoded and scaled ahead of time by `workers` threads (at least 1).
+
+    steps: where training ends.  device: where clips go.  All steps must ask for the same sample indices.
+    """
+
+    def __init__(self, source: VideoClips, steps: int, workers: int, device: torch.device):
+        self.source, self.steps, self.workers, self.device = source, steps, workers, device
+        # threads, not processes: a forked process waits for ever for the threads of a decoder that its parent had
+        self.pool = ThreadPoolExecutor(workers)
+        self.ready: dict[int, Future[tuple[Tensor, None]]] = {}  # by step
+
+    def batch(self, step: int, index: Tensor) -> tuple[Tensor, None]:
+        """Clips [B, C, T, H, W] for the global sample indices int64 [B] at this step."""
+        if not 0 <= step < self.steps:  # the monitor's clips
+            return self.source.batch(step, index)[0].to(self.device), None
+        coming = range(step, min(self.steps, step + 1 + AHEAD * self.workers))
+        self.ready = {n: self.ready.get(n) or self.pool.submit(self.source.batch, n, index.cpu()) for n in coming}
+        clip, _ = self.ready[step].result()
+        return (clip.pin_memory() if self.device.type == "cuda" else clip).to(self.device, non_blocking=True), None
 
 
 def read_clip(path: Path, grid: Grid, start: float, stride: int) -> tuple[Tensor, list[float]]:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from minivjepa.data import known_clips
 from minivjepa.data.protocol import Budget
 from minivjepa.evaluation.controls import judge_control
-from minivjepa.evaluation.judge import Metrics, judge, judge_untrained
+from minivjepa.evaluation.judge import Metrics, judge, judge_online
 from minivjepa.training.config import Config
 from minivjepa.training.files import read_json, write_json
 from minivjepa.training.progress_bar import RunBar
@@ -96,7 +96,7 @@ def run_job(job: Job, budget: Budget, device: torch.device, pipe: Connection) ->
         pipe.send((0, "training" if job.steps else "probing"))
         if job.kind == "untrained":
             model = build_model(job.config).to(device)
-            result = {"seed": job.config.seed, **judge_untrained(model, job.config, budget, device)}
+            result = {"seed": job.config.seed, **judge_online(model, job.config, budget, device)}
         else:
             result = judge_control(job.name, job.config, budget, device, progress)
         job.folder.mkdir(parents=True, exist_ok=True)

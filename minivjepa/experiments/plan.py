@@ -43,19 +43,19 @@ def plan_jobs(arms: Sequence[str], seeds: Sequence[int], config: Config, out: Pa
         if found.teacher and found.teacher not in arms and not (out / "runs" / f"{found.teacher}-{seeds[0]}").exists():
             raise ValueError(f"{arm} is taught by {found.teacher}; add {found.teacher} to --arms")
     telling = sorted(arms, key=lambda arm: arm not in ("vjepa", "neither"))
-    parts = [("arm", arm, configs[arm], seed, arm) for seed in seeds for arm in telling]
-    parts += [("control", name, config, seeds[0], f"control-{name}") for name in reversed(CONTROLS)]
+    parts = [("arm", arm, configs[arm], seed) for seed in seeds for arm in telling]
+    parts += [("control", name, config, seeds[0]) for name in reversed(CONTROLS)]
     for seed in seeds:
-        parts.append(("untrained", "untrained", config, seed, "untrained"))
+        parts.append(("untrained", "untrained", config, seed))
         if seed != seeds[0]:  # probes of the pixels, repeated, so that they too have an interval
-            parts.append(("control", "raw_pixels", config, seed, "control-raw_pixels"))
-    parts.sort(
-        key=lambda part: lessons(part[2])
-    )  # what needs a teacher comes last: no job waits while others could run
-    return [
-        Job(kind, name, replace(base, seed=seed), out / "runs" / f"{folder}-{seed}")
-        for kind, name, base, seed, folder in parts
-    ]
+            parts.append(("control", "raw_pixels", config, seed))
+    jobs = []
+    for kind, name, base, seed in parts:
+        folder = f"control-{name}-{seed}" if kind == "control" else f"{name}-{seed}"
+        jobs.append(Job(kind, name, replace(base, seed=seed), out / "runs" / folder))
+    return sorted(
+        jobs, key=lambda job: lessons(job.config)
+    )  # last what needs a teacher: no job waits while others could run
 
 
 def lessons(config: Config) -> int:
