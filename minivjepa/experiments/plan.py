@@ -15,7 +15,7 @@ import torch
 from minivjepa.data.protocol import Budget
 from minivjepa.evaluation.controls import CONTROLS
 from minivjepa.evaluation.metrics import METRICS
-from minivjepa.experiments.jobs import Job
+from minivjepa.experiments.jobs import Job, lessons
 from minivjepa.training.arms import with_arm
 from minivjepa.training.config import Config, to_dict
 from minivjepa.training.files import read_json, versions
@@ -53,14 +53,7 @@ def plan_jobs(arms: Sequence[str], seeds: Sequence[int], config: Config, out: Pa
     for kind, name, base, seed in parts:
         folder = f"control-{name}-{seed}" if kind == "control" else f"{name}-{seed}"
         jobs.append(Job(kind, name, replace(base, seed=seed), out / "runs" / folder))
-    return sorted(
-        jobs, key=lambda job: lessons(job.config)
-    )  # last what needs a teacher: no job waits while others could run
-
-
-def lessons(config: Config) -> int:
-    """How many runs must be trained before this one: its teacher, that one's teacher, and so on."""
-    return 1 + lessons(with_arm(replace(config, teacher=""), config.teacher)) if config.teacher else 0
+    return sorted(jobs, key=lambda job: lessons(job.config))  # what needs a teacher comes last
 
 
 def flags(values: dict[str, Any], prefix: str = "--") -> dict[str, Any]:
