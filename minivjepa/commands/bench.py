@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 from minivjepa.commands.options import check_json, parse
 from minivjepa.speed import step_time
-from minivjepa.speed.operators import account
 from minivjepa.speed.step_time import Geometry
 from minivjepa.training.devices import pick_device
 from minivjepa.training.files import versions, write_json
@@ -73,7 +72,7 @@ def measure(options: BenchOptions, geometry: Geometry, device: torch.device) -> 
         found = step_time.time_step(step, rate, options.steps, bar.update)
     found |= {"peak_memory_mib": step_time.peak_memory(device), "data": step_time.time_data(geometry.config, device)}
     if options.account:
-        found["operators"] = account(step)
+        found["operators"] = step_time.account(step)
     return found
 
 

@@ -51,10 +51,7 @@ class EmbedOptions:
 
 
 def open_weights(options: EmbedOptions) -> tuple[Encoder, tuple[Color, Color], dict[str, str]]:
-    """The requested encoder, mean and standard deviation of its pixels, and its provenance.
-
-    Raises ValueError if the weights do not hold it.
-    """
+    """The requested encoder, mean and std of its pixels, and its provenance.  Raises ValueError if there is none."""
     folder = Path(options.weights)
     if (folder / "config.json").exists() and (folder / "metrics.jsonl").exists():
         if options.size or options.heads or options.positions:

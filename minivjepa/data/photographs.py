@@ -46,8 +46,9 @@ class PhotoClips:
         sides = torch.tensor(self.stripe.shape[-2:], device=self.device)
         self.room = sides - torch.tensor([grid.height, grid.width], device=self.device) - 2 * self.reach  # for starts
         if self.room.min() < 1:
-            windows = f"windows of {grid.height} x {grid.width} pixels move up to {self.reach} pixels, which does not fit into"
-            raise ValueError(f"{windows} a stripe of {sides[0]} x {sides[1]}; use smaller or shorter clips")
+            windows = f"windows of {grid.height} x {grid.width} pixels move up to {self.reach} pixels"
+            stripe = f"a stripe of {sides[0]} x {sides[1]}"
+            raise ValueError(f"{windows}, which does not fit into {stripe}; use smaller or shorter clips")
 
     def batch(self, step: int, index: Tensor) -> tuple[Tensor, Factors]:
         """Clips [B, C, T, H, W] and their factors, for the global sample indices int64 [B] at this step."""

@@ -56,10 +56,10 @@ PLAIN = Tuning()
 
 
 def written_out(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None) -> Tensor:
-    """softmax(q k^T / sqrt d) v, head by head, for training in bfloat16 on a CPU: q, k, v [B, head, n, d] -> [B, head, n, d].
+    """softmax(q k^T / sqrt d) v, head by head, for training in bfloat16 on a CPU: q, k, v and result [B, head, n, d].
 
-    Torch's fused attention is slow there in the backward pass (docs/speed.md), but this keeps the scores [B, head, n, n] in
-    memory.  Without a gradient, or with a mask, torch's own is used.
+    Torch's fused attention has a slow backward pass there (docs/speed.md), but this keeps the scores [B, head, n, n]
+    in memory.  Without a gradient, or with a mask, torch's own is used.
     """
     if attn_mask is not None or not q.requires_grad:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask)
