@@ -76,9 +76,7 @@ def paint_hidden(options: ImagineOptions, device: torch.device) -> bytes:
     _, config, data, _ = found[0]
     for folder, (_, other, its, _) in zip(options.runs, found):
         if (other.grid, other.clips, other.masks, its) != (config.grid, config.clips, config.masks, data):
-            raise ValueError(
-                f"{folder} was trained on other clips or masks than {options.runs[0]}; give runs that agree"
-            )
+            raise ValueError(f"{folder} has other clips or masks than {options.runs[0]}; give runs that agree")
     models = {folder.name: (model, own) for folder, (model, own, _, _) in zip(options.runs, found)}
     models["untrained"] = build_model(config), config
     held_out = open_data(data, config.grid, DATA_SEED, device, config.clips, "test")

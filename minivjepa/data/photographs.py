@@ -68,10 +68,8 @@ class PhotoClips:
         moved = travelled(self.grid, direction * (2 * math.pi / DIRECTIONS), speed).transpose(1, 2)  # [B, T, 2]
         corner = (self.reach + position * self.room)[:, None] - moved  # [B, T, 2]
         whole = corner.floor()
-        y, x = (
-            whole[..., axis, None].long() + torch.arange(side + 1, device=self.device)
-            for axis, side in enumerate((self.grid.height, self.grid.width))
-        )
+        y = whole[..., 0, None].long() + torch.arange(self.grid.height + 1, device=self.device)  # [B, T, H + 1]
+        x = whole[..., 1, None].long() + torch.arange(self.grid.width + 1, device=self.device)
         seen = self.stripe[scene[:, None, None, None], :, y[..., None], x[:, :, None]]  # [B, T, H + 1, W + 1, C]
         down, right = (corner - whole)[..., None, None, None].unbind(dim=2)  # what is left of a pixel, in 0..1
         seen = torch.lerp(seen[:, :, :-1], seen[:, :, 1:], down)

@@ -56,9 +56,7 @@ def train_supervised(config: Config, device: torch.device, progress: Callable[[i
         optimiser.step()
         progress(step + 1)
     if not torch.stack(losses).isfinite().all():
-        raise RunStopped(
-            f"the supervised loss is not finite after {config.steps} steps; try a lower --lr in a new folder"
-        )
+        raise RunStopped(f"the supervised loss is not finite at step {config.steps}; try a lower --lr in a new folder")
     return encoder
 
 

@@ -79,12 +79,8 @@ def collect(
     jobs: list[Job], config: Config, preset: str, command: str, budget: Budget, device: torch.device
 ) -> dict[str, Any]:
     """All results in the layout of results.json."""
-    arms: dict[str, list[Any]] = {}
-    for job in jobs:
-        if job.kind == "arm":
-            arms.setdefault(job.name, []).append(read_json(job.result_file))
-    first = jobs[0].config.seed
-    controls = [job for job in jobs if job.kind == "control"]
+    found = [(job, read_json(job.result_file)) for job in jobs]
+    first, names = jobs[0].config.seed, dict.fromkeys(job.name for job in jobs if job.kind == "arm")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {
         "preset": preset,
@@ -97,10 +93,8 @@ def collect(
         "metrics": list(METRICS),
         "chance": config.clips.chance,
         "probe": asdict(budget),
-        "controls": {job.name: read_json(job.result_file) for job in controls if job.config.seed == first},
-        "raw_pixels": [
-            {"seed": job.config.seed, **read_json(job.result_file)} for job in controls if job.name == "raw_pixels"
-        ],
-        "untrained": [read_json(job.result_file) for job in jobs if job.kind == "untrained"],
-        "arms": arms,
+        "controls": {job.name: one for job, one in found if job.kind == "control" and job.config.seed == first},
+        "raw_pixels": [{"seed": job.config.seed, **one} for job, one in found if job.name == "raw_pixels"],
+        "untrained": [one for job, one in found if job.kind == "untrained"],
+        "arms": {arm: [one for job, one in found if job.kind == "arm" and job.name == arm] for arm in names},
     }
