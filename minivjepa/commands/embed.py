@@ -1,7 +1,4 @@
-"""`minivjepa embed`: the features of a video clip, from a run or from released weights, as a file and a picture.
-
-Read in lesson 10.
-"""
+"""`minivjepa embed`: a clip's features, from a run or released weights, as a file and a picture.  Read in lesson 10."""
 
 import io
 import json

@@ -169,10 +169,7 @@ class DigitClips:
         return shown.expand(-1, self.grid.frames, -1, -1)
 
     def paint(self, pattern: Tensor, corner: Tensor, sides: tuple[float, float]) -> Tensor:
-        """Enlarge patterns [B, 1 or T, CELLS, CELLS] to cells of these sides in pixels, at corner [B, 2, T] -> [B, T, H, W].
-
-        One product: frame = rows @ pattern @ columns.
-        """
+        """Enlarge patterns [B, 1 or T, CELLS, CELLS] to cells of these sides in pixels, at corner [B, 2, T] -> [B, T, H, W]."""
         rows = self._spread(corner[:, 0], self.grid.height, sides[0])  # [B, T, H, CELLS]
         columns = self._spread(corner[:, 1], self.grid.width, sides[1])  # [B, T, W, CELLS]
         return rows @ pattern @ columns.transpose(-1, -2)

@@ -1,7 +1,4 @@
-"""Which files of a folder are videos: one rule, by name.
-
-docs/video.md gives the rule with the kinds of files that are read.
-"""
+"""Which files of a folder are videos: one rule, by name, which docs/video.md gives too."""
 
 import os
 from pathlib import Path

@@ -1,7 +1,4 @@
-"""The controls beside every result: clips without motion, raw pixels, and a ceiling trained with labels.
-
-Read in lesson 9.
-"""
+"""The controls: clips without motion, raw pixels, and a ceiling trained with labels.  Read in lesson 9."""
 
 from collections.abc import Callable
 

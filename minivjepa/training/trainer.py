@@ -1,7 +1,4 @@
-"""Training a V-JEPA.
-
-Read in lesson 8.  Trainer.train_step is one step; loop.py has what goes around it.
-"""
+"""Training a V-JEPA: Trainer.train_step is one step; loop.py has what goes around it.  Read in lesson 8."""
 
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -89,10 +86,7 @@ def load_teacher(model: VJEPA, config: Config, folder: Path) -> None:
 
 
 class Trainer(Loop[VJEPA]):
-    """The training of one V-JEPA.
-
-    tuning: how it computes.  model: trained instead of the config's model, if given.
-    """
+    """The training of one V-JEPA.  tuning: how it computes.  model: trained instead of the config's, if given."""
 
     advice = "a lower --lr, or --clip-grad 1"
 
@@ -150,15 +144,12 @@ class Trainer(Loop[VJEPA]):
 
     @torch.no_grad()
     def measure(self, losses: list[float]) -> dict[str, Any]:
-        """Collapse metrics of the online encoder, those of the target encoder as target_*, learning rate and momentum.
-
-        The margin is that of the first part of the clips.
-        """
+        """Collapse metrics of the online encoder, of the target encoder as target_*, the margin, and the step's rates."""
         model, config, clips = self.model, self.config, self.clips
         encoders = [encoder for encoder in (model.encoder, model.target_encoder) if encoder is not None]
         found = [token_metrics(torch.cat([encoder(clip).float().cpu() for clip in clips])) for encoder in encoders]
         target = {f"target_{name}": value for name, value in found[-1].items()}  # the only encoder's, if there is one
-        masks = sample_masks(config, MONITOR_STEP, torch.arange(len(clips[0]), device=clips[0].device))
+        masks = sample_masks(config, MONITOR_STEP, torch.arange(len(clips[0]), device=self.device))  # of the margin
         lr, _, momentum = schedule(config, max(0, self.step - 1))
         rates = {"lr": lr, "momentum": momentum if model.target_encoder is not None else None}
         return {**found[0], **target, "margin": prediction_margin(model, clips[0], masks), **rates}
