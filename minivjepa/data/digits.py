@@ -170,18 +170,12 @@ class DigitClips:
 
     def paint(self, pattern: Tensor, corner: Tensor, sides: tuple[float, float]) -> Tensor:
         """Enlarge patterns [B, 1 or T, CELLS, CELLS] to cells of these sides in pixels, at corner [B, 2, T] -> [B, T, H, W]."""
-        rows = self._spread(corner[:, 0], self.grid.height, sides[0])  # [B, T, H, CELLS]
-        columns = self._spread(corner[:, 1], self.grid.width, sides[1])  # [B, T, W, CELLS]
+        weights = []  # of each cell in each pixel: linear interpolation between cell centres
+        for axis, (side, cell) in enumerate(zip((self.grid.height, self.grid.width), sides)):
+            pixel = torch.arange(side, device=corner.device)[:, None] + 0.5
+            centre = (torch.arange(CELLS, device=corner.device) + 0.5) * cell
+            # signed distance on a ring, since the frame's edges are joined
+            gap = (pixel - centre - corner[:, axis, :, None, None] + side / 2) % side - side / 2
+            weights.append((1 - gap.abs() / cell).clamp_min(0))
+        rows, columns = weights  # [B, T, H, CELLS], [B, T, W, CELLS]
         return rows @ pattern @ columns.transpose(-1, -2)
-
-    @staticmethod
-    def _spread(corner: Tensor, side: int, cell: float) -> Tensor:
-        """corner [B, T] in pixels -> how much each of CELLS cells weighs in each pixel, [B, T, side, CELLS].
-
-        Linear interpolation between cell centres, on a frame whose two ends are joined.
-        """
-        pixel = torch.arange(side, device=corner.device)[:, None] + 0.5
-        centre = (torch.arange(CELLS, device=corner.device) + 0.5) * cell
-        # signed distance on a ring, since the frame's edges are joined
-        gap = (pixel - centre - corner[..., None, None] + side / 2) % side - side / 2
-        return (1 - gap.abs() / cell).clamp_min(0)

@@ -160,7 +160,6 @@ def html(results: Results) -> str:
     """The whole page."""
     seeds = sorted({run["seed"] for runs in results["arms"].values() for run in runs})
     texts = {
-        "question": "Which switch keeps V-JEPA from collapsing?",
         "seeds": ", ".join(map(str, seeds)),
         "leaks": leak_sentence(results),
         "versions": ", ".join(f"{name} {number}" for name, number in results["versions"].items()),
