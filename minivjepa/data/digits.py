@@ -169,7 +169,7 @@ class DigitClips:
         return shown.expand(-1, self.grid.frames, -1, -1)
 
     def paint(self, pattern: Tensor, corner: Tensor, sides: tuple[float, float]) -> Tensor:
-        """Enlarge patterns [B, 1 or T, CELLS, CELLS] to cells of these sides in pixels, at corner [B, 2, T] -> [B, T, H, W]."""
+        """Enlarge patterns [B, 1 or T, CELLS, CELLS] to cells of `sides` pixels at corner [B, 2, T] -> [B, T, H, W]."""
         weights = []  # of each cell in each pixel: linear interpolation between cell centres
         for axis, (side, cell) in enumerate(zip((self.grid.height, self.grid.width), sides)):
             pixel = torch.arange(side, device=corner.device)[:, None] + 0.5

@@ -100,10 +100,10 @@ def say(line: str) -> None:
 class VideoClips:
     """Clips from a video file or from all video files in a folder.
 
-    path: a file or a folder.  grid: size of a clip.  seed: decides the file and the start of each sample.  device: where
-    clips go.  strict: refuse damaged videos, and a folder in which a video cannot be used; otherwise what comes before
-    the damage is used, other videos are left out, and a line says so.  Raises ValueError if the path is missing or holds
-    no video that can be used.
+    path: a file or a folder.  grid: size of a clip.  seed: decides the file and the start of each sample.
+    device: where clips go.  strict: refuse damaged videos, and a folder in which a video cannot be used; otherwise what
+    comes before the damage is used, other videos are left out, and a line says so.
+    Raises ValueError if the path is missing or holds no video that can be used.
     """
 
     def __init__(self, path: Path, grid: Grid, seed: int = 0, device: str = "cpu", strict: bool = False):

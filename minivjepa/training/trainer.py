@@ -144,7 +144,7 @@ class Trainer(Loop[VJEPA]):
 
     @torch.no_grad()
     def measure(self, losses: list[float]) -> dict[str, Any]:
-        """Collapse metrics of the online encoder, of the target encoder as target_*, the margin, and the step's rates."""
+        """Metrics of the online encoder, of the target encoder as target_*, the margin, and this step's rates."""
         model, config, clips = self.model, self.config, self.clips
         encoders = [encoder for encoder in (model.encoder, model.target_encoder) if encoder is not None]
         found = [token_metrics(torch.cat([encoder(clip).float().cpu() for clip in clips])) for encoder in encoders]
