@@ -16,7 +16,6 @@ from torch import Tensor
 
 from minivjepa.data import video
 from minivjepa.data.digits import BACKGROUNDS, ClipRules, DigitClips
-from minivjepa.data.read_ahead import Ahead
 from minivjepa.speed.step_time import find_geometry, prepare, seconds
 from minivjepa.training.config import PRESETS
 
@@ -84,7 +83,7 @@ def data(device: torch.device) -> dict[str, Any]:
         work()  # the first one also makes the optimiser's state
         found["step_clips_per_s"] = len(index) / statistics.median(seconds(work, device) for _ in range(ROUNDS))
         for workers in (0, 1):
-            reading = Ahead(source, batches + 1, workers, device) if workers else source
+            reading = video.Ahead(source, batches + 1, workers, device) if workers else source
             rate = clips_per_second(reading, batches, index, lambda: (work(), seconds(lambda: None, device)))
             found[f"training_clips_per_s_workers_{workers}"] = rate
     return found

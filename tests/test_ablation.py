@@ -193,18 +193,19 @@ def test_figures_say_in_words_what_they_show(results: dict[str, Any]) -> None:
 
 def test_numbers_are_shown_with_their_range() -> None:
     """Catches: a mean that hides a bad seed."""
-    assert spread([0.25], "; ") == "0.250"
-    assert spread([0.25, 0.75], "; ") == "0.500; 0.250 to 0.750"
-    assert spread([None], "; ") == ""
-    assert spread([40.0], "; ") == "40.0"
+    assert spread([0.25]) == "0.250"
+    assert spread([0.25, 0.75]) == "0.500<small>0.250 to 0.750"
+    assert spread([None]) == ""
+    assert spread([40.0]) == "40.0"
 
 
 def test_tables_show_chance_where_there_is_one_and_no_pixel_spread(results: dict[str, Any]) -> None:
     """Catches: a std of raw pixels beside those of features; a chance level under the wrong column."""
     rows = {row.name: row for row in report.table_rows(results)}
-    assert rows["chance"].cells(["linear_direction", "knn_identity", "feature_std"], "") == ["0.125", "0.100", ""]
-    assert rows["raw pixels"].cells(["feature_std"], "") == [""]
-    assert rows["vjepa"].cells(["feature_std"], " ")[0].count("to") == 1
+    [chance] = rows["chance"].runs
+    assert [chance[name] for name in ("linear_direction", "knn_identity", "feature_std")] == [0.125, 0.1, None]
+    assert all("feature_std" not in run for run in rows["raw pixels"].runs)
+    assert spread([run["feature_std"] for run in rows["vjepa"].runs]).count("to") == 1
 
 
 def test_every_arm_has_a_note() -> None:

@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from minivjepa.encoder import Encoder
 from minivjepa.speed import step_time as bench
-from minivjepa.speed.operators import OTHER, account, kind_of
+from minivjepa.speed.step_time import OTHER, account, kind_of
 from minivjepa.training.config import PRESETS
 from minivjepa.training.recipe import build_predictor
 from minivjepa.transformer import linear_flops

@@ -12,7 +12,7 @@ from torch import nn
 
 from minivjepa.data.protocol import BUDGETS, CHANCE, FULL, Budget
 from minivjepa.evaluation.controls import CONTROLS, judge_control, train_supervised
-from minivjepa.evaluation.judge import check_memory, encode_split, judge, judge_untrained, probe_encoder
+from minivjepa.evaluation.judge import check_memory, encode_split, judge, judge_online, probe_encoder
 from minivjepa.evaluation.metrics import METRICS
 from minivjepa.evaluation.probes import (
     CLASSES,
@@ -151,9 +151,9 @@ def test_an_untrained_encoder_gets_the_same_scores_twice_and_every_metric() -> N
     """Catches: probes that depend on the global random state; a metric of the contract that is missing."""
     config = PRESETS["tiny"]
     torch.manual_seed(1)
-    first = judge_untrained(build_model(config), config, SMALL, CPU)
+    first = judge_online(build_model(config), config, SMALL, CPU)
     torch.manual_seed(2)
-    assert first == judge_untrained(build_model(config), config, SMALL, CPU)
+    assert first == judge_online(build_model(config), config, SMALL, CPU)
     assert set(METRICS) <= set(first)
     assert first["margin"] > 0 or first["margin"] <= 0  # a number, not NaN
 

@@ -156,7 +156,7 @@ def test_imagine_refuses_what_it_cannot_compare(tmp_path: Path, capsys: pytest.C
     assert call("train", *TINY, "--steps", "4", *behind, "--out", str(tmp_path / "still")) == 0
     film = ("--picture", str(tmp_path / "film.gif"))
     both = (str(tmp_path / "plain"), str(tmp_path / "still"))
-    assert "trained on other clips or masks" in refused(capsys, "imagine", *both, *film)
+    assert "has other clips or masks" in refused(capsys, "imagine", *both, *film)
     assert "expected 1 run or more" in refused(capsys, "imagine", *film)
     assert "1 to 256 clips" in refused(capsys, "imagine", both[0], *film, "--clips", "0")
     assert "expected a name ending in .gif" in refused(capsys, "imagine", both[0], "--picture", "a.png")

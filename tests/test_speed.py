@@ -7,12 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from minivjepa.data.read_ahead import Ahead
-from minivjepa.data.video import VideoClips
+from minivjepa.data.video import Ahead, VideoClips
 from minivjepa.speed.step_time import Geometry as Measured
 from minivjepa.speed.step_time import prepare
 from minivjepa.training.config import PRESETS, Config
-from minivjepa.training.monitor import MONITOR_STEP
+from minivjepa.training.loop import MONITOR_STEP
 from minivjepa.training.trainer import Tuning
 from minivjepa.vjepa import ARMS
 from tests.test_video import counting, write_video

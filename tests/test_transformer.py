@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from minivjepa.encoder import Encoder
 from minivjepa.predictor import Predictor
-from minivjepa.training.bf16_attention import write_out_attention
+from minivjepa.training.trainer import written_out
 from minivjepa.transformer import Attention, Block, block_flops, init_linear
 from minivjepa.tubelets import Grid
 
@@ -50,7 +50,7 @@ def test_attention_written_out_is_attention_and_has_its_gradient() -> None:
     model, x = copy.deepcopy(fused), torch.randn(2, 7, 12, dtype=torch.float64)
     expected = fused(x)
     (gradient,) = torch.autograd.grad(expected.square().sum(), fused.attention.qkv.weight)
-    write_out_attention(model)
+    model.attention.attend = written_out
     found = model(x)
     assert "SoftmaxBackward0" in graph_of(found)
     torch.testing.assert_close(found, expected)

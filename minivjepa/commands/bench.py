@@ -11,18 +11,8 @@ import tyro
 from tqdm import tqdm
 
 from minivjepa.commands.options import check_json, parse
-from minivjepa.speed.operators import account
-from minivjepa.speed.step_time import (
-    NAMES,
-    WARM_UP,
-    Geometry,
-    find_geometry,
-    matrix_rate,
-    peak_memory,
-    prepare,
-    time_data,
-    time_step,
-)
+from minivjepa.speed import step_time
+from minivjepa.speed.step_time import Geometry
 from minivjepa.training.devices import pick_device
 from minivjepa.training.files import versions, write_json
 from minivjepa.training.trainer import Tuning
@@ -36,7 +26,7 @@ class BenchOptions:
     Set OMP_NUM_THREADS=1 to measure one thread.
     """
 
-    geometry: Annotated[str, tyro.conf.arg(help=f"What is trained: {', '.join(NAMES)}.")] = "mini"
+    geometry: Annotated[str, tyro.conf.arg(help=f"What is trained: {', '.join(step_time.NAMES)}.")] = "mini"
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the matrix products; bfloat16 by autocast, with weights in float32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto is cuda if there is one, else cpu.
@@ -50,21 +40,17 @@ class BenchOptions:
 def bench(argv: list[str]) -> int:
     """The bench command."""
     options = parse(BenchOptions, argv, "bench")
-    geometry, device = find_geometry(options.geometry, options.batch), pick_device(options.device)
+    geometry, device = step_time.find_geometry(options.geometry, options.batch), pick_device(options.device)
     if options.account and options.tuning.compile:
-        raise ValueError(
-            "--account takes a step apart into the operators that are written, and --compile fuses those; give one of them"
-        )
+        raise ValueError("--account takes a step apart into its operators, and --compile fuses them; give one of them")
     if options.steps < 1:
         raise ValueError(f"--steps is {options.steps}, expected 1 or more")
     check_json(options.json)
     try:
         found = measure(options, geometry, device)
     except torch.OutOfMemoryError:
-        raise ValueError(
-            f"{options.geometry} with {geometry.config.batch} clips does not fit into the memory of {device}; "
-            "give a smaller --batch, or --recompute"
-        ) from None
+        what = f"{options.geometry} with {geometry.config.batch} clips does not fit into the memory of {device}"
+        raise ValueError(f"{what}; give a smaller --batch, or --recompute") from None
     command = shlex.join(["minivjepa", "bench", *argv])
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     about = {
@@ -79,13 +65,14 @@ def bench(argv: list[str]) -> int:
 
 def measure(options: BenchOptions, geometry: Geometry, device: torch.device) -> dict[str, Any]:
     """All numbers of the report."""
-    rate = matrix_rate(device, options.dtype)
-    with tqdm(total=options.steps + min(WARM_UP, options.steps), desc=options.geometry, unit="step") as bar:
-        step = prepare(geometry, options.dtype, device, options.tuning)
-        found = time_step(step, rate, options.steps, bar.update)
-    found |= {"peak_memory_mib": peak_memory(device), "data": time_data(geometry.config, device)}
+    rate = step_time.matrix_rate(device, options.dtype)
+    steps = options.steps + min(step_time.WARM_UP, options.steps)
+    with tqdm(total=steps, desc=options.geometry, unit="step") as bar:
+        step = step_time.prepare(geometry, options.dtype, device, options.tuning)
+        found = step_time.time_step(step, rate, options.steps, bar.update)
+    found |= {"peak_memory_mib": step_time.peak_memory(device), "data": step_time.time_data(geometry.config, device)}
     if options.account:
-        found["operators"] = account(step)
+        found["operators"] = step_time.account(step)
     return found
 
 

@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -59,25 +58,20 @@ def check_training() -> str:
     return f"trained the tiny preset for {config.steps} steps in {time.perf_counter() - start:.1f} s, loss {loss:.2f}"
 
 
-def check_extra(name: str) -> str:
-    """Say whether an optional part is installed; it may be missing until a lesson asks for it."""
-    missing = [module for module in EXTRAS[name] if importlib.util.find_spec(module) is None]
-    advice = f"is not installed (lacks {', '.join(missing)}): pip install 'minivjepa[{name}]' adds it"
-    return f"extra {name} {advice if missing else 'is installed'}"
-
-
 def diagnose(say: Callable[[str], None]) -> bool:
     """Run all checks, say one line for each, and return whether all passed."""
-    checks: list[Callable[[], str]] = [check_python, check_torch, check_gpu, check_training]
-    checks += [partial(check_extra, name) for name in EXTRAS]
     say(f"minivjepa {__version__}")
     healthy = True
-    for check in checks:
+    for check in (check_python, check_torch, check_gpu, check_training):
         try:
             say(f"[OK]   {check()}")
         except Exception as error:  # a doctor reports every failure and goes on to the next check
             healthy = False
             say(f"[FAIL] {error}")
+    for name, modules in EXTRAS.items():  # an optional part may be missing until a lesson asks for it
+        missing = ", ".join(module for module in modules if importlib.util.find_spec(module) is None)
+        advice = f"is not installed (lacks {missing}): pip install 'minivjepa[{name}]' adds it"
+        say(f"[OK]   extra {name} {advice if missing else 'is installed'}")
     say("Your setup is ready." if healthy else "Fix the [FAIL] lines from the top, then run this again.")
     return healthy
 

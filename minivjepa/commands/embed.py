@@ -1,7 +1,4 @@
-"""`minivjepa embed`: the features of a video clip, from a run or from released weights, as a file and a picture.
-
-Read in lesson 10.
-"""
+"""`minivjepa embed`: a clip's features, from a run or released weights, as a file and a picture.  Read in lesson 10."""
 
 import io
 import json
@@ -13,7 +10,6 @@ from typing import Literal
 import numpy as np
 import torch
 import tyro
-from torch import Tensor
 
 from minivjepa.commands.options import check_new_file, parse
 from minivjepa.course.figures import require_matplotlib
@@ -52,10 +48,7 @@ class EmbedOptions:
 
 
 def open_weights(options: EmbedOptions) -> tuple[Encoder, tuple[Color, Color], dict[str, str]]:
-    """The requested encoder, mean and standard deviation of its pixels, and its provenance.
-
-    Raises ValueError if the weights do not hold it.
-    """
+    """The requested encoder, mean and std of its pixels, and its provenance.  Raises ValueError if there is none."""
     folder = Path(options.weights)
     if (folder / "config.json").exists() and (folder / "metrics.jsonl").exists():
         if options.size or options.heads or options.positions:
@@ -75,14 +68,6 @@ def open_weights(options: EmbedOptions) -> tuple[Encoder, tuple[Color, Color], d
         raise ValueError(f"{options.weights} holds no {which} encoder; use --which {other}")
     name = "the only one" if layout == "hugging-face" else which  # Hugging Face has one encoder, the EMA copy
     return encoder.eval(), pixels, {"weights": options.weights, "layout": layout, "encoder": name}
-
-
-def draw(kind: str, title: str, frames: Tensor, features: np.ndarray) -> bytes:
-    """A file of this kind, .png or .gif, with the features as colors."""
-    from minivjepa.course.figures.feature_colors import feature_animation, feature_strip, gif
-
-    shown = frames.permute(0, 2, 3, 1).numpy()
-    return feature_strip(shown, features, title).png() if kind == ".png" else gif(feature_animation(shown, features))
 
 
 @torch.no_grad()
@@ -113,7 +98,12 @@ def embed(argv: list[str]) -> int:
     np.savez(packed, features=features, seconds=times, provenance=np.array(json.dumps(source)))
     files = {options.out: packed.getvalue()}
     if picture is not None:
-        files[picture] = draw(picture.suffix.lower(), picture.stem.encode(errors="replace").decode(), frames, features)
+        from minivjepa.course.figures.feature_colors import feature_animation, feature_strip, gif
+
+        shown, title = frames.permute(0, 2, 3, 1).numpy(), picture.stem.encode(errors="replace").decode()
+        still = picture.suffix.lower() == ".png"
+        drawn = feature_strip(shown, features, title).png() if still else gif(feature_animation(shown, features))
+        files[picture] = drawn
     for path, data in files.items():  # all of them are made before anything is written
         write_bytes(path, data)
     span = f"{seconds[0]:.2f} to {seconds[-1]:.2f} s"

@@ -18,7 +18,7 @@ from minivjepa.data.video import Color
 from minivjepa.evaluation import decoder
 from minivjepa.training.devices import pick_device
 from minivjepa.training.files import write_bytes
-from minivjepa.training.monitor import MONITOR_STEP
+from minivjepa.training.loop import MONITOR_STEP
 from minivjepa.training.recipe import build_model, sample_masks, target_width
 from minivjepa.training.runs import trained
 from minivjepa.world.painted import painted_rollouts, step_errors
@@ -51,9 +51,8 @@ def imagine(argv: list[str]) -> int:
     require_matplotlib()
     check_new_file(options.picture, (".gif",), "--picture")
     if not options.runs or not 1 <= options.clips <= HELD_OUT:
-        raise ValueError(
-            f"given {len(options.runs)} runs and --clips {options.clips}; expected 1 run or more, and 1 to {HELD_OUT} clips"
-        )
+        given = f"given {len(options.runs)} runs and --clips {options.clips}"
+        raise ValueError(f"{given}; expected 1 run or more, and 1 to {HELD_OUT} clips")
     if len({folder.name for folder in options.runs}) < len(options.runs):
         raise ValueError("two of the runs have folders of one name; the film tells runs by it, so rename one")
     kinds = {is_world(folder): folder for folder in options.runs}
@@ -77,20 +76,15 @@ def paint_hidden(options: ImagineOptions, device: torch.device) -> bytes:
     _, config, data, _ = found[0]
     for folder, (_, other, its, _) in zip(options.runs, found):
         if (other.grid, other.clips, other.masks, its) != (config.grid, config.clips, config.masks, data):
-            raise ValueError(
-                f"{folder} was trained on other clips or masks than {options.runs[0]}; give runs that agree"
-            )
+            raise ValueError(f"{folder} has other clips or masks than {options.runs[0]}; give runs that agree")
     models = {folder.name: (model, own) for folder, (model, own, _, _) in zip(options.runs, found)}
     models["untrained"] = build_model(config), config
-    clip, _ = open_data(data, config.grid, DATA_SEED, device, config.clips, "test").batch(
-        MONITOR_STEP, torch.arange(HELD_OUT, device=device)
-    )
+    held_out = open_data(data, config.grid, DATA_SEED, device, config.clips, "test")
+    clip, _ = held_out.batch(MONITOR_STEP, torch.arange(HELD_OUT, device=device))
     context, hidden = sample_masks(config, MONITOR_STEP, torch.arange(HELD_OUT))[0]
     mask = context.to(device), hidden.to(device)
-    columns = {
-        "clip": clip,
-        "what the\nencoder sees": decoder.with_hidden(clip, mask[1], float(clip.mean()), config.grid),
-    }
+    seen = decoder.with_hidden(clip, mask[1], float(clip.mean()), config.grid)
+    columns = {"clip": clip, "what the\nencoder sees": seen}
     errors = {}
     with tqdm(total=len(models) * decoder.STEPS, desc="painting", unit="step") as bar:
         for name, (model, own) in models.items():

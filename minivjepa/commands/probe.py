@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from minivjepa.commands.options import check_json, parse
 from minivjepa.data.protocol import FULL
-from minivjepa.evaluation.judge import check_memory, judge, judge_untrained
+from minivjepa.evaluation.judge import check_memory, judge, judge_online
 from minivjepa.evaluation.metrics import METRICS
 from minivjepa.training.devices import pick_device
 from minivjepa.training.files import write_json
@@ -36,8 +36,8 @@ def probe(argv: list[str]) -> int:
     model.to(device)
     check_memory(config, FULL)
     check_json(options.json)
-    with tqdm(total=3 if model.target_encoder is None else 4, desc="probing", unit="part") as bar:
-        untrained = judge_untrained(build_model(config).to(device), config, FULL, device)
+    with tqdm(total=2 if model.target_encoder is None else 3, desc="probing", unit="part") as bar:
+        untrained = judge_online(build_model(config).to(device), config, FULL, device)
         bar.update()
         final = judge(model, config, FULL, device, bar.update)
     shown = {"untrained": untrained, "online": final} | ({"target": final["target"]} if final["target"] else {})

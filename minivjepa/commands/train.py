@@ -12,12 +12,11 @@ import tyro
 
 from minivjepa.commands.options import parse, preset_and_arm
 from minivjepa.data import open_data
-from minivjepa.data.read_ahead import Ahead
-from minivjepa.data.video import VideoClips
+from minivjepa.data.video import Ahead, VideoClips
 from minivjepa.training.arms import ARM_NAMES
 from minivjepa.training.config import Config
-from minivjepa.training.devices import check_processes, meet, pick_device, process_group
-from minivjepa.training.monitor import ClipSource
+from minivjepa.training.devices import meet, pick_device, process_group
+from minivjepa.training.loop import ClipSource
 from minivjepa.training.progress_bar import RunBar
 from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer, Tuning
@@ -50,9 +49,8 @@ def open_clips(options: TrainOptions, device: torch.device) -> ClipSource:
     """The clips to train on.  Raises ValueError for unusable data or number of workers."""
     config, workers = options.config, options.workers
     if workers < 0 or (options.data == "digits" and (workers or options.strict)):
-        raise ValueError(
-            f"--workers is {workers}, --strict {options.strict}; expected --workers 0 or more, and neither for digits, which are drawn, not read"
-        )
+        given = f"--workers is {workers}, --strict {options.strict}"
+        raise ValueError(f"{given}; expected --workers 0 or more, and neither for digits, which are drawn, not read")
     if not workers:
         return open_data(options.data, config.grid, config.seed, device, config.clips, strict=options.strict)
     source = VideoClips(Path(options.data), config.grid, config.seed, strict=options.strict)
@@ -75,9 +73,8 @@ def train(argv: list[str]) -> int:
     if options.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
-    check_processes(config.batch)
     options.tuning.check(config)
-    with process_group(pick_device(options.device)) as device:
+    with process_group(pick_device(options.device), config.batch) as device:
         source = open_clips(options, device)
         run = Run(options.out, films=films(source, Path(options.data)))
         run.check(config, options.data, options.resume)

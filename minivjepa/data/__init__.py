@@ -27,13 +27,7 @@ def known_clips(grid: Grid, split: str, seed: int, device: torch.device, rules: 
 
 
 def open_data(
-    data: str,
-    grid: Grid,
-    seed: int,
-    device: torch.device,
-    rules: ClipRules = CLIPS,
-    split: str = "train",
-    strict: bool = False,
+    data: str, grid: Grid, seed: int, device: torch.device, rules: ClipRules, split: str = "train", strict: bool = False
 ) -> KnownClips | VideoClips:
     """Clips as `rules` say for "digits", or from the path of a video file or of a folder of them, which has no splits.
 

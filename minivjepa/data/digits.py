@@ -49,9 +49,8 @@ class ClipRules:
         if not (math.isfinite(self.strength) and self.strength >= 0):
             raise ValueError(f"strength is {self.strength}, expected 0 or more")
         if (self.background == "none") != (self.strength == 0):
-            raise ValueError(
-                f"background is {self.background} and strength {self.strength}; a background needs a strength above 0, and none needs 0"
-            )
+            given = f"background is {self.background} and strength {self.strength}"
+            raise ValueError(f"{given}; a background needs a strength above 0, and none needs 0")
 
     @property
     def pixel_scale(self) -> tuple[float, float]:
@@ -129,14 +128,9 @@ class DigitClips:
         """Draw the factors of the samples in `index` [B], uniformly and independently of each other."""
         u = randomness.uniform(randomness.keys("factors", self.seed, step, index.to(self.device)), 8)
         image = (u[:, 0] * len(self.images)).long()
-        return Factors(
-            identity=self.labels[image],
-            direction=(u[:, 1] * DIRECTIONS).long(),
-            position=u[:, 2:4],
-            color=self.rules.darkest + (1 - self.rules.darkest) * u[:, 4:7],
-            speed=self.rules.speed(u[:, 7]),
-            image=image,
-        )
+        direction, position, speed = (u[:, 1] * DIRECTIONS).long(), u[:, 2:4], self.rules.speed(u[:, 7])
+        color = self.rules.darkest + (1 - self.rules.darkest) * u[:, 4:7]
+        return Factors(self.labels[image], direction, position, color, speed, image)
 
     def render(self, factors: Factors, step: int, index: Tensor) -> Tensor:
         """Factors of B clips -> pixels [B, C, T, H, W], in one vectorised pass."""
@@ -175,22 +169,13 @@ class DigitClips:
         return shown.expand(-1, self.grid.frames, -1, -1)
 
     def paint(self, pattern: Tensor, corner: Tensor, sides: tuple[float, float]) -> Tensor:
-        """Enlarge patterns [B, 1 or T, CELLS, CELLS] to cells of these sides in pixels, at corner [B, 2, T] -> [B, T, H, W].
-
-        One product: frame = rows @ pattern @ columns.
-        """
-        rows = self._spread(corner[:, 0], self.grid.height, sides[0])  # [B, T, H, CELLS]
-        columns = self._spread(corner[:, 1], self.grid.width, sides[1])  # [B, T, W, CELLS]
+        """Enlarge patterns [B, 1 or T, CELLS, CELLS] to cells of `sides` pixels at corner [B, 2, T] -> [B, T, H, W]."""
+        weights = []  # of each cell in each pixel: linear interpolation between cell centres
+        for axis, (side, cell) in enumerate(zip((self.grid.height, self.grid.width), sides)):
+            pixel = torch.arange(side, device=corner.device)[:, None] + 0.5
+            centre = (torch.arange(CELLS, device=corner.device) + 0.5) * cell
+            # signed distance on a ring, since the frame's edges are joined
+            gap = (pixel - centre - corner[:, axis, :, None, None] + side / 2) % side - side / 2
+            weights.append((1 - gap.abs() / cell).clamp_min(0))
+        rows, columns = weights  # [B, T, H, CELLS], [B, T, W, CELLS]
         return rows @ pattern @ columns.transpose(-1, -2)
-
-    @staticmethod
-    def _spread(corner: Tensor, side: int, cell: float) -> Tensor:
-        """corner [B, T] in pixels -> how much each of CELLS cells weighs in each pixel, [B, T, side, CELLS].
-
-        Linear interpolation between cell centres, on a frame whose two ends are joined.
-        """
-        pixel = torch.arange(side, device=corner.device)[:, None] + 0.5
-        centre = (torch.arange(CELLS, device=corner.device) + 0.5) * cell
-        # signed distance on a ring, since the frame's edges are joined
-        gap = (pixel - centre - corner[..., None, None] + side / 2) % side - side / 2
-        return (1 - gap.abs() / cell).clamp_min(0)

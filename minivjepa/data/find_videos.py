@@ -1,7 +1,4 @@
-"""Which files of a folder are videos: one rule, by name.
-
-docs/files.md gives the rule with the kinds of files that are read.
-"""
+"""Which files of a folder are videos: one rule, by name, which docs/files.md gives too."""
 
 import os
 from pathlib import Path
@@ -10,12 +7,8 @@ SUFFIXES = (
     ".mp4", ".m4v", ".mov", ".qt", ".f4v", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".divx", ".wmv", ".asf", ".flv", ".mpg", ".mpeg",
     ".m1v", ".m2v", ".vob", ".ts", ".m2t", ".mts", ".m2ts", ".mxf", ".ogv", ".dv", ".rm", ".wtv", ".nut", ".y4m", ".gif",
 )  # fmt: skip
+ADDED = ("__MACOSX", "@eaDir")  # folders that macOS and Synology add
 Reasons = dict[str, list[str]]  # why files were left out -> their names
-
-
-def hidden(name: str) -> bool:
-    """Whether a name is one that people do not see: a dot-name, or what macOS and Synology add to folders."""
-    return name.startswith(".") or name in ("__MACOSX", "@eaDir")
 
 
 def find_videos(folder: Path) -> tuple[list[Path], Reasons]:
@@ -25,9 +18,8 @@ def find_videos(folder: Path) -> tuple[list[Path], Reasons]:
     """
 
     def unreadable(error: OSError) -> None:
-        raise ValueError(
-            f"folder {error.filename} cannot be read ({error.strerror}); change its permissions or move it"
-        )
+        reason = f"folder {error.filename} cannot be read ({error.strerror})"
+        raise ValueError(f"{reason}; change its permissions or move it")
 
     found: list[Path] = []
     left_out: Reasons = {}
@@ -37,10 +29,11 @@ def find_videos(folder: Path) -> tuple[list[Path], Reasons]:
             folders.clear()
             continue
         entered.add(os.path.realpath(here))
-        for name in filter(hidden, sorted(folders + names)):
-            left_out.setdefault("hidden", []).append(name)
-        folders[:] = sorted(name for name in folders if not hidden(name))
-        for name in sorted(name for name in names if not hidden(name)):
+        hidden = {name for name in folders + names if name.startswith(".") or name in ADDED}
+        if hidden:
+            left_out.setdefault("hidden", []).extend(sorted(hidden))
+        folders[:] = sorted(set(folders) - hidden)
+        for name in sorted(set(names) - hidden):
             if Path(name).suffix.lower() in SUFFIXES:
                 found.append(Path(here, name))
             else:

@@ -46,10 +46,9 @@ class PhotoClips:
         sides = torch.tensor(self.stripe.shape[-2:], device=self.device)
         self.room = sides - torch.tensor([grid.height, grid.width], device=self.device) - 2 * self.reach  # for starts
         if self.room.min() < 1:
-            raise ValueError(
-                f"windows of {grid.height} x {grid.width} pixels move up to {self.reach} pixels, which does not fit into a stripe of "
-                f"{sides[0]} x {sides[1]}; use smaller or shorter clips"
-            )
+            windows = f"windows of {grid.height} x {grid.width} pixels move up to {self.reach} pixels"
+            stripe = f"a stripe of {sides[0]} x {sides[1]}"
+            raise ValueError(f"{windows}, which does not fit into {stripe}; use smaller or shorter clips")
 
     def batch(self, step: int, index: Tensor) -> tuple[Tensor, Factors]:
         """Clips [B, C, T, H, W] and their factors, for the global sample indices int64 [B] at this step."""
@@ -69,10 +68,8 @@ class PhotoClips:
         moved = travelled(self.grid, direction * (2 * math.pi / DIRECTIONS), speed).transpose(1, 2)  # [B, T, 2]
         corner = (self.reach + position * self.room)[:, None] - moved  # [B, T, 2]
         whole = corner.floor()
-        y, x = (
-            whole[..., axis, None].long() + torch.arange(side + 1, device=self.device)
-            for axis, side in enumerate((self.grid.height, self.grid.width))
-        )
+        y = whole[..., 0, None].long() + torch.arange(self.grid.height + 1, device=self.device)  # [B, T, H + 1]
+        x = whole[..., 1, None].long() + torch.arange(self.grid.width + 1, device=self.device)
         seen = self.stripe[scene[:, None, None, None], :, y[..., None], x[:, :, None]]  # [B, T, H + 1, W + 1, C]
         down, right = (corner - whole)[..., None, None, None].unbind(dim=2)  # what is left of a pixel, in 0..1
         seen = torch.lerp(seen[:, :, :-1], seen[:, :, 1:], down)

@@ -1,6 +1,6 @@
 """Clips from real video files, through PyAV.
 
-Built in lesson 8.  Sampling and preprocessing follow V-JEPA: every `stride`-th frame from a random start,
+Built in lesson 8.  Sampling and preprocessing follow V-JEPA: every STRIDE-th frame from a random start,
 shortest side scaled to crop * 256 / 224, a centre crop, ImageNet statistics.
 """
 
@@ -8,6 +8,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -27,7 +28,9 @@ from minivjepa.tubelets import Grid
 Color = tuple[float, ...]  # one number per channel
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+STRIDE = 2  # source frames per clip frame; fewer in files that are too short for it
 KEPT = 2**30  # bytes of decoded frames, at clip size, that stay in memory
+AHEAD = 2  # batches that each reading thread may be ahead of training
 
 
 @dataclass(frozen=True)
@@ -98,18 +101,15 @@ class VideoClips:
     """Clips from a video file or from all video files in a folder.
 
     path: a file or a folder.  grid: size of a clip.  seed: decides the file and the start of each sample.
-    device: where clips go.  stride: source frames per clip frame; smaller for files that are too short.
-    strict: refuse damaged videos, and a folder in which a video cannot be used; otherwise what comes before the damage is
-    used, other videos are left out, and a line says so.
+    device: where clips go.  strict: refuse damaged videos, and a folder in which a video cannot be used; otherwise what
+    comes before the damage is used, other videos are left out, and a line says so.
     Raises ValueError if the path is missing or holds no video that can be used.
     """
 
-    def __init__(
-        self, path: Path, grid: Grid, seed: int = 0, device: str = "cpu", stride: int = 2, strict: bool = False
-    ):
+    def __init__(self, path: Path, grid: Grid, seed: int = 0, device: str = "cpu", strict: bool = False):
         if grid.channels != 3:
             raise ValueError(f"video is read in color: --grid.channels is {grid.channels}, expected 3")
-        self.grid, self.seed, self.device, self.stride, self.strict = grid, seed, torch.device(device), stride, strict
+        self.grid, self.seed, self.device, self.strict = grid, seed, torch.device(device), strict
         if not path.exists():
             raise ValueError(f"video path {path} does not exist; give a video file or a folder of them")
         found, left_out = find_videos(path) if path.is_dir() else ([path], {})
@@ -175,13 +175,35 @@ class VideoClips:
         """float32 [C, T, H, W]: the file and its start are chosen by two numbers in [0, 1)."""
         file = self.files[int(which * len(self.files))]
         frames = len(file.times)
-        stride = min(self.stride, (frames - 1) // max(1, self.grid.frames - 1)) or 1
+        stride = min(STRIDE, (frames - 1) // max(1, self.grid.frames - 1)) or 1
         span = (self.grid.frames - 1) * stride + 1
         first = int(start * (frames - span + 1))
         if file.pixels is not None:
             return normalise(file.pixels[first : first + span : stride])
         wanted = read_frames(file, range(first, first + span, stride))
         return normalise(torch.cat([self.shrink(frame) for frame in wanted]))
+
+
+class Ahead:
+    """The same clips as `source`, decoded and scaled ahead of time by `workers` threads (at least 1).
+
+    steps: where training ends.  device: where clips go.  All steps must ask for the same sample indices.
+    """
+
+    def __init__(self, source: VideoClips, steps: int, workers: int, device: torch.device):
+        self.source, self.steps, self.workers, self.device = source, steps, workers, device
+        # threads, not processes: a forked process waits for ever for the threads of a decoder that its parent had
+        self.pool = ThreadPoolExecutor(workers)
+        self.ready: dict[int, Future[tuple[Tensor, None]]] = {}  # by step
+
+    def batch(self, step: int, index: Tensor) -> tuple[Tensor, None]:
+        """Clips [B, C, T, H, W] for the global sample indices int64 [B] at this step."""
+        if not 0 <= step < self.steps:  # the monitor's clips
+            return self.source.batch(step, index)[0].to(self.device), None
+        coming = range(step, min(self.steps, step + 1 + AHEAD * self.workers))
+        self.ready = {n: self.ready.get(n) or self.pool.submit(self.source.batch, n, index.cpu()) for n in coming}
+        clip, _ = self.ready[step].result()
+        return (clip.pin_memory() if self.device.type == "cuda" else clip).to(self.device, non_blocking=True), None
 
 
 def read_clip(path: Path, grid: Grid, start: float, stride: int) -> tuple[Tensor, list[float]]:

@@ -1,7 +1,4 @@
-"""The controls beside every result: clips without motion, raw pixels, and a ceiling trained with labels.
-
-Read in lesson 9.
-"""
+"""The controls: clips without motion, raw pixels, and a ceiling trained with labels.  Read in lesson 9."""
 
 from collections.abc import Callable
 
@@ -56,9 +53,7 @@ def train_supervised(config: Config, device: torch.device, progress: Callable[[i
         optimiser.step()
         progress(step + 1)
     if not torch.stack(losses).isfinite().all():
-        raise RunStopped(
-            f"the supervised loss is not finite after {config.steps} steps. Try a lower --lr, in a new folder"
-        )
+        raise RunStopped(f"the supervised loss is not finite at step {config.steps}; try a lower --lr in a new folder")
     return encoder
 
 

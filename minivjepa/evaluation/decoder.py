@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minivjepa.masking import MaskPair
-from minivjepa.training.monitor import ClipSource
+from minivjepa.training.loop import ClipSource
 from minivjepa.tubelets import Grid, gather_tokens, patchify, unpatchify
 from minivjepa.vjepa import VJEPA
 

@@ -18,8 +18,9 @@ from minivjepa.evaluation.metrics import METRICS
 from minivjepa.evaluation.probes import Labelled, attentive_accuracy, standardise
 from minivjepa.objective import latent_distance
 from minivjepa.training.config import Config
-from minivjepa.training.monitor import CLIPS_AT_ONCE, prediction_margin
+from minivjepa.training.loop import CLIPS_AT_ONCE
 from minivjepa.training.recipe import sample_masks
+from minivjepa.training.trainer import prediction_margin
 from minivjepa.tubelets import Grid, gather_tokens
 from minivjepa.vjepa import VJEPA
 
@@ -46,14 +47,9 @@ def encode_split(
         clip, found = source.batch(0, index)
         tokens.append(encode(alter(clip, index) if alter else clip).float().cpu())
         factors.append(found)
+    known = {name: torch.cat([getattr(f, name) for f in factors]).cpu() for name in ("identity", "direction", "color")}
     angle = torch.cat([f.position for f in factors]).cpu() * (2 * math.pi)
-    return Labelled(
-        tokens=torch.cat(tokens),
-        identity=torch.cat([f.identity for f in factors]).cpu(),
-        direction=torch.cat([f.direction for f in factors]).cpu(),
-        color=torch.cat([f.color for f in factors]).cpu(),
-        place=torch.cat([angle.sin(), angle.cos()], dim=1),
-    )
+    return Labelled(torch.cat(tokens), **known, place=torch.cat([angle.sin(), angle.cos()], dim=1))
 
 
 def probe_encoder(
@@ -87,26 +83,22 @@ def prediction_metrics(model: VJEPA, config: Config, budget: Budget, device: tor
     return {"loss": sum(losses) / len(losses), "margin": sum(margins) / len(margins)}
 
 
-def judge_untrained(model: VJEPA, config: Config, budget: Budget, device: torch.device) -> Metrics:
-    """Metrics of a model before its first step, when both encoders are the same."""
-    return {
-        **prediction_metrics(model, config, budget, device),
-        **probe_encoder(model.encoder, config, budget, device),
-    }
+def judge_online(model: VJEPA, config: Config, budget: Budget, device: torch.device) -> Metrics:
+    """Metrics of the online encoder: all there are before the first step, when both encoders are the same."""
+    shared = prediction_metrics(model, config, budget, device)
+    return {**shared, **probe_encoder(model.encoder, config, budget, device)}
 
 
 def judge(
     model: VJEPA, config: Config, budget: Budget, device: torch.device, part_done: Callable[[], object] = lambda: None
 ) -> Metrics:
     """Metrics of the online encoder; under "target" those of the target encoder, or None if it has none."""
-    shared = prediction_metrics(model, config, budget, device)
+    online, target = judge_online(model, config, budget, device), None
     part_done()
-    result = {**shared, **probe_encoder(model.encoder, config, budget, device), "target": None}
-    part_done()
-    if model.target_encoder is not None:
-        result["target"] = {**shared, **probe_encoder(model.target_encoder, config, budget, device)}
+    if model.target_encoder is not None:  # loss and margin are the same
+        target = {**online, **probe_encoder(model.target_encoder, config, budget, device)}
         part_done()
-    return result
+    return {**online, "target": target}
 
 
 def token_bytes(grid: Grid, dim: int, budget: Budget) -> int:

@@ -7,8 +7,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from minivjepa.data.protocol import Budget
 from minivjepa.evaluation.probes import Labelled, knn_accuracy, linear_accuracy, linear_r2
 
@@ -34,22 +32,14 @@ class Metric:
         return 1.0 if self.reads else math.inf
 
 
-def linear(title: str, reads: str, score: Callable[[Tensor, Tensor, Tensor, Tensor], float]) -> Metric:
-    """A linear probe of features pooled over tokens.  score: linear_accuracy of classes, linear_r2 of numbers."""
+def pooled(title: str, reads: str, score: Callable[..., float]) -> Metric:
+    """A probe of features pooled over tokens.  score: linear_accuracy or knn_accuracy of classes, or linear_r2."""
 
     def probe(train: Labelled, test: Labelled, budget: Budget) -> float:
-        return score(train.pooled, getattr(train, reads), test.pooled, getattr(test, reads))
+        data = train.pooled, getattr(train, reads), test.pooled, getattr(test, reads)
+        return knn_accuracy(*data, budget.neighbours) if score is knn_accuracy else score(*data)
 
-    return Metric(title, reads, probe, least=0.0 if score is linear_accuracy else -math.inf)
-
-
-def knn(title: str, reads: str) -> Metric:
-    """A vote of the nearest training clips, by features pooled over tokens."""
-
-    def probe(train: Labelled, test: Labelled, budget: Budget) -> float:
-        return knn_accuracy(train.pooled, getattr(train, reads), test.pooled, getattr(test, reads), budget.neighbours)
-
-    return Metric(title, reads, probe)
+    return Metric(title, reads, probe, least=-math.inf if score is linear_r2 else 0.0)
 
 
 METRICS = {
@@ -59,11 +49,11 @@ METRICS = {
     "effective_rank": Metric("effective rank"),
     "rankme": Metric("RankMe"),
     "margin": Metric("margin", least=-math.inf),
-    "linear_direction": linear("direction, linear", "direction", linear_accuracy),
-    "linear_identity": linear("identity, linear", "identity", linear_accuracy),
-    "linear_color": linear("color R²", "color", linear_r2),
-    "linear_position": linear("position R²", "place", linear_r2),
+    "linear_direction": pooled("direction, linear", "direction", linear_accuracy),
+    "linear_identity": pooled("identity, linear", "identity", linear_accuracy),
+    "linear_color": pooled("color R²", "color", linear_r2),
+    "linear_position": pooled("position R²", "place", linear_r2),
     "attentive_direction": Metric("direction, attentive", "direction"),
     "attentive_identity": Metric("identity, attentive", "identity"),
-    "knn_identity": knn("identity, kNN", "identity"),
+    "knn_identity": pooled("identity, kNN", "identity", knn_accuracy),
 }

@@ -111,13 +111,8 @@ def train_attentive(
         torch.manual_seed(seed)
         orders = [torch.randperm(len(train.tokens)) for _ in range(budget.attentive_epochs)]
         probes = {trial: AttentiveProbe(dim, CLASSES[trial.task], heads).to(device) for trial in trials}
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": probe.parameters(), "weight_decay": trial.decay, "trial": trial}
-            for trial, probe in probes.items()
-        ],
-        fused=device.type != "mps",
-    )
+    groups = [{"params": p.parameters(), "weight_decay": trial.decay, "trial": trial} for trial, p in probes.items()]
+    optimiser = torch.optim.AdamW(groups, fused=device.type != "mps")
     batches = [ids for order in orders for ids in order.split(budget.attentive_batch)]
     for number, ids in enumerate(batches):
         if number == budget.attentive_trial_epochs * len(batches) // len(orders):

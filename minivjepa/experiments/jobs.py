@@ -8,9 +8,9 @@ import contextlib
 import multiprocessing
 import signal
 import threading
-import time
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from itertools import groupby
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,7 +22,8 @@ from tqdm import tqdm
 from minivjepa.data import known_clips
 from minivjepa.data.protocol import Budget
 from minivjepa.evaluation.controls import judge_control
-from minivjepa.evaluation.judge import Metrics, judge, judge_untrained
+from minivjepa.evaluation.judge import Metrics, judge, judge_online
+from minivjepa.training.arms import with_arm
 from minivjepa.training.config import Config
 from minivjepa.training.files import read_json, write_json
 from minivjepa.training.progress_bar import RunBar
@@ -45,12 +46,6 @@ class Job:
     folder: Path
 
     @property
-    def teacher(self) -> Path | None:
-        """The result of the job that must be complete before this one, or None."""
-        name = self.config.teacher if self.kind == "arm" else ""
-        return self.folder.parent / f"{name}-{self.config.seed}" / "result.json" if name else None
-
-    @property
     def title(self) -> str:
         """What people see beside its progress bar."""
         return f"{self.name} seed {self.config.seed}"
@@ -71,6 +66,11 @@ class Job:
         metrics = result.get("final", result)
         line = f"direction {metrics['linear_direction']:.2f}, identity {metrics['linear_identity']:.2f} (linear probes)"
         return line + (f", feature std {metrics['feature_std']:.4f}" if self.name != "raw_pixels" else "")
+
+
+def lessons(config: Config) -> int:
+    """How many runs must be trained before this one: its teacher, that one's teacher, and so on."""
+    return 1 + lessons(with_arm(replace(config, teacher=""), config.teacher)) if config.teacher else 0
 
 
 def run_job(job: Job, budget: Budget, device: torch.device, pipe: Connection) -> None:
@@ -96,7 +96,7 @@ def run_job(job: Job, budget: Budget, device: torch.device, pipe: Connection) ->
         pipe.send((0, "training" if job.steps else "probing"))
         if job.kind == "untrained":
             model = build_model(job.config).to(device)
-            result = {"seed": job.config.seed, **judge_untrained(model, job.config, budget, device)}
+            result = {"seed": job.config.seed, **judge_online(model, job.config, budget, device)}
         else:
             result = judge_control(job.name, job.config, budget, device, progress)
         job.folder.mkdir(parents=True, exist_ok=True)
@@ -130,16 +130,10 @@ class Crew:
         self.budget, self.device = budget, device
         self.places = list(range(at_once, 0, -1))
         self.steps: dict[Job, int] = {}
-        self.failed: list[Path] = []  # folders of failed jobs
         self.stopping = threading.Event()
 
     def supervise(self, job: Job) -> str | None:
         """Run one job in its own process, show its progress, and return how it failed, or None."""
-        while job.teacher is not None and not job.teacher.exists() and not self.stopping.is_set():
-            if job.teacher.parent in self.failed:
-                self.failed.append(job.folder)
-                return f"{job.title} lacks its teacher, {job.teacher.parent.name}"
-            time.sleep(0.2)
         if self.stopping.is_set():
             return None
         context = multiprocessing.get_context("spawn")
@@ -168,14 +162,13 @@ class Crew:
         if not job.result_file.exists():
             state = state if state.startswith("failed: ") else f"ended without a result (exit code {process.exitcode})"
             failure = f"{job.title} {state}"
-            self.failed.append(job.folder)
         if not self.stopping.is_set():
             bar.bar.write(failure or f"{job.title}: {job.summary()}")
         return failure
 
 
 def run_jobs(jobs: list[Job], at_once: int, budget: Budget, device: torch.device) -> None:
-    """Run all jobs that have no result yet.
+    """Run all jobs that have no result yet; those with a teacher come after it.
 
     Raises ValueError naming those that failed, or a finished arm whose switches have changed since.  Ctrl-C is passed on.
     """
@@ -186,15 +179,17 @@ def run_jobs(jobs: list[Job], at_once: int, budget: Budget, device: torch.device
     resource_tracker.ensure_running()  # else the first thread would start it, which unblocks SIGINT there
     effort, names = sum(job.steps + PROBING for job in todo), f"of {len(todo)} jobs done"
     total = tqdm(total=effort, desc=f"0 {names}", bar_format=TOTAL, smoothing=0, position=0)
+    futures: list[Future[str | None]] = []
     with total, ThreadPoolExecutor(at_once) as pool:
         try:
-            futures = [pool.submit(crew.supervise, job) for job in todo]
-            left = set(futures)
-            while left:
-                left = wait(left, timeout=0.5, return_when=FIRST_COMPLETED).not_done
-                ended = len(todo) - len(left)
-                total.set_description_str(f"{ended} {names}", refresh=False)
-                total.update(sum(crew.steps.values()) + PROBING * ended - total.n)
+            for _, wave in groupby(todo, lambda job: lessons(job.config)):  # every teacher before its pupils
+                futures += [pool.submit(crew.supervise, job) for job in wave]
+                left = set(futures)
+                while left:
+                    left = wait(left, timeout=0.5, return_when=FIRST_COMPLETED).not_done
+                    ended = len(futures) - len(left)
+                    total.set_description_str(f"{ended} {names}", refresh=False)
+                    total.update(sum(crew.steps.values()) + PROBING * ended - total.n)
         except BaseException:
             crew.stopping.set()
             pool.shutdown(cancel_futures=True)

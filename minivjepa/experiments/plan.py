@@ -15,7 +15,7 @@ import torch
 from minivjepa.data.protocol import Budget
 from minivjepa.evaluation.controls import CONTROLS
 from minivjepa.evaluation.metrics import METRICS
-from minivjepa.experiments.jobs import Job
+from minivjepa.experiments.jobs import Job, lessons
 from minivjepa.training.arms import with_arm
 from minivjepa.training.config import Config, to_dict
 from minivjepa.training.files import read_json, versions
@@ -43,24 +43,17 @@ def plan_jobs(arms: Sequence[str], seeds: Sequence[int], config: Config, out: Pa
         if found.teacher and found.teacher not in arms and not (out / "runs" / f"{found.teacher}-{seeds[0]}").exists():
             raise ValueError(f"{arm} is taught by {found.teacher}; add {found.teacher} to --arms")
     telling = sorted(arms, key=lambda arm: arm not in ("vjepa", "neither"))
-    parts = [("arm", arm, configs[arm], seed, arm) for seed in seeds for arm in telling]
-    parts += [("control", name, config, seeds[0], f"control-{name}") for name in reversed(CONTROLS)]
+    parts = [("arm", arm, configs[arm], seed) for seed in seeds for arm in telling]
+    parts += [("control", name, config, seeds[0]) for name in reversed(CONTROLS)]
     for seed in seeds:
-        parts.append(("untrained", "untrained", config, seed, "untrained"))
+        parts.append(("untrained", "untrained", config, seed))
         if seed != seeds[0]:  # probes of the pixels, repeated, so that they too have an interval
-            parts.append(("control", "raw_pixels", config, seed, "control-raw_pixels"))
-    parts.sort(
-        key=lambda part: lessons(part[2])
-    )  # what needs a teacher comes last: no job waits while others could run
-    return [
-        Job(kind, name, replace(base, seed=seed), out / "runs" / f"{folder}-{seed}")
-        for kind, name, base, seed, folder in parts
-    ]
-
-
-def lessons(config: Config) -> int:
-    """How many runs must be trained before this one: its teacher, that one's teacher, and so on."""
-    return 1 + lessons(with_arm(replace(config, teacher=""), config.teacher)) if config.teacher else 0
+            parts.append(("control", "raw_pixels", config, seed))
+    jobs = []
+    for kind, name, base, seed in parts:
+        folder = f"control-{name}-{seed}" if kind == "control" else f"{name}-{seed}"
+        jobs.append(Job(kind, name, replace(base, seed=seed), out / "runs" / folder))
+    return sorted(jobs, key=lambda job: lessons(job.config))  # what needs a teacher comes last
 
 
 def flags(values: dict[str, Any], prefix: str = "--") -> dict[str, Any]:
@@ -86,12 +79,8 @@ def collect(
     jobs: list[Job], config: Config, preset: str, command: str, budget: Budget, device: torch.device
 ) -> dict[str, Any]:
     """All results in the layout of results.json."""
-    arms: dict[str, list[Any]] = {}
-    for job in jobs:
-        if job.kind == "arm":
-            arms.setdefault(job.name, []).append(read_json(job.result_file))
-    first = jobs[0].config.seed
-    controls = [job for job in jobs if job.kind == "control"]
+    found = [(job, read_json(job.result_file)) for job in jobs]
+    first, names = jobs[0].config.seed, dict.fromkeys(job.name for job in jobs if job.kind == "arm")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {
         "preset": preset,
@@ -104,10 +93,8 @@ def collect(
         "metrics": list(METRICS),
         "chance": config.clips.chance,
         "probe": asdict(budget),
-        "controls": {job.name: read_json(job.result_file) for job in controls if job.config.seed == first},
-        "raw_pixels": [
-            {"seed": job.config.seed, **read_json(job.result_file)} for job in controls if job.name == "raw_pixels"
-        ],
-        "untrained": [read_json(job.result_file) for job in jobs if job.kind == "untrained"],
-        "arms": arms,
+        "controls": {job.name: one for job, one in found if job.kind == "control" and job.config.seed == first},
+        "raw_pixels": [{"seed": job.config.seed, **one} for job, one in found if job.name == "raw_pixels"],
+        "untrained": [one for job, one in found if job.kind == "untrained"],
+        "arms": {arm: [one for job, one in found if job.kind == "arm" and job.name == arm] for arm in names},
     }

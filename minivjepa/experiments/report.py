@@ -21,7 +21,6 @@ from minivjepa.training.config import Config, from_dict
 PAGE = Path(__file__).with_name("report.html")
 NEAR = 0.05  # accuracies closer than this, to chance or to the untrained encoder, count as equal
 SHORT = ("feature_std", "linear_direction", "linear_identity", "attentive_direction", "attentive_identity")
-QUESTION = "Which switch keeps V-JEPA from collapsing?"
 NOTES = {
     "vjepa": "EMA target, stop-gradient",
     "frozen": "target = the untrained encoder",
@@ -51,26 +50,21 @@ class TableRow:
     kind: str
     runs: list[dict[str, Any]]
 
-    def cells(self, columns: Iterable[str], join: str) -> list[str]:
-        """Per column: one number, or the mean over seeds, then `join`, then the range."""
-        return [spread([run.get(column) for run in self.runs], join) for column in columns]
 
-
-def spread(values: list[float | None], join: str) -> str:
-    """One number as text, or mean and range of several; empty if no value is known."""
+def spread(values: list[float | None]) -> str:
+    """One number as HTML, or mean and range of several; empty if no value is known."""
     known = [v for v in values if v is not None and math.isfinite(v)]
     if not known:
         return ""
     digits = 3 if max(map(abs, known)) < 10 else 1
     text = f"{mean(known):.{digits}f}"
-    return text if len(known) == 1 else f"{text}{join}{min(known):.{digits}f} to {max(known):.{digits}f}"
+    return text if len(known) == 1 else f"{text}<small>{min(known):.{digits}f} to {max(known):.{digits}f}"
 
 
 def note(arm: str) -> str:
     """What an arm is, in a few words; for a variant, the fields of the config that it sets."""
-    if arm in VARIANTS and arm not in NOTES:
-        return f"variant: another {', '.join(VARIANTS[arm])}"
-    return NOTES.get(arm, "an arm of your own")
+    variants = {name: f"variant: another {', '.join(fields)}" for name, fields in VARIANTS.items()}
+    return (variants | NOTES).get(arm, "an arm of your own")
 
 
 def table_rows(results: Results) -> list[TableRow]:
@@ -111,13 +105,11 @@ def metric_table(rows: Sequence[TableRow], columns: Sequence[str] = SHORT) -> st
 def table(results: Results) -> str:
     """All rows as HTML."""
     heads = "".join(f"<th>{metric.title}</th>" for metric in METRICS.values())
-    lines = [
-        f'<tr class="{row.kind}"><td>{escape(row.name)}<small>{row.note}</small></td>'
-        + "".join(f"<td>{cell.replace('|', '<small>')}</td>" for cell in row.cells(METRICS, "|"))
-        + "</tr>"
-        for row in table_rows(results)
-    ]
-    return f'<div class="wide"><table><tr><th>arm</th>{heads}</tr>{"".join(lines)}</table></div>'
+    lines = ""
+    for row in table_rows(results):
+        cells = "".join(f"<td>{spread([run.get(name) for run in row.runs])}</td>" for name in METRICS)
+        lines += f'<tr class="{row.kind}"><td>{escape(row.name)}<small>{row.note}</small></td>{cells}</tr>'
+    return f'<div class="wide"><table><tr><th>arm</th>{heads}</tr>{lines}</table></div>'
 
 
 def verdict(arm: str, results: Results) -> str:
@@ -168,7 +160,6 @@ def html(results: Results) -> str:
     """The whole page."""
     seeds = sorted({run["seed"] for runs in results["arms"].values() for run in runs})
     texts = {
-        "question": QUESTION,
         "seeds": ", ".join(map(str, seeds)),
         "leaks": leak_sentence(results),
         "versions": ", ".join(f"{name} {number}" for name, number in results["versions"].items()),

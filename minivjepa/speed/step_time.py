@@ -1,4 +1,4 @@
-"""How fast is one training step, and what share of the machine's own matrix product rate does it reach?
+"""How fast is one training step, what share of the machine's own matrix product rate is that, and where does time go?
 
 A step is Trainer.update: target forward, context and predictor forward and backward, optimiser, EMA; clips and masks lie ready.
 share = useful FLOPs / seconds / rate of one large matrix product of the same type in the same process.
@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
 from minivjepa.data.digits import DigitClips
 from minivjepa.masking import MaskPair
@@ -29,6 +30,15 @@ PRECISIONS = {"float32": "fp32", "bfloat16": "bf16"}
 SIDES = {"cpu": 1536, "cuda": 8192}  # of the square matrices whose product gives the rate
 WARM_UP = 2  # steps before the clock starts
 PRODUCTS = 3  # large products timed before every step
+KINDS = {  # rows of the account, and how their operators' names begin
+    "attention": ("scaled_dot_product", "bmm", "softmax"),
+    "linear layers": ("addmm", "mm"),
+    "optimiser and EMA": ("adam", "foreach", "lerp"),
+    "GELU": ("gelu",),
+    "LayerNorm": ("layer_norm",),
+    "casts, copies, gathers": ("copy", "clone", "cat", "stack", "gather", "scatter", "index", "fill", "zero", "to"),
+}
+OTHER = "sums, the rest, and starting operators"
 
 
 @dataclass(frozen=True)
@@ -169,3 +179,32 @@ def peak_memory(device: torch.device) -> float | None:
 
     unit = 1 if sys.platform == "darwin" else 1024  # bytes a unit of ru_maxrss
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def kind_of(operator: str) -> str:
+    """The row that an operator is counted in, by its name, such as aten::addmm."""
+    name = operator.removeprefix("aten::").strip("_")
+    for kind, parts in KINDS.items():
+        if any(name.startswith(part) or (len(part) > 3 and part in name) for part in parts):
+            return kind
+    return OTHER
+
+
+def account(step: Callable[[], None]) -> list[dict[str, Any]]:
+    """Profile one step: a row per kind of operator with its seconds and its share of all of them, the longest first.
+
+    Seconds are the operators' own, without those that they call: on a GPU those of its kernels, else those of the CPU.
+    Profiling slows short operators down, so read the shares.
+    """
+    gpu = [ProfilerActivity.CUDA] if torch.cuda.is_available() else []
+    with profile(activities=[ProfilerActivity.CPU, *gpu]) as profiler:
+        step()
+    events = profiler.key_averages()
+    on_gpu = any(event.self_device_time_total for event in events)
+    spent: dict[str, float] = {}
+    for event in events:
+        seconds = (event.self_device_time_total if on_gpu else event.self_cpu_time_total) / 1e6
+        spent[kind_of(event.key)] = spent.get(kind_of(event.key), 0.0) + seconds
+    total = sum(spent.values())
+    rows = [{"kind": kind, "seconds": seconds, "share": seconds / total} for kind, seconds in spent.items()]
+    return sorted(rows, key=lambda row: -row["share"])

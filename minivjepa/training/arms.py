@@ -39,11 +39,10 @@ ARM_NAMES = ", ".join([*ARMS, *VARIANTS])
 
 def with_arm(config: Config, name: str) -> Config:
     """The config with the switches of an arm or variant.  Raises ValueError for an unknown name."""
-    if name in ARMS:
-        return replace(config, prevention=ARMS[name])
-    if name in VARIANTS:
-        return replace(config, **VARIANTS[name])
-    raise ValueError(f"unknown arm {name!r}; choose from {', '.join([*ARMS, *VARIANTS])}")
+    fields = {arm: {"prevention": value} for arm, value in ARMS.items()} | VARIANTS
+    if name not in fields:
+        raise ValueError(f"unknown arm {name!r}; choose from {', '.join(fields)}")
+    return replace(config, **fields[name])
 
 
 class LinearPredictor(nn.Module):

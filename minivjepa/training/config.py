@@ -17,6 +17,7 @@ from minivjepa.tubelets import Grid
 from minivjepa.vjepa import CollapsePrevention
 
 C = TypeVar("C")
+to_dict = dataclasses.asdict  # a config as plain JSON values
 SEEDS = f"a whole number from 0 to {2**32 - 1}"
 
 
@@ -114,11 +115,6 @@ def head_width(part: str, width: int, heads: int) -> int:
     if width % heads:
         raise ValueError(f"{part} width {width} is not divisible by {heads} heads; choose a multiple of {heads}")
     return width // heads
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """A config as plain JSON values."""
-    return dataclasses.asdict(config)
 
 
 def from_dict(kind: type[C], values: dict[str, Any]) -> C:

@@ -57,17 +57,16 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, old)
 
 
-def check_processes(batch: int) -> None:
-    """Raise ValueError if torchrun's processes cannot share a batch equally."""
+@contextlib.contextmanager
+def process_group(device: torch.device, batch: int) -> Iterator[torch.device]:
+    """Under torchrun, join the other processes and yield this one's device; otherwise yield the given device.
+
+    Raises ValueError if the processes cannot share a batch equally.
+    """
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if batch % processes:
         raise ValueError(f"batch {batch} is not divisible by {processes} processes; choose a multiple of {processes}")
-
-
-@contextlib.contextmanager
-def process_group(device: torch.device) -> Iterator[torch.device]:
-    """Under torchrun, join the other processes and yield this one's device; otherwise yield the given device."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if processes == 1:
         yield device
         return
     if device.type == "cuda":  # pragma: no cover (needs a GPU)

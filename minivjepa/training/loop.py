@@ -7,7 +7,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -15,14 +15,23 @@ from torch import Tensor, nn
 
 from minivjepa.training.config import to_dict
 from minivjepa.training.devices import deferred_interrupt
-from minivjepa.training.monitor import ClipSource
 from minivjepa.training.recipe import weight_groups
 from minivjepa.training.runs import Run, RunStopped
 
 AGREE = 10  # every so many steps, processes ask each other about Ctrl-C
 EARLY = (1, 2, 5, 10, 20, 50)  # steps that are always logged, because collapse is quick
+MONITOR_STEP = -1  # the step whose clips and masks the metrics use; training never uses it
+CLIPS_AT_ONCE = 64  # clips per forward pass without gradients
 Progress = Callable[[int, dict[str, Any] | None], None]  # called with (steps done, a row of metrics or None)
 Net = TypeVar("Net", bound=nn.Module)
+
+
+class ClipSource(Protocol):
+    """Anything that renders clips by (step, global sample index)."""
+
+    def batch(self, step: int, index: Tensor) -> tuple[Tensor, Any]:
+        """Sample indices int64 [B] -> clips [B, C, T, H, W] and their factors, if known."""
+        ...
 
 
 class Loop(ABC, Generic[Net]):

@@ -27,7 +27,10 @@ def build_model(config: Config) -> VJEPA:
         predictor = build_predictor(config)
         init_linear(encoder, config.init)
         init_linear(predictor, config.init)
-        projector = build_projector(config)
+        projector = None
+        if width := config.prevention.projector:  # two layers between features and targets, of regularised methods
+            projector = nn.Sequential(nn.Linear(config.dim, width), nn.GELU(), nn.Linear(width, width))
+            init_linear(projector, config.init)
         if target_width(config) != config.dim:  # last, so that nothing before it draws other numbers
             predictor.leave = nn.Linear(config.predictor_dim, target_width(config))
             init_linear(predictor.leave, config.init)
@@ -47,16 +50,6 @@ def build_predictor(config: Config) -> Predictor:
         config.grid, config.dim, config.predictor_dim, config.predictor_depth, config.predictor_heads,
         1 if config.share_mask_token else len(config.masks), config.positions,
     )  # fmt: skip
-
-
-def build_projector(config: Config) -> nn.Module | None:
-    """The two layers between features and targets that regularised methods have, or None without one."""
-    width = config.prevention.projector
-    if not width:
-        return None
-    projector = nn.Sequential(nn.Linear(config.dim, width), nn.GELU(), nn.Linear(width, width))
-    init_linear(projector, config.init)
-    return projector
 
 
 def weight_groups(part: nn.Module, scale: float = 1.0) -> list[dict[str, Any]]:

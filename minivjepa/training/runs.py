@@ -134,10 +134,7 @@ class Run:
             raise ValueError(f"{self.checkpoint_file} is not a checkpoint of minivjepa ({reason})") from None
 
     def restore(self, model: nn.Module, config: Any) -> dict[str, Any] | None:
-        """Load the last checkpoint into the model and return it, or None if there is none yet.
-
-        Raises ValueError for another file, or one of another config.
-        """
+        """Load the last checkpoint into the model and return it, or None.  Raises ValueError if its config differs."""
         state = self.load()
         if state is not None:
             check_equal(self.checkpoint_file, differences(from_dict(self.kind, state["config"]), config))

@@ -1,7 +1,4 @@
-"""Training a V-JEPA.
-
-Read in lesson 8.  Trainer.train_step is one step; loop.py has what goes around it.
-"""
+"""Training a V-JEPA: Trainer.train_step is one step; loop.py has what goes around it.  Read in lesson 8."""
 
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -9,20 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
+from minivjepa.collapse import margin, token_metrics
 from minivjepa.masking import MaskPair, OfficialBlocks, parse_mask
 from minivjepa.objective import SIGReg
-from minivjepa.training.bf16_attention import write_out_attention
 from minivjepa.training.config import Config
 from minivjepa.training.devices import autocast, send
-from minivjepa.training.loop import Loop
-from minivjepa.training.monitor import ClipSource, collapse_metrics, monitor_clips
+from minivjepa.training.loop import CLIPS_AT_ONCE, MONITOR_STEP, ClipSource, Loop
 from minivjepa.training.recipe import apply_schedule, build_model, parameter_groups, sample_masks, schedule
 from minivjepa.training.runs import Run, load_weights, trained
-from minivjepa.transformer import Block
+from minivjepa.transformer import Attention, Block
+from minivjepa.tubelets import gather_tokens
 from minivjepa.vjepa import VJEPA
 
 
@@ -54,6 +52,28 @@ class Tuning:
 PLAIN = Tuning()
 
 
+def written_out(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None) -> Tensor:
+    """softmax(q k^T / sqrt d) v, head by head, for training in bfloat16 on a CPU: q, k, v and result [B, head, n, d].
+
+    Torch's fused attention has a slow backward pass there (docs/speed.md), but this keeps the scores [B, head, n, n]
+    in memory.  Without a gradient, or with a mask, torch's own is used.
+    """
+    if attn_mask is not None or not q.requires_grad:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask)
+    share = (q * q.shape[-1] ** -0.5 @ k.transpose(-1, -2)).softmax(dim=-1)  # [B, head, n, n]
+    return share @ v
+
+
+@torch.no_grad()
+def prediction_margin(model: VJEPA, clip: Tensor, masks: list[MaskPair]) -> float:
+    """collapse.margin of the model's predictions for at least 2 clips, mean over mask groups."""
+    h = model.normalised(model.targets(clip))
+    pairs = zip(model.predict(clip, masks), masks, strict=True)
+    # h.roll(1, 0) holds, for every clip, the targets of the clip before it in the batch
+    values = [margin(z, gather_tokens(h, ids), gather_tokens(h.roll(1, 0), ids)) for z, (_, ids) in pairs]
+    return sum(values) / len(values)
+
+
 def load_teacher(model: VJEPA, config: Config, folder: Path) -> None:
     """Give the target encoder the trained weights of another run's online encoder.  Raises ValueError if that is not finished."""
     if not folder.exists():
@@ -66,10 +86,7 @@ def load_teacher(model: VJEPA, config: Config, folder: Path) -> None:
 
 
 class Trainer(Loop[VJEPA]):
-    """The training of one V-JEPA.
-
-    tuning: how it computes.  model: trained instead of the config's model, if given.
-    """
+    """The training of one V-JEPA.  tuning: how it computes.  model: trained instead of the config's, if given."""
 
     advice = "a lower --lr, or --clip-grad 1"
 
@@ -87,7 +104,9 @@ class Trainer(Loop[VJEPA]):
         if config.teacher and not run.checkpoint_file.exists():
             load_teacher(self.model, config, run.out.parent / f"{config.teacher}-{config.seed}")
         if device.type == "cpu" and config.precision == "bf16":
-            write_out_attention(self.model)
+            for part in self.model.modules():
+                if isinstance(part, Attention):
+                    part.attend = written_out
         self.parallel = tuning.apply(DistributedDataParallel(self.model) if self.world > 1 else self.model)
 
     def groups(self) -> list[dict[str, Any]]:
@@ -119,11 +138,18 @@ class Trainer(Loop[VJEPA]):
 
     @cached_property
     def clips(self) -> list[Tensor]:
-        """The clips of the metrics, rendered once."""
-        return monitor_clips(self.config, self.source, self.device)
+        """The clips [B, C, T, H, W] of the metrics, always the same, in parts that are encoded together."""
+        index = torch.arange(self.config.monitor_clips, device=self.device)
+        return [self.source.batch(MONITOR_STEP, part)[0] for part in index.split(CLIPS_AT_ONCE)]
 
+    @torch.no_grad()
     def measure(self, losses: list[float]) -> dict[str, Any]:
-        """The collapse metrics, learning rate and momentum of a row."""
-        lr, _, momentum = schedule(self.config, max(0, self.step - 1))
-        moving = momentum if self.model.target_encoder is not None else None
-        return {**collapse_metrics(self.model, self.config, self.clips), "lr": lr, "momentum": moving}
+        """Metrics of the online encoder, of the target encoder as target_*, the margin, and this step's rates."""
+        model, config, clips = self.model, self.config, self.clips
+        encoders = [encoder for encoder in (model.encoder, model.target_encoder) if encoder is not None]
+        found = [token_metrics(torch.cat([encoder(clip).float().cpu() for clip in clips])) for encoder in encoders]
+        target = {f"target_{name}": value for name, value in found[-1].items()}  # the only encoder's, if there is one
+        masks = sample_masks(config, MONITOR_STEP, torch.arange(len(clips[0]), device=self.device))  # of the margin
+        lr, _, momentum = schedule(config, max(0, self.step - 1))
+        rates = {"lr": lr, "momentum": momentum if model.target_encoder is not None else None}
+        return {**found[0], **target, "margin": prediction_margin(model, clips[0], masks), **rates}

@@ -15,8 +15,7 @@ from minivjepa import randomness
 from minivjepa.collapse import token_metrics
 from minivjepa.encoder import Encoder
 from minivjepa.evaluation.probes import linear_r2
-from minivjepa.training.loop import Loop, Progress
-from minivjepa.training.monitor import CLIPS_AT_ONCE, MONITOR_STEP
+from minivjepa.training.loop import CLIPS_AT_ONCE, MONITOR_STEP, Loop, Progress
 from minivjepa.training.recipe import set_rates
 from minivjepa.training.runs import Run
 from minivjepa.world.frozen_model import FrozenWorldModel
