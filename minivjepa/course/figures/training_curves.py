@@ -1,5 +1,7 @@
 """Lesson 8: a healthy run's loss, and the schedules behind it."""
 
+import numpy as np
+
 from minivjepa.course.figures import Picture, curves
 from minivjepa.course.figures.arm_curves import Results
 from minivjepa.training.config import Config
@@ -32,12 +34,9 @@ def schedules(configs: dict[str, Config]) -> Picture:
     columns, said = {}, []
     for name, config in configs.items():
         steps = range(0, config.steps, max(1, config.steps // 400))
-        rows = [
-            (step / config.steps, lr / config.lr, decay, 1 - momentum)
-            for step, (lr, decay, momentum) in zip(steps, (schedule(config, step) for step in steps))
-        ]
-        columns[name] = list(zip(*rows))
-        said.append(f"{name} ends at {rows[-1][1]:.3f} of its peak rate, momentum {1 - rows[-1][3]:.4f}")
+        rate, decay, momentum = np.array([schedule(config, step) for step in steps]).T
+        columns[name] = np.array(steps) / config.steps, rate / config.lr, decay, 1 - momentum
+        said.append(f"{name} ends at {rate[-1] / config.lr:.3f} of its peak rate, momentum {momentum[-1]:.4f}")
     titles = ("learning rate / its peak", "weight decay", "1 - momentum")
     figure, axes = curves((11, 3.3), titles, columns, "share of the run")
     for ax in axes:
