@@ -96,7 +96,7 @@ def array_in_words(array: np.ndarray) -> str:
 
 
 def draw_side_by_side(expected: Arrays, got: Arrays) -> None:
-    """In a notebook, draw a result with two axes longer than 1: the expected one, the student's, and where they differ."""
+    """In a notebook, draw a result with two axes longer than 1 beside the expected one, and where they differ."""
     right, mine = expected.get("result"), got.get("result")
     if right is None or mine is None or right.ndim != 2 or mine.shape != right.shape or min(right.shape) < 2:
         return
