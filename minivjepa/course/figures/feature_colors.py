@@ -1,4 +1,4 @@
-"""Lessons 9 and 10: which clips features bring together, and their main components as colors.  Films of them, and of what models imagine."""
+"""Lessons 9 and 10: which clips features bring together, and features as colors; films, also of imagined clips."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -54,8 +54,8 @@ def feature_animation(frames: np.ndarray, features: np.ndarray) -> np.ndarray:
 def imagination_film(columns: Mapping[str, np.ndarray], notes: Sequence[Sequence[str]] = ()) -> np.ndarray:
     """What models imagine, uint8 [T, H, W, 3]: one row per clip, one column per title, all clips playing together.
 
-    columns: title, which may have several lines -> clips [B, T, H, W, 3], colors 0..1.  notes: for each of the T frames, words
-    below every column.
+    columns: title, which may have several lines -> clips [B, T, H, W, 3], colors 0..1.  notes: for each of the T
+    frames, words below every column.
     """
     clips = np.stack([*columns.values()], axis=1)  # [B, columns, T, H, W, 3]
     figure, axes = strip(list(clips[:, :, 0]), list(columns), 1.35, 1.35 * len(clips) + (0.7 if notes else 0.45))

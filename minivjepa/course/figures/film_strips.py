@@ -85,8 +85,6 @@ def position_map(grid: Grid, dims: int, token: int) -> Picture:
     figure.colorbar(axes[0].images[0], ax=list(axes), label="cosine")
     step, row, column = np.unravel_index(token, grid.shape)
     axes[step].plot((column + 0.5) / w, (row + 0.5) / h, "x", color=COLORS[1], ms=9, mew=2)
-    return Picture(
-        figure,
-        f"{t} maps of {h} by {w} squares; brightest at the cross, in row {row} and column {column} of time step {step}, and darker away from it.",
-        f"Cosine between the position vector of token {token} (cross) and all {grid.tokens} of them: near in time, height and width is alike.",
-    )
+    alt = f"{t} maps of {h} by {w} squares; brightest at the cross, in row {row} and column {column} of time step {step}, and darker away from it."
+    caption = f"Cosine between the position vector of token {token} (cross) and all {grid.tokens} of them: near in time, height and width is alike."
+    return Picture(figure, alt, caption)

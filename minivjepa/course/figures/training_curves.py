@@ -22,11 +22,9 @@ def losses_and_spread(results: Results, arm: str) -> Picture:
     figure, axes = curves((10, 3.6), titles, columns, "training step")
     for ax in axes:
         ax.set_ylim(0)
-    return Picture(
-        figure,
-        f"Two panels over training steps for every seed of {arm}: loss, and feature standard deviation. Least loss: {'; '.join(said)}.",
-        f"The loss of {arm} over a long run, and whether clips still differ. Least loss: {'; '.join(said)}.",
-    )
+    alt = f"Two panels over training steps for every seed of {arm}: loss, and feature standard deviation. Least loss: {'; '.join(said)}."
+    caption = f"The loss of {arm} over a long run, and whether clips still differ. Least loss: {'; '.join(said)}."
+    return Picture(figure, alt, caption)
 
 
 def schedules(configs: dict[str, Config]) -> Picture:
@@ -41,8 +39,6 @@ def schedules(configs: dict[str, Config]) -> Picture:
     figure, axes = curves((11, 3.3), titles, columns, "share of the run")
     for ax in axes:
         ax.set_ylim(0)
-    return Picture(
-        figure,
-        f"Three panels over the share of a run: learning rate, weight decay, one minus momentum. {'; '.join(said)}.",
-        f"Three numbers that change with every step. The last panel shows how far the target encoder goes in one step. {'; '.join(said)}.",
-    )
+    alt = f"Three panels over the share of a run: learning rate, weight decay, one minus momentum. {'; '.join(said)}."
+    caption = f"Three numbers that change with every step. The last panel shows how far the target encoder goes in one step. {'; '.join(said)}."
+    return Picture(figure, alt, caption)
