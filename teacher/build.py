@@ -16,7 +16,7 @@ import nbformat
 from assignment import MARKER, hidden_cases, load, read_source, visible_cases
 from nbclient import NotebookClient
 
-from minivjepa.homework.cases import Arrays, ExerciseCases, encode, same
+from minivjepa.homework.cases import ExerciseCases, encode, same
 from minivjepa.homework.notebooks import WRITTEN, is_answer
 
 TEACHER = Path(__file__).parent
@@ -50,21 +50,9 @@ def solution_version(source: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return notebook
 
 
-def encode_arrays(arrays: Arrays) -> dict[str, Any]:
-    """A result as JSON."""
-    return {name: {"values": a.tolist(), "dtype": a.dtype.str, "shape": list(a.shape)} for name, a in arrays.items()}
-
-
 def cases_to_json(exercise: ExerciseCases) -> dict[str, Any]:
     """An exercise's cases as plain JSON values."""
-    cases = [
-        {
-            "inputs": {name: encode(value) for name, value in case.inputs.items()},
-            "expected": encode_arrays(case.expected),
-            "mistakes": {message: encode_arrays(arrays) for message, arrays in case.mistakes.items()},
-        }
-        for case in exercise.cases
-    ]
+    cases = [encode(vars(case)) for case in exercise.cases]
     return {"adapter": exercise.adapter, "blocked": list(exercise.blocked), "cases": cases}
 
 

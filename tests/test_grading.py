@@ -24,10 +24,10 @@ from minivjepa.grading import grade_folder as grading
 from minivjepa.grading import messages, sandbox
 from minivjepa.grading import run_submission as running
 from minivjepa.grading.feedback import page, table
-from minivjepa.grading.grade_folder import SURPRISE, Desk, feedback_on, grade_folder, graded_or_kept, prepare
+from minivjepa.grading.grade_folder import SURPRISE, Desk, feedback_on, grade_folder, graded_or_kept
 from minivjepa.grading.graded import RIGHT as ALL_RIGHT
 from minivjepa.grading.graded import Assignment, Graded, edition, kept, result_file
-from minivjepa.grading.hidden_cases import TEACHER
+from minivjepa.grading.hidden_cases import TEACHER, teachers_code
 from minivjepa.grading.messages import HEADER, Message
 from minivjepa.grading.mounts import answer_folders
 from minivjepa.grading.processes import Process
@@ -233,10 +233,9 @@ def test_bad_input_is_refused_before_anything_runs(
 
 def test_grading_without_the_teachers_folder_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Catches: a traceback in a student's copy of the course."""
-    monkeypatch.setattr(grading, "TEACHER", tmp_path / "teacher")
     monkeypatch.setattr("minivjepa.grading.hidden_cases.TEACHER", tmp_path / "teacher")
     with pytest.raises(ValueError, match="belong to teachers"):
-        prepare("hw1", 0)
+        teachers_code()
 
 
 def test_students_are_named_by_their_file_or_folder(tmp_path: Path) -> None:
@@ -703,7 +702,8 @@ def test_answers_are_looked_for_wherever_git_keeps_them(tmp_path: Path) -> None:
 def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Grading in which no process starts and no case is computed."""
     monkeypatch.setattr(grading, "limits_in_force", lambda hide: {})
-    monkeypatch.setattr(grading, "prepare", lambda name, seed: Assignment(name, "", (), {"cut": 4.0}, {}))
+    prepared = {"prepare": lambda name, seed: Assignment(name, "", (), {"cut": 4.0}, {})}
+    monkeypatch.setattr(grading, "teachers_code", lambda: prepared)
 
 
 def class_of(tmp_path: Path, *students: str) -> Path:

@@ -59,7 +59,7 @@ def f():
 
 def answer(code: str, hide: tuple[str, ...] = ()) -> list[str]:
     """What the function f of a submission returns; it has to return texts."""
-    found = running.run_submission("", [("f", code)], [EXERCISE], hide, user_ids()).results["f"]
+    found = running.run_submission("", [("f", code)], [EXERCISE], hide, user_ids())[0]["f"]
     assert not isinstance(found, str), found
     return [str(found[0][key]) for key in found[0] if key.startswith("result")]
 
@@ -185,8 +185,8 @@ def test_what_runs_away_is_ended_with_its_submission(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(children, "end_all", lambda user, session: None)
     user = next(user_ids())
     code = RUNS_AWAY.replace("REST", "0.01") + "\ndef f():\n    time.sleep(0.2)\n    return ['started']"
-    ran = running.run_submission("", [("f", code)], [EXERCISE], (), iter([user] * 2))
-    assert not isinstance(ran.results["f"], str), ran.results["f"]
+    results, _ = running.run_submission("", [("f", code)], [EXERCISE], (), iter([user] * 2))
+    assert not isinstance(results["f"], str), results["f"]
     time.sleep(0.5)
     left = [found for _ in range(50) for found in processes.belonging(user, -1)]
     processes.end_all(user, -1)

@@ -140,8 +140,7 @@ def tell(heads: Sequence[str], rows: dict[str, list[float]]) -> None:
 
 def film(columns: dict[str, Tensor], clips: int, scale: Scale, notes: Sequence[Sequence[str]] = ()) -> bytes:
     """The first clips by title as the bytes of a GIF."""
-    from minivjepa.course.figures.feature_colors import gif
+    from minivjepa.course.figures.feature_colors import gif, imagination_film
     from minivjepa.course.figures.film_strips import displayed
-    from minivjepa.course.figures.imagination import imagination_film
 
     return gif(imagination_film({title: displayed(clip[:clips], scale) for title, clip in columns.items()}, notes))

@@ -11,15 +11,12 @@ import ipywidgets
 from minivjepa.course.figures import Picture
 from minivjepa.course.lesson import show
 
-Sliders = Mapping[str, Any]  # argument -> (least, most, step), a list to choose from, or a widget
 
-
-def explore(draw: Callable[..., Picture], sliders: Sliders) -> ipywidgets.interactive:
-    """An interactive view of draw(...): one slider or menu per argument.
+def explore(draw: Callable[..., Picture], sliders: Mapping[str, Any]) -> ipywidgets.interactive:
+    """An interactive view of draw(...).  sliders: argument -> (least, most, step), a list to choose from, or a widget.
 
     Where draw raises ValueError, such as for a clip that tubelets do not divide, its message stands in place of the picture.
     """
-
     return ipywidgets.interactive(lambda **values: _show_or_say(draw, values), **sliders)
 
 

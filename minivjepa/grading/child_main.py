@@ -59,9 +59,8 @@ def run_exercise(pipe: BinaryIO, space: dict[str, Any], exercise: dict[str, Any]
             function = space.get(exercise["name"])
             if not callable(function):
                 raise TypeError(f"there is no function {exercise['name']}")
-            given = {name: decode(value) for name, value in inputs.items()}
             with blocking(exercise["blocked"]):
-                result = ADAPTERS[exercise["adapter"]](function, given)
+                result = ADAPTERS[exercise["adapter"]](function, decode(inputs))
             send(pipe, {"event": "result", **about}, result)
         except BaseException as error:
             send(pipe, {"event": "stopped", **about, "why": error_in_words(error)})

@@ -36,7 +36,7 @@ class Child:
         self.folder = tempfile.TemporaryDirectory(prefix="minivjepa-", ignore_cleanup_errors=True)
         self.user = user if as_root_on_linux() else None
         self.looked, self.busy = time.monotonic(), 0.0  # the last look at its processes, and their CPU time in seconds
-        self.messages: queue.Queue[Message | Stop | None] = queue.Queue(WAITING)
+        self.messages: queue.Queue[Message | Stop] = queue.Queue(WAITING)
         environment = {name: os.environ[name] for name in KEPT if name in os.environ}
         environment |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "Agg"}
         self.process = subprocess.Popen(
@@ -51,14 +51,17 @@ class Child:
             pipe.write(json.dumps({**job, "user": user}).encode())
 
     def listen(self) -> None:
-        """Queue the child's messages until the last one, or until one that cannot be read."""
+        """Queue the child's messages until the last, or until one that cannot be read; then why there are no more."""
         assert self.process.stdout is not None
+        stop = Stop("ended the process that was to call it, or used up its time", False)
         try:
             while (message := receive(self.process.stdout)) is not None:
                 self.messages.put(message)
-            self.messages.put(None)
+            with contextlib.suppress(subprocess.TimeoutExpired):  # when memory runs out, the system kills it
+                stop = stop._replace(again=self.process.wait(1) in KILLED)
         except Exception as error:  # of any type: a submission can write to the pipe
-            self.messages.put(Stop(f"returned what cannot be read: {error}"[:200], False))
+            stop = Stop(f"returned what cannot be read: {error}"[:200], False)
+        self.messages.put(stop)
 
     def next(self, seconds: float) -> Message | Stop:
         """The next message, or why there is none."""
@@ -70,33 +73,20 @@ class Child:
                 self.looked, self.busy = now, sum(process.seconds for process in found)
                 if sum(process.memory for process in found) > MEMORY_BYTES:
                     return Stop(f"used more than {MEMORY_BYTES / 2**30:.0f} GiB of memory", False)
-            try:
-                message = self.messages.get(timeout=LOOKING)
-            except queue.Empty:
-                if now > deadline:  # if it had a processor to itself, it would not be faster on an idle machine
-                    return Stop(f"took longer than {seconds:.0f} s", self.busy - busy < UNDISTURBED * seconds)
-                continue
-            return message or Stop("ended the process that was to call it, or used up its time", self.was_killed())
-
-    def was_killed(self) -> bool:
-        """Whether the process was killed from outside, as the system does when memory runs out."""
-        try:
-            return self.process.wait(1) in KILLED
-        except subprocess.TimeoutExpired:
-            return False
+            with contextlib.suppress(queue.Empty):
+                return self.messages.get(timeout=LOOKING)
+            if now > deadline:  # if it had a processor to itself, it would not be faster on an idle machine
+                return Stop(f"took longer than {seconds:.0f} s", self.busy - busy < UNDISTURBED * seconds)
 
     def end(self) -> None:
         """Kill the child and all it started, and remove the folder."""
         self.process.kill()
         end_all(self.user, self.process.pid)
         self.process.wait()
-        for _ in range(100):  # the listener may wait for a place in the queue: empty it until the listener ends
+        deadline = time.monotonic() + 1
+        while self.listener.is_alive() and time.monotonic() < deadline:  # it may wait for a place in the queue
             with contextlib.suppress(queue.Empty):
-                while True:
-                    self.messages.get_nowait()
-            self.listener.join(0.01)
-            if not self.listener.is_alive():
-                break
+                self.messages.get(timeout=0.01)
         remove_tree(self.folder)
 
 

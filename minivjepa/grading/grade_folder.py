@@ -12,7 +12,7 @@ from threading import Lock
 
 from minivjepa.grading.feedback import page, table
 from minivjepa.grading.graded import RIGHT, Assignment, Graded, edition, kept, result_file
-from minivjepa.grading.hidden_cases import TEACHER, prepare
+from minivjepa.grading.hidden_cases import TEACHER, teachers_code
 from minivjepa.grading.mounts import answer_folders
 from minivjepa.grading.processes import user_ids
 from minivjepa.grading.run_submission import CallResults, limits_in_force, run_submission
@@ -121,6 +121,7 @@ def grade_folder(
     say: gets a line for each limit that is not in force, before the first submission.  done: called after every submission.
     """
     files, graded_by = submissions(folder), edition(TEACHER, seed)
+    prepare: Callable[[str, int], Assignment] = teachers_code()["prepare"]
     known = [prepare(name, seed) for name in names]
     pages = out.with_suffix("")
     records = pages / "records"

@@ -68,9 +68,8 @@ def edition(teacher: Path, seed: int) -> str:
 
 def result_file(folder: Path, path: Path, content: bytes, graded_by: str) -> Path:
     """Where the result of a submission is kept.  content: of the submission at `path`; graded_by: the edition."""
-    key = hashlib.sha256(content)
-    key.update(os.fsencode(path) + f" {graded_by}".encode())
-    return folder / f"{key.hexdigest()[:24]}.json"
+    key = hashlib.sha256(content + os.fsencode(path) + f" {graded_by}".encode()).hexdigest()
+    return folder / f"{key[:24]}.json"
 
 
 def kept(file: Path) -> Graded | None:

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from minivjepa.grading.graded import Assignment
-
 TEACHER = Path(__file__).parents[2] / "teacher"
 
 
@@ -15,11 +13,6 @@ def teachers_code() -> dict[str, Any]:
     if not TEACHER.is_dir():
         raise ValueError(f"{TEACHER} is missing: answers and hidden checks belong to teachers and are not in this copy")
     return runpy.run_path(str(TEACHER / "assignment.py"))
-
-
-def prepare(name: str, seed: int) -> Assignment:
-    """An assignment with the hidden cases of a seed."""
-    return teachers_code()["prepare"](name, seed)
 
 
 def check_hidden(assignment: str, exercise: str, function: Callable[..., Any]) -> None:

@@ -81,35 +81,29 @@ def is_free(user: int) -> bool:
     return not is_assigned(user) and not {user, user + 1} & process_ids()
 
 
-class FreeIds:
-    """Ids that are free when they are given, each different from the last ones.  Threads may share it.
+def user_ids() -> Iterator[int]:
+    """Ids that are free when they are given, each different from the last ones.  Threads may share them.
 
-    Raises ValueError if too few are free.
+    `next` raises ValueError if too few are free.  Without root on Linux they mean nothing: children run as this user.
     """
+    if not as_root_on_linux():
+        return itertools.repeat(-1)
+    ids = next((ids for ids in RANGES if is_mapped(ids)), range(0))
+    start = random.SystemRandom().randrange(len(ids) or 1)  # another grading may run on this machine
+    candidates = itertools.islice(itertools.cycle(ids), start, None)
+    recent: deque[int] = deque(maxlen=RECENT)
+    lock = threading.Lock()
 
-    def __init__(self) -> None:
-        self.ids = next((ids for ids in RANGES if is_mapped(ids)), range(0))
-        start = random.SystemRandom().randrange(len(self.ids) or 1)  # another grading may run on this machine
-        self.candidates = itertools.islice(itertools.cycle(self.ids), start, None)
-        self.recent: deque[int] = deque(maxlen=RECENT)
-        self.lock = threading.Lock()
-
-    def __iter__(self) -> Iterator[int]:
-        return self
-
-    def __next__(self) -> int:
-        with self.lock:
-            for user in itertools.islice(self.candidates, len(self.ids)):
-                if user not in self.recent and is_free(user):
-                    self.recent.append(user)
+    def free() -> int:
+        with lock:
+            for user in itertools.islice(candidates, len(ids)):
+                if user not in recent and is_free(user):
+                    recent.append(user)
                     return user
         ranges = " or ".join(f"{ids[0]:,} to {ids[-1] + 1:,}" for ids in RANGES)
         raise ValueError(f"too few free user ids: submissions need {2 * RECENT} from {ranges}; grade in a container")
 
-
-def user_ids() -> Iterator[int]:
-    """An id for each child process.  Without root on Linux children run as this user, and the number means nothing."""
-    return FreeIds() if as_root_on_linux() else itertools.repeat(-1)
+    return iter(free, None)
 
 
 class Process(NamedTuple):

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from minivjepa.grading.child_process import Child, Stop
 from minivjepa.grading.messages import ROOM, read_arrays
@@ -26,24 +25,18 @@ PROBE = "from minivjepa.grading.sandbox import probe"  # a submission that tries
 CallResults = list[Arrays] | str  # of an exercise: the results of its cases, or why there are none
 
 
-class Ran(NamedTuple):
-    """results: of every exercise; again: one was lost through no fault of the submission, such as a busy machine."""
-
-    results: dict[str, CallResults]
-    again: bool
-
-
 def run_submission(
     given: str,
     cells: Sequence[tuple[str, str]],
     exercises: Sequence[ExerciseCases],
     hide: Sequence[str],
     users: Iterator[int],
-) -> Ran:
+) -> tuple[dict[str, CallResults], bool]:
     """Call the functions of all exercises.  What ends a child costs only the exercise or cell that it was running.
 
-    hide: folders that children must not see; users: a user id for each child.  Raises ValueError if a child does not reach the first
-    answer.
+    hide: folders that children must not see; users: a user id for each child.  Returns the results of every exercise,
+    and whether one was lost through no fault of the submission, such as a busy machine.  Raises ValueError if a child
+    does not reach the first answer.
     """
     results: dict[str, CallResults] = {}
     seconds, again = TOTAL, False
@@ -51,7 +44,7 @@ def run_submission(
     while left and seconds > 0:
         asked = [
             {"name": exercise.name, "adapter": exercise.adapter, "blocked": list(exercise.blocked),
-             "inputs": [{name: encode(value) for name, value in case.inputs.items()} for case in exercise.cases]}
+             "inputs": [encode(case.inputs) for case in exercise.cases]}
             for exercise in left
         ]  # fmt: skip
         child = Child({"given": given, "cells": cells, "exercises": asked, "hide": hide}, next(users))
@@ -70,7 +63,7 @@ def run_submission(
         left = [exercise for exercise in left if exercise.name not in results]
     for exercise in exercises:
         results.setdefault(exercise.name, f"was not called: the submission used up its {TOTAL:.0f} s")
-    return Ran(results, again)
+    return results, again
 
 
 def wait_until_ready(child: Child) -> None:
@@ -137,7 +130,7 @@ def limits_in_force(hide: Sequence[str]) -> dict[str, bool]:
         parent = -1 if sys.platform == "win32" else os.geteuid()
         inputs = {"secrets": secrets, "port": listener.getsockname()[1], "parent": parent}
         asked = ExerciseCases("probe", "call", (), (Case(inputs, {}),))
-        found = run_submission("", [("probe", PROBE)], [asked], hide, user_ids()).results["probe"]
+        found = run_submission("", [("probe", PROBE)], [asked], hide, user_ids())[0]["probe"]
     if isinstance(found, str):
         raise ValueError(NOT_STARTED.format(found))
     held = {name.removeprefix("result."): bool(value) for name, value in found[0].items() if name != CHANGED}

@@ -10,8 +10,9 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from minivjepa.grading.mounts import NEW_MOUNTS, SCRATCH, own_view
 
@@ -47,18 +48,12 @@ def enter_own_namespace() -> None:
         return
     for _ in range(2):
         child = os.fork()
-        if child:
-            end_like(child)
+        while child:  # wait for it, and for any orphans that this process inherits; then end as it did
+            ended, status = os.wait()
+            if ended == child:
+                code = os.waitstatus_to_exitcode(status)
+                os._exit(code if code >= 0 else 128 - code)
         libc.prctl(END_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
-
-
-def end_like(child: int) -> None:
-    """Wait for this child, and for any orphans that this process inherits; then end as the child did."""
-    while True:
-        ended, status = os.wait()
-        if ended == child:
-            code = os.waitstatus_to_exitcode(status)
-            os._exit(code if code >= 0 else 128 - code)
 
 
 def confine(hide: Sequence[str], user: int) -> None:
@@ -110,8 +105,8 @@ def probe(secrets: Sequence[str], port: int, parent: int) -> dict[str, bool]:
     linux = sys.platform == "linux"
     own_user = sys.platform != "win32" and os.geteuid() not in (0, parent)
     return {
-        "answers, their history and submissions cannot be read": not any(map(readable, secrets)),
-        "no network": not connects(port),
+        "answers, their history and submissions cannot be read": not any(opens(open, file, "rb") for file in secrets),
+        "no network": not opens(socket.create_connection, ("127.0.0.1", port), 2),
         "files that it writes are few and do not stay": linux and writes_little(),
         "processes that it leaves end with it, and it sees no others": linux and sees_no_others(),
         "an unprivileged user": own_user,
@@ -121,10 +116,10 @@ def probe(secrets: Sequence[str], port: int, parent: int) -> dict[str, bool]:
     }
 
 
-def connects(port: int) -> bool:
-    """Whether a port of this machine can be reached."""
+def opens(how: Callable[..., Any], *what: Any) -> bool:
+    """Whether a file or a connection can be opened here: how(*what)."""
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=2).close()
+        how(*what).close()
     except OSError:
         return False
     return True
@@ -137,15 +132,6 @@ def limited(kind: str) -> bool:
     import resource
 
     return resource.getrlimit(getattr(resource, kind))[0] != resource.RLIM_INFINITY
-
-
-def readable(file: str) -> bool:
-    """Whether a file can be opened here."""
-    try:
-        Path(file).open("rb").close()
-    except OSError:
-        return False
-    return True
 
 
 def writes_little() -> bool:

@@ -42,14 +42,10 @@ def entries(folder: Path) -> list[Path]:
 
 def read_file(path: Path) -> bytes:
     """The content of a submission.  Raises ValueError for a link, a folder or a device, before reading it."""
-    kind = path.lstat().st_mode
-    if stat.S_ISLNK(kind):  # it could point to the solutions
-        raise ValueError(f"{path.name} is a link to another file: hand in the notebook itself")
-    if stat.S_ISDIR(kind):
-        raise ValueError(
-            f"{path.name} is a folder inside a student's folder, or has more than {MOST_FILES} files: hand in the notebook itself"
-        )
-    if not stat.S_ISREG(kind):  # reading a pipe or a device may never end
-        raise ValueError(f"{path.name} is not a regular file: hand in the notebook itself")
+    kind = stat.S_IFMT(path.lstat().st_mode)
+    if kind != stat.S_IFREG:  # a link could point to the solutions; reading a pipe or a device may never end
+        folder = f"a folder inside a student's folder, or has more than {MOST_FILES} files"
+        odd = {stat.S_IFLNK: "a link to another file", stat.S_IFDIR: folder}.get(kind, "not a regular file")
+        raise ValueError(f"{path.name} is {odd}: hand in the notebook itself")
     with path.open("rb") as file:
         return file.read(LARGEST_FILE + 1)  # one byte too many is enough to be refused

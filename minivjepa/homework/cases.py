@@ -117,7 +117,9 @@ def diagnose(cases: Sequence[Case], results: Sequence[Arrays]) -> tuple[str, int
 
 
 def encode(value: Any) -> Any:
-    """An input as JSON: tensors as nested lists with their type, dicts as pairs, since keys of JSON can only be text."""
+    """Inputs and results as JSON: numbers as lists with their type, dicts as pairs, since keys can only be text."""
+    if isinstance(value, np.ndarray):
+        return {"array": value.tolist(), "dtype": value.dtype.str, "shape": list(value.shape)}
     if isinstance(value, Tensor):
         return {"tensor": value.tolist(), "dtype": str(value.dtype).removeprefix("torch."), "shape": list(value.shape)}
     if isinstance(value, Mapping):
@@ -127,6 +129,8 @@ def encode(value: Any) -> Any:
 
 def decode(value: Any) -> Any:
     """The inverse of encode; tuples come back as lists."""
+    if isinstance(value, dict) and "array" in value:
+        return np.array(value["array"], dtype=value["dtype"]).reshape(value["shape"])
     if isinstance(value, dict) and "tensor" in value:
         return torch.tensor(value["tensor"], dtype=getattr(torch, value["dtype"])).reshape(value["shape"])
     if isinstance(value, dict):
@@ -134,19 +138,7 @@ def decode(value: Any) -> Any:
     return [decode(part) for part in value] if isinstance(value, list) else value
 
 
-def decode_arrays(held: dict[str, Any]) -> Arrays:
-    """A result that was stored as JSON."""
-    return {name: np.array(part["values"], dtype=part["dtype"]).reshape(part["shape"]) for name, part in held.items()}
-
-
 def cases_from_json(name: str, held: dict[str, Any]) -> ExerciseCases:
     """An exercise's cases from JSON that teacher/build.py wrote.  name: of the exercise."""
-    cases = tuple(
-        Case(
-            {key: decode(value) for key, value in case["inputs"].items()},
-            decode_arrays(case["expected"]),
-            {message: decode_arrays(arrays) for message, arrays in case["mistakes"].items()},
-        )
-        for case in held["cases"]
-    )
+    cases = tuple(Case(**decode(case)) for case in held["cases"])
     return ExerciseCases(name, held["adapter"], tuple(held["blocked"]), cases)

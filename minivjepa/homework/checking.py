@@ -96,18 +96,21 @@ def array_in_words(array: np.ndarray) -> str:
 
 
 def draw_side_by_side(expected: Arrays, got: Arrays) -> None:
-    """In a notebook, draw a result with two axes longer than 1 beside the expected one."""
+    """In a notebook, draw a result with two axes longer than 1 beside the expected one, and where they differ."""
     right, mine = expected.get("result"), got.get("result")
     if right is None or mine is None or right.ndim != 2 or mine.shape != right.shape or min(right.shape) < 2:
         return
-    if in_notebook():
-        from minivjepa.course.figures.side_by_side import side_by_side
-        from minivjepa.course.lesson import show
-
-        show(side_by_side(right, mine))
-
-
-def in_notebook() -> bool:
-    """Whether a Jupyter kernel runs this."""
     ipython = sys.modules.get("IPython")  # a kernel has imported it
-    return ipython is not None and type(ipython.get_ipython()).__name__ == "ZMQInteractiveShell"
+    if ipython is None or type(ipython.get_ipython()).__name__ != "ZMQInteractiveShell":
+        return
+    from minivjepa.course.figures import Picture, strip
+    from minivjepa.course.lesson import show
+
+    right, mine = right.astype(float), mine.astype(float)
+    different = ~np.isclose(right, mine, equal_nan=True)
+    limits = float(np.nanmin([right, mine])), float(np.nanmax([right, mine]))
+    figure, axes = strip([[right, mine, different]], ["expected", "yours", "where they differ"], 2.8, 3, limits=limits)
+    axes[2].images[0].set_clim(0, 1)
+    (rows, columns), count = right.shape, int(different.sum())
+    alt = f"Three panels of {rows} by {columns} values: expected, yours, and where they differ, in {count} places."
+    show(Picture(figure, alt, f"Expected, yours, and in yellow where they differ: {count} of {right.size} values."))

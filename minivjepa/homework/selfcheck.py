@@ -18,18 +18,6 @@ CELL_SECONDS = 120
 COLORS = re.compile(r"(\x1b|#x1B)\[[0-9;]*m")  # as they are, and as XML writes them
 
 
-def answers_in_pristine(path: Path) -> nbformat.NotebookNode:
-    """The pristine notebook with the answers of a student's file.  Raises ValueError if the file is not homework."""
-    submitted = read_cells(path.read_bytes(), path.name)
-    pristine = {name: nbformat.read(FOLDER / f"{name}.ipynb", as_version=4) for name in assignments()}
-    name = assignment_of(submitted, {name: cells_by_id(notebook) for name, notebook in pristine.items()})
-    if name is None:
-        raise ValueError(
-            f"{path} is not homework of this course: no grade_id of {', '.join(pristine)}; start again from the original"
-        )
-    return fill_in(pristine[name], submitted)
-
-
 def check_file(path: Path) -> dict[str, str]:
     """Exercise -> message of its check, empty if the answer is right in all visible cases.
 
@@ -37,7 +25,13 @@ def check_file(path: Path) -> dict[str, str]:
     """
     if importlib.util.find_spec("nbval") is None:
         raise ValueError("checking a notebook needs nbval, which is missing; run: pip install 'minivjepa[notebooks]'")
-    notebook = answers_in_pristine(path)
+    submitted = read_cells(path.read_bytes(), path.name)
+    pristine = {name: nbformat.read(FOLDER / f"{name}.ipynb", as_version=4) for name in assignments()}
+    assignment = assignment_of(submitted, {name: cells_by_id(notebook) for name, notebook in pristine.items()})
+    if assignment is None:
+        ids = f"no grade_id of {', '.join(pristine)}"
+        raise ValueError(f"{path} is not homework of this course: {ids}; start again from the original")
+    notebook = fill_in(pristine[assignment], submitted)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for cell in code:  # as in a notebook that ran
         cell.execution_count, cell.outputs = 1, []
@@ -47,14 +41,6 @@ def check_file(path: Path) -> dict[str, str]:
             name = cell.metadata.nbgrader["grade_id"].removeprefix("check_")
             messages[name] = message_of(test).removeprefix(f"{name}: ").removeprefix(f"{name} ")
     return messages
-
-
-def message_of(test: ElementTree.Element) -> str:
-    """What went wrong in a check, by nbval's result for its cell; empty where it ran and passed."""
-    if (failure := test.find("failure")) is not None:
-        return lesson_of(f"{failure.get('message') or ''}\n{failure.text or ''}")
-    stopped = test.find("skipped") is not None
-    return f"was not run: a cell above ended Python, or took more than {CELL_SECONDS} s" if stopped else ""
 
 
 def run_nbval(notebook: nbformat.NotebookNode, path: Path) -> list[ElementTree.Element]:
@@ -75,9 +61,13 @@ def run_nbval(notebook: nbformat.NotebookNode, path: Path) -> list[ElementTree.E
     return tests
 
 
-def lesson_of(text: str) -> str:
-    """The message of a failed check within a traceback; for another error, its last line."""
-    clean = COLORS.sub("", text)
+def message_of(test: ElementTree.Element) -> str:
+    """What went wrong in a cell: the words of its check, or another error's last line; empty if it passed."""
+    if test.find("skipped") is not None:
+        return f"was not run: a cell above ended Python, or took more than {CELL_SECONDS} s"
+    if (failure := test.find("failure")) is None:
+        return ""
+    clean = COLORS.sub("", f"{failure.get('message') or ''}\n{failure.text or ''}")
     found = re.search(r"CheckFailed: (.*?)(?:\n\s*\n|\Z)", clean, re.S)
     if found:
         return found[1].strip()

@@ -85,18 +85,6 @@ def curves(
     return figure, axes
 
 
-def show(ax: "Axes", image: Any, title: str = "", limits: tuple[float | None, float | None] = (None, None)) -> None:
-    """Draw an image [H, W] or [H, W, 3], not blurred.  It reaches from 0 to 1 both down and right, whatever its size.
-
-    limits: values of the darkest and the brightest color of an image [H, W].
-    """
-    least, most = limits
-    height, width = image.shape[:2]
-    ax.imshow(image, interpolation="nearest", vmin=least, vmax=most, extent=(0, 1, 1, 0), aspect=height / width)
-    ax.set(xlim=(0, 1), ylim=(1, 0), xticks=[], yticks=[])
-    ax.set_title(title, fontsize=9)
-
-
 def strip(
     rows: Sequence[Iterable[Any]],
     titles: Sequence[str],
@@ -107,11 +95,18 @@ def strip(
 ) -> tuple["Figure", np.ndarray]:
     """A figure with rows of images, titles above the first row and a label beside each row; its panels in a flat array.
 
-    width: of one column, in inches.  height: of the figure.  limits: as for show.
+    rows: images [H, W] or [H, W, 3], not blurred; each reaches from 0 to 1 both down and right, whatever its size.
+    width: of one column, in inches.  height: of the figure.  limits: values of the darkest and the brightest color of
+    images [H, W].
     """
     figure, axes = panels((width * len(titles), height), len(titles), len(rows))
-    for number, image in enumerate(image for row in rows for image in row):
-        show(axes[number], image, titles[number] if number < len(titles) else "", limits)
+    least, most = limits
+    for ax, image in zip(axes, (image for row in rows for image in row)):
+        tall = image.shape[0] / image.shape[1]
+        ax.imshow(image, interpolation="nearest", vmin=least, vmax=most, extent=(0, 1, 1, 0), aspect=tall)
+        ax.set(xlim=(0, 1), ylim=(1, 0), xticks=[], yticks=[])
+    for ax, title in zip(axes, titles):
+        ax.set_title(title, fontsize=9)
     for ax, label in zip(axes[:: len(titles)], labels):
         ax.set_ylabel(label, fontsize=9)
     return figure, axes

@@ -78,11 +78,9 @@ def spectra(results: Results) -> Picture:
     scaled.set(title="The same, each curve divided by its sum", xlabel="direction")
     plain.legend(fontsize=7)
     ranks = ", ".join(f"{arm} {m['effective_rank']:.0f}" for arm, m in first.items() if m["effective_rank"])
-    return Picture(
-        figure,
-        f"Two panels of singular values of pooled online features on held-out clips, first seed. Effective ranks: {ranks}.",
-        "Effective rank sees the right panel only: a collapsed arm can look rich there while the left panel shows it has no spread at all.",
-    )
+    alt = f"Two panels of singular values of pooled online features on held-out clips, first seed. Effective ranks: {ranks}."
+    caption = "Effective rank sees the right panel only: a collapsed arm can look rich there while the left panel shows it has no spread at all."
+    return Picture(figure, alt, caption)
 
 
 def dashboard(histories: Mapping[str, Sequence[LogRow]]) -> Picture:
@@ -110,11 +108,9 @@ def dashboard(histories: Mapping[str, Sequence[LogRow]]) -> Picture:
         f"linear probe {rows[-1]['linear_direction']:.2f}"
         for arm, rows in histories.items()
     )
-    return Picture(
-        figure,
-        f"Four panels over training: feature std, effective rank, singular values, linear probe. {said}.",
-        f"Lines are the online encoder, crosses the target encoder. Dotted: where the package warns (left), and chance (right). {said}.",
-    )
+    alt = f"Four panels over training: feature std, effective rank, singular values, linear probe. {said}."
+    caption = f"Lines are the online encoder, crosses the target encoder. Dotted: where the package warns (left), and chance (right). {said}."
+    return Picture(figure, alt, caption)
 
 
 def update_fields(updates: Mapping[str, Callable[[Tensor], Tensor]], loop: Tensor) -> Picture:

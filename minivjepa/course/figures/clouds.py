@@ -47,11 +47,9 @@ def shadows(clouds: Mapping[str, Tensor], directions: Tensor) -> Picture:
     axes[1, 0].set_ylabel("along the\nfirst arrow", fontsize=8)
     axes[2, 0].set_ylabel("along the\nsecond arrow", fontsize=8)
     words = "; ".join(said)
-    return Picture(
-        figure,
-        f"{len(clouds)} clouds of points with histograms of their shadows on two lines; the standard deviations of the shadows: {words}.",
-        f"Above: clouds of points. Below: their shadows on the two arrows; the black curve is the normal distribution. Standard deviations of the shadows: {words}.",
-    )
+    alt = f"{len(clouds)} clouds of points with histograms of their shadows on two lines; the standard deviations of the shadows: {words}."
+    caption = f"Above: clouds of points. Below: their shadows on the two arrows; the black curve is the normal distribution. Standard deviations of the shadows: {words}."
+    return Picture(figure, alt, caption)
 
 
 def characteristic(clouds: Mapping[str, Tensor], direction: Tensor) -> Picture:
@@ -69,11 +67,9 @@ def characteristic(clouds: Mapping[str, Tensor], direction: Tensor) -> Picture:
         ax.set_ylim(-1.1, 1.1)
     axes[0].legend(fontsize=8)
     words = ", ".join(gaps)
-    return Picture(
-        figure,
-        f"Two panels of curves over t, one curve a cloud, and a broad grey one for the normal distribution. Largest gap on the left: {words}.",
-        f"The characteristic function of a shadow, its two parts. SIGReg adds up the squared gaps to the broad grey curve. Largest gap on the left: {words}.",
-    )
+    alt = f"Two panels of curves over t, one curve a cloud, and a broad grey one for the normal distribution. Largest gap on the left: {words}."
+    caption = f"The characteristic function of a shadow, its two parts. SIGReg adds up the squared gaps to the broad grey curve. Largest gap on the left: {words}."
+    return Picture(figure, alt, caption)
 
 
 @dataclass(frozen=True)
@@ -101,11 +97,9 @@ def shaping(moments: Sequence[Moment], title: str) -> Picture:
     finish(term, "step", title="SIGReg")
     spread = feature_std(now.cloud[:, None])
     said = f"SIGReg from {moments[0].value:.2f} to {now.value:.2f}, standard deviation now {spread:.2f}"
-    return Picture(
-        figure,
-        f"Three panels after {now.step} steps: the cloud with trails of {TRAILS} points, its histogram from the side, SIGReg over steps. {said}.",
-        f"{title}, after {now.step} steps. Orange: the ways of {TRAILS} points. The black curve is the normal distribution. {said}.",
-    )
+    alt = f"Three panels after {now.step} steps: the cloud with trails of {TRAILS} points, its histogram from the side, SIGReg over steps. {said}."
+    caption = f"{title}, after {now.step} steps. Orange: the ways of {TRAILS} points. The black curve is the normal distribution. {said}."
+    return Picture(figure, alt, caption)
 
 
 def folding(
@@ -123,11 +117,9 @@ def folding(
     finish(read, "waves across the world", title="what can be read of the place")
     ends = "; ".join(f"{name} from {series[0]:.2f} to {series[-1]:.2f}" for name, series in scores.items())
     said = f"SIGReg goes from {values[0]:.1f} to {values[-1]:.1f}; {ends}"
-    return Picture(
-        figure,
-        f"Two panels over the number of waves across the world. {said}.",
-        f"A place is two numbers. Folded into {width} numbers by ever shorter waves, it looks more and more normal to SIGReg. {said}.",
-    )
+    alt = f"Two panels over the number of waves across the world. {said}."
+    caption = f"A place is two numbers. Folded into {width} numbers by ever shorter waves, it looks more and more normal to SIGReg. {said}."
+    return Picture(figure, alt, caption)
 
 
 def spectra(values: dict[str, list[float]]) -> Picture:

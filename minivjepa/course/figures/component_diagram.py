@@ -64,11 +64,11 @@ def target_response(momentum: float, steps: int = 1000) -> Picture:
         ax.text(half, 0.02, f" half-life {half:.0f}", fontsize=8)
     ax.set_ylim(0, 1.08)
     finish(ax, "steps after the jump", "weight", f"momentum {momentum:g}")
-    return Picture(
-        figure,
-        f"The online weight jumps to 1; the target weight rises towards it and is half-way after {half:.0f} steps, at momentum {momentum:g}.",
-        f"An exponential moving average with momentum {momentum:g} is half-way after {half:.0f} steps: ln 2 / -ln m.",
+    alt = f"The online weight jumps to 1; the target weight rises towards it and is half-way after {half:.0f} steps, at momentum {momentum:g}."
+    caption = (
+        f"An exponential moving average with momentum {momentum:g} is half-way after {half:.0f} steps: ln 2 / -ln m."
     )
+    return Picture(figure, alt, caption)
 
 
 def movement_curves(moved: Mapping[str, Sequence[float]]) -> Picture:
@@ -78,8 +78,6 @@ def movement_curves(moved: Mapping[str, Sequence[float]]) -> Picture:
     figure, [ax] = curves((6.6, 3.6), [title], columns, "training step", ylabel)
     ax.set_yscale("log")
     means = ", ".join(f"{name} {np.mean(values):.4f}" for name, values in moved.items())
-    return Picture(
-        figure,
-        f"Curves over training steps of how much the target features change in one step. Means: {means}.",
-        f"What the predictor has to hit, and how much it moves while it aims. Mean relative change in one step: {means}.",
-    )
+    alt = f"Curves over training steps of how much the target features change in one step. Means: {means}."
+    caption = f"What the predictor has to hit, and how much it moves while it aims. Mean relative change in one step: {means}."
+    return Picture(figure, alt, caption)

@@ -1,8 +1,10 @@
-"""Lessons 9 and 10: which clips features bring together, and their main components as colors."""
+"""Lessons 9 and 10: which clips features bring together, and features as colors; films, also of imagined clips."""
 
 import io
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from sklearn.decomposition import PCA
 
 from minivjepa.course.figures import COLORS, Picture, strip
@@ -47,6 +49,25 @@ def feature_animation(frames: np.ndarray, features: np.ndarray) -> np.ndarray:
         colors = colors.repeat(frames.shape[axis] // colors.shape[axis], axis)
     zoom = max(1, SIDE // frames.shape[1])
     return np.concatenate([frames, colors], axis=2).repeat(zoom, axis=1).repeat(zoom, axis=2)
+
+
+def imagination_film(columns: Mapping[str, np.ndarray], notes: Sequence[Sequence[str]] = ()) -> np.ndarray:
+    """What models imagine, uint8 [T, H, W, 3]: one row per clip, one column per title, all clips playing together.
+
+    columns: title, which may have several lines -> clips [B, T, H, W, 3], colors 0..1.  notes: for each of the T
+    frames, words below every column.
+    """
+    clips = np.stack([*columns.values()], axis=1)  # [B, columns, T, H, W, 3]
+    figure, axes = strip(list(clips[:, :, 0]), list(columns), 1.35, 1.35 * len(clips) + (0.7 if notes else 0.45))
+    canvas, frames = FigureCanvasAgg(figure), []
+    for time in range(clips.shape[2]):
+        for ax, clip in zip(axes, clips[:, :, time].reshape(-1, *clips.shape[3:])):
+            ax.images[0].set_data(clip)
+        for ax, words in zip(axes[-len(columns) :], notes[time] if notes else ()):
+            ax.set_xlabel(words, fontsize=9)
+        canvas.draw()
+        frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+    return np.stack(frames)
 
 
 def gif(frames: np.ndarray) -> bytes:

@@ -30,10 +30,8 @@ def film_strip(grid: Grid, count: int = 3, rules: ClipRules = CLIPS) -> Picture:
     config = Config(grid=grid, clips=rules)
     clip, factors = evaluation_clips(config, "test", torch.device("cpu")).batch(0, torch.arange(count))
     photographs = rules.shows == "photographs"
-    what = "photo {}" if photographs else "{}"
-    rows = [
-        f"{what.format(i)} moves\n{HEADINGS[d]}" for i, d in zip(factors.identity.tolist(), factors.direction.tolist())
-    ]
+    what = "photo " if photographs else ""
+    rows = [f"{what}{digit} moves\n{HEADINGS[way]}" for digit, way in zip(factors.identity, factors.direction)]
     titles = [f"frame {number}" for number in range(grid.frames)]
     figure, _ = strip(list(displayed(clip, rules.pixel_scale)), titles, 1.2, 1.35 * count, rows)
     said = "; ".join(row.replace("\n", " ") for row in rows)
@@ -81,15 +79,12 @@ def position_map(grid: Grid, dims: int, token: int) -> Picture:
     """How alike the position of one token is to that of every other, one panel per time step."""
     t, h, w = grid.shape
     table = sincos_positions(grid, dims)
-    table = table / table.norm(dim=1, keepdim=True)
-    alike = (table @ table[token]).reshape(t, h, w).numpy()
+    alike = torch.cosine_similarity(table, table[token], dim=1).reshape(t, h, w).numpy()
     titles = [f"time step {number}" for number in range(t)]
     figure, axes = strip([alike], titles, 2, 2.4, limits=(alike.min(), 1))
     figure.colorbar(axes[0].images[0], ax=list(axes), label="cosine")
     step, row, column = np.unravel_index(token, grid.shape)
     axes[step].plot((column + 0.5) / w, (row + 0.5) / h, "x", color=COLORS[1], ms=9, mew=2)
-    return Picture(
-        figure,
-        f"{t} maps of {h} by {w} squares; brightest at the cross, in row {row} and column {column} of time step {step}, and darker away from it.",
-        f"Cosine between the position vector of token {token} (cross) and all {grid.tokens} of them: near in time, height and width is alike.",
-    )
+    alt = f"{t} maps of {h} by {w} squares; brightest at the cross, in row {row} and column {column} of time step {step}, and darker away from it."
+    caption = f"Cosine between the position vector of token {token} (cross) and all {grid.tokens} of them: near in time, height and width is alike."
+    return Picture(figure, alt, caption)

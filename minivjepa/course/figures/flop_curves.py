@@ -37,11 +37,11 @@ def measured_times(
     ax.set_xticks(lengths, [str(n) for n in lengths])
     ax.set_xticks([], minor=True)
     said = ", ".join(f"{name} {slope:.1f}" for name, slope in slopes.items())
-    return Picture(
-        figure,
-        f"Measured times over {lengths[0]} to {lengths[-1]} tokens on logarithmic axes. Slopes: {said}.",
-        f"A straight line on these axes is a power of n, its slope the exponent. From the longer lists on: {said}.",
+    alt = f"Measured times over {lengths[0]} to {lengths[-1]} tokens on logarithmic axes. Slopes: {said}."
+    caption = (
+        f"A straight line on these axes is a power of n, its slope the exponent. From the longer lists on: {said}."
     )
+    return Picture(figure, alt, caption)
 
 
 def shares_bar(shares: Mapping[str, Mapping[str, float]]) -> Picture:

@@ -32,11 +32,11 @@ def rollout_errors(errors: Mapping[str, Sequence[float]], radius: float) -> Pict
     ax.set_ylim(0)
     ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     said = "; ".join(f"{name}: {values[0]:.2f} after one step, {values[-1]:.2f} at the end" for name, values in errors.items())  # fmt: skip
-    return Picture(
-        figure,
-        f"Distance of imagined from true positions over {len(next(iter(errors.values())))} steps. {said}.",
-        f"Mean error of imagined positions, in sides of the world. {said}. A goal counts as reached within {radius:g}.",
+    alt = f"Distance of imagined from true positions over {len(next(iter(errors.values())))} steps. {said}."
+    caption = (
+        f"Mean error of imagined positions, in sides of the world. {said}. A goal counts as reached within {radius:g}."
     )
+    return Picture(figure, alt, caption)
 
 
 def ways(
@@ -58,11 +58,9 @@ def ways(
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, facecolor=dark, labelcolor="white")
     kinds = ", ".join(labels)
     said = "; ".join(titles)
-    return Picture(
-        figure,
-        f"The two rooms, seen from above, with {kinds} drawn in. From left to right: {said}.",
-        f"The rooms from above with {kinds}: {said}.",
-    )
+    alt = f"The two rooms, seen from above, with {kinds} drawn in. From left to right: {said}."
+    caption = f"The rooms from above with {kinds}: {said}."
+    return Picture(figure, alt, caption)
 
 
 def planning_rounds(start: Tensor, goal: Tensor, rounds: Sequence[tuple[Tensor, Tensor]], radius: float) -> Picture:
@@ -76,11 +74,9 @@ def planning_rounds(start: Tensor, goal: Tensor, rounds: Sequence[tuple[Tensor, 
             ax.plot(some[..., 1].T, some[..., 0].T, color=color, alpha=alpha, linewidth=0.9)
         ring(ax, goal, radius)
     said = ", ".join(f"{words} in round {number}" for number, words in enumerate(found, 1))
-    return Picture(
-        figure,
-        f"{len(rounds)} pictures of the rooms with the paths of all plans of a round. The goal is passed by {said}.",
-        f"Where the plans of a round really lead (white; yellow if they were kept), and the goal (ring). It is passed by {said}.",
-    )
+    alt = f"{len(rounds)} pictures of the rooms with the paths of all plans of a round. The goal is passed by {said}."
+    caption = f"Where the plans of a round really lead (white; yellow if they were kept), and the goal (ring). It is passed by {said}."
+    return Picture(figure, alt, caption)
 
 
 def distance_maps(maps: Mapping[str, Tensor], goal: Tensor, radius: float) -> Picture:
@@ -100,11 +96,9 @@ def distance_maps(maps: Mapping[str, Tensor], goal: Tensor, radius: float) -> Pi
         near = torch.tensor([(row + 0.5) / len(values), (column + 0.5) / values.shape[1]])
         said.append(f"{name}: least {(near - goal).norm():.2f} from the goal")
     words, (y, x) = "; ".join(said), goal.tolist()
-    return Picture(
-        figure,
-        f"Maps of the rooms, light where the goal at {x:.2f} from the left and {y:.2f} from the top is near, dark where it is far. {words}.",
-        f"Distance to the goal (ring, {x:.2f} from the left and {y:.2f} from the top) from everywhere: light is near; the robot's centre cannot be in the blue. {words}.",
-    )
+    alt = f"Maps of the rooms, light where the goal at {x:.2f} from the left and {y:.2f} from the top is near, dark where it is far. {words}."
+    caption = f"Distance to the goal (ring, {x:.2f} from the left and {y:.2f} from the top) from everywhere: light is near; the robot's centre cannot be in the blue. {words}."
+    return Picture(figure, alt, caption)
 
 
 def misses(picture: Tensor, starts: Tensor, goals: Tensor, reached: Mapping[str, Sequence[bool]]) -> Picture:
@@ -121,8 +115,6 @@ def misses(picture: Tensor, starts: Tensor, goals: Tensor, reached: Mapping[str,
             ax.annotate("", goals[number].flip(0).tolist(), starts[number].flip(0).tolist(), arrowprops=arrow)
         said.append(f"{name} missed {len(numbers)}, {int(doors[numbers].sum())} of them through the door")
     words = "; ".join(said)
-    return Picture(
-        figure,
-        f"Maps of the rooms with an arrow from start to goal for every pair that was missed: {words}.",
-        f"The pairs of {len(starts)} that were missed, an arrow from start to goal each (yellow: through the door): {words}.",
-    )
+    alt = f"Maps of the rooms with an arrow from start to goal for every pair that was missed: {words}."
+    caption = f"The pairs of {len(starts)} that were missed, an arrow from start to goal each (yellow: through the door): {words}."
+    return Picture(figure, alt, caption)

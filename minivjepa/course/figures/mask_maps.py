@@ -35,11 +35,9 @@ def masked_strip(grid: Grid, pair: MaskPair, name: str, row: int = 0) -> Picture
     handles = handles if lost else handles[:2]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     figure.suptitle(name, fontsize=9)
-    return Picture(
-        figure,
-        f"{len(frames)} frames of a clip under the mask {name}: {seen} squares show the picture, {hidden} are covered in blue, {lost} in grey.",
-        f"Mask {name}: of {grid.tokens} tubelets the encoder sees {seen}, {hidden} are to be predicted, {lost} are neither.",
-    )
+    alt = f"{len(frames)} frames of a clip under the mask {name}: {seen} squares show the picture, {hidden} are covered in blue, {lost} in grey."
+    caption = f"Mask {name}: of {grid.tokens} tubelets the encoder sees {seen}, {hidden} are to be predicted, {lost} are neither."
+    return Picture(figure, alt, caption)
 
 
 def draw_mask(name: str, side: int, batch: int, step: int) -> Picture:
@@ -56,11 +54,9 @@ def heat_maps(maps: Mapping[str, Tensor], what: str) -> Picture:
     figure, axes = strip(rows, titles, 1.5, 1.75 * len(maps), labels, (0, 1))
     figure.colorbar(axes[0].images[0], ax=list(axes), label=what, shrink=0.8)
     means = "; ".join(f"{name} {100 * float(shares.mean()):.0f} %" for name, shares in maps.items())
-    return Picture(
-        figure,
-        f"Heat maps, one row per mask and one column per time step, of the {what}. Means: {means}.",
-        f"Over many draws, the {what}, by place and time step. Means: {means}.",
-    )
+    alt = f"Heat maps, one row per mask and one column per time step, of the {what}. Means: {means}."
+    caption = f"Over many draws, the {what}, by place and time step. Means: {means}."
+    return Picture(figure, alt, caption)
 
 
 def survival_curves(left: Mapping[str, list[float]]) -> Picture:
@@ -69,8 +65,6 @@ def survival_curves(left: Mapping[str, list[float]]) -> Picture:
     figure, [ax] = curves((6.4, 3.6), ["The cut takes from the end"], columns, "time step", "share that is left", "o")
     ax.set_ylim(0, 1.03)
     last = ", ".join(f"{name} {100 * shares[-1]:.0f} %" for name, shares in left.items())
-    return Picture(
-        figure,
-        f"Curves over {len(next(iter(left.values())))} time steps that start at 1 and fall. Left in the last time step: {last}.",
-        f"How much of a clip's own context and target is left after the batch was cut to its smallest count. In the last time step: {last}.",
-    )
+    alt = f"Curves over {len(next(iter(left.values())))} time steps that start at 1 and fall. Left in the last time step: {last}."
+    caption = f"How much of a clip's own context and target is left after the batch was cut to its smallest count. In the last time step: {last}."
+    return Picture(figure, alt, caption)

@@ -25,19 +25,15 @@ def walk(frames: Tensor, goal: Tensor, path: Tensor, reached: bool) -> Picture:
     axes[0].plot(path[:, 1], path[:, 0], ".-", color="white", linewidth=1)
     end = "reached" if reached else "not reached"
     moves = int((path[1:] != path[:-1]).any(dim=1).sum())
-    return Picture(
-        figure,
-        f"Two pictures of the rooms: the start with a path of {moves} moves, and the goal, which was {end}.",
-        f"What the planner was shown, and the {moves} moves that it made. The goal was {end}.",
-    )
+    alt = f"Two pictures of the rooms: the start with a path of {moves} moves, and the goal, which was {end}."
+    caption = f"What the planner was shown, and the {moves} moves that it made. The goal was {end}."
+    return Picture(figure, alt, caption)
 
 
 def strips(rows: Mapping[str, Sequence[Tensor]], titles: Sequence[str]) -> Picture:
     """Film strips of the same moments, one below the other.  rows: label -> pictures."""
     figure, _ = room_strip(list(rows.values()), titles, 1.3, 1.35 * len(rows) + 0.2, list(rows))
     names, said = " above ".join(name.replace("\n", " ") for name in rows), ", ".join(titles)
-    return Picture(
-        figure,
-        f"Film strips of the rooms, {names}, {len(titles)} pictures each: {said}.",
-        f"Film strips: {names}. From left to right: {said}.",
-    )
+    alt = f"Film strips of the rooms, {names}, {len(titles)} pictures each: {said}."
+    caption = f"Film strips: {names}. From left to right: {said}."
+    return Picture(figure, alt, caption)

@@ -21,8 +21,6 @@ def scores_over_distance(scores: Mapping[str, Tensor]) -> Picture:
         ax.label_outer()
     apart = [float((lines - lines[0]).abs().max()) for lines in drawn]
     said = [f"{name}: curves differ by up to {most:.2f}" for name, most in zip(scores, apart)]
-    return Picture(
-        figure,
-        f"{len(scores)} panels of query-key products over the distance between them, for queries at places {', '.join(map(str, STARTS))}. {'; '.join(said)}.",
-        f"The same query and the same key, put at different places. Where all curves are one, only the distance counts. {'; '.join(said)}.",
-    )
+    alt = f"{len(scores)} panels of query-key products over the distance between them, for queries at places {', '.join(map(str, STARTS))}. {'; '.join(said)}."
+    caption = f"The same query and the same key, put at different places. Where all curves are one, only the distance counts. {'; '.join(said)}."
+    return Picture(figure, alt, caption)

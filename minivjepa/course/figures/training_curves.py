@@ -1,5 +1,7 @@
 """Lesson 8: a healthy run's loss, and the schedules behind it."""
 
+import numpy as np
+
 from minivjepa.course.figures import Picture, curves
 from minivjepa.course.figures.arm_curves import Results
 from minivjepa.training.config import Config
@@ -20,11 +22,9 @@ def losses_and_spread(results: Results, arm: str) -> Picture:
     figure, axes = curves((10, 3.6), titles, columns, "training step")
     for ax in axes:
         ax.set_ylim(0)
-    return Picture(
-        figure,
-        f"Two panels over training steps for every seed of {arm}: loss, and feature standard deviation. Least loss: {'; '.join(said)}.",
-        f"The loss of {arm} over a long run, and whether clips still differ. Least loss: {'; '.join(said)}.",
-    )
+    alt = f"Two panels over training steps for every seed of {arm}: loss, and feature standard deviation. Least loss: {'; '.join(said)}."
+    caption = f"The loss of {arm} over a long run, and whether clips still differ. Least loss: {'; '.join(said)}."
+    return Picture(figure, alt, caption)
 
 
 def schedules(configs: dict[str, Config]) -> Picture:
@@ -32,18 +32,13 @@ def schedules(configs: dict[str, Config]) -> Picture:
     columns, said = {}, []
     for name, config in configs.items():
         steps = range(0, config.steps, max(1, config.steps // 400))
-        rows = [
-            (step / config.steps, lr / config.lr, decay, 1 - momentum)
-            for step, (lr, decay, momentum) in zip(steps, (schedule(config, step) for step in steps))
-        ]
-        columns[name] = list(zip(*rows))
-        said.append(f"{name} ends at {rows[-1][1]:.3f} of its peak rate, momentum {1 - rows[-1][3]:.4f}")
+        rate, decay, momentum = np.array([schedule(config, step) for step in steps]).T
+        columns[name] = np.array(steps) / config.steps, rate / config.lr, decay, 1 - momentum
+        said.append(f"{name} ends at {rate[-1] / config.lr:.3f} of its peak rate, momentum {momentum[-1]:.4f}")
     titles = ("learning rate / its peak", "weight decay", "1 - momentum")
     figure, axes = curves((11, 3.3), titles, columns, "share of the run")
     for ax in axes:
         ax.set_ylim(0)
-    return Picture(
-        figure,
-        f"Three panels over the share of a run: learning rate, weight decay, one minus momentum. {'; '.join(said)}.",
-        f"Three numbers that change with every step. The last panel shows how far the target encoder goes in one step. {'; '.join(said)}.",
-    )
+    alt = f"Three panels over the share of a run: learning rate, weight decay, one minus momentum. {'; '.join(said)}."
+    caption = f"Three numbers that change with every step. The last panel shows how far the target encoder goes in one step. {'; '.join(said)}."
+    return Picture(figure, alt, caption)
