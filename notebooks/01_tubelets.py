@@ -1,16 +1,13 @@
 # %% [markdown]
 # # 01 Tubelets: a video becomes a list of tokens
 #
-# **At the end you can explain** what a tubelet is, why a clip of V-JEPA has 1568 of them, what one token holds, and how
-# a transformer, which sees a list, is told where each item of the list was.
+# **At the end you can explain** what a tubelet is, why one of V-JEPA's clips has 1568 of them, and how a transformer, which only sees a
+# list, knows where each item came from.
 #
-# *25 minutes, less than 1 of them for the computer. Any laptop, no GPU, no download.*
+# *30 minutes, less than 1 of them for the computer. Any laptop, no GPU, no download.*
 # You need: tensors and their shapes.
 
-# %% [markdown]
-# *The next cell does nothing where the course is installed. On Colab and the like it fetches the course first.*
-
-# %%
+# %% folded=true
 import importlib.util
 
 if importlib.util.find_spec("minivjepa") is None:
@@ -26,33 +23,44 @@ if importlib.util.find_spec("minivjepa") is None:
     sys.path.insert(0, os.path.abspath("course"))  # what was installed just now is not on the path yet
     os.chdir("course/notebooks")
 
-# %%
-import torch
+# %% folded=true
 
-from minivjepa.course.figures.film_strips import cut_up, film_strip, position_map
-from minivjepa.course.lesson import check, compare, show
+import torch
+from einops import rearrange
+
+from minivjepa.course.figures.film_strips import cut_up, position_map
+from minivjepa.course.figures.films import clips_in_motion
+from minivjepa.course.lesson import check, play, show
+from minivjepa.course.predictions import Predictions
 from minivjepa.course.widgets import explore
 from minivjepa.data.digits import DigitClips
-from minivjepa.tubelets import Grid, TubeletEmbedding, gather_tokens, patchify, sincos_positions, unpatchify
+from minivjepa.homework.checking import attempt, solution
+from minivjepa.tubelets import Grid, TubeletEmbedding, gather_tokens, patchify, sincos_positions
+
+guess = Predictions()
 
 # %% [markdown]
-# ## First, images
-#
-# A transformer reads a list of vectors. A vision transformer makes that list by cutting an image into squares, called
-# patches, and treating each square as one item, called a token. V-JEPA's images are 224 x 224 pixels and its patches
-# 16 x 16.
-#
-# **Predict** before you compute: how many tokens is that? Write the number in place of `None`. A wrong guess costs
-# nothing, and neither does leaving it out.
+# Here are four clips. Someone wrote a digit, and it drifts across a noisy frame. Leave on the right and you come back on the left.
 
 # %%
-my_tokens_of_an_image = None
+small = Grid(frames=8, height=32, width=32, tubelet=2, patch=8)
+play(clips_in_motion(small, count=4))
+
+# %% [markdown]
+# You'll train on clips like these in a minute or two, and you know exactly what's in each one: which digit, and which way it goes.
+#
+# A transformer can't watch them. It reads a list of vectors. So before anything else, a clip has to become a list.
+#
+# ## First, a single frame
+#
+# A vision transformer cuts an image into squares called *patches*. Each patch becomes one item of the list, a *token*. V-JEPA's frames are
+# 224 x 224 pixels, and its patches are 16 x 16.
 
 # %%
 frame = Grid(frames=1, height=224, width=224, tubelet=1, patch=16)
-compare("tokens of a 224 x 224 image", my_tokens_of_an_image, frame.tokens)
+guess("**Predict:** how many tokens is one frame?", frame.tokens)
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 check(
     "T1",
@@ -61,229 +69,259 @@ check(
 )
 
 # %% [markdown]
-# ## Then, video
+# ## Then, a clip
 #
-# A video is a stack of frames, and neighbouring frames hold nearly the same picture. So V-JEPA gives its patches some
-# depth in time: two frames. Such a little block of pixels, 2 frames x 16 x 16, is a **tubelet**, and each tubelet is one
-# token.
-#
-# `Grid` is how the package writes down the size of a clip and of its tubelets. Its `shape` is (t, h, w): how many
-# tubelets there are along time, height and width.
-#
-# **Predict:** V-JEPA's clips have 16 frames. How many tokens now?
-
-# %%
-my_tokens_of_a_clip = None
+# A video is a stack of frames, and two frames in a row show almost the same thing. So V-JEPA makes its patches two frames deep. That block of
+# pixels, 2 frames x 16 x 16, is a **tubelet**, and one tubelet is one token.
 
 # %%
 paper = Grid(frames=16, height=224, width=224, tubelet=2, patch=16)
-compare("tokens of a clip of 16 frames", my_tokens_of_a_clip, f"{paper.shape} = {paper.tokens}")
+guess("**Predict:** V-JEPA's clips have 16 frames. How many tokens is a clip?", paper.tokens)
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 check("T2", paper.shape == (8, 14, 14) and paper.tokens == 1568, "16 / 2 = 8 time steps, 8 x 196 = 1568 tokens a clip")
 
 # %% [markdown]
-# ## Look at it
+# `Grid` is how the package writes down the size of a clip and of its tubelets. Its `shape` is (t, h, w): the number of tubelets along time,
+# height and width.
 #
-# The clips of this course are small: one real handwritten digit moves over a noisy frame whose edges are joined. You will
-# train on them in a minute or two, and you know exactly what is in each: which digit, and which way it goes.
+# Move the sliders. They start at V-JEPA's own numbers; the caption counts, and `token` walks through the list. Some sizes don't fit, and
+# the package says so.
 
 # %%
-small = Grid(frames=8, height=32, width=32, tubelet=2, patch=8)
-show(film_strip(small))
-
-# %% [markdown]
-# Here is one clip with the cuts drawn in. The orange square is one tubelet: the same square of two frames in a row.
-
-# %%
-show(cut_up(small, token=23))
-
-# %% [markdown]
-# With a running kernel you get sliders. Move `frames`, `side` (of the image), `patch` and `tubelet`, and watch the number
-# of tokens in the caption; `token` walks through the list. Some sizes do not fit, and the package says so.
+show(cut_up(Grid(16, 224, 224, 2, 16), token=690))
 
 # %%
 explore(
-    lambda frames, side, patch, tubelet, token: cut_up(Grid(frames, side, side, tubelet, patch), token),
-    {"frames": (2, 16, 2), "side": (32, 128, 32), "patch": [4, 8, 16, 32], "tubelet": [1, 2, 4], "token": (0, 200)},
+    lambda side, patch, tubelet, token: cut_up(Grid(16, side, side, tubelet, patch), token),
+    {"side": (32, 224, 32, 224), "patch": [16, 8, 32], "tubelet": [2, 1, 4], "token": (0, 1567, 1, 690)},
 )
 
 # %% [markdown]
-# ## Cut it yourself
+# ## Write it: `cut` (medium, 8 minutes)
 #
-# Cutting is nothing but slicing. This loop is slow and nobody can doubt it:
-
-# %%
-clips, factors = DigitClips(small).batch(step=0, index=torch.arange(4))
-
-
-def cut_slowly(clip, grid):
-    """clip [C, T, H, W] -> [N, values]: first along time, then height, then width."""
-    t, h, w = grid.shape
-    tokens = []
-    for step in range(t):
-        for row in range(h):
-            for column in range(w):
-                piece = clip[
-                    :,
-                    step * grid.tubelet : (step + 1) * grid.tubelet,
-                    row * grid.patch : (row + 1) * grid.patch,
-                    column * grid.patch : (column + 1) * grid.patch,
-                ]
-                tokens.append(piece.flatten())
-    return torch.stack(tokens)
+# Turn one clip `[C, T, H, W]` into its tubelets `[N, values]`. The list goes through time first, then down the rows, then along the
+# columns; the numbers of one tubelet stand in the order channel, frame, row, column.
+#
+# <details><summary>Hint 1</summary>
+#
+# Three loops and one slice are enough: `clip[:, frames, rows, columns]`. `torch.stack` puts the pieces together.
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# The piece at time step `k` starts at frame `k * tubelet` and ends before frame `(k + 1) * tubelet`. A piece becomes a vector with
+# `.flatten()`.
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# The whole solution: put `solution("01", "cut")` into a new cell.
+# </details>
 
 
-slow = torch.stack([cut_slowly(clip, small) for clip in clips])
-print("clips", tuple(clips.shape), "(B, C, T, H, W)")
-print("tubelets", tuple(slow.shape), "(B, N, values)")
+# %% exercise="cut"
+def cut(clip, tubelet, patch):
+    """One clip [C, T, H, W] -> its tubelets [N, C * tubelet * patch * patch]."""
+    ### BEGIN SOLUTION
+    _, T, H, W = clip.shape
+    pieces = []
+    for k in range(0, T, tubelet):
+        for y in range(0, H, patch):
+            for x in range(0, W, patch):
+                pieces.append(clip[:, k : k + tubelet, y : y + patch, x : x + patch].flatten())
+    return torch.stack(pieces)
+    ### END SOLUTION
+
+
+attempt("01", cut)
 
 # %% [markdown]
-# The package does the same in one line with `einops.rearrange`, whose pattern says what happens to each axis:
+# Your loop is slow, but obviously right. The package does the same in one line of einops, whose pattern says what happens to each axis:
 #
 #     "B C (t dt) (h dh) (w dw) -> B (t h w) (C dt dh dw)"
 #
-# Read it aloud: *split time into t steps of dt frames, height into h rows of dh pixels, width into w columns of dw
-# pixels; then list all (t h w), and put the pixels of one tubelet side by side.* Nothing is lost: it can be undone.
+# Read it aloud: *split time into t steps of dt frames, height into h rows of dh pixels, width into w columns of dw pixels. Then list all
+# (t h w), with the pixels of each tubelet side by side.*
 
 # %%
+clips, factors = DigitClips(small).batch(step=0, index=torch.arange(4))
+mine = torch.stack([cut(clip, small.tubelet, small.patch) for clip in clips])
+print("clips", tuple(clips.shape), "(B, C, T, H, W)")
+print("your tubelets", tuple(mine.shape), "(B, N, values)")
+
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
-fast = patchify(clips, small)
-print("equal to the loop:", torch.equal(fast, slow))
-print("undone without loss:", torch.equal(unpatchify(fast, small), clips))
-print("numbers in one tubelet:", small.values, "= 3 colors x 2 frames x 8 x 8 pixels")
-assert torch.equal(fast, slow) and torch.equal(unpatchify(fast, small), clips)
+assert torch.equal(mine, patchify(clips, small)), "the package's cut is not equal to the loop"
+print(
+    "verified: your cut and the package's give the same numbers,",
+    small.values,
+    "= 3 colors x 2 frames x 8 x 8 in each tubelet",
+)
 
 # %% [markdown]
 # ## From pixels to vectors
 #
-# One matrix turns the pixels of a tubelet into a vector of D numbers. V-JEPA's code calls it a `Conv3d` whose kernel is as
-# large as its stride: a window that never overlaps. That is the same as a linear layer on each tubelet, and a linear layer
-# is what `TubeletEmbedding` is. The linear form has an advantage that the next lesson needs: tubelets that are hidden are
-# simply not embedded. They cost nothing, and they cannot leak.
+# One matrix turns the pixels of a tubelet into a vector of D numbers. That's all `TubeletEmbedding` is: a linear layer on each tubelet. Meta's
+# code calls it a `Conv3d` with a stride as large as its kernel, a window that never overlaps. Same numbers:
 
 # %%
-# NBVAL_CHECK_OUTPUT
 torch.manual_seed(0)
-embed = TubeletEmbedding(small, dim=64)
-conv = torch.nn.Conv3d(3, 64, kernel_size=(2, 8, 8), stride=(2, 8, 8))
+embed = TubeletEmbedding(small, dim=48)
+conv = torch.nn.Conv3d(3, 48, kernel_size=(2, 8, 8), stride=(2, 8, 8))
 with torch.no_grad():
-    conv.weight.copy_(embed.project.weight.reshape(64, 3, 2, 8, 8))
+    conv.weight.copy_(embed.project.weight.reshape(48, 3, 2, 8, 8))
     conv.bias.copy_(embed.project.bias)
-    by_conv = conv(clips).flatten(2).transpose(1, 2) + embed.positions  # where it was: next section
-    by_linear = embed(clips)
+    by_conv = conv(clips).flatten(2).transpose(1, 2)
+    by_linear = embed.project(mine)
     kept = torch.tensor([[3, 17, 40]]).expand(4, -1)
-    some = embed(clips, kept)
-print("tokens:", tuple(by_linear.shape), "(B, N, D)")
-print("Conv3d says the same:", torch.allclose(by_conv, by_linear, atol=1e-4))
-print(
-    "three kept tubelets:",
-    tuple(some.shape),
-    "equal to embedding all and keeping three:",
-    torch.allclose(some, gather_tokens(by_linear, kept), atol=1e-5),
-)
-assert torch.allclose(by_conv, by_linear, atol=1e-4) and torch.allclose(some, gather_tokens(by_linear, kept), atol=1e-5)
+    three = embed(clips, kept)
+print("tokens", tuple(by_linear.shape), "(B, N, D); only three of them", tuple(three.shape))
 
 # %% [markdown]
-# ## Where was it?
-#
-# A transformer treats its list as a set: shuffle the tokens and every output is the same, only shuffled. So each token must
-# carry its place. V-JEPA adds a fixed vector to it. For place p on one axis its numbers are sin(p w) and cos(p w), for
-# frequencies w from 1 (they turn quickly from place to place) down to nearly 1/10000 (they hardly turn). The numbers for
-# time, height and width stand side by side.
-#
-# **Predict:** the cosine between the position vector of a token and that of its neighbour to the right, from -1 to 1.
+# The linear form has one advantage, and the next lesson depends on it. Hidden tubelets are dropped *before* they are embedded. They cost
+# nothing, and nothing about them can leak.
 
-# %%
-my_cosine = None
-
-# %%
-table = sincos_positions(small, 48)  # [N, 48]
-cosine = torch.nn.functional.cosine_similarity(table[21], table[22], dim=0).item()
-compare("cosine of two neighbouring positions", my_cosine, f"{cosine:.2f}")
-
-# %%
-show(position_map(small, 48, token=21))
-
-# %% [markdown]
-# With 48 numbers each of the three axes owns 16. (If 6 does not divide the width, the last axis gets a few less.) A neighbour
-# differs along one axis only, so two thirds of its numbers are the same, and most of the others turn slowly: that is why
-# near is similar. And yet no two places have the same vector:
-
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
-apart = torch.cdist(table.double(), table.double()) + 100 * torch.eye(
-    small.tokens
-)  # a place is not compared with itself
-print(
-    "tokens:",
-    small.tokens,
-    "different position vectors:",
-    len({tuple(row) for row in table.round(decimals=4).tolist()}),
+assert torch.allclose(by_conv, by_linear, atol=1e-4)
+assert torch.allclose(three, gather_tokens(embed(clips), kept), atol=1e-5)
+print("verified: Conv3d and the linear layer agree; embedding three tubelets equals embedding all and keeping three")
+
+# %% [markdown]
+# ## Where did it come from?
+#
+# Shuffle a transformer's tokens and you get the same outputs, shuffled. To a transformer, a list is a bag. So each token has to
+# carry its place, and V-JEPA adds a fixed vector that says it.
+#
+# For place p on one axis, that vector holds sines and cosines of p times a frequency. The first frequency is 1 and turns quickly from place
+# to place; the last is close to 1/10000 and hardly turns at all.
+#
+# ## Write it: `place` (easy, 5 minutes)
+#
+# Half of the `width` numbers are sines, the other half cosines, in that order. With m = width / 2, frequency k is 10000 ** (-k / m), for
+# k = 0, 1, ..., m - 1.
+#
+# <details><summary>Hint 1</summary>
+#
+# `torch.arange(m) / m` is k / m, for all k at once.
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# `torch.cat([angle.sin(), angle.cos()])`, where `angle` is p times the frequencies.
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# The whole solution: `solution("01", "place")`.
+# </details>
+
+
+# %% exercise="place"
+def place(p, width):
+    """Place p = 0, 1, 2, ... on one axis -> its vector [width]: sines, then cosines.  width is even."""
+    ### BEGIN SOLUTION
+    m = width // 2
+    angle = p * 10000.0 ** (-torch.arange(m) / m)
+    return torch.cat([angle.sin(), angle.cos()])
+    ### END SOLUTION
+
+
+attempt("01", place)
+
+# %% [markdown]
+# Each axis gets a third of the vector: of 48 numbers, 16 say when, 16 say in which row, 16 in which column. This table is made of yours:
+
+# %%
+t, h, w = small.shape
+table = torch.stack(
+    [
+        torch.cat([place(step, 16), place(row, 16), place(column, 16)])
+        for step in range(t)
+        for row in range(h)
+        for column in range(w)
+    ]
 )
-print("any two places with the same vector:", bool(apart.min() < 0.1))
-assert apart.min() > 0.1
+right = torch.nn.functional.cosine_similarity(table[21], table[22], dim=0).item()
+guess(
+    "**Predict:** the cosine between the vectors of a token and its neighbor on the right, from -1 to 1",
+    round(right, 2),
+)
+
+# %%
+show(position_map(small, table, token=21))
+
+# %% [markdown]
+# A neighbor differs along one axis only, so two thirds of its numbers are the same, and most of the others have barely turned. That's why
+# nearby places look alike. And still no two places share a vector:
+
+# %% folded=true
+# NBVAL_CHECK_OUTPUT
+assert torch.allclose(table, sincos_positions(small, 48), atol=1e-5)
+distance = torch.cdist(table.double(), table.double()) + 100 * torch.eye(
+    small.tokens
+)  # a place isn't compared with itself
+assert distance.min() > 0.1
+print("verified: your table is the package's, and its", small.tokens, "vectors all differ")
 
 # %% [markdown]
 # ## Your own video
 #
-# Put the path of a video file in place of `None`; nothing is uploaded anywhere. (It needs the extra `video`:
-# `pip install 'minivjepa[video]'`.)
+# Put the path of a video in place of `None`. Nothing is uploaded. (It needs `pip install 'minivjepa[video]'`.)
 
 # %%
 my_video = None
 
-# %%
-if my_video is None:
-    print("no video given: this cell shows one when there is")
-else:
+if my_video is not None:
     from pathlib import Path
 
     from minivjepa.data.video import VideoClips
 
-    film = VideoClips(Path(my_video), Grid(16, 224, 224))
+    film = VideoClips(Path(my_video), paper)
     clip, _ = film.batch(0, torch.arange(1))
-    print("one clip:", tuple(clip.shape), "tubelets:", tuple(patchify(clip, film.grid).shape))
+    print("one clip", tuple(clip.shape), "tubelets", tuple(patchify(clip, paper).shape))
 
 # %% [markdown]
 # ## Break it
 #
-# Change one thing in the cell below and say what happens before you run it: swap `(t h w)` for `(h w t)` in the pattern.
-# The shapes stay the same and nothing complains. What would go wrong in training, and where would you notice?
+# This pattern lists `(h w t)` instead of `(t h w)`. No shape changes and nothing complains. What would go wrong in training, and who would
+# notice?
+
+# %%
+swapped = rearrange(clips, "B C (t dt) (h dh) (w dw) -> B (h w t) (C dt dh dw)", dt=2, dh=8, dw=8)
+print("same shape:", swapped.shape == mine.shape, "  same numbers:", torch.equal(swapped, mine))
+
+# %% [markdown]
+# <details><summary>What happens</summary>
 #
-# <details><summary>What to expect</summary>
+# Each tubelet gets another one's position, and a mask hides other places than it says. Training still runs, only worse. You notice
+# when you compare with something obviously right, like your loop.
+# </details>
 #
-# Each tubelet gets another tubelet's position, and a mask hides other places than it says. No shape changes, so only a comparison
-# with something that nobody can doubt, like the slow loop above, notices.
+# ## Three questions
+#
+# <details><summary>1. A clip is twice as long. How many more tokens, and how much more does attention cost?</summary>
+#
+# Twice as many tokens. Attention compares every token with every other, so that part costs four times as much. Lesson 03 measures it.
+# </details>
+#
+# <details><summary>2. Why two frames in a tubelet, and not one, or eight?</summary>
+#
+# One frame would double the tokens and add little, since neighboring frames are nearly the same. Eight would blur motion inside one token,
+# where the model can't take it apart again. It's a trade-off.
+# </details>
+#
+# <details><summary>3. Why drop hidden tubelets before embedding them, instead of setting them to zero?</summary>
+#
+# Dropped, they cost nothing and can't reach the encoder. Zeros would still take part in attention, and every clip would cost as much as a
+# full one.
 # </details>
 
 # %%
-from einops import rearrange
-
-mine = rearrange(clips, "B C (t dt) (h dh) (w dw) -> B (t h w) (C dt dh dw)", dt=2, dh=8, dw=8)
-print("the package's order:", torch.equal(mine, patchify(clips, small)))
+guess.table()
 
 # %% [markdown]
-# ## Three questions
-#
-# <details><summary>1. A clip is twice as long. How many more tokens, and how much more do they cost in attention?</summary>
-#
-# Twice as many tokens. Attention compares every token with every other, so that part costs four times as much; lesson 03
-# measures it.
-# </details>
-#
-# <details><summary>2. Why two frames a tubelet and not one, or eight?</summary>
-#
-# One frame a tubelet doubles the tokens and says little more: neighbouring frames are nearly the same. Eight would blur
-# motion inside one token, where the model cannot take it apart any more. It is a trade, not a law.
-# </details>
-#
-# <details><summary>3. Why are hidden tubelets dropped before they are embedded, rather than replaced by zeros?</summary>
-#
-# They then cost nothing, and not one bit of them can reach the encoder. Zeros would still take part in attention, and every
-# clip would cost as much as a full one.
-# </details>
-#
-# **In the package:** `minivjepa/tubelets.py`, `minivjepa/data/digits.py`. **In the paper:** V-JEPA (arXiv 2404.08471),
-# section 3. **Next:** 02, which of these tokens the encoder may see.
+# **In the package:** `minivjepa/tubelets.py`, `minivjepa/data/digits.py`. **In the paper:** V-JEPA (arXiv 2404.08471), section 3.
+# **Next:** 02, which of these tokens the encoder may see.

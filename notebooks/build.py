@@ -1,13 +1,19 @@
 """Build the notebooks from their text sources: python notebooks/build.py [--timings] [NAME ...]
 
-Every notebooks/*.py with cells in py:percent form becomes an executed .ipynb beside it, with counts and outputs, and
-without timings or the state of widgets.  With --timings they are run, timed and not written.  Kernels run with one thread.
+Every notebooks/*.py with cells in py:percent form becomes two notebooks.  The reading edition, beside it, was executed: outputs are
+there, solutions are there and folded.  The learner's edition, in the package, has stubs in their place and no outputs.
+With --timings the reading editions are run, timed and not written.  Kernels run with one thread.
+
+A cell `# %% folded=true` starts folded in both editions.  In a cell `# %% exercise="f"` the learner writes the function f; what stands
+between BEGIN SOLUTION and END SOLUTION is the solution.
 """
 
 import argparse
 import os
+import re
 import sys
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -16,19 +22,27 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+from minivjepa.course.predictions import REVEAL
+
+sys.path.append(str(Path(__file__).parents[1] / "teacher"))
+from lessons import cases_text
+
 FOLDER = Path(__file__).parent
+LEARNERS = FOLDER.parent / "minivjepa" / "course" / "lessons"
 CELL_TIMEOUT = 300  # seconds
 SLOWEST_CELL, SLOWEST_LESSON = 90, 240  # seconds that a lesson may take on two cores with one thread
 WIDGET = "application/vnd.jupyter.widget-view+json"
+SOLUTION = re.compile(r"^(?P<indent>[ \t]*)### BEGIN SOLUTION\n(?P<code>.*?)^[ \t]*### END SOLUTION\n", re.M | re.S)
+STUB = 'raise NotImplementedError("your turn: write this, and run the cell")'
 
 
 def sources() -> list[Path]:
     """The text of every lesson, in order."""
-    return sorted(path for path in FOLDER.rglob("*.py") if path != Path(__file__))
+    return sorted(FOLDER.glob("[0-9]*.py"))
 
 
 def read(source: Path) -> NotebookNode:
-    """A notebook without outputs.  Cell ids are the lesson's number and the cell's place: they change only when cells do."""
+    """A lesson's cells as they are written.  Their ids are the lesson's number and the cell's place: they change only when cells do."""
     notebook = jupytext.read(source, fmt="py:percent")
     notebook.metadata = NotebookNode(
         kernelspec={"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -36,14 +50,40 @@ def read(source: Path) -> NotebookNode:
     )
     for number, cell in enumerate(notebook.cells):
         cell.id = f"{source.stem.split('_')[0]}-{number:03d}"
-        cell.metadata = NotebookNode({"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {})
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook
 
 
+def reading(source: Path) -> NotebookNode:
+    """The edition to be read, not yet executed: with solutions, folded."""
+    return edition(source, lambda found: found["code"], folded=("folded", "exercise"))
+
+
+def learners(source: Path) -> NotebookNode:
+    """The edition to be worked in: a stub in place of each solution, no outputs."""
+    return edition(source, lambda found: f"{found['indent']}{STUB}\n", folded=("folded",))
+
+
+def edition(source: Path, written: Callable[[re.Match[str]], str], folded: tuple[str, ...]) -> NotebookNode:
+    """A lesson with `written(...)` in place of solutions; the cells with one of these marks start folded."""
+    notebook = read(source)
+    for cell in notebook.cells:
+        cell.source = SOLUTION.sub(written, cell.source)
+        hidden = any(mark in cell.metadata for mark in folded)
+        cell.metadata = NotebookNode({"jupyter": {"source_hidden": True}} if hidden else {})
+    return notebook
+
+
+def write_learners(source: Path) -> None:
+    """Write the learner's edition of a lesson, and the cases of its exercises."""
+    nbformat.write(learners(source), LEARNERS / f"{source.stem}.ipynb")
+    if cases := cases_text(source, read(source).cells):
+        (LEARNERS / f"lesson{source.stem[:2]}.json").write_text(cases, encoding="utf-8")
+
+
 def execute(notebook: NotebookNode) -> NotebookNode:
     """Run all cells in a fresh kernel; nbclient notes when each began and ended."""
-    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ |= {"OMP_NUM_THREADS": "1", REVEAL: "1"}
     NotebookClient(notebook, timeout=CELL_TIMEOUT, resources={"metadata": {"path": str(FOLDER)}}).execute()
     return notebook
 
@@ -84,8 +124,10 @@ def main() -> int:
             parser.error(f"no lesson {name!r}; choose from {', '.join(known)}")
     slow = 0
     for name in options.names or known:
+        if not options.timings:
+            write_learners(known[name])
         start = time.perf_counter()
-        notebook = execute(read(known[name]))
+        notebook = execute(reading(known[name]))
         took = time.perf_counter() - start
         cells = {cell.id: seconds(cell) for cell in notebook.cells if "execution" in cell.metadata}
         longest = max(cells, key=lambda cell: cells[cell])

@@ -2,7 +2,8 @@
 
 teacher/NAME/notebook.py is the text in py:percent form.  A code cell `# %% grade_id="f" kind="answer"` defines the function f, with the
 right answer between BEGIN SOLUTION and END SOLUTION; `kind="check" points=3` tests it; a markdown cell `kind="written" points=6`
-is marked by hand.  teacher/NAME/exercises.py has one Exercise for every function that the text asks for.
+is marked by hand.  teacher/NAME/exercises.py has one Exercise for every function that the text asks for.  Lessons' exercises are in
+teacher/lessonNN/exercises.py; notebooks/build.py computes their cases.
 """
 
 import os
@@ -19,7 +20,7 @@ from nbformat import NotebookNode
 
 from minivjepa.grading.graded import Assignment
 from minivjepa.homework.calling import ADAPTERS
-from minivjepa.homework.cases import Arrays, Case, ExerciseCases, Inputs
+from minivjepa.homework.cases import Arrays, Case, ExerciseCases, Inputs, encode
 from minivjepa.homework.checking import require_right
 from minivjepa.homework.notebooks import cells_by_id, is_answer
 
@@ -121,8 +122,15 @@ def result_or_none(exercise: Exercise, function: Callable[..., Any], inputs: Inp
 
 
 def compute_cases(assignment: str, exercise: Exercise, inputs: list[Inputs]) -> ExerciseCases:
-    """Inputs with the right outputs, and the output of each known mistake that does not crash."""
-    given, reference = given_code(assignment), reference_code(assignment)[exercise.name]
+    """The cases of homework."""
+    return cases_of(exercise, given_code(assignment), reference_code(assignment)[exercise.name], inputs)
+
+
+def cases_of(exercise: Exercise, given: str, reference: str, inputs: list[Inputs]) -> ExerciseCases:
+    """Inputs with the right outputs, and the output of each known mistake that does not crash.
+
+    given: code that runs before answers.  reference: code of the right answer.
+    """
     right = function_of(given, reference, exercise.name)
     wrong = {message: function_of(given, code, exercise.name) for message, code in exercise.mistakes}
     cases = []
@@ -131,6 +139,12 @@ def compute_cases(assignment: str, exercise: Exercise, inputs: list[Inputs]) -> 
         mistakes = {message: result_or_none(exercise, function, values) for message, function in wrong.items()}
         cases.append(Case(values, expected, {message: got for message, got in mistakes.items() if got is not None}))
     return ExerciseCases(exercise.name, exercise.adapter, exercise.blocked, tuple(cases))
+
+
+def cases_to_json(exercise: ExerciseCases) -> dict[str, Any]:
+    """An exercise's cases as plain JSON values."""
+    cases = [encode(vars(case)) for case in exercise.cases]
+    return {"adapter": exercise.adapter, "blocked": list(exercise.blocked), "cases": cases}
 
 
 def visible_cases(assignment: str, exercise: Exercise) -> ExerciseCases:

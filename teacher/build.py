@@ -10,13 +10,12 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 import nbformat
-from assignment import MARKER, hidden_cases, load, read_source, visible_cases
+from assignment import MARKER, cases_to_json, hidden_cases, load, read_source, visible_cases
 from nbclient import NotebookClient
 
-from minivjepa.homework.cases import ExerciseCases, encode, same
+from minivjepa.homework.cases import ExerciseCases, same
 from minivjepa.homework.notebooks import WRITTEN, is_answer
 
 TEACHER = Path(__file__).parent
@@ -48,12 +47,6 @@ def solution_version(source: nbformat.NotebookNode) -> nbformat.NotebookNode:
     for cell in notebook.cells:
         cell.source = MARKER.sub("", HIDDEN.sub("", cell.source)).rstrip("\n")
     return notebook
-
-
-def cases_to_json(exercise: ExerciseCases) -> dict[str, Any]:
-    """An exercise's cases as plain JSON values."""
-    cases = [encode(vars(case)) for case in exercise.cases]
-    return {"adapter": exercise.adapter, "blocked": list(exercise.blocked), "cases": cases}
 
 
 def cases_text(assignment: str) -> str:

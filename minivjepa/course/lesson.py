@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from minivjepa.course.figures import Picture
+from minivjepa.course.figures.films import Film
 
 
 class ClaimFailed(AssertionError):
@@ -21,7 +22,7 @@ def check(claim: str, holds: bool, says: str) -> None:
         raise ClaimFailed(
             f"{claim} does not hold here: {says}. Run the lesson from the top; if it stays, look at what changed"
         )
-    print(f"{claim} holds: {says}")
+    print(f"verified: {says}")
 
 
 def compare(question: str, predicted: Any, measured: Any) -> None:
@@ -33,6 +34,14 @@ def compare(question: str, predicted: Any, measured: Any) -> None:
 def show(picture: Picture) -> None:
     """Display a picture with its alt text, and its caption below."""
     Live().show(picture)
+
+
+def play(film: Film) -> None:
+    """Display a film with its alt text, and its caption below."""
+    from IPython.display import Image, Markdown, display
+
+    display(Image(film.gif(), format="gif"), metadata={"image/gif": {"alt": film.alt}})
+    display(Markdown(f"*{film.caption}*"))
 
 
 class Live:

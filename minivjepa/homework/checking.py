@@ -13,11 +13,19 @@ from minivjepa.homework.calling import ADAPTERS, Blocked, blocking
 from minivjepa.homework.cases import Arrays, ExerciseCases, cases_from_json, diagnose
 
 FOLDER = Path(__file__).parent
+LESSONS = FOLDER.parent / "course" / "lessons"
 LONGEST = 24  # values of an array that a message shows
 
 
 class CheckFailed(AssertionError):
     """An exercise is not right yet; the message says what is likely wrong."""
+
+
+class YourTurn(CheckFailed):
+    """An exercise of a lesson is not right yet.  Jupyter shows the message without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
 
 
 def assignments() -> list[str]:
@@ -27,12 +35,18 @@ def assignments() -> list[str]:
 
 def load_cases(assignment: str, exercise: str) -> ExerciseCases:
     """The visible cases of an exercise.  Raises ValueError for an unknown name."""
-    if assignment not in assignments():
-        raise ValueError(f"unknown assignment {assignment!r}; choose from {', '.join(assignments())}")
-    held = json.loads((FOLDER / f"{assignment}.json").read_text(encoding="utf-8"))
+    return cases_from_json(exercise, stored_exercise(assignment, exercise))
+
+
+def stored_exercise(assignment: str, exercise: str) -> dict[str, Any]:
+    """What is stored of an exercise.  assignment: of homework, or lessonNN.  Raises ValueError for an unknown name."""
+    files = {path.stem: path for folder in (FOLDER, LESSONS) for path in sorted(folder.glob("*.json"))}
+    if assignment not in files:
+        raise ValueError(f"unknown assignment {assignment!r}; choose from {', '.join(files)}")
+    held = json.loads(files[assignment].read_text(encoding="utf-8"))
     if exercise not in held:
         raise ValueError(f"{assignment} has no exercise {exercise!r}; choose from {', '.join(held)}")
-    return cases_from_json(exercise, held[exercise])
+    return dict(held[exercise])
 
 
 def check(assignment: str, exercise: str, function: Callable[..., Any]) -> None:
@@ -40,6 +54,20 @@ def check(assignment: str, exercise: str, function: Callable[..., Any]) -> None:
     visible = load_cases(assignment, exercise)
     require_right(visible, function)
     print(f"{exercise}: right in all {len(visible.cases)} visible cases")
+
+
+def attempt(lesson: str, function: Callable[..., Any]) -> None:
+    """The last line of an exercise in lesson NN: say that the function is right, or raise YourTurn with what is likely wrong."""
+    try:
+        require_right(load_cases(f"lesson{lesson}", function.__name__), function)
+    except CheckFailed as error:
+        raise YourTurn(str(error)) from None
+    print(f"{function.__name__}: right")
+
+
+def solution(lesson: str, exercise: str) -> None:
+    """Print the solution of an exercise in lesson NN."""
+    print(stored_exercise(f"lesson{lesson}", exercise)["solution"])
 
 
 def require_right(exercise: ExerciseCases, function: Callable[..., Any]) -> None:

@@ -10,7 +10,7 @@ from minivjepa.course.figures import COLORS, Picture, strip
 from minivjepa.data.digits import CLIPS, ClipRules, DigitClips
 from minivjepa.evaluation.judge import evaluation_clips
 from minivjepa.training.config import Config
-from minivjepa.tubelets import Grid, sincos_positions
+from minivjepa.tubelets import Grid
 
 MOST = 8  # frames that are drawn
 HEADINGS = ("right", "down right", "down", "down left", "left", "up left", "up", "up right")
@@ -75,10 +75,9 @@ def cut_up(grid: Grid, token: int = 0) -> Picture:
     )
 
 
-def position_map(grid: Grid, dims: int, token: int) -> Picture:
-    """How alike the position of one token is to that of every other, one panel per time step."""
+def position_map(grid: Grid, table: torch.Tensor, token: int) -> Picture:
+    """How alike the position of one token is to that of every other, one panel per time step.  table: positions [N, D]."""
     t, h, w = grid.shape
-    table = sincos_positions(grid, dims)
     alike = torch.cosine_similarity(table, table[token], dim=1).reshape(t, h, w).numpy()
     titles = [f"time step {number}" for number in range(t)]
     figure, axes = strip([alike], titles, 2, 2.4, limits=(alike.min(), 1))
