@@ -35,11 +35,11 @@ world-ablation: .venv/figures     ## what prevents collapse in a world model: an
 	$(BIN)/python results/world_ablation.py
 	$(BIN)/python results/pages.py
 
-lab: .venv/notebooks      ## open JupyterLab on the first lesson
-	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+lab: .venv/notebooks      ## put the lessons into my-course/ and open JupyterLab on the first; what you changed there is kept
+	$(BIN)/minivjepa lab
 
 homework: .venv/notebooks ## run your answers in fresh copies of the homework: one line an exercise, exit code 1 until all are right
-	$(BIN)/minivjepa check notebooks/homework/*.ipynb
+	$(BIN)/minivjepa check $(or $(wildcard my-course/notebooks/homework/hw?.ipynb),$(wildcard notebooks/homework/*.ipynb))
 
 # lessons run in a pytest of their own: their kernels do not start beside tests that start processes themselves
 NBVAL := -p minivjepa.homework.kernels --nbval-lax --nbval-current-env --nbval-cell-timeout 300 -n 2 --dist loadfile

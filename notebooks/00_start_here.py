@@ -6,10 +6,7 @@
 # *10 minutes, less than 1 of them for the computer. Any laptop; nothing is downloaded.*
 # You should know Python, a little PyTorch (a tensor's shape, what a gradient is), and have met attention once.
 
-# %% [markdown]
-# *The next cell does nothing where the course is installed. On Colab and the like it fetches the course first.*
-
-# %%
+# %% folded=true
 import importlib.util
 
 if importlib.util.find_spec("minivjepa") is None:
@@ -25,7 +22,7 @@ if importlib.util.find_spec("minivjepa") is None:
     sys.path.insert(0, os.path.abspath("course"))  # what was installed just now is not on the path yet
     os.chdir("course/notebooks")
 
-# %%
+# %% folded=true
 import torch
 
 from minivjepa.collapse import feature_std
@@ -46,7 +43,7 @@ from minivjepa.training.recipe import build_model, parameter_groups, sample_mask
 # %%
 healthy = diagnose(print)
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 print("this machine can run the course:", healthy)
 assert healthy
@@ -78,7 +75,7 @@ compare("two and two", my_guess_of_two_and_two, 2 + 2)
 # with an error, so a lesson that runs from top to bottom has proved what it says. Try one that fails: write 5 in place
 # of 4.
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 check("arithmetic", 2 + 2 == 4, "two and two are four")
 
@@ -128,7 +125,7 @@ for name, arm in (("with", "vjepa"), ("without", "neither")):
 compare("lower loss", my_guess_for_the_lower_loss, min(histories, key=lambda name: histories[name][-1][1]))
 show(loss_and_spread(histories))
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 loss = {name: rows[-1][1] for name, rows in histories.items()}
 std = {name: rows[-1][2] for name, rows in histories.items()}

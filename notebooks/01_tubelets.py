@@ -58,7 +58,7 @@ play(clips_in_motion(small, count=4))
 
 # %%
 frame = Grid(frames=1, height=224, width=224, tubelet=1, patch=16)
-guess("**Predict:** how many tokens is one frame?", frame.tokens)
+guess("How many tokens is one frame?", frame.tokens)
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
@@ -76,7 +76,7 @@ check(
 
 # %%
 paper = Grid(frames=16, height=224, width=224, tubelet=2, patch=16)
-guess("**Predict:** V-JEPA's clips have 16 frames. How many tokens is a clip?", paper.tokens)
+guess("V-JEPA's clips have 16 frames. How many tokens is a clip?", paper.tokens)
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
@@ -90,12 +90,9 @@ check("T2", paper.shape == (8, 14, 14) and paper.tokens == 1568, "16 / 2 = 8 tim
 # the package says so.
 
 # %%
-show(cut_up(Grid(16, 224, 224, 2, 16), token=690))
-
-# %%
 explore(
     lambda side, patch, tubelet, token: cut_up(Grid(16, side, side, tubelet, patch), token),
-    {"side": (32, 224, 32, 224), "patch": [16, 8, 32], "tubelet": [2, 1, 4], "token": (0, 1567, 1, 690)},
+    {"side": (32, 224, 32, 224), "patch": [16, 8, 32], "tubelet": [2, 1, 4], "token": (0, 1567, 1, 711)},
 )
 
 # %% [markdown]
@@ -246,7 +243,7 @@ table = torch.stack(
 )
 right = torch.nn.functional.cosine_similarity(table[21], table[22], dim=0).item()
 guess(
-    "**Predict:** the cosine between the vectors of a token and its neighbor on the right, from -1 to 1",
+    "the cosine between the vectors of a token and its neighbor on the right, from -1 to 1",
     round(right, 2),
 )
 

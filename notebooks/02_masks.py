@@ -7,10 +7,7 @@
 # *30 minutes, about half a minute of them for the computer. Any laptop.*
 # You need: lesson 01 (tokens, and `Grid`).
 
-# %% [markdown]
-# *The next cell does nothing where the course is installed. On Colab and the like it fetches the course first.*
-
-# %%
+# %% folded=true
 import importlib.util
 
 if importlib.util.find_spec("minivjepa") is None:
@@ -126,13 +123,13 @@ for name in kept:
         f"  {name}: sees {kept[name]:.0f} of {paper.tokens}, predicts {asked[name]:.0f}; hidden {100 - 100 * kept[name] / paper.tokens:.0f} %"
     )
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 hidden = {name: 100 - 100 * kept[name] / paper.tokens for name in kept}
 check("T3", round(0.1 * paper.tokens) == 157 and 330 < kept["short"] < 400 and 80 < kept["long"] < 125 and max(asked.values()) < 1400,
       "a tenth of 1568 is 157, and that is no number the sampler aims at: the short group sees 330 to 400 tubelets, the long one 80 to 125")  # fmt: skip
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 check("M1", 60 < geometry["short"] < 66 and 78 < geometry["long"] < 84 and 74 < hidden["short"] < 80 and 92 < hidden["long"] < 96,
       "the blocks hide about 63 and 81 in a hundred, give or take 3; the cut makes that about 77 and 94")  # fmt: skip
@@ -194,7 +191,7 @@ compare(
 )
 show(survival_curves(curves))
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 falls = all(a >= b - 0.01 for curve in curves.values() for a, b in zip(curve, curve[1:]))
 check("M2", falls and curves["short context"][0] > 0.99 and max(curves[f"{n} context"][-1] for n in kept) < 0.15 and max(curves[f"{n} target"][-1] for n in kept) < 0.4,
@@ -222,7 +219,7 @@ compare("batch of 4", my_guess_for_a_small_batch, "more" if ratio > 1.05 else "f
 for batch, size in by_batch.items():
     print(f"  batch of {batch:2}: the encoder sees {size:.0f} tubelets, {100 - 100 * size / paper.tokens:.0f} % hidden")
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 sizes_fall = all(a > b for a, b in zip(list(by_batch.values()), list(by_batch.values())[1:]))
 check("M3", sizes_fall and by_batch[4] > 1.2 * by_batch[64],

@@ -7,10 +7,7 @@
 # *35 minutes, about 1 of them for the computer. Any laptop.*
 # You need: lessons 01 and 02; a matrix product.
 
-# %% [markdown]
-# *The next cell does nothing where the course is installed. On Colab and the like it fetches the course first.*
-
-# %%
+# %% folded=true
 import importlib.util
 
 if importlib.util.find_spec("minivjepa") is None:
@@ -67,7 +64,7 @@ def attention_by_hand(x, layer):
     return torch.cat(taken_home, dim=1) @ layer.proj.weight.T + layer.proj.bias
 
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 torch.manual_seed(0)
 layer = Attention(dim=64, heads=4).double()
@@ -113,7 +110,7 @@ compare(
 for part, count in flops.items():
     print(f"  {part:12} {count / 1e9:5.1f} GFLOP")
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):  # the fused kernel hides its FLOPs
     Block(32, 2)(torch.randn(1, 300, 32))
@@ -132,7 +129,7 @@ show(block_cost_curves(dim=192, longest=4096))
 # %%
 explore(block_cost_curves, {"dim": [64, 192, 384, 1024], "longest": (1024, 16384, 1024)})
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 crossings = all(
     block_flops(4 * D, D)["attention"] == block_flops(4 * D, D)["mlp"]
@@ -184,7 +181,7 @@ compare("power of attention alone", my_power_of_attention, f"{power['attention a
 compare("power of a whole block", my_power_of_a_block, f"{power['whole block']:.1f}")
 show(measured_times(lengths, seconds, power))
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 check("C1 measured", 1.5 < power["attention alone"] < 2.5 and 0.6 < power["MLP"] < 1.5 and power["MLP"] - 0.1 < power["whole block"] < power["attention alone"] + 0.1,
       "attention alone grows about with the square of n, the MLP about in proportion, a block in between")  # fmt: skip
@@ -220,7 +217,7 @@ print(
 )
 show(shares_bar(shares))
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 percent = {part: round(100 * share) for part, share in shares["visible only"].items()}
 check("C2", 45 <= percent["target encoder"] <= 49 and 33 <= percent["context encoder"] <= 37 and 16 <= percent["predictor"] <= 20,

@@ -7,10 +7,7 @@
 # *40 minutes, seconds of them for the computer. Any laptop.*
 # You need: lessons 01 to 03; what a gradient is.
 
-# %% [markdown]
-# *The next cell does nothing where the course is installed. On Colab and the like it fetches the course first.*
-
-# %%
+# %% folded=true
 import importlib.util
 
 if importlib.util.find_spec("minivjepa") is None:
@@ -26,7 +23,7 @@ if importlib.util.find_spec("minivjepa") is None:
     sys.path.insert(0, os.path.abspath("course"))  # what was installed just now is not on the path yet
     os.chdir("course/notebooks")
 
-# %%
+# %% folded=true
 import copy
 import inspect
 from dataclasses import replace
@@ -124,7 +121,7 @@ print(
 # That is V-JEPA's forward pass, up to the comparison. The package has the same three, with as many blocks as you like, and one
 # mask token per mask group (lesson 02 had two groups, short and long). Put its weights into yours and compare:
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 model = build_model(config)
 
@@ -165,7 +162,7 @@ show(three_components(shapes))
 # moving average), which is what "slow copy" means. The shapes are [B, K, D] for the context, [B, M, D] for guesses and
 # answers, [B, N, D] for all that the teacher says.
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 B, K, M, N = len(clips), context.shape[1], target.shape[1], grid.tokens
 as_drawn = {name: tuple(shape) for name, shape in shapes.items()}
@@ -194,7 +191,7 @@ print(
     f"  the teacher's features of the same clips change by up to {float((model.targets(poisoned) - model.targets(clips)).abs().max()):.1f}"
 )
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 check("P1", torch.equal(before, after) and tuple(before.shape) == (B, K, D) and not torch.equal(model.targets(poisoned), model.targets(clips)),
       "one vector per visible tubelet, and hidden pixels change not one bit of them; the teacher sees those pixels")  # fmt: skip
@@ -207,7 +204,7 @@ check("P1", torch.equal(before, after) and tuple(before.shape) == (B, K, D) and 
 # %%
 print("Predictor.forward", inspect.signature(Predictor.forward))
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 arguments = list(inspect.signature(Predictor.forward).parameters)
 moved = target.roll(1, dims=1)  # ask for the same places in another order
@@ -244,7 +241,7 @@ compare("with gradients", my_list_of_those_with_gradients, [name for name, count
 for name, count in audit.items():
     print(f"  {name:15} tensors with a gradient: {count['with']:2}, without: {count['without']:2}")
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 learns = all(audit[name]["with"] == len(list(parts[name].parameters())) for name in ("online encoder", "predictor"))
 rests = audit["target encoder"]["with"] == 0 and all(not p.requires_grad for p in model.target_encoder.parameters())

@@ -7,10 +7,7 @@
 # *35 minutes, about half a minute of them for the computer. Any laptop.*
 # You need: lesson 04.
 
-# %% [markdown]
-# *The next cell does nothing where the course is installed. On Colab and the like it fetches the course first.*
-
-# %%
+# %% folded=true
 import importlib.util
 
 if importlib.util.find_spec("minivjepa") is None:
@@ -26,7 +23,7 @@ if importlib.util.find_spec("minivjepa") is None:
     sys.path.insert(0, os.path.abspath("course"))  # what was installed just now is not on the path yet
     os.chdir("course/notebooks")
 
-# %%
+# %% folded=true
 import inspect
 from dataclasses import replace
 
@@ -70,7 +67,7 @@ mine = (guess - gather_tokens(h, target)).abs().mean()
 package = model(clips, masks)
 print(f"yours {mine.item():.6f}, the package's whole loss {package.item():.6f}")
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 check("O1", bool(torch.isclose(mine, package, rtol=1e-5)) and model.prevention.regulariser is None,
       "the loss is one mean of absolute differences to normalised targets, with no term for variance or covariance")  # fmt: skip
@@ -173,7 +170,7 @@ compare(
 )
 show(movement_curves(moved))
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 half_lives = [round(half_life(m)) for m in (0.996, 0.998, 0.99925)]
 check("O4", steps == 173 and half_lives == [173, 346, 924] and mean["momentum 0"] > 2 * mean["momentum 0.99"] > 2.8 * mean["momentum 0.996"] and round(end, 4) == 0.9996,
@@ -189,7 +186,7 @@ check("O4", steps == 173 and half_lives == [173, 346, 924] and mean["momentum 0"
 # Before they are compared, the teacher's vectors get mean 0 and standard deviation 1 each (a LayerNorm without learned
 # weights). Shrink all features by half, and a loss on raw targets halves, though nothing was learned. On normalised ones:
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 with torch.no_grad():
     raw = model.target_encoder(clips)
@@ -218,7 +215,7 @@ pixels = build_model(replace(config, prevention=CollapsePrevention(target="pixel
 print("features:", tuple(model.targets(clips).shape), " pixels:", tuple(pixels.targets(clips).shape))
 compare("numbers in the target of a tubelet", my_length_of_a_target, pixels.targets(clips).shape[-1])
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 print("pixels have a target encoder:", pixels.target_encoder is not None)
 print("the encoders start alike:", torch.equal(pixels.encoder(clips), build_model(config).encoder(clips)))

@@ -7,10 +7,7 @@
 # *40 minutes, about 1 of them for the computer. Any laptop.*
 # You need: lesson 05.
 
-# %% [markdown]
-# *The next cell does nothing where the course is installed. On Colab and the like it fetches the course first.*
-
-# %%
+# %% folded=true
 import importlib.util
 
 if importlib.util.find_spec("minivjepa") is None:
@@ -103,7 +100,7 @@ def linear_probes(encoder):
 scores = linear_probes(useless("l1").encoder)
 print({task: round(score, 3) for task, score in scores.items()}, "chance:", CHANCE)
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 at_chance = all(abs(scores[task] - CHANCE[task]) < 0.05 for task in scores)
 check("O2", max(losses.values()) < 1e-6 and at_chance,
@@ -175,7 +172,7 @@ healthy = [[row["loss"] for row in run["history"] if row["step"] > 0] for run in
 rises = [max(loss[loss.index(min(loss)) :]) > 1.1 * min(loss) for loss in healthy]
 print(f"  vjepa's loss falls and then rises again by a tenth or more in {sum(rises)} of {len(rises)} runs")
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 small = histories["neither, L1"][-1][1] < 0.1 * histories["vjepa"][-1][1]
 large = max(finals["neither"]) < min(min(values) for arm, values in finals.items() if arm != "neither")
@@ -237,7 +234,7 @@ compare(
 for name, (norm, own, other) in table.items():
     print(f"  {name:14} gradient into the encoder {norm:6.3f}, loss {own:.3f}, with another clip's context {other:.3f}")
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 by_hand = table["built by hand"]
 check("O9", by_hand[0] < 1e-6 and by_hand[1] == by_hand[2] and growth["vjepa"] > 30 and abs(growth["neither, L1"]) < 10,
@@ -283,7 +280,7 @@ compare("at least nine tenths of the healthy rank", my_list_of_those_with_a_high
 print({name: round(rank, 1) for name, rank in ranks.items()})
 show(kinds_of_collapse(made))
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 low = {
     name: [

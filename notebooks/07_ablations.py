@@ -7,10 +7,7 @@
 # *45 minutes, about 2 of them for the computer. Any laptop.*
 # You need: lessons 05 and 06.
 
-# %% [markdown]
-# *The next cell does nothing where the course is installed. On Colab and the like it fetches the course first.*
-
-# %%
+# %% folded=true
 import importlib.util
 
 if importlib.util.find_spec("minivjepa") is None:
@@ -26,7 +23,7 @@ if importlib.util.find_spec("minivjepa") is None:
     sys.path.insert(0, os.path.abspath("course"))  # what was installed just now is not on the path yet
     os.chdir("course/notebooks")
 
-# %%
+# %% folded=true
 import json
 import tempfile
 from dataclasses import replace
@@ -196,7 +193,7 @@ print("\nno-ema on each seed:", ", ".join(f"{value:.2f}" for value in direction(
 print("vjepa on each seed: ", ", ".join(f"{value:.2f}" for value in direction("vjepa")))
 print("untrained:          ", ", ".join(f"{value:.2f}" for value in direction("untrained")))
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 live = histories["neither"][-1]
 check("O3", live["feature_std"] < 0.05 and live["loss"] < 0.1 * histories["vjepa"][-1]["loss"] and fate("neither") == "collapses",
@@ -244,7 +241,7 @@ for results in (stored, longer):
         against_frozen[metric, steps] = found.answer
         print(f"  {metric.replace('_', ' '):20} {found}: {found.answer}")
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 ways = ("untrained", "neither", "no-stopgrad")
 check("O5a", all(difference("vjepa", other).answer == "above" for other in ways),
@@ -308,7 +305,7 @@ for name, verdict in verdicts.items():
 #
 # *The same encoder, trained under different masks. Dots are seeds, squares their means, dotted lines chance.*
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 spatial = ("mask-random", "mask-tube", "mask-blocks", "mask-official")
 no_motion = all(verdicts[name]["linear_direction"] == "below" and motion(name) == "undecided" for name in spatial)
@@ -336,7 +333,7 @@ print(variants["command"], "|", variants["date"], "|", variants["device"])
 others = {name: own for name, own in variants["arms"].items() if not name.startswith("mask-")}
 table(metric_table([row for row in table_rows({**variants, "arms": others}) if row.kind == "arm"]))
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 found = {name: against_vjepa(name) for name in others}
 plain = [name for name in others if name.startswith("momentum-") or name in ("raw-targets", "squared-error")]
@@ -375,7 +372,7 @@ assert (linear["linear_direction"], linear["attentive_identity"]) == ("above", "
 published("warning")
 published("alarm")
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 every = [run for runs in stored["arms"].values() for run in runs]
 warned = [alarm(run["history"]) is not None for run in every]
@@ -449,7 +446,7 @@ for name, update in updates.items():
     print(f"  once round the circle, {name}: {work(update) + 0.0:.3f}")
 show(update_fields(updates, loop))
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 symmetric = {name: torch.allclose(matrix, matrix.T, atol=1e-5) for name, matrix in jacobians.items()}
 check("O5b", symmetric == {"gradient through both": True, "stop-gradient": False, "stop-gradient and EMA": False}
@@ -479,7 +476,7 @@ ends = {start: walk(start) for start in ((0.5, 1.0), (0.5, 0.1), (2.0, 0.5))}
 for start, end in ends.items():
     print(f"from w, e = {start} a run ends at {end}")
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 print("a step of this update can raise the loss:", after > before)
 print(

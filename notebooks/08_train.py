@@ -7,10 +7,7 @@
 # *40 minutes, about 2 of them for the computer. Any laptop; with a CUDA GPU the same cells train something larger.*
 # You need: lesson 05; lesson 03 for what a FLOP is.
 
-# %% [markdown]
-# *The next cell does nothing where the course is installed. On Colab and the like it fetches the course first.*
-
-# %%
+# %% folded=true
 import importlib.util
 
 if importlib.util.find_spec("minivjepa") is None:
@@ -59,7 +56,7 @@ print("this machine trains on:", device)
 #
 # All settings of a run stand in one value that cannot be changed, a `Config`. A misspelt option is an error, not silence:
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 try:
     Config(learning_rate=1e-3)
@@ -130,7 +127,7 @@ count = different(by_hand.state_dict(), packaged.state_dict())
 total = sum(value.numel() for value in packaged.state_dict().values())
 compare("numbers that differ", my_number_of_different_weights, f"{count} of {total}")
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 moved = different(packaged.state_dict(), build_model(config).state_dict())
 check(
@@ -152,7 +149,7 @@ check(
 # %%
 show(schedules({"cpu": PRESETS["cpu"], "vitl": PRESETS["vitl"]}))
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 lr, decay, momentum = schedule(PRESETS["vitl"], PRESETS["vitl"].steps - 1)
 print(
@@ -200,7 +197,7 @@ for run, at in zip(stored["arms"]["vjepa"], least):
     )
 show(losses_and_spread(stored, "vjepa"))
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 probes = [run["final"]["linear_direction"] for run in stored["arms"]["vjepa"]]
 worse = [row["linear_direction"] for row in stored["untrained"]]
@@ -262,7 +259,7 @@ after = Run(folder / "killed").history()[: len(before)]
 compare("goes on at step", my_step_after_the_kill, at)
 compare("numbers that differ at the end", my_number_after_the_kill, count)
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 check("resume", count == 0 and 0 < at < 900 and before == after and [end["step"] for end in ends] == [900, 900],
       "a run that was killed goes on from its checkpoint, and ends with the same numbers as one that was not")  # fmt: skip
@@ -286,7 +283,7 @@ for precision in ("fp32", "bf16"):
 for name, value in seconds.items():
     print(f"{name}: loss {final[name]:.6f}; {value:.1f} s for 60 steps on {device}, with starting and logging")
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 close = 0 < abs(final["bf16"] - final["fp32"]) < 0.05 * final["fp32"]
 print("after 60 steps both losses agree within a twentieth, and are not the same:", close)
@@ -357,7 +354,7 @@ pairs = list(zip(*(Run(folder / name).history()[1:] for name in ("together", "al
 for two, one in pairs[-3:]:
     print(f"step {one['step']:3}: loss of two processes {two['loss']:.5f}, of one {one['loss']:.5f}")
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 two, one = (torch.load(folder / name / "checkpoint.pt", weights_only=True)["model"] for name in ("together", "alone"))
 same_losses = len(pairs) > 5 and all(abs(a["loss"] - b["loss"]) < 1e-3 for a, b in pairs)

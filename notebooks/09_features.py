@@ -7,10 +7,7 @@
 # *40 minutes, about 2 of them for the computer. Any laptop.*
 # You need: lessons 06 to 08.
 
-# %% [markdown]
-# *The next cell does nothing where the course is installed. On Colab and the like it fetches the course first.*
-
-# %%
+# %% folded=true
 import importlib.util
 
 if importlib.util.find_spec("minivjepa") is None:
@@ -26,7 +23,7 @@ if importlib.util.find_spec("minivjepa") is None:
     sys.path.insert(0, os.path.abspath("course"))  # what was installed just now is not on the path yet
     os.chdir("course/notebooks")
 
-# %%
+# %% folded=true
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -142,7 +139,7 @@ table(
     )
 )
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 gain = {question: scores["trained"][question] - scores["untrained"][question] for question in scores["trained"]}
 check("O7a", gain["direction, linear"] > 0.5 and gain["identity, linear"] > 0.2,
@@ -203,7 +200,7 @@ labels = [f"{digit} {HEADINGS[way]}" for digit, way in zip(test.identity.tolist(
 for name, (ids, _) in found.items():
     show(neighbours_strip(trails, labels, ids[:3].numpy(), name))
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 ours, theirs = (found[name][1] for name in ("trained", "untrained"))
 check("O7a retrieval", ours["direction"] > 2 * theirs["direction"] and ours["identity"] > theirs["identity"],
@@ -292,7 +289,7 @@ lines = [
 ]
 table(markdown(["direction, linear", *SPEEDS], lines))
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 best = all(carried["trained", speed][0] > carried["untrained", speed][0] + 0.2 for speed in SPEEDS)
 slow = carried["trained", "half the speed"]

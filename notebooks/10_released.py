@@ -7,10 +7,7 @@
 # *35 minutes, seconds of them for the computer. Any laptop; nothing is downloaded unless you ask for it (then it takes minutes).*
 # You need: lessons 03 to 05, and 09 for the pictures.
 
-# %% [markdown]
-# *The next cell does nothing where the course is installed. On Colab and the like it fetches the course first.*
-
-# %%
+# %% folded=true
 import importlib.util
 
 if importlib.util.find_spec("minivjepa") is None:
@@ -135,7 +132,7 @@ for theirs_name, ours_name in zip(
 loaded = load_pretrained(str(made), clip=(8, 64, 64), heads=4, predictor_heads=2)
 print("layout:", loaded.layout, "| positions:", loaded.encoder.positions)
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 clips, _ = DigitClips(small, "test").batch(step=0, index=torch.arange(4))
 context, target = torch.arange(32).expand(4, -1), torch.arange(32, 64).expand(4, -1)
@@ -231,7 +228,7 @@ answer = [name for name, matrix in scores.items() if depends_on_distance_alone(m
 compare("depends on the distance alone", my_list_of_those, answer)
 show(scores_over_distance(scores))
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 angles = rotary_angles(line, places, head, "rotary-tiled", torch.float32)
 lengths = rotate(query.expand(1, 1, line.tokens, head), angles)[0, 0].norm(dim=-1)
@@ -274,7 +271,7 @@ ratio = half_life(0.99925) / half_life(0.998)
 compare("half-life, times V-JEPA 1's at its start", my_ratio_of_half_lives, f"{ratio:.1f}")
 show(schedules({"V-JEPA 1": first, "V-JEPA 2": second}))
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 print(
     "half-lives in steps: V-JEPA 1 at first", round(half_life(0.998)), "and V-JEPA 2 always", round(half_life(0.99925))

@@ -7,10 +7,7 @@
 # *45 minutes, about 1 of them for the computer. Any laptop.*
 # You need: lessons 05 to 07.
 
-# %% [markdown]
-# *The next cell does nothing where the course is installed. On Colab and the like it fetches the course first.*
-
-# %%
+# %% folded=true
 import importlib.util
 
 if importlib.util.find_spec("minivjepa") is None:
@@ -26,7 +23,7 @@ if importlib.util.find_spec("minivjepa") is None:
     sys.path.insert(0, os.path.abspath("course"))  # what was installed just now is not on the path yet
     os.chdir("course/notebooks")
 
-# %%
+# %% folded=true
 import inspect
 import json
 from dataclasses import replace
@@ -210,7 +207,7 @@ for count in counts:
 compare("SIGReg of normal points", my_value_for_normal_points, ", ".join(f"{means[c]:.2f} for n = {c}" for c in counts))
 print("and of n times the same point at 0:", ", ".join(f"{still[c]:.1f} for n = {c}" for c in counts))
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 same = all(abs(my_sigreg(c, directions) / sigreg(c, directions) - 1) < 0.02 for c in clouds.values())
 flat = all(abs(means[count] - 1.05) < 0.15 for count in counts)
@@ -302,7 +299,7 @@ lambdas = ipywidgets.FloatLogSlider(
 )
 explore(tug, {"weight": lambdas, "start": ["line", "knot", "ring"], "steps": (0, 200, 50)})
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 ends = {weight: list(push(starts["line"], 200, weight, pull=1.0))[-1] for weight in (0.0001, 0.002, 0.01, 0.1, 1.0)}
 spread = {weight: feature_std(end.cloud[:, None]) for weight, end in ends.items()}
@@ -397,7 +394,7 @@ def against(name, other="default", column="position_r2"):
     return paired(mine, others).answer
 
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 dead = found("lambda 0, four times the steps", "feature_std")
 alive = found("default", "feature_std")
@@ -451,7 +448,7 @@ def under_vjepa(name, weight, column):
     return [row[column] for row in stored["heuristics"] if (row["name"], row["weight"]) == (name, weight)]
 
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 arms = list(dict.fromkeys(row["name"] for row in stored["heuristics"]))
 untrained = {row["seed"]: row["position_r2"] for row in stored["untrained"]}
@@ -495,7 +492,7 @@ compare("rank correlation with SIGReg", my_rank_correlation, f"{ranked['0.1'][0]
 #
 # *Does a lower loss mean better latents? Left with SIGReg, right without.*
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 print("runs of each kind:", len(stored["ranking"]) // 2)
 print("with SIGReg the loss ranks them, and its interval stays above one half:", ranked["0.1"][1] > 0.5)
@@ -572,7 +569,7 @@ show(
     )
 )
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 smooth = linear[0] > 0.99 and distances[0] > 0.9 and terms[0] > 10
 folded = terms[-1] < 2 and linear[-1] < 0.05 and distances[-1] < 0.2

@@ -7,10 +7,7 @@
 # *60 minutes, about 2 of them for the computer. Any laptop.*
 # You need: lessons 09 and 11.
 
-# %% [markdown]
-# *The next cell does nothing where the course is installed. On Colab and the like it fetches the course first.*
-
-# %%
+# %% folded=true
 import importlib.util
 
 if importlib.util.find_spec("minivjepa") is None:
@@ -26,7 +23,7 @@ if importlib.util.find_spec("minivjepa") is None:
     sys.path.insert(0, os.path.abspath("course"))  # what was installed just now is not on the path yet
     os.chdir("course/notebooks")
 
-# %%
+# %% folded=true
 import json
 from collections import Counter
 from dataclasses import replace
@@ -202,7 +199,7 @@ def where(z):
 off = (where(known["V-JEPA"][1]) - test.positions).norm(dim=-1)
 print(f"by the nearest latent, the robot is found within {off.mean():.3f} sides of the world, at worst {off.max():.3f}")
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 both = all(scores[name][0] > scores[name][1] + 0.2 for name in known)
 behind = scores["V-JEPA"][0] < scores["raw pixels"][0] - 0.03
@@ -295,7 +292,7 @@ paths = [
 show(ways(list(displayable(test_clips[:4, :, 0])), [f"clip {k + 1}" for k in range(4)], paths))
 
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 def share(name, step):
     """R^2 of the imagined positions after so many steps: the share of the true positions' variance that they explain."""
@@ -330,7 +327,7 @@ films = {"what happened": test_clips[:, :, 1:]} | painted
 show(strips({name: list(displayable(film[0].transpose(0, 1)[at])) for name, film in films.items()}, [f"step {k + 1}" for k in at]))  # fmt: skip
 table(markdown(["mean squared error", *(f"step {k + 1}" for k in at)], [[name, *(f"{each[k]:.3f}" for k in at)] for name, each in errors.items()]))  # fmt: skip
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 order = ("true latents", "imagined", "mean frame", "other actions", "first frame")
 ranked = all(errors[a][k] < errors[b][k] for a, b in zip(order, order[1:]) for k in range(10))
@@ -464,7 +461,7 @@ for plans, found in notes:
     rounds.append((tried, tried[found.topk(planner.elites, largest=False).indices]))
 show(planning_rounds(two[0], goal[0], rounds, task.radius))
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 latent = [vjepa.embed(rooms.render(place[:, None], 32, 32).transpose(1, 2))[:, 0] for place in (now, goal)]
 same = torch.allclose(cost(notes[0][0][None]), latent_cost(vjepa, *latent)(notes[0][0][None]), rtol=1e-3, atol=1e-4)
@@ -521,7 +518,7 @@ compare("goals that V-JEPA's imagination reaches, of ten", my_goals_of_vjepa, su
 lines = [[name, str(sum(there[::2])), str(sum(there[1::2]))] for name, there in reached.items()]
 table(markdown(["goals reached", "through the door, of 5", "within a room, of 5"], lines))
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 package = pursue(
     rooms, task, planning_policy(planner, picture_costs(vjepa, rooms, 32, 32), task.seed), cpu
@@ -666,7 +663,7 @@ if stuck:
     show(ways([begun[k] for _, _, k, _ in stuck[-5:]], [f"{name}, pair {k}" for _, name, k, _ in stuck[-5:]], drawn_ways[-5:],
               [goals[k] for _, _, k, _ in stuck[-5:]]))  # fmt: skip
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 gaps = [true - promised for (promised, true), (model, *_) in zip(promises, stuck) if model is lewm]
 broken = len(gaps) >= 2 and sorted(gaps)[len(gaps) // 2] > 0.2
@@ -740,7 +737,7 @@ table(markdown(["pairs that only one of two reached: the first", "the second", "
 #
 # *How often each reaches its goal, with 95 % intervals.*
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 door = all(row["room"]["hits"] == row["room"]["trials"] > row["door"]["hits"] for row in record.values())
 free = stored["straight"]["room"]["hits"] == stored["straight"]["room"]["trials"]
@@ -783,7 +780,7 @@ for (a, b), found in differences_of.items():
     print(f"  {names[a]} minus {names[b]}: {each}; mean {found}: {found.answer}")
 published("world-seeds")
 
-# %%
+# %% folded=true
 # NBVAL_CHECK_OUTPUT
 walk_straight = several["straight"]["reached"]
 beaten = [sum(row["reached"]) > sum(walk_straight) and mcnemar(row["reached"], walk_straight) < 0.05 for row in several["models"]]  # fmt: skip

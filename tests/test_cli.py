@@ -190,7 +190,7 @@ def test_unusable_videos_leave_nothing(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_commands_themselves(capsys: pytest.CaptureFixture[str]) -> None:
     """Catches: a misspelt command that does nothing."""
-    assert "unknown command 'trian'; choose from train, ablate" in refused(capsys, "trian")
+    assert "unknown command 'trian'; choose from lab, train, ablate" in refused(capsys, "trian")
     assert call() == 2
     assert call("--help") == 0
     assert "doctor" in capsys.readouterr().out
@@ -276,6 +276,7 @@ def test_ctrl_c_exits_130_and_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
 
 NOWHERE = ["a'b c/nowhere"]
 EVERY = {  # command -> its words, its exit code, and a part of what it says
+    "lab": (["--folder", "ODD.ipynb", "--no-browser"], 2, ".ipynb is a file; give a folder, or a new name"),
     "train": ([*TINY, "--out", "new run"], 0, "next: minivjepa probe 'new run'"),
     "ablate": (["--plan", *TINY, "--arms", "vjepa", "--out", "new one"], 0, "--device cpu --out 'new one/runs/vjepa-0'"),
     "probe": (NOWHERE, 2, "a'b c/nowhere holds no run (no config.json)"),

@@ -16,6 +16,7 @@ from typing import NoReturn
 from minivjepa import __version__
 
 COMMANDS = {
+    "lab": "put the lessons into a folder of your own, and open JupyterLab on the first",
     "train": "train one model; leaves config.json, metrics.jsonl and checkpoint.pt in a folder",
     "ablate": "train several arms of collapse prevention and compare them in one report",
     "probe": "measure what a trained encoder knows about motion and identity",

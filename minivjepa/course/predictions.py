@@ -24,7 +24,7 @@ class Predictions:
     def __call__(self, question: str, measured: Any, choices: Sequence[Any] = ()) -> None:
         """Ask, for a number or for one of the choices, and show `measured` once an answer is given."""
         if REVEAL in os.environ:
-            display(Markdown(f"<details><summary>{question}</summary>\n\n{measured}\n</details>"))
+            display(Markdown(f"<details><summary>Predict: {question}</summary>\n\n{measured}\n</details>"))
             return
         box = ipywidgets.Dropdown(options=["", *choices]) if choices else ipywidgets.Text(placeholder="a number")
         button = ipywidgets.Button(description="That's my guess")
@@ -42,7 +42,7 @@ class Predictions:
                 said.value = feedback(given, measured)
 
         button.on_click(commit)
-        display(ipywidgets.VBox([ipywidgets.HTML(question), ipywidgets.HBox([box, button]), said]))
+        display(ipywidgets.VBox([ipywidgets.HTML(f"<b>Predict:</b> {question}"), ipywidgets.HBox([box, button]), said]))
 
     def table(self) -> None:
         """Show all predictions of the lesson beside what was measured."""

@@ -13,7 +13,9 @@ from minivjepa.course.figures import Picture
 from minivjepa.course.lesson import show
 from minivjepa.course.predictions import REVEAL
 
-Sliders = Mapping[str, Any]  # argument -> (least, most, step), with a start if not the middle; a list of choices; a widget
+Sliders = Mapping[
+    str, Any
+]  # argument -> (least, most, step), with a start if not the middle; a list of choices; a widget
 
 
 def explore(draw: Callable[..., Picture], sliders: Sliders) -> ipywidgets.interactive | None:
@@ -23,7 +25,8 @@ def explore(draw: Callable[..., Picture], sliders: Sliders) -> ipywidgets.intera
     """
     controls = {name: _control(given) for name, given in sliders.items()}
     if REVEAL in os.environ:  # an edition that is only read
-        return _show_or_say(draw, {name: control.value for name, control in controls.items()})
+        _show_or_say(draw, {name: control.value for name, control in controls.items()})
+        return None
     return ipywidgets.interactive(lambda **values: _show_or_say(draw, values), **controls)
 
 

@@ -1,13 +1,12 @@
-"""Moving pictures of the lessons."""
+"""Moving pictures: lesson 1 opens with clips that play."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from minivjepa.course.figures.feature_colors import gif
+from minivjepa.course.figures.feature_colors import gif, imagination_film
 from minivjepa.course.figures.film_strips import HEADINGS, displayed
-from minivjepa.course.figures.imagination import imagination_film
 from minivjepa.data.digits import DigitClips
 from minivjepa.tubelets import Grid
 
