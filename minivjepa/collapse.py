@@ -1,7 +1,7 @@
 """What collapse looks like in numbers.
 
-Built in lesson 6.  Collapse comes in three kinds: complete (every token gets the same vector, std -> 0), dimensional (few
-directions remain, rank far below D) and content-free (tokens differ by position, not by clip).  No single number
+Built in lesson 6.  Collapse comes in three kinds: complete (every token gets the same vector, std -> 0), dimensional
+(few directions remain, rank far below D) and content-free (tokens differ by position, not by clip).  No single number
 shows all three; read feature_std first.
 """
 
@@ -66,7 +66,7 @@ def rankme(pooled: Tensor) -> float:
 
 
 def margin(predictions: Tensor, targets: Tensor, others: Tensor) -> float:
-    """Mean cosine of predictions with their own clip's targets, minus that with another clip's targets; all [B, M, D].
+    """Mean cosine of predictions with their own clip's targets, minus the one with another clip's; all [B, M, D].
 
     A prediction with cosine .98 to its own target and .97 to any other ignores the content.
     """
@@ -78,7 +78,7 @@ def margin(predictions: Tensor, targets: Tensor, others: Tensor) -> float:
 def token_metrics(h: Tensor) -> dict[str, float]:
     """All metrics of one encoder's whole-clip tokens h [B, N, D], before target normalisation.
 
-    The ranks are NaN if B is below 10 D, or if a feature is not finite.
+    The ranks are NaN if B is below 10 D, or if a feature isn't finite.
     """
     pooled = h.mean(dim=1)
     enough = len(pooled) >= 10 * pooled.shape[1] and bool(pooled.isfinite().all())

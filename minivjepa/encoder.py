@@ -15,8 +15,8 @@ class Encoder(nn.Module):
     """A vision transformer over tubelets, final LayerNorm included.
 
     grid: clip and tubelet size.  dim: D.  depth: number of blocks.  heads: attention heads, which must divide D.
-    positions: sincos (V-JEPA), rotary (plain RoPE) or rotary-tiled (V-JEPA 2 as released).  hidden: width inside the MLPs,
-    4 D if None; V-JEPA 2's ViT-g uses another.  Raises ValueError for unknown positions or heads that do not fit.
+    positions: sincos (V-JEPA), rotary (plain RoPE) or rotary-tiled (V-JEPA 2 as released).  hidden: width inside the
+    MLPs, 4 D if None; V-JEPA 2's ViT-g differs.  Raises ValueError for unknown positions or heads that don't fit.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Which tubelets the encoder sees and which the predictor must predict.
+"""Which tubelets the encoder sees, and which ones the predictor must predict.
 
 Built in lesson 2.  V-JEPA section 3.2 and appendix; the block rule follows the released code.
 A mask is a pair of id tensors in time-major order: the tubelets to see, int64 [B, K], and the tubelets to predict,
@@ -36,7 +36,7 @@ def along_time(places: Tensor, grid: Grid) -> Tensor:
 
 
 def count_kept(total: int, hide: float, what: str) -> int:
-    """How many of `total` stay visible when a share `hide` is hidden.  Raises ValueError if that is none or all."""
+    """How many of `total` stay visible when a share `hide` is hidden.  Raises ValueError if that's none or all."""
     if total < 2:
         raise ValueError(
             f"a mask needs at least 2 {what} to hide some and show some, given {total}; use a larger clip or smaller tubelets"
@@ -135,8 +135,8 @@ def draw_blocks(
 class BlockMask:
     """V-JEPA's multi-block tubes with a constant K: the union of `count` blocks, adjusted to hide the share `hide`.
 
-    If a clip's blocks cover more patches than that, random covered patches are shown; if they cover fewer,
-    random uncovered patches are hidden.  So every clip has the same K, without truncation.
+    If a clip's blocks cover too many patches, some of these are shown, chosen at random; if they cover too few, some
+    others are hidden, chosen at random.  So every clip has the same K, without truncation.
     """
 
     count: int = 8
@@ -157,8 +157,8 @@ class OfficialBlocks:
     """The released sampler with its truncation: context and target are cut to the smallest count in the batch.
 
     The cut keeps the first ids in time-major order.  So late time steps are lost first, and K depends on each
-    device's batch.  If a clip's blocks leave no context, they are redrawn.  The mask groups of a step share the draw of
-    their aspect ratio, since each released sampler takes the step as the seed of its sizes.
+    device's batch.  If a clip's blocks leave no context, they are redrawn.  In each step all mask groups share one draw
+    of the aspect ratio, because the released samplers all seed their block sizes with the step.
     """
 
     count: int = 8

@@ -17,7 +17,7 @@ from minivjepa import randomness
 
 
 def normalise_targets(h: Tensor) -> Tensor:
-    """[B, N, D] -> [B, N, D]: LayerNorm over features without affine, so shrinking features does not lower the loss."""
+    """[B, N, D] -> [B, N, D]: LayerNorm over features without affine, so shrinking features doesn't lower the loss."""
     return F.layer_norm(h, h.shape[-1:])
 
 
@@ -36,8 +36,8 @@ def latent_distance(predictions: Sequence[Tensor], targets: Sequence[Tensor], ki
 def vicreg_terms(z: Tensor) -> tuple[Tensor, Tensor]:
     """[B, N, D] -> (variance term, covariance term), computed across clips at each position, then averaged.
 
-    Variance: hinge at 1 on the std (VICReg equation 1).  Covariance: squared off-diagonal entries, summed and divided by D
-    (equation 4).  Both need at least 2 clips.
+    Variance: hinge at 1 on the std (VICReg equation 1).  Covariance: squared off-diagonal entries, summed and divided
+    by D (equation 4).  Both need at least 2 clips.
     """
     clips, _, dim = z.shape
     centred = (z - z.mean(dim=0)).transpose(0, 1)  # [N, B, D]
@@ -51,10 +51,10 @@ def sigreg(z: Tensor, directions: Tensor, points: int = 17, reach: float = 3.0) 
     """How far n samples z [n, D] are from a standard normal, tested along A random directions.
 
     directions: [D, A] with unit columns, redrawn each step.  Along each direction this is the Epps-Pulley statistic
-    n * integral over [-reach, reach] of w(t) |phi(t) - exp(-t^2/2)|^2, where phi is the samples' characteristic function
-    and w(t) = exp(-t^2/2), by the trapezoid rule.  The result is the mean over directions.  Because of the factor n,
-    which LeJEPA and LeWorldModel have too, its expectation on N(0, I) is 1.05 for every n, not 0.  For z [..., n, D]
-    it is also the mean over the leading axes.
+    n * integral over [-reach, reach] of w(t) |phi(t) - exp(-t^2/2)|^2, by the trapezoid rule, where w(t) = exp(-t^2/2)
+    and phi is the samples' characteristic function.  The result is the mean over directions.  LeJEPA and LeWorldModel
+    have the factor n too; because of it, the expectation on N(0, I) is 1.05 for every n, not 0.  For z [..., n, D], the
+    result is also averaged over the leading axes.
     """
     t = torch.linspace(0.0, reach, points, device=z.device, dtype=z.dtype)  # half the range: the integrand is even,
     trapezoid = torch.full_like(t, 2 * reach / (points - 1))  # so every weight counts twice
@@ -79,14 +79,14 @@ class VICReg:
     covariance: float = 0.04  # Weight of the covariance term.
 
     def __call__(self, h: Tensor, seed: int, step: int) -> Tensor:
-        """Tokens [B, N, D] before normalisation -> a scalar.  Nothing is random here, so seed and step have no effect."""
+        """Tokens [B, N, D] before normalisation -> a scalar.  Nothing here is random: seed and step are unused."""
         variance, covariance = vicreg_terms(h)
         return self.variance * variance + self.covariance * covariance
 
 
 @dataclass(frozen=True)
 class SIGReg:
-    """SIGReg times a weight, tested across the clips of a batch at each position; a regulariser for CollapsePrevention."""
+    """SIGReg times a weight, across the clips of a batch at each position, as a regulariser for CollapsePrevention."""
 
     weight: float = 0.1  # Lambda, for the statistic with the factor n.
     directions: int = 256  # Random directions per step.
@@ -102,7 +102,7 @@ class SIGReg:
 
 
 class AllClips(torch.autograd.Function):
-    """Tokens [B, N, D] of this process -> [world * B, N, D] of all; backwards, the sum of all processes' gradients."""
+    """Tokens [B, N, D] of this process -> [world * B, N, D] of all; backward, the sum of all processes' gradients."""
 
     @staticmethod
     def forward(ctx: Any, h: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ class AllClips(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        """Sum over processes, then this process's part."""
+        """Sum over processes, then take this process's part."""
         summed = gradient.contiguous().clone()
         dist.all_reduce(summed)
         return summed.chunk(dist.get_world_size())[dist.get_rank()]

@@ -15,7 +15,7 @@ class Predictor(nn.Module):
     """Fills in the hidden tubelets, in latent space.
 
     grid: clip and tubelet size.  dim: D, the encoder's width.  inner: P, the predictor's own width.
-    groups: mask tokens, 0 at first: one for each mask group (V-JEPA 1), or one that all share (V-JEPA 2's recipes).
+    groups: how many mask tokens, one per mask group (V-JEPA 1) or one for all (V-JEPA 2's recipes).  All start at 0.
     depth, heads, positions, hidden: as for Encoder.
     """
 
@@ -45,7 +45,7 @@ class Predictor(nn.Module):
         seen = self.enter(context) + gather_tokens(table, context_ids)  # [B, K, P]
         token = self.mask_tokens[group if len(self.mask_tokens) > 1 else 0]
         asked = token + gather_tokens(table, target_ids)  # [B, M, P]
-        return torch.cat([seen, asked], dim=1)  # full attention, so the order does not matter
+        return torch.cat([seen, asked], dim=1)  # full attention, so the order doesn't matter
 
     def forward(self, context: Tensor, context_ids: Tensor, target_ids: Tensor, group: int = 0) -> Tensor:
         """context [B, K, D], its ids [B, K], ids to predict [B, M] -> predictions [B, M, D]."""

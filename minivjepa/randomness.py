@@ -2,9 +2,9 @@
 
 Every clip and mask here is a function of (seed, step, global sample index); only OfficialBlocks also depends on its
 batch.  So a run can resume, a batch can be split over processes, and a single clip can be rendered again, all without
-extra work.  On a first reading one line is enough: uniform(keys("mask", seed, step, index), n) gives n numbers for each of
-the B samples in `index`, always the same ones.  The generator is SplitMix64 (Steele, Lea and Flood, "Fast splittable
-pseudorandom number generators", OOPSLA 2014) on int64 tensors, which wrap around the same way on every device.
+extra work.  On a first reading, one line is enough: uniform(keys("mask", seed, step, index), n) gives n numbers for
+each of the B samples in `index`, and always the same ones.  The generator is SplitMix64 (Steele, Lea and Flood, "Fast
+splittable pseudorandom number generators", OOPSLA 2014) on int64 tensors, which wrap around alike on every device.
 """
 
 import zlib
@@ -39,7 +39,7 @@ def keys(stream: str, seed: int, step: int, index: Tensor) -> Tensor:
 
 
 def random_bits(key: Tensor, n: int) -> Tensor:
-    """int64[B] keys -> int64[B, n] random bits; the first k of them do not depend on n."""
+    """int64[B] keys -> int64[B, n] random bits; the first k of them don't depend on n."""
     counter = torch.arange(1, n + 1, device=key.device) * GOLDEN
     return _mix(key[:, None] + counter)
 

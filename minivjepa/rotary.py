@@ -1,8 +1,8 @@
 """Rotary positions: rotate each token's query and key instead of adding a vector to the token.
 
-Read in lesson 10.  RoPE (arXiv 2104.09864) along three axes; V-JEPA 2 (arXiv 2506.09985) uses a variant, below.  Pairs of
-neighbouring numbers in a head are rotated by position x frequency, so positions enter q . k only as the offset between
-two tokens along each axis.
+Read in lesson 10.  RoPE (arXiv 2104.09864) along three axes; V-JEPA 2 (arXiv 2506.09985) uses a variant, see below.
+Each pair of neighbouring numbers in a head is rotated by position x frequency.  So positions enter q . k only as the
+offset between two tokens along each axis.
 """
 
 import torch
@@ -22,11 +22,11 @@ def check_scheme(scheme: str, head: int) -> None:
 
 
 def rotary_angles(grid: Grid, ids: Tensor, head: int, scheme: str, dtype: torch.dtype) -> Tensor | None:
-    """ids int64 [B, n] of tubelets -> angles [B, n, r] for the first r = 6 * (head // 6) numbers of a head; None for "sincos".
+    """int64 ids [B, n] -> angles [B, n, r] for the first r = 6 * (head // 6) numbers of a head; None for "sincos".
 
     Time, height and width, in that order, each get a third of them, at frequencies 10000 ** -(i / (r / 6)).  "rotary"
     gives both numbers of a pair the same angle: f0 f0 f1 f1 ...  V-JEPA 2 was trained with f0 f1 ... f0 f1 ..., where
-    the two numbers of a pair get different angles; its released weights need that quirk: "rotary-tiled".
+    the two numbers of a pair get different angles.  Its released weights need that quirk, so choose "rotary-tiled".
     """
     if scheme == "sincos":
         return None
@@ -40,7 +40,7 @@ def rotary_angles(grid: Grid, ids: Tensor, head: int, scheme: str, dtype: torch.
 
 
 def rotate(x: Tensor, angles: Tensor) -> Tensor:
-    """Rotate the pairs (x0, x1), (x2, x3) ... of queries or keys [B, heads, n, d] by angles [B, n, r]; the rest is unchanged."""
+    """Rotate pairs (x0, x1), (x2, x3) ... of queries or keys [B, heads, n, d] by angles [B, n, r]; leave the rest."""
     angles = angles.unsqueeze(1)  # [B, 1, n, r]: the same for all heads
     turned, still = x.tensor_split([angles.shape[-1]], dim=-1)
     quarter = torch.stack((-turned[..., 1::2], turned[..., ::2]), dim=-1).flatten(-2)  # (x0, x1) -> (-x1, x0)

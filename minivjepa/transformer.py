@@ -18,7 +18,7 @@ EPS = 1e-6  # of every LayerNorm, as in the released code
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention: every token looks at every token.  Raises ValueError if `heads` does not divide D."""
+    """Multi-head self-attention: every token looks at every token.  Raises ValueError if `heads` doesn't divide D."""
 
     def __init__(self, dim: int, heads: int):
         super().__init__()
@@ -74,8 +74,8 @@ def init_linear(module: nn.Module, scheme: str) -> None:
     """Initialise every Linear inside `module`: biases 0, weights by `scheme`.  Raises ValueError for an unknown scheme.
 
     "xavier": uniform, scaled to preserve variance.  "official": normal with std .02, as V-JEPA 1's
-    training starts.  At width 64 that is far too small: at first the spread of features across clips shrinks.
-    "official-2": V-JEPA 2's start, in which what block number n adds to its input is divided by sqrt(2 n).
+    training starts.  At width 64 that's far too small: at first, the spread of features across clips shrinks.
+    "official-2": the same, but what block number n adds to its input is divided by sqrt(2 n), as in V-JEPA 2.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
@@ -98,7 +98,7 @@ def linear_flops(n: int, inputs: int, outputs: int) -> int:
 
 
 def block_flops(n: int, dim: int, hidden: int | None = None) -> dict[str, int]:
-    """FLOPs of one Block's forward pass on n tokens of width D, by part; softmax and norms are not counted.
+    """FLOPs of one Block's forward pass on n tokens of width D, by part; softmax and norms aren't counted.
 
     Projections 8 n D^2, MLP 16 n D^2, attention 4 n^2 D: beyond n = 4 D, attention costs more than the MLP.
     """

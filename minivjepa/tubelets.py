@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Grid:
-    """The size of a clip and of its tubelets.  Raises ValueError if the tubelets do not tile the clip."""
+    """The size of a clip and of its tubelets.  Raises ValueError if the tubelets don't tile the clip."""
 
     frames: int = 16  # Frames in a clip.
     height: int = 224  # Height of a frame, in pixels.
@@ -109,8 +109,8 @@ def axis_positions(length: int, dims: int) -> Tensor:
 def sincos_positions(grid: Grid, dims: int) -> Tensor:
     """float32 [N, dims]: fixed 3-D sine-cosine positions, dims in the order [time, height, width].
 
-    Each axis gets ceil(dims / 6) * 2 numbers, and the table is cut to `dims`, as in the released code.
-    So the width axis is complete only if 6 divides `dims`.
+    Each axis gets ceil(dims / 6) * 2 numbers.  Then the table is cut to `dims`, as in the released code, so the
+    width axis is complete only if 6 divides `dims`.
     """
     per_axis = math.ceil(dims / 6) * 2
     axes = [axis_positions(length, per_axis) for length in grid.shape]
@@ -120,7 +120,7 @@ def sincos_positions(grid: Grid, dims: int) -> Tensor:
 
 
 def added_positions(grid: Grid, dims: int, scheme: str) -> Tensor:
-    """What to add to the tokens: sincos_positions [N, dims], or zeros [N, 1] for rotary.py's schemes, which add nothing."""
+    """What to add to the tokens: sincos_positions [N, dims], or zeros [N, 1] for the schemes in rotary.py."""
     return sincos_positions(grid, dims) if scheme == "sincos" else torch.zeros(grid.tokens, 1)
 
 
@@ -138,7 +138,7 @@ class TubeletEmbedding(nn.Module):
     def forward(self, clip: Tensor, ids: Tensor | None = None) -> Tensor:
         """[B, C, T, H, W] -> [B, N, D], or [B, K, D] with ids [B, K] of the tubelets to keep.
 
-        Pixels are gathered before they are embedded, so a hidden tubelet costs nothing and cannot leak.
+        Pixels are gathered before they're embedded, so a hidden tubelet costs nothing and can't leak.
         """
         tubelets = patchify(clip, self.grid)  # [B, N, values]
         if ids is None:

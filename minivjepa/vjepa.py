@@ -26,7 +26,7 @@ class CollapsePrevention:
     """
 
     target: str = "ema"
-    """What is predicted: features of an ema copy that follows the online encoder, of the online encoder itself, or pixels."""
+    """What to predict: features of an EMA copy of the online encoder, of the online encoder itself, or pixels."""
     stop_gradient: bool = True  # Detach the targets.  Without it, the optimiser also trains the EMA copy.
     momentum: float | None = None
     """A constant EMA momentum instead of the run's schedule; 1 freezes the copy, 0 means no EMA."""
@@ -110,7 +110,7 @@ class VJEPA(nn.Module):
         """The training loss, a scalar.
 
         clip [B, C, T, H, W]; masks: one (context ids [B, K], target ids [B, M]) pair per mask group.  seed and step
-        set SIGReg's random directions; the other arms do not use them.
+        set SIGReg's random directions; the other arms don't use them.
         """
         h = self.targets(clip)  # once per clip, for all mask groups
         wanted = self.normalised(h)
@@ -131,9 +131,9 @@ class VJEPA(nn.Module):
     def step_flops(self, sizes: Sequence[tuple[int, int]]) -> dict[str, int]:
         """FLOPs of one clip's training step for mask groups of sizes (K, M), by component.
 
-        The target encoder runs forward on all tokens; pixels as targets cost nothing.  Encoder and predictor, and the target encoder if its targets are
-        not detached, also run backward: three times the forward cost.  Softmax, norms, the regulariser and the optimiser
-        are not counted.
+        The target encoder runs forward on all tokens; pixels as targets cost nothing.  Encoder and predictor also run
+        backward, at three times the forward cost in all; so does the target encoder if its targets aren't detached.
+        Softmax, norms, the regulariser and the optimiser aren't counted.
         """
         passes = 0 if self.prevention.target == "pixels" else 1 if self.prevention.stop_gradient else 3
         return {
