@@ -1,8 +1,12 @@
 """Two editions of every lesson from one text; exercises that name mistakes; predictions; and a folder of the learner's own."""
 
 import json
+import os
 import re
 import runpy
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -169,15 +173,53 @@ def test_lab_opens_the_first_lesson_and_says_what_is_missing(
         returncode = 0
 
     monkeypatch.setattr("subprocess.run", lambda words: ran.append(words) or Done)
-    assert call("lab", "--folder", str(tmp_path / "mine"), "--no-browser") == 0
-    assert ran[0][1:] == [
-        "-m",
-        "jupyterlab",
-        str(tmp_path / "mine" / "notebooks" / "00_start_here.ipynb"),
-        "--no-browser",
-    ]
+    assert call("lab", "--folder", str(tmp_path / "mine"), "--no-browser", "--", "--port", "9000") == 0
+    first = tmp_path / "mine" / "notebooks" / "00_start_here.ipynb"
+    assert ran[0][1:] == ["-m", "jupyterlab", str(first), "--no-browser", "--port", "9000"]
     (tmp_path / "file").write_text("")
     assert "is a file; give a folder, or a new name" in refused(capsys, "lab", "--folder", str(tmp_path / "file"))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert "pip install 'minivjepa[notebooks]'" in refused(capsys, "lab", "--folder", str(tmp_path / "other"))
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="a process is ended by a signal")
+def test_what_pip_installs_brings_the_lessons_along(tmp_path: Path) -> None:
+    """Catches: a wheel without lessons, cases or results; a lesson that needs the repository around it."""
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+    root, wheels, site = Path(__file__).parents[1], tmp_path / "wheels", tmp_path / "site"
+    subprocess.run([*pip, "wheel", str(root), "--no-deps", "--no-build-isolation", "-w", str(wheels)], check=True)
+    [wheel] = wheels.iterdir()
+    assert wheel.stat().st_size < 20e6
+    subprocess.run([*pip, "install", "--no-deps", "--target", str(site), str(wheel)], check=True)
+    place = tmp_path / "elsewhere"
+    place.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "minivjepa", "lab", "--no-browser", "--", "--allow-root"]
+    lab = subprocess.Popen(
+        command, cwd=place, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        assert lab.stderr is not None
+        assert any("is running at" in line for line in lab.stderr)  # it serves
+    finally:
+        os.killpg(lab.pid, signal.SIGTERM)
+        lab.communicate(timeout=60)
+    lessons = place / "my-course" / "notebooks"
+    assert {path.stem for path in lessons.glob("*.ipynb")} == set(LESSONS)
+    notebook = nbformat.read(lessons / "02_masks.ipynb", as_version=4)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell("import minivjepa\nprint(minivjepa.__file__)"))
+    run = "import sys, nbformat, nbclient; nb = nbformat.reads(sys.stdin.read(), 4); nbclient.execute(nb, cwd=sys.argv[1]); print(nbformat.writes(nb))"
+    words = [sys.executable, "-c", run, str(lessons)]
+    environment[REVEAL] = "1"  # nbclient can wait for ever where an interactive view holds a picture
+    done = subprocess.run(
+        words,
+        input=nbformat.writes(notebook),
+        env=environment,
+        cwd=place,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert str(site) in nbformat.reads(done.stdout, 4).cells[0].outputs[0].text

@@ -13,7 +13,9 @@ from minivjepa.commands.options import parse
 from minivjepa.training.files import read_json, write_json
 
 PACKAGE = Path(course.__file__).parents[1]
-CHECKOUT = PACKAGE.parent / "results"  # in a clone of the repository; what was installed has a copy inside the package
+RESULTS = [
+    PACKAGE.parent / name for name in ("results", "minivjepa_results")
+]  # in a clone; beside an installed package
 LAID = ".minivjepa.json"  # name of each notebook in the folder -> digest of what was put there
 FIRST = "00_start_here.ipynb"
 
@@ -22,7 +24,8 @@ FIRST = "00_start_here.ipynb"
 class LabOptions:
     """Put lessons, homework and recorded results into a folder, and open JupyterLab there.
 
-    A notebook in which you have worked is never overwritten: a newer edition is put beside it.
+    A notebook in which you have worked is never overwritten: a newer edition is put beside it.  What follows -- goes to
+    JupyterLab, such as: minivjepa lab -- --port 9000
     """
 
     folder: Path = Path("my-course")  # Where to put them; it may exist.
@@ -31,7 +34,8 @@ class LabOptions:
 
 def lab(argv: list[str]) -> int:
     """The command."""
-    options = parse(LabOptions, argv, "lab")
+    own, extra = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
+    options = parse(LabOptions, own, "lab")
     if importlib.util.find_spec("jupyterlab") is None:
         raise ValueError("JupyterLab is missing; run: pip install 'minivjepa[notebooks]'")
     if options.folder.exists() and not options.folder.is_dir():
@@ -39,7 +43,7 @@ def lab(argv: list[str]) -> int:
     for line in lay_out(options.folder):
         print(line)
     words = [sys.executable, "-m", "jupyterlab", str(options.folder / "notebooks" / FIRST)]
-    return subprocess.run([*words, *(() if options.browser else ("--no-browser",))]).returncode
+    return subprocess.run([*words, *([] if options.browser else ["--no-browser"]), *extra]).returncode
 
 
 def lay_out(folder: Path) -> list[str]:
@@ -61,7 +65,7 @@ def lay_out(folder: Path) -> list[str]:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)
         laid[name] = digest(content)
-    results = CHECKOUT if CHECKOUT.is_dir() else PACKAGE / "results"
+    results = next(place for place in RESULTS if place.is_dir())
     shutil.copytree(
         results, folder / "results", ignore=shutil.ignore_patterns("*.py", "__pycache__"), dirs_exist_ok=True
     )
