@@ -113,7 +113,7 @@ def lab(chromium: "Browser", tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def copy_lessons(root: Path) -> None:
-    """Notebooks, without outputs so that what is shown was computed now, and the results that they read."""
+    """Notebooks, without outputs so that what is shown was computed now, all unfolded, and the results that they read."""
     import nbformat
 
     for name in ("notebooks", "results"):
@@ -121,6 +121,7 @@ def copy_lessons(root: Path) -> None:
     for path in (root / "notebooks").glob("*.ipynb"):
         notebook = nbformat.read(path, as_version=4)
         for cell in notebook.cells:
+            cell.metadata.pop("jupyter", None)  # the number of a folded cell is not on the page
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
         nbformat.write(notebook, path)

@@ -160,6 +160,18 @@ def test_every_slider_and_menu_of_a_lesson_changes_its_picture(lesson: Path, lab
     assert len(boxes) == widgets(lesson.read_text(encoding="utf-8"))
     for box in boxes:
         check_controls(page, box)
+    for button in page.get_by_role("button", name="That's my guess").all():
+        check_prediction(page, button.locator("xpath=ancestor::div[contains(@class, 'widget-vbox')]"))
+
+
+def check_prediction(page: "Page", box: "Locator") -> None:
+    """Predict 1 where a number is asked for; an AssertionError says what was shown too early, or not at all."""
+    assert "you said" not in box.inner_text()
+    box.locator("input").fill("1")
+    box.locator("input").press("Tab")
+    box.get_by_role("button").click()
+    wait_until(page, lambda: "you said 1" in box.inner_text(), DRAW, "an answer to a prediction")
+    assert box.locator("input").is_disabled()
 
 
 PLANTED = """
