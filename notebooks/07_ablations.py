@@ -36,7 +36,7 @@ from minivjepa.course.figures.arm_curves import collapse_curves, dashboard, upda
 from minivjepa.course.lesson import Live, check, compare, published, show, table
 from minivjepa.data.digits import DigitClips
 from minivjepa.data.protocol import Budget
-from minivjepa.evaluation.early_warning import alarm, collapsed
+from minivjepa.evaluation.collapsed_runs import alarm, collapsed
 from minivjepa.evaluation.judge import encode_split
 from minivjepa.evaluation.probes import linear_accuracy
 from minivjepa.evaluation.statistics import interval, paired
@@ -534,5 +534,5 @@ print(
 # that "the loss falls, so it must end somewhere good" is no argument.
 # </details>
 #
-# **In the package:** `minivjepa/vjepa.py` (the arms), `minivjepa/experiments/plan.py`, `minivjepa/evaluation/early_warning.py`, `minivjepa/training/arms.py`. **In the papers:** BYOL (arXiv
+# **In the package:** `minivjepa/vjepa.py` (the arms), `minivjepa/experiments/plan.py`, `minivjepa/evaluation/collapsed_runs.py`, `minivjepa/training/arms.py`. **In the papers:** BYOL (arXiv
 # 2006.07733), section 5 and its ablations; SimSiam (arXiv 2011.10566), section 4; DirectPred (arXiv 2102.06810). **Next:** 08, the loop.

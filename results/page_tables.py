@@ -8,7 +8,7 @@ from typing import Any
 
 from signals import SIGNALS, first_separation
 
-from minivjepa.evaluation.early_warning import alarm, collapsed
+from minivjepa.evaluation.collapsed_runs import alarm, collapsed
 from minivjepa.evaluation.metrics import METRICS
 from minivjepa.evaluation.statistics import cell, markdown, mcnemar, paired, rate_in_words
 from minivjepa.experiments.report import SHORT, Results, by_seed, metric_cells

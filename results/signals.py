@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from minivjepa.evaluation.early_warning import LogRow, or_nan, smaller_std
+from minivjepa.evaluation.collapsed_runs import LogRow, or_nan, smaller_std
 
 Signal = Callable[[LogRow], float | None]
 

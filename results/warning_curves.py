@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from minivjepa.collapse import COLLAPSED, WARNING
 from minivjepa.course.figures import Picture
 from minivjepa.course.figures.arm_curves import Results, look
-from minivjepa.evaluation.early_warning import smaller_std
+from minivjepa.evaluation.collapsed_runs import smaller_std
 
 
 def warning_curves(results: Results) -> Picture:

@@ -18,7 +18,7 @@ import yaml
 from signals import SIGNALS, first_separation
 
 from minivjepa.data.digits import DigitClips
-from minivjepa.evaluation.early_warning import alarm, collapsed
+from minivjepa.evaluation.collapsed_runs import alarm, collapsed
 from minivjepa.evaluation.statistics import paired, two_groups
 from minivjepa.experiments.report import by_seed
 from minivjepa.training import minimal

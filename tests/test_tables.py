@@ -12,7 +12,7 @@ from published_ablations import PUBLISHED, published_table
 from signals import SIGNALS, first_separation
 
 from minivjepa.collapse import COLLAPSED, WARNING, early_warning
-from minivjepa.evaluation.early_warning import alarm, collapsed, smaller_std
+from minivjepa.evaluation.collapsed_runs import alarm, collapsed, smaller_std
 from minivjepa.evaluation.metrics import METRICS
 from minivjepa.evaluation.statistics import cell, interval, markdown, mcnemar, paired, two_groups, wilson
 from minivjepa.training.arms import VARIANTS

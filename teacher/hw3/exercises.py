@@ -208,7 +208,7 @@ FIRST, SECOND = (
 PATIENT = {"last": 3, "gone": 0.01, "alive": 0.1, "margin": 0.05}
 DIAGNOSE = Exercise(
     "diagnose",
-    ("minivjepa.evaluation.early_warning.collapsed", "minivjepa.evaluation.early_warning.alarm", "minivjepa.collapse.early_warning"),
+    ("minivjepa.evaluation.collapsed_runs.collapsed", "minivjepa.evaluation.collapsed_runs.alarm", "minivjepa.collapse.early_warning"),
     (
         {"rows": log([0.7, 0.008, 0.006], [0.7, 0.3, 0.2]), "last": 2, "gone": 0.01, "alive": 0.1, "margin": 0.05},
         {"rows": log([0.7, 0.008, 0.3]), "last": 2, "gone": 0.01, "alive": 0.1, "margin": 0.05},
@@ -285,7 +285,7 @@ SMALLER = "min(row['feature_std'], row['target_feature_std'])"
 WARN_FROM = "def first_warning(rows, limit, patience, after):\n    rows = [row for row in rows if row['step'] >= after]\n    low = [min(row['feature_std'], row['target_feature_std']) < limit for row in rows]\n    for i in range(len(rows)):\n        if i + 1 >= patience and all(low[i + 1 - patience : i + 1]):\n            return FOUND\n    return NEVER"
 FIRST_WARNING = Exercise(
     "first_warning",
-    ("minivjepa.collapse.early_warning", "minivjepa.evaluation.early_warning.alarm", "minivjepa.evaluation.early_warning.collapsed"),
+    ("minivjepa.collapse.early_warning", "minivjepa.evaluation.collapsed_runs.alarm", "minivjepa.evaluation.collapsed_runs.collapsed"),
     (
         {"rows": slim(log([0.7, 0.3, 0.3, 0.3, 0.3], [0.7, 0.15, 0.05, 0.04, 0.03], steps=[0, 10, 20, 50, 100])), "limit": 0.15, "patience": 2, "after": 0},
         {"rows": slim(log([0.7, 0.08, 0.07, 0.2, 0.09, 0.05, 0.04, 0.02], steps=[0, 5, 10, 20, 50, 100, 200, 400])), "limit": 0.1, "patience": 3, "after": 0},

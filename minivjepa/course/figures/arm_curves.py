@@ -11,7 +11,7 @@ from torch import Tensor
 from minivjepa.collapse import COLLAPSED, WARNING
 from minivjepa.course.figures import COLORS, STYLES, Picture, finish, panels
 from minivjepa.data.protocol import CHANCE
-from minivjepa.evaluation.early_warning import LogRow, collapsed, or_nan, smaller_std
+from minivjepa.evaluation.collapsed_runs import LogRow, collapsed, or_nan, smaller_std
 from minivjepa.vjepa import ARMS
 
 Results = dict[str, Any]
