@@ -1,5 +1,6 @@
 """Lessons 4 and 5: the three components and what flows between them; how slowly the target follows."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,46 +10,59 @@ from minivjepa.course.figures import COLORS, STYLES, Picture, curves, finish, pa
 from minivjepa.ema import half_life
 
 
-def three_components(shapes: Mapping[str, Sequence[int]]) -> Picture:
-    """Student and teacher as one drawing.  shapes: of "clip", "context", "prediction", "features" and "target"."""
-    said = {name: str(list(shape)) for name, shape in shapes.items()}
-    figure, [ax] = panels((11, 4.2))
-    ax.set(xlim=(0, 15), ylim=(0, 5.2))
+def three_components(shapes: Mapping[str, Sequence[int]], parts: int = 3) -> Picture:
+    """The first parts of V-JEPA as one drawing: 1 the online encoder, 2 the predictor too, 3 all.
+
+    shapes: of "clip" and "context"; from 2 parts on "prediction"; with 3 "features" and "target".
+    """
+    said = defaultdict(str, {name: str(list(shape)) for name, shape in shapes.items()})
+    figure, [ax] = panels((11, 4.2 if parts == 3 else 2.9))
+    ax.set(xlim=(0, 15), ylim=(0 if parts == 3 else 1.6, 5.2))
     ax.axis("off")
     boxes = (
-        (1.2, 2.5, 1.6, "clip", "#dddddd"), (5.0, 4.0, 2.3, "online encoder", COLORS[0]), (9.0, 4.0, 2.3, "predictor", COLORS[2]),
-        (5.0, 1.0, 2.3, "target encoder", COLORS[1]), (9.0, 1.0, 2.3, "LayerNorm,\nkeep the hidden", "#dddddd"),
-        (13.4, 2.5, 1.8, "mean |.|", "#444444"),
+        (1, 1.2, 2.5, 1.6, "clip", "#dddddd"), (1, 5.0, 4.0, 2.3, "online encoder", COLORS[0]), (2, 9.0, 4.0, 2.3, "predictor", COLORS[2]),
+        (3, 5.0, 1.0, 2.3, "target encoder", COLORS[1]), (3, 9.0, 1.0, 2.3, "LayerNorm,\nkeep the hidden", "#dddddd"),
+        (3, 13.4, 2.5, 1.8, "mean |.|", "#444444"),
     )  # fmt: skip
-    for x, y, wide, text, color in boxes:
-        corner = (x - wide / 2, y - 0.42)
-        ax.add_patch(FancyBboxPatch(corner, wide, 0.84, boxstyle="round,pad=0.05", facecolor=color, edgecolor="none"))
-        ax.text(x, y, text, ha="center", va="center", color="black" if color == "#dddddd" else "white", fontsize=9)
+    for part, x, y, wide, text, color in boxes:
+        if part <= parts:
+            box = FancyBboxPatch((x - wide / 2, y - 0.42), wide, 0.84, "round,pad=0.05", facecolor=color, edgecolor="none")  # fmt: skip
+            ax.add_patch(box)
+            ax.text(x, y, text, ha="center", va="center", color="black" if color == "#dddddd" else "white", fontsize=10)
     flows = (
-        ((2.1, 2.8), (3.7, 3.9), "visible tubelets"), ((2.1, 2.2), (3.7, 1.1), "all tubelets"),
-        ((6.3, 4.0), (7.7, 4.0), said["context"]), ((10.3, 3.9), (12.4, 2.9), said["prediction"]),
-        ((6.3, 1.0), (7.7, 1.0), said["features"]), ((10.3, 1.1), (12.4, 2.1), said["target"]),
+        (1, (2.1, 2.8), (3.7, 3.9), "visible tubelets"), (3, (2.1, 2.2), (3.7, 1.1), "all tubelets"),
+        (1, (6.3, 4.0), (7.7, 4.0), said["context"]), (2, (10.3, 3.9), (12.4, 2.9), said["prediction"]),
+        (3, (6.3, 1.0), (7.7, 1.0), said["features"]), (3, (10.3, 1.1), (12.4, 2.1), said["target"]),
     )  # fmt: skip
     arrow = {"arrowstyle": "-|>", "color": "#444444", "lw": 1.4}
     paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-    for start, end, text in flows:
-        ax.annotate("", end, start, arrowprops=arrow)
-        (x, y), up = np.mean([start, end], axis=0), 0.3 if start[1] == end[1] else 0.0  # beside a level arrow
-        ax.text(x, y + up, text, ha="center", va="center", fontsize=8, family="monospace", bbox=paper)
-    ax.annotate("", (5.0, 1.5), (5.0, 3.5), arrowprops={**arrow, "ls": "--"})
-    ax.text(5.15, 2.5, "EMA: weights follow slowly", fontsize=8, va="center")
-    ax.plot([10.5, 10.75], [1.5, 0.9], color=COLORS[1], lw=4, zorder=3)  # a bar across the teacher's arrow
-    ax.text(10.6, 0.45, "bar: no gradient flows back", fontsize=8, color=COLORS[1])
-    ax.text(1.2, 1.85, said["clip"], fontsize=8, ha="center", family="monospace")
-    hints = "mask tokens + positions of the hidden tubelets"
-    ax.annotate(hints, (9.0, 4.45), (9.0, 4.9), fontsize=8, ha="center", arrowprops={**arrow, "lw": 1.0})
-    return Picture(
-        figure,
-        f"Diagram. Above, the student: clip {said['clip']} to online encoder to {said['context']} to predictor to {said['prediction']}. "
-        f"Below, the teacher: the same clip to target encoder to {said['features']}, of which {said['target']} are kept. Both meet in a mean of absolute differences.",
-        "Student (above): sees the visible tubelets and guesses the features of the hidden ones. Teacher (below): sees everything, gets no "
-        f"gradient, and follows the student slowly. Shapes are of this lesson's model: context {said['context']}, prediction {said['prediction']}.",
+    for part, start, end, text in flows:
+        if part <= parts:
+            ax.annotate("", end, start, arrowprops=arrow)
+            (x, y), up = np.mean([start, end], axis=0), 0.3 if start[1] == end[1] else 0.0  # beside a level arrow
+            ax.text(x, y + up, text, ha="center", va="center", fontsize=9, family="monospace", bbox=paper)
+    ax.text(1.2, 1.8, said["clip"], fontsize=9, ha="center", family="monospace")
+    if parts >= 2:
+        hints = "mask tokens + positions of the hidden tubelets"
+        ax.annotate(hints, (9.0, 4.45), (9.0, 4.9), fontsize=9, ha="center", arrowprops={**arrow, "lw": 1.0})
+    if parts == 3:
+        ax.annotate("", (5.0, 1.5), (5.0, 3.5), arrowprops={**arrow, "ls": "--"})
+        ax.text(5.15, 2.5, "EMA: weights follow slowly", fontsize=9, va="center")
+        ax.plot([10.5, 10.75], [1.5, 0.9], color=COLORS[1], lw=4, zorder=3)  # a bar across the teacher's arrow
+        ax.text(10.6, 0.4, "bar: no gradient flows back", fontsize=9, color=COLORS[1])
+    alt = (
+        f"Diagram. The student, above: the visible tubelets of a clip {said['clip']} go through the online encoder to {said['context']}",
+        f", and with mask tokens through the predictor to {said['prediction']}",
+        f". The teacher, below: the same clip goes through the target encoder to {said['features']}, of which {said['target']} are kept. "
+        "Both meet in a mean of absolute differences",
     )
+    caption = (
+        f"The online encoder turns the visible tubelets into context vectors {said['context']}.",
+        f"The predictor gets those, and the places of the hidden tubelets. Its predictions: {said['prediction']}.",
+        "The student (above) sees the visible tubelets and guesses the features of the hidden ones. The teacher (below) sees everything, "
+        f"gets no gradient, and follows the student slowly. Context {said['context']}, prediction {said['prediction']}.",
+    )
+    return Picture(figure, "".join(alt[:parts]) + ".", caption[parts - 1])
 
 
 def target_response(momentum: float, steps: int = 1000) -> Picture:

@@ -33,7 +33,7 @@ def masked_strip(grid: Grid, pair: MaskPair, name: str, row: int = 0) -> Picture
     figure, _ = strip([(1 - cover) * frames + cover * paint], titles, 1.6, 2.3)
     handles = [Patch(facecolor=color, edgecolor="black", label=kind) for kind, color in KINDS.items()]
     handles = handles if lost else handles[:2]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
     figure.suptitle(name, fontsize=9)
     alt = f"{len(frames)} frames of a clip under the mask {name}: {seen} squares show the picture, {hidden} are covered in blue, {lost} in grey."
     caption = f"Mask {name}: of {grid.tokens} tubelets the encoder sees {seen}, {hidden} are to be predicted, {lost} are neither."
