@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 02 Masks: what the encoder may see
 #
-# **At the end you can explain** how V-JEPA hides most of a clip, where "about 90 % hidden" comes from and what really is
-# hidden, and what a batch has to do with it.
+# **At the end you can explain** how V-JEPA hides most of a clip, where "about 90 % hidden" comes from and what really is hidden, and what a
+# batch has to do with it.
 #
 # *30 minutes, about half a minute of them for the computer. Any laptop.*
 # You need: lesson 01 (tokens, and `Grid`).
@@ -23,262 +23,352 @@ if importlib.util.find_spec("minivjepa") is None:
     sys.path.insert(0, os.path.abspath("course"))  # what was installed just now is not on the path yet
     os.chdir("course/notebooks")
 
-# %%
+# %% folded=true
+
 import torch
 
+from minivjepa.course.figures.films import masks_in_motion
 from minivjepa.course.figures.mask_maps import draw_mask, heat_maps, masked_strip, survival_curves
-from minivjepa.course.lesson import check, compare, show
+from minivjepa.course.lesson import check, play, show
+from minivjepa.course.predictions import Predictions
 from minivjepa.course.widgets import explore
+from minivjepa.data.digits import DigitClips
+from minivjepa.homework.checking import attempt, solution
 from minivjepa.masking import BlockMask, FutureMask, OfficialBlocks, RandomMask, TubeMask, coverage, draw_blocks
 from minivjepa.tubelets import Grid
 
+guess = Predictions()
+
+# %% [markdown]
+# Here's one clip, twice. Each time, three quarters of its tubelets are hidden. Watch both before you read on.
+
+# %%
+medium = Grid(frames=16, height=64, width=64, tubelet=2, patch=8)
+kinds = {"random": RandomMask(0.75), "tube": TubeMask(0.75), "future": FutureMask(0.5), "blocks": BlockMask()}
+four = {name: kind.sample(medium, seed=0, step=0, index=torch.arange(1)) for name, kind in kinds.items()}
+play(masks_in_motion(medium, 4, {name: four[name] for name in ("random", "tube")}, whole=False, inches=2.4))
+
+# %%
+_, factors = DigitClips(medium).batch(step=0, index=torch.tensor([4]))
+guess("Which digit drifts through the clip?", int(factors.identity), choices=list(range(10)))
+
+# %% [markdown]
+# You've just done V-JEPA's homework, and one of the two films was probably far more help. So what should be hidden, and how much?
+#
+# ## Four ways to hide
+#
+# This is the whole clip, and the same clip under four masks.
+
+# %%
+play(masks_in_motion(medium, 4, four, whole=True, inches=1.35))
+
+# %% [markdown]
+# *Random* hides each tubelet independently. That's too easy: what's hidden now shows at the same place a moment later, and a
+# model can copy it without understanding anything. *Tubes* hide the same patches in every frame, which stops the copying. *Future* shows the
+# first frames and asks for the rest: to predict where the digit will be, you have to know how it moves. *Blocks* are tubes whose
+# patches form rectangles, so whole things vanish. Lesson 07 shows what an encoder learns from each.
+#
+# ## A mask is two lists
+#
+# The encoder sees some tubelets, the **context**. From them, the model predicts the features of others, the **target**. A mask
+# says which is which: `context` [B, K] lists the K tubelets seen in each of B clips, `target` [B, M] the M to predict.
+#
+# ## Write it: `tube` (easy, 5 minutes)
+#
+# You get the patches hidden in one frame, in any order. Hide them in every time step. Return the ids of the context, then of the target, each
+# list rising. Ids count as in lesson 01: all `area` patches of time step 0, then all of time step 1, and so on.
+#
+# <details><summary>Hint 1</summary>
+#
+# Patch p at time step s has the id `s * area + p`.
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Mark one frame with True and False, a tensor of length `area`. `.repeat(steps)` makes a clip of it.
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# The whole solution: put `solution("02", "tube")` into a new cell.
+# </details>
+
+
+# %% exercise="tube"
+def tube(hidden, area, steps):
+    """Patches hidden in one frame, int64 [k] -> two tensors: ids of the clip's context, ids of its target."""
+    ### BEGIN SOLUTION
+    frame = torch.zeros(area, dtype=torch.bool)
+    frame[hidden] = True
+    clip = frame.repeat(steps)
+    return (~clip).nonzero().flatten(), clip.nonzero().flatten()
+    ### END SOLUTION
+
+
+attempt("02", tube)
+
+# %% [markdown]
+# Hide 12 of 16 patches with it. Blue is to be predicted; what you see, the encoder sees.
+
+# %%
 small = Grid(frames=8, height=32, width=32, tubelet=2, patch=8)
-paper = Grid(frames=16, height=224, width=224, tubelet=2, patch=16)
+torch.manual_seed(0)
+context, target = tube(torch.randperm(16)[:12], area=16, steps=4)
+print("context", context.tolist())
+show(masked_strip(small, (context[None], target[None]), "your tube mask"))
+
+# %% folded=true
+# NBVAL_CHECK_OUTPUT
+theirs = TubeMask(0.75).sample(small, seed=0, step=0, index=torch.arange(50))
+for seen, asked_for in zip(*theirs):
+    context, target = tube(asked_for[asked_for < 16], area=16, steps=4)
+    assert torch.equal(context, seen) and torch.equal(target, asked_for), "the package's tubes are not yours"
+print("verified: from the patches hidden in one frame, you get the package's", len(theirs[0]), "tube masks")
 
 # %% [markdown]
-# ## A mask is two lists of numbers
-#
-# V-JEPA learns by guessing: the encoder sees some tubelets of a clip, the **context**, and from them the features of others
-# are predicted, the **target**. A mask says which is which. Here it is a pair of integer tensors: `context` [B, K] names
-# the K tubelets that are seen in each of B clips, `target` [B, M] the M that are to be predicted.
-
-# %%
-context, target = RandomMask(hide=0.75).sample(small, seed=0, step=0, index=torch.arange(2))
-print("context", tuple(context.shape), "target", tuple(target.shape))
-print("the first clip shows tubelets", context[0].tolist())
-
-# %% [markdown]
-# Four ways to hide much of a clip: three quarters, three quarters, half, and five eighths of it. Blue is to be predicted; what you
-# can see, the encoder can see.
-
-# %%
-for name, mask in {
-    "random": RandomMask(0.75),
-    "tube": TubeMask(0.75),
-    "future": FutureMask(0.5),
-    "short blocks": BlockMask(),
-}.items():
-    show(masked_strip(small, mask.sample(small, 0, 0, torch.arange(1)), name))
-
-# %% [markdown]
-# *Random* hides each tubelet on its own. That is too easy: what is hidden in one frame is visible at the same place in the
-# next, and a model may copy it from there without understanding anything. *Tubes* hide the same patches in every frame,
-# which stops the copying. *Future* shows the first frames and asks for the rest: whoever wants to know where the digit will
-# be has to know how it moves. *Blocks* are tubes whose patches form rectangles, so that whole things vanish. Lesson 07
-# shows what an encoder learns from each.
-#
 # ## V-JEPA's blocks
 #
-# V-JEPA hides two ways at once, and averages both losses. **Short**: the union of 8 blocks, each 15 % of the frame.
-# **Long**: the union of 2 blocks, each 70 %. All blocks go through the whole clip.
-#
-# **Predict:** what share of the frame do 8 blocks of 15 % cover on average? (They overlap. A percentage from 0 to 100.)
+# V-JEPA hides in two ways at once, called mask groups, and averages their losses. **Short**: the union of 8 blocks, each 15 % of the
+# frame. **Long**: the union of 2 blocks, each 70 %. All blocks go through the whole clip, so they're tubes.
 
 # %%
-my_short_percentage = None
-
-# %%
+paper = Grid(frames=16, height=224, width=224, tubelet=2, patch=16)
+short, long = OfficialBlocks(count=8, scale=0.15), OfficialBlocks(count=2, scale=0.7)
 clips, draws = 24, 300  # V-JEPA's batch per GPU; how many batches we look at
 
 
-def hidden_by_geometry(blocks):
-    """Percentage of the frame under the blocks, before anything else happens."""
-    shares = [
-        draw_blocks(paper, blocks.count, blocks.scale, seed=0, step=step, index=torch.arange(clips), attempt=0)
-        for step in range(draws)
-    ]
-    return 100 * torch.stack(shares).float().mean().item()
+def blocks_of(group, step):
+    """bool [clips, 196]: which patches lie under the blocks, before anything else happens."""
+    return draw_blocks(paper, group.count, group.scale, seed=0, step=step, index=torch.arange(clips), attempt=0)
 
 
-short, long = OfficialBlocks(count=8, scale=0.15), OfficialBlocks(count=2, scale=0.7)
-geometry = {"short": hidden_by_geometry(short), "long": hidden_by_geometry(long)}
-compare("percentage under 8 blocks of 15 %", my_short_percentage, f"{geometry['short']:.0f}")
-print(f"and under 2 blocks of 70 %: {geometry['long']:.0f}")
+geometry = {
+    name: 100 * sum(int(blocks_of(group, step).sum()) for step in range(draws)) / (draws * clips * 196)
+    for name, group in {"short": short, "long": long}.items()
+}
+guess("Blocks overlap. What percentage of the frame do 8 blocks of 15 % cover, on average?", round(geometry["short"]))
+
+# %%
+for name, share in geometry.items():
+    print(f"{name} blocks cover {share:.0f} % of the frame and leave {100 - share:.0f} % visible")
 
 # %% [markdown]
-# So the blocks leave more than a third of the frame visible in one group and a fifth in the other. Yet people say that V-JEPA
-# hides about 90 %. That is no number of the blocks. What comes between is a detail of the code:
+# Yet you'll read that V-JEPA hides about 90 %. These blocks can't explain it. A detail of the code comes after them.
 #
 # ## The cut
 #
-# The clips of a batch have different blocks, so different numbers of visible tubelets. A tensor needs the same K in every
-# row. The released code takes the *smallest* count in the batch and cuts every clip down to it, keeping the first ids of
-# each list. Context and target are cut alike, each to its own smallest count.
+# Each clip of a batch has its own blocks, so each shows a different number of tubelets. But a tensor needs the same K in every row. So
+# the released code takes the *smallest* count in the batch and cuts every clip down to it, keeping the first ids. Targets get the
+# same treatment, with their own smallest count.
 #
-# **Predict:** how many of the 1568 tubelets does the encoder still see, on average over both groups? (A tenth would be 157.)
+# ## Write it: `cut_batch` (easy, 4 minutes)
+#
+# You get one rising list of ids per clip, as your `tube` returns them. Cut all of them to the length of the shortest, and keep the first ids.
+#
+# <details><summary>Hint 1</summary>
+#
+# `len(ids)` works on a tensor, and `min(...)` finds K.
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# A slice keeps the first K. `torch.stack` makes one tensor of rows that are equally long.
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# The whole solution: `solution("02", "cut_batch")`.
+# </details>
+
+
+# %% exercise="cut_batch"
+def cut_batch(contexts):
+    """List of B tensors of ids, int64, of different lengths -> int64 [B, K], K the smallest length."""
+    ### BEGIN SOLUTION
+    K = min(len(ids) for ids in contexts)
+    return torch.stack([ids[:K] for ids in contexts])
+    ### END SOLUTION
+
+
+attempt("02", cut_batch)
+
+# %% [markdown]
+# Together, your two functions are V-JEPA's sampler. Here they make one batch:
 
 # %%
-my_context_size = None
+pairs = [tube(covered.nonzero().flatten(), area=196, steps=8) for covered in blocks_of(short, step=3)]
+contexts, targets = [context for context, _ in pairs], [target for _, target in pairs]
+yours = cut_batch(contexts), cut_batch(targets)
+lengths = sorted(len(ids) for ids in contexts)
+print("before the cut, contexts have from", lengths[0], "to", lengths[-1], "tubelets")
+print("after it, context", tuple(yours[0].shape), "target", tuple(yours[1].shape))
+
+# %% folded=true
+# NBVAL_CHECK_OUTPUT
+official = short.sample(paper, seed=0, step=3, index=torch.arange(clips))
+assert torch.equal(yours[0], official[0]) and torch.equal(yours[1], official[1]), "the package's sampler is not yours"
+print("verified: your batch is the official sampler's, K =", official[0].shape[1], "and M =", official[1].shape[1])
+
+# %% [markdown]
+# That was one batch. Now take 300 of each group, with the package's sampler.
 
 # %%
-sizes = {
-    name: [mask.sample(paper, 0, step, torch.arange(clips)) for step in range(draws)]
-    for name, mask in {"short": short, "long": long}.items()
+samples = {
+    name: [group.sample(paper, 0, step, torch.arange(clips)) for step in range(draws)]
+    for name, group in {"short": short, "long": long}.items()
 }
-kept = {name: sum(c.shape[1] for c, _ in pairs) / draws for name, pairs in sizes.items()}
-asked = {name: sum(t.shape[1] for _, t in pairs) / draws for name, pairs in sizes.items()}
-compare("tubelets in the context, mean of both groups", my_context_size, f"{(kept['short'] + kept['long']) / 2:.0f}")
+kept = {name: sum(c.shape[1] for c, _ in batches) / draws for name, batches in samples.items()}
+asked = {name: sum(t.shape[1] for _, t in batches) / draws for name, batches in samples.items()}
+both = (kept["short"] + kept["long"]) / 2
+guess("Of 1568 tubelets, how many does the encoder see, averaged over both groups? (A tenth is 157.)", round(both))
+
+# %%
+hidden = {name: 100 - 100 * seen / paper.tokens for name, seen in kept.items()}
 for name in kept:
-    print(
-        f"  {name}: sees {kept[name]:.0f} of {paper.tokens}, predicts {asked[name]:.0f}; hidden {100 - 100 * kept[name] / paper.tokens:.0f} %"
-    )
+    print(f"{name}: sees {kept[name]:.0f} of {paper.tokens}, predicts {asked[name]:.0f}; hidden {hidden[name]:.0f} %")
+average = (hidden["short"] + hidden["long"]) / 2
+before = (geometry["short"] + geometry["long"]) / 2
+print(f"on average: {average:.0f} % hidden; before the cut it was {before:.0f} %")
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
-hidden = {name: 100 - 100 * kept[name] / paper.tokens for name in kept}
 check("T3", round(0.1 * paper.tokens) == 157 and 330 < kept["short"] < 400 and 80 < kept["long"] < 125 and max(asked.values()) < 1400,
-      "a tenth of 1568 is 157, and that is no number the sampler aims at: the short group sees 330 to 400 tubelets, the long one 80 to 125")  # fmt: skip
+      f"a tenth of {paper.tokens} is {0.1 * paper.tokens:.0f}, and the sampler aims at no such number: the short group sees {kept['short']:.0f} tubelets and predicts {asked['short']:.0f}, the long one sees {kept['long']:.0f} and predicts {asked['long']:.0f}")  # fmt: skip
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
-check("M1", 60 < geometry["short"] < 66 and 78 < geometry["long"] < 84 and 74 < hidden["short"] < 80 and 92 < hidden["long"] < 96,
-      "the blocks hide about 63 and 81 in a hundred, give or take 3; the cut makes that about 77 and 94")  # fmt: skip
+check("M1", 60 < geometry["short"] < 66 and 78 < geometry["long"] < 84 and 74 < hidden["short"] < 80 and 92 < hidden["long"] < 96 and round(average) == 85,
+      f"the blocks hide {geometry['short']:.0f} % and {geometry['long']:.0f} %; the cut makes that {hidden['short']:.0f} % and {hidden['long']:.0f} %, on average {average:.0f} %")  # fmt: skip
 
 # %% [markdown]
-# So "about 90 %" is a rounded way to speak of three quarters in one group and 94 % in the other, and it is a number of the
+# **On average it's about 85 %, not 90.** "About 90 %" is loose talk for 76 % in one group and 94 % in the other. And it's a number of the
 # cut, not of the blocks.
-
-# %% [markdown]
+#
 # ## What the cut does to time
 #
-# "Keeping the first ids" sounds harmless. But ids are in time-major order (lesson 01): first all of time step 0, then all
-# of time step 1. So the first ids are the *early* ones. Look at one clip of a batch before you read on: grey tubelets are
-# neither seen nor predicted.
+# "Keep the first ids" sounds harmless. But ids go through time first, so the first ids are the *early* ones. Look at one clip of your
+# batch: gray tubelets are neither seen nor predicted.
 
 # %%
-show(masked_strip(paper, short.sample(paper, 0, 3, torch.arange(clips)), "official short, batch of 24", row=5))
+show(masked_strip(paper, yours, "your batch of 24, short blocks", row=5))
 
 # %% [markdown]
-# Now many of them. Above: how often each tubelet is in the context. Below: how often it is in the target.
+# Now all the batches. The maps count how often each tubelet is in the context, or in the target.
 
 # %%
 maps = {}
-for name, pairs in sizes.items():
+for name, batches in samples.items():
     for part, what in enumerate(("context", "target")):
-        maps[f"{name} {what}"] = torch.stack([coverage(pair[part], paper) for pair in pairs]).mean(dim=0)
+        maps[f"{name} {what}"] = torch.stack([coverage(pair[part], paper) for pair in batches]).mean(dim=0)
 show(heat_maps(maps, "share of clips that have this tubelet"))
 
-# %% [markdown]
-# **Predict:** of a clip's own context tubelets in the *last* time step, what percentage survives the cut in the short group?
-
-# %%
-my_percentage_left = None
-
-# %%
+# %% folded=true
 
 
-def left_by_step(blocks, part):
+def left_by_step(group, name, part):
     """Share of a clip's own context ids (part 0) or target ids (part 1) that survive the cut, for each time step."""
     total = torch.zeros(8)
     for step in range(draws):
-        ids = sizes["short" if blocks is short else "long"][step][part]
-        covered = draw_blocks(paper, blocks.count, blocks.scale, 0, step, torch.arange(clips), attempt=0)
+        ids, covered = samples[name][step][part], blocks_of(group, step)
         own = (covered if part == 1 else ~covered).sum(dim=1, keepdim=True).clamp(min=1)  # per time step and clip
         counts = torch.zeros(clips, 8).scatter_add_(1, ids // 196, torch.ones(ids.shape))  # id // 196 is its time step
-        total += (counts / own).clamp(max=1).mean(
-            dim=0
-        ) / draws  # clamp: a clip whose blocks covered all was drawn again
+        total += (counts / own).clamp(max=1).mean(dim=0) / draws  # a clip whose blocks covered all was drawn again
     return total.tolist()
 
 
-curves = {
-    f"{name} {what}": left_by_step(blocks, part)
-    for name, blocks in (("short", short), ("long", long))
+left = {
+    f"{name} {what}": left_by_step(group, name, part)
+    for name, group in (("short", short), ("long", long))
     for part, what in enumerate(("context", "target"))
 }
-compare(
-    "percentage of the last step's context that is left", my_percentage_left, f"{100 * curves['short context'][-1]:.0f}"
+
+# %%
+guess(
+    "In the short group, what percentage of a clip's own context survives the cut in the last time step?",
+    round(100 * left["short context"][-1]),
 )
-show(survival_curves(curves))
+
+# %%
+show(survival_curves(left))
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
-falls = all(a >= b - 0.01 for curve in curves.values() for a, b in zip(curve, curve[1:]))
-check("M2", falls and curves["short context"][0] > 0.99 and max(curves[f"{n} context"][-1] for n in kept) < 0.15 and max(curves[f"{n} target"][-1] for n in kept) < 0.4,
-      "no time step keeps more than an earlier one; the last has lost most of its context and of its target, in both groups")  # fmt: skip
+falls = all(a >= b - 0.01 for curve in left.values() for a, b in zip(curve, curve[1:]))
+last = {name: f"{100 * curve[-1]:.0f} %" for name, curve in left.items()}
+check("M2", falls and left["short context"][0] > 0.99 and max(left[f"{n} context"][-1] for n in kept) < 0.15 and max(left[f"{n} target"][-1] for n in kept) < 0.4,
+      f"no time step keeps more than an earlier one; in the last, {last['short context']} of the context and {last['short target']} of the target are left in the short group, {last['long context']} and {last['long target']} in the long one")  # fmt: skip
 
 # %% [markdown]
-# So what V-JEPA trains on is, in effect, a soft causal mask (causal: what comes later may not be seen): it sees the
-# beginning well and the end hardly, and is asked about the beginning more than about the end. Nobody planned that; it follows from one line that makes a tensor rectangular.
+# So in effect, V-JEPA trains on a soft causal mask (causal: you may not see what comes later). It sees the beginning well and hardly any
+# of the end, and it's asked about the beginning more than about the end. No equation says so. It follows from one line of code that makes
+# a tensor rectangular.
 #
 # ## And the batch
 #
-# **Predict:** on each GPU you now use a batch of 4 instead of 24. How many tubelets does the encoder see then? (`"more"`,
-# `"fewer"` or `"as many"`)
+# You have smaller GPUs, so you put 4 clips on each instead of 24.
 
 # %%
-my_guess_for_a_small_batch = None
-
-# %%
-by_batch = {}
-for batch in (4, 10, 24, 64):
-    contexts = [short.sample(paper, 0, step, torch.arange(batch))[0].shape[1] for step in range(100)]
-    by_batch[batch] = sum(contexts) / len(contexts)
+by_batch = {
+    batch: sum(short.sample(paper, 0, step, torch.arange(batch))[0].shape[1] for step in range(draws)) / draws
+    for batch in (4, 10, 24, 64)
+}
 ratio = by_batch[4] / by_batch[24]
-compare("batch of 4", my_guess_for_a_small_batch, "more" if ratio > 1.05 else "fewer" if ratio < 0.95 else "as many")
+guess(
+    "With 4 clips instead of 24, how many tubelets does the encoder see?",
+    "more" if ratio > 1.05 else "fewer" if ratio < 0.95 else "as many",
+    choices=["more", "fewer", "as many"],
+)
+
+# %%
 for batch, size in by_batch.items():
-    print(f"  batch of {batch:2}: the encoder sees {size:.0f} tubelets, {100 - 100 * size / paper.tokens:.0f} % hidden")
+    print(f"batch of {batch:2}: the encoder sees {size:.0f} tubelets, {100 - 100 * size / paper.tokens:.0f} % hidden")
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
 sizes_fall = all(a > b for a, b in zip(list(by_batch.values()), list(by_batch.values())[1:]))
 check("M3", sizes_fall and by_batch[4] > 1.2 * by_batch[64],
-      "the larger the batch per device, the less the encoder sees: the smallest of more clips is smaller")  # fmt: skip
+      f"the larger the batch per device, the less the encoder sees: {by_batch[4]:.0f} tubelets in a batch of 4, {by_batch[24]:.0f} in one of 24, {by_batch[64]:.0f} in one of 64, because the smallest of more clips is smaller")  # fmt: skip
 
 # %% [markdown]
-# The same recipe on other hardware is another task. That is why the masks of this course keep a constant K for a whole
-# run (`BlockMask` brings every clip to the same share by showing or hiding single patches), and why the released behaviour
-# is here under a name of its own, `official-short` and `official-long`.
+# The same recipe on other hardware is another task! That's why this course's own masks keep K constant for a whole run: `BlockMask` shows or
+# hides single patches until every clip has the same share. The released behavior has names of its own, `official-short` and `official-long`.
 #
-# Move the sliders: a mask by name, the side of the frame, the clips in a batch.
+# Move the sliders. They open on the official sampler with 24 clips. Take `batch` down to 1 and watch K, and the gray.
 
 # %%
 explore(
     draw_mask,
     {
-        "name": [
-            "random",
-            "tube",
-            "future",
-            "short",
-            "long",
-            "official-short",
-            "official-long",
-            "tube:0.9",
-            "random:0.5",
-        ],
-        "side": [64, 128, 224],
-        "batch": (1, 64),
-        "step": (0, 20),
+        "name": ["official-short", "official-long", "short", "long", "random", "tube", "future", "tube:0.9", "random:0.5"],
+        "side": [224, 128, 64],
+        "batch": (1, 64, 1, 24),
+        "step": (0, 20, 1, 5),
     },
-)
+)  # fmt: skip
 
 # %% [markdown]
 # ## Break it
 #
-# Cut the other way: in the cell below, keep the *last* 300 ids instead of the first. Which time steps lose their context then,
-# and what is the model asked to do?
-#
-# <details><summary>What to expect</summary>
+# Cut the other way: in the cell below, put `ids.flip(0)` in place of `ids`, so that your `cut_batch` keeps the *last* ids. Which time steps
+# lose their context then, and what is the model asked to do?
+
+# %%
+cut = cut_batch([ids for ids in contexts])
+print("tubelets of context, by time step:", torch.bincount(cut.flatten() // 196, minlength=8).tolist())
+
+# %% [markdown]
+# <details><summary>What happens</summary>
 #
 # The early time steps lose theirs. The model then sees the end and is asked about the beginning: it explains the past instead of
 # predicting the future.
 # </details>
-
-# %%
-everything = torch.arange(paper.tokens)
-covered = draw_blocks(paper, 8, 0.15, 0, 0, torch.arange(1), attempt=0)[0].repeat(8)
-own_context = everything[~covered]  # in time-major order
-left = own_context[:300]  # make this the last 300
-print("context is left in time steps", sorted({int(i) // 196 for i in left}))
-
-# %% [markdown]
+#
 # ## Three questions
 #
 # <details><summary>1. Why are tubes harder than random tubelets, at the same share hidden?</summary>
 #
-# A hidden random tubelet usually has visible neighbours in time that show nearly the same picture. In a tube all of them are
-# hidden, so the answer has to come from elsewhere in the frame.
+# A hidden random tubelet usually has visible neighbors in time that show nearly the same picture. In a tube they're all hidden, so the
+# answer has to come from elsewhere in the frame.
 # </details>
 #
 # <details><summary>2. On one GPU with a batch of 24, or on three GPUs with 8 clips each: is it the same training?</summary>
@@ -288,9 +378,12 @@ print("context is left in time steps", sorted({int(i) // 196 for i in left}))
 #
 # <details><summary>3. Someone reports that "90 % masking is best". What would you ask?</summary>
 #
-# Which 90 %: of the geometry, or after the cut? With which batch per device? And is it the context that was changed, or the
-# target too?
+# Which 90 %: of the blocks, or after the cut? With which batch per device? And did they change only the context, or the target too?
 # </details>
-#
+
+# %%
+guess.table()
+
+# %% [markdown]
 # **In the package:** `minivjepa/masking.py`. **In the paper:** V-JEPA (arXiv 2404.08471), section 3.2 and its appendix; the cut is in
 # the released code only. **Next:** 03, what all these tokens cost.

@@ -51,14 +51,16 @@ def feature_animation(frames: np.ndarray, features: np.ndarray) -> np.ndarray:
     return np.concatenate([frames, colors], axis=2).repeat(zoom, axis=1).repeat(zoom, axis=2)
 
 
-def imagination_film(columns: Mapping[str, np.ndarray], notes: Sequence[Sequence[str]] = ()) -> np.ndarray:
+def imagination_film(
+    columns: Mapping[str, np.ndarray], notes: Sequence[Sequence[str]] = (), inches: float = 1.35
+) -> np.ndarray:
     """What models imagine, uint8 [T, H, W, 3]: one row per clip, one column per title, all clips playing together.
 
     columns: title, which may have several lines -> clips [B, T, H, W, 3], colors 0..1.  notes: for each of the T
-    frames, words below every column.
+    frames, words below every column.  inches: side of a clip.
     """
     clips = np.stack([*columns.values()], axis=1)  # [B, columns, T, H, W, 3]
-    figure, axes = strip(list(clips[:, :, 0]), list(columns), 1.35, 1.35 * len(clips) + (0.7 if notes else 0.45))
+    figure, axes = strip(list(clips[:, :, 0]), list(columns), inches, inches * len(clips) + (0.7 if notes else 0.45))
     canvas, frames = FigureCanvasAgg(figure), []
     for time in range(clips.shape[2]):
         for ax, clip in zip(axes, clips[:, :, time].reshape(-1, *clips.shape[3:])):

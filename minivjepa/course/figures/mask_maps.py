@@ -35,15 +35,15 @@ def masked_strip(grid: Grid, pair: MaskPair, name: str, row: int = 0) -> Picture
     handles = handles if lost else handles[:2]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
     figure.suptitle(name, fontsize=9)
-    alt = f"{len(frames)} frames of a clip under the mask {name}: {seen} squares show the picture, {hidden} are covered in blue, {lost} in grey."
-    caption = f"Mask {name}: of {grid.tokens} tubelets the encoder sees {seen}, {hidden} are to be predicted, {lost} are neither."
+    alt = f"{len(frames)} frames of a clip under the mask {name}: {seen} squares show the picture, {hidden} are covered in blue, {lost} in gray."
+    caption = f"Mask {name}: of {grid.tokens} tubelets the encoder sees K = {seen}; M = {hidden} are to be predicted, {lost} are neither."
     return Picture(figure, alt, caption)
 
 
 def draw_mask(name: str, side: int, batch: int, step: int) -> Picture:
     """A mask by name on 16 frames of side x side pixels in patches of 16: the first clip of a batch."""
     grid = Grid(16, side, side)
-    return masked_strip(grid, parse_mask(name).sample(grid, 0, step, torch.arange(batch)), name)
+    return masked_strip(grid, parse_mask(name).sample(grid, 0, step, torch.arange(batch)), f"{name}, batch of {batch}")
 
 
 def heat_maps(maps: Mapping[str, Tensor], what: str) -> Picture:
@@ -64,7 +64,8 @@ def survival_curves(left: Mapping[str, list[float]]) -> Picture:
     columns = {name: (range(len(shares)), shares) for name, shares in left.items()}
     figure, [ax] = curves((6.4, 3.6), ["The cut takes from the end"], columns, "time step", "share that is left", "o")
     ax.set_ylim(0, 1.03)
+    ax.legend(fontsize=9)
     last = ", ".join(f"{name} {100 * shares[-1]:.0f} %" for name, shares in left.items())
-    alt = f"Curves over {len(next(iter(left.values())))} time steps that start at 1 and fall. Left in the last time step: {last}."
+    alt = f"Curves over {len(next(iter(left.values())))} time steps that start near 1 and fall. Left in the last time step: {last}."
     caption = f"How much of a clip's own context and target is left after the batch was cut to its smallest count. In the last time step: {last}."
     return Picture(figure, alt, caption)
