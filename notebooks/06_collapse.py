@@ -147,7 +147,7 @@ check(
 # %% [markdown]
 # ## Write it: `feature_std` (easy, 5 minutes)
 #
-# You wouldn't edit weights like that. But an optimiser takes any way to a low loss, as you saw. The loss can't warn you, so you need a
+# You wouldn't edit weights like that. But an optimiser takes any way to a low loss, as you saw. The loss can't warn you. You need a
 # number that can.
 #
 # Take one place and one of the D feature numbers: its standard deviation across clips (divide by n, not n - 1). The mean of all these
@@ -160,7 +160,7 @@ check(
 #
 # <details><summary>Hint 2</summary>
 #
-# `h.std(dim=...)` divides by n - 1. `correction=0` makes it n.
+# `h.std` divides by n - 1; `correction=0` makes it n.
 # </details>
 #
 # <details><summary>Hint 3</summary>
@@ -180,7 +180,7 @@ def feature_std(h):
 attempt("06", feature_std)
 
 # %% [markdown]
-# Now read the two runs with it, and a third: `neither` under squared error.
+# Read both runs with it, and a third: `neither` under squared error.
 
 # %%
 runs["neither, squared"] = train("neither", "l2")
@@ -190,7 +190,7 @@ for name, rows in histories.items():
 show(loss_and_spread(histories))
 
 # %% [markdown]
-# Both unprotected runs collapse at once. (Squared errors are another unit: compare how far they fell, not the values.) Cover the right
+# Both unprotected runs collapse within moments. (Squared errors are another unit: compare how far they fell, not the values.) Cover the right
 # panel: the broken runs look best.
 #
 # The same at a larger scale: two arms of the ablation in `results/`, 2,600 steps, five seeds, loaded and not run here. Lesson 07 has the
@@ -243,7 +243,7 @@ def blind_loss(model):
 
 
 print(f"the best blind guess for an untrained network: loss {blind_loss(build_model(config)):.3f}")
-guess("What is it for neither, after training?", round(blind_loss(runs["neither"][0]), 3))
+guess("And for neither, after its training?", round(blind_loss(runs["neither"][0]), 3))
 
 
 # %%
@@ -292,11 +292,11 @@ check(
 )
 
 # %% [markdown]
-# Read the last column. Untrained, there's much to win by looking at the clip. V-JEPA wins some of it: its loss is below its blind rival's,
-# and the wrong clip costs it dearly. `neither` made its targets alike instead, and has next to nothing left to win.
+# Read the last column. Untrained, there's much to win by looking. V-JEPA wins some of it: its loss is below its blind rival's, and the
+# wrong clip costs it dearly. `neither` made its targets alike instead, and has next to nothing left to win.
 #
 # Its gradient isn't small: an absolute difference has the same slope however close it is to zero. So a gradient is there, but nothing
-# about the clip could lower the loss. (The network built by hand has no gradient at all.)
+# about the clip could lower the loss. (The hand-built network has none at all.)
 #
 # The third column can't tell you this. The wrong clip costs the untrained network almost nothing either, and V-JEPA starts there.
 #
@@ -410,8 +410,8 @@ print("verified: no single number sees all three, and yours are the package's")
 #   directions. A dead network can score *higher* than a live one.
 # - **within-clip std** is fooled by content-free collapse: tokens differ, but not because of the clip.
 #
-# The package logs them all, for both encoders, and prints an early warning when feature std falls below 0.1 (the stored runs start
-# between 0.7 and 0.8).
+# The package logs them all, for both encoders, and prints an early warning when feature std falls below 0.1 (stored runs start at
+# 0.7 to 0.8).
 #
 # ## Break it
 #

@@ -64,13 +64,13 @@ FEATURE_STD = Exercise(
 )
 
 
+CROSS = torch.tensor([[1.0, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]])  # any two rows are orthogonal
+
+
 def crossed(*lengths: float) -> Tensor:
-    """Features [16 copies of 4, D]: clips spread by the given lengths along up to three directions, around a mean of 2."""
-    patterns = torch.tensor([[1.0, 1.0, 1.0, -1.0], [1.0, -1.0, 1.0, 1.0], [1.0, 1.0, -1.0, 1.0]])
-    patterns = torch.stack([patterns, -patterns], dim=2).flatten(1)  # eight clips whose mean is 0
-    turned = torch.tensor([[1.0, 2.0, 2.0], [2.0, 1.0, -2.0], [2.0, -2.0, 1.0]]) / 3  # no direction is one number's own
-    spreads = torch.tensor(lengths)[:, None] * turned[: len(lengths)]
-    return (patterns[: len(lengths)].T @ spreads + 2).repeat(4, 1)
+    """Features [40, 4]: clips spread by four lengths along the rows of CROSS, around a mean of 2.  Exact for sums of powers of 2."""
+    signs = torch.cat([CROSS, -CROSS], dim=1)  # of eight clips along each direction; their means are 0
+    return (signs.T @ (torch.tensor(lengths)[:, None] * CROSS) + 2).repeat(5, 1)
 
 
 def rank(p: str, result: str = "float(torch.exp(-(p * p.log()).sum()))", x: str = "pooled - pooled.mean(dim=0)") -> str:
@@ -93,9 +93,9 @@ EFFECTIVE_RANK = Exercise(
         "minivjepa.collapse.token_metrics",
     ),
     (
-        {"pooled": crossed(3.0, 1.0, 0.5)},
-        {"pooled": crossed(2.0, 0.5, 0.001)},
-        {"pooled": 0.01 * crossed(1.0, 1.0, 2.0)},
+        {"pooled": crossed(3.0, 1.0, 0.5, 0.25)},
+        {"pooled": crossed(2.0, 0.5, 2**-10, 2**-10)},
+        {"pooled": crossed(1.0, 1.0, 2.0, 1.0) / 128},
     ),
     lambda rng: [],
     (

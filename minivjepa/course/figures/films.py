@@ -55,14 +55,15 @@ def clouds_in_motion(runs: Mapping[str, Sequence[tuple[int, Tensor]]]) -> Film:
     plane = torch.linalg.svd(start, full_matrices=False).Vh[:2].T  # in which the first features spread most
     clouds = {name: [_cloud(h, plane) for _, h in rows] for name, rows in runs.items()}
     wide = 1.05 * max(float(np.abs(cloud).max()) for each in clouds.values() for cloud in each)
-    figure, axes = panels((3.1 * len(runs), 3.5), len(runs))
+    figure, axes = panels((3.1 * len(runs), 3.6), len(runs))
     dots = []
     for ax, (name, each) in zip(axes, clouds.items()):
         dots.append(ax.scatter(*each[0].T, s=22, c=each[0][:, 0], cmap="viridis", alpha=0.8, linewidths=0))
         ax.set(xlim=(-wide, wide), ylim=(-wide, wide), aspect="equal", xticks=[], yticks=[], title=name)
     said_below = figure.supxlabel("training step 0", fontsize=10)
     canvas, frames = FigureCanvasAgg(figure), []
-    canvas.draw()
+    for _ in range(2):  # the first only finds out how large the squares are
+        canvas.draw()
     figure.set_layout_engine("none")  # from now on nothing but dots moves
     for number, (step, _) in enumerate(next(iter(runs.values()))):
         for dot, each in zip(dots, clouds.values()):
