@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 06 Collapse
 #
-# **At the end you can explain** why a network that says the same about everything is a perfect answer to V-JEPA's loss, what
-# three kinds of collapse look like in numbers, which numbers lie, and why gradients do not help.
+# **At the end you can explain** why a network that gives every clip the same features is a perfect answer to V-JEPA's loss, what
+# three kinds of collapse look like in numbers, which numbers lie, and why gradients don't help.
 #
 # *40 minutes, about 1 of them for the computer. Any laptop.*
 # You need: lesson 05.
@@ -23,45 +23,79 @@ if importlib.util.find_spec("minivjepa") is None:
     sys.path.insert(0, os.path.abspath("course"))  # what was installed just now is not on the path yet
     os.chdir("course/notebooks")
 
-# %%
+# %% folded=true
+
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from minivjepa.collapse import feature_std, token_metrics
+from minivjepa.collapse import rankme, token_metrics
 from minivjepa.course.figures.collapse_kinds import kinds_of_collapse, loss_and_spread
-from minivjepa.course.lesson import check, compare, show
+from minivjepa.course.figures.films import clouds_in_motion
+from minivjepa.course.lesson import check, play, show
+from minivjepa.course.predictions import Predictions
 from minivjepa.data.digits import DigitClips
 from minivjepa.data.protocol import CHANCE, Budget
 from minivjepa.evaluation.judge import encode_split
 from minivjepa.evaluation.probes import linear_accuracy
+from minivjepa.homework.checking import attempt, solution
 from minivjepa.training.config import PRESETS
 from minivjepa.training.recipe import build_model, parameter_groups, sample_masks
+from minivjepa.tubelets import gather_tokens
 from minivjepa.vjepa import ARMS
 
+guess = Predictions()
 config = PRESETS["tiny"]
 source = DigitClips(config.grid)
 clips, _ = source.batch(step=0, index=torch.arange(64))
 masks = sample_masks(config, step=0, index=torch.arange(64))
 
+
+def train(arm, kind="l1", steps=400):
+    """The tiny model under one arm; returns it with rows of (step, loss, features of `clips`)."""
+    run = replace(config, prevention=ARMS[arm], loss=kind)
+    model, rows = build_model(run), []
+    optimiser = torch.optim.AdamW(parameter_groups(model, run), lr=2e-3)
+    for step in range(steps):
+        batch, _ = source.batch(step, torch.arange(16))
+        loss = model(batch, sample_masks(run, step, torch.arange(16)))
+        optimiser.zero_grad()
+        loss.backward()
+        if step % 10 == 0 or step == steps - 1:
+            with torch.no_grad():
+                rows.append((step, loss.item(), model.encoder(clips)))
+        optimiser.step()
+        model.update_target(0.99)
+    return model, rows
+
+
+# %% [markdown]
+# Two networks train, from the same weights and on the same clips. Left is V-JEPA, right the arm `neither`: no EMA, no stop-gradient. Each
+# dot is a clip, placed by its features.
+
+# %%
+runs = {"vjepa": train("vjepa"), "neither": train("neither")}
+play(clouds_in_motion({arm: [(step, h) for step, _, h in rows] for arm, (_, rows) in runs.items()}))
+
+# %% [markdown]
+# On the right, 64 clips become one dot. That's **collapse**: features no longer tell what is in a clip. What does the loss make of it?
+
+# %%
+last = {arm: rows[-1][1] for arm, (_, rows) in runs.items()}
+guess("Which of the two ends with the lower loss?", min(last, key=last.get), choices=["vjepa", "neither"])
+
 # %% [markdown]
 # ## The perfect useless network
 #
-# You need no training for a loss of zero. Two edits of an untrained V-JEPA do it: let the encoder's last layer ignore its
-# input and always say the same vector, and let the predictor always say that vector, normalised.
-#
-# **Predict:** under squared error, is that still a perfect answer? (`"yes"` or `"no"`)
+# You can get a loss of zero without training. Edit an untrained V-JEPA twice. Its encoder's last layer ignores the input and always
+# puts out one vector. Its predictor always puts out that vector, normalised.
+
 
 # %%
-my_guess_about_squared_error = None
-
-# %%
-
-
 def useless(kind):
-    """An untrained model, edited to say the same about everything."""
+    """An untrained model, edited to give everything the same features."""
     model = build_model(replace(config, loss=kind))
     same = torch.randn(config.dim, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -73,14 +107,14 @@ def useless(kind):
     return model
 
 
-losses = {kind: float(useless(kind)(clips, masks)) for kind in ("l1", "l2")}
-compare("a perfect answer under squared error", my_guess_about_squared_error, "yes" if losses["l2"] < 1e-6 else "no")
-print("  losses:", {kind: round(loss, 6) for kind, loss in losses.items()})
+losses = {kind: useless(kind)(clips, masks).item() for kind in ("l1", "l2")}
+guess(
+    "Is it still a perfect answer under squared error?", "yes" if losses["l2"] < 1e-6 else "no", choices=["yes", "no"]
+)
 
 # %% [markdown]
-# What do its features know? A **linear probe** is the standard question: freeze the encoder, average its tokens, and let a
-# linear classifier try to read something from them, on clips and handwriting that it has not seen. Eight directions of
-# motion: guessing gives 1 in 8. Ten digits: 1 in 10.
+# What do its features know? Ask with a **linear probe**: freeze the encoder, average its tokens, and let a linear classifier read
+# something from them, on clips and handwriting it hasn't seen. Guessing gets 1 direction of motion in 8, and 1 digit in 10.
 
 # %%
 budget = Budget(train_clips=1024, validation_clips=16, test_clips=512)
@@ -98,65 +132,69 @@ def linear_probes(encoder):
 
 
 scores = linear_probes(useless("l1").encoder)
-print({task: round(score, 3) for task, score in scores.items()}, "chance:", CHANCE)
+print("losses:", {kind: round(loss, 6) for kind, loss in losses.items()})
+print("probes:", {task: round(score, 3) for task, score in scores.items()}, "chance:", CHANCE)
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
 at_chance = all(abs(scores[task] - CHANCE[task]) < 0.05 for task in scores)
-check("O2", max(losses.values()) < 1e-6 and at_chance,
-      "a network that says the same about everything has loss 0, with squared error too, and probes read nothing from it")  # fmt: skip
+check(
+    "O2",
+    max(losses.values()) < 1e-6 and at_chance,
+    "a network that gives everything the same features has loss 0, with squared error too, and probes read nothing from it",
+)
 
 # %% [markdown]
-# ## Train into it
+# ## Write it: `feature_std` (easy, 5 minutes)
 #
-# Nobody edits weights like that. But an optimiser looks for a low loss and does not care how it gets there. Train without
-# EMA and without stop-gradient (the arm `neither`), under both losses, and beside them a healthy V-JEPA. It takes a few
-# seconds each.
+# You wouldn't edit weights like that. But an optimiser takes any way to a low loss, as you saw. The loss can't warn you. You need a
+# number that can.
 #
-# **Predict:** of the two runs under L1, which ends with the lower loss? (`"vjepa"` or `"neither"`)
+# Take one place and one of the D feature numbers: its standard deviation across clips (divide by n, not n - 1). The mean of all these
+# is the **feature std**. At 0, all clips look the same.
+#
+# <details><summary>Hint 1</summary>
+#
+# Clips are axis 0 of `h`.
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# `h.std` divides by n - 1; `correction=0` makes it n.
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# The whole solution: `solution("06", "feature_std")`.
+# </details>
+
+
+# %% exercise="feature_std"
+def feature_std(h):
+    """Features h [B, N, D] -> one number: std across clips at a fixed place, mean over places and numbers."""
+    ### BEGIN SOLUTION
+    return h.std(dim=0, correction=0).mean().item()
+    ### END SOLUTION
+
+
+attempt("06", feature_std)
+
+# %% [markdown]
+# Read both runs with it, and a third: `neither` under squared error.
 
 # %%
-my_guess_for_the_lower_loss = None
-
-# %%
-
-
-def train(arm, kind="l1", steps=400):
-    """The tiny model under one arm; returns it with rows of (step, loss, feature std)."""
-    run = replace(config, prevention=ARMS[arm], loss=kind)
-    model, rows = build_model(run), []
-    optimiser = torch.optim.AdamW(parameter_groups(model, run), lr=2e-3)
-    for step in range(steps):
-        batch, _ = source.batch(step, torch.arange(16))
-        loss = model(batch, sample_masks(run, step, torch.arange(16)))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        model.update_target(0.99)
-        if step % 20 == 0 or step == steps - 1:
-            with torch.no_grad():
-                rows.append((step, loss.item(), feature_std(model.encoder(clips))))
-    return model, rows
-
-
-runs = {"vjepa": train("vjepa"), "neither, L1": train("neither"), "neither, squared": train("neither", "l2")}
-histories = {name: rows for name, (_, rows) in runs.items()}
-compare(
-    "lower loss under L1",
-    my_guess_for_the_lower_loss,
-    min(("vjepa", "neither, L1"), key=lambda name: histories[name][-1][1]).split(",")[0],
-)
+runs["neither, squared"] = train("neither", "l2")
+histories = {name: [(step, loss, float(feature_std(h))) for step, loss, h in rows] for name, (_, rows) in runs.items()}
 for name, rows in histories.items():
-    print(f"  {name:16} loss fell to 1 / {rows[0][1] / rows[-1][1]:.0f} of what it was")
+    print(f"{name:16} loss fell to 1 / {rows[0][1] / rows[-1][1]:.0f} of what it was")
 show(loss_and_spread(histories))
 
 # %% [markdown]
-# Both unprotected runs find it by themselves, within moments. (Squared errors are another unit: compare how far they fell, not the
-# values.) And look at the left panel as somebody would who does not know the right one: losses that fall and fall, smoothly.
-# They look like the best runs.
+# Both unprotected runs collapse within moments. (Squared errors are another unit: compare how far they fell, not the values.) Cover the right
+# panel: the broken runs look best.
 #
-# The same in the large: two arms of the ablation in `results/`, 2,600 steps each, several seeds. Loaded, not run here. The other arms are
-# lesson 07's; the check below counts them in.
+# The same at a larger scale: two arms of the ablation in `results/`, 2,600 steps, five seeds, loaded and not run here. Lesson 07 has the
+# other arms; the check below counts them in.
 
 # %%
 stored = json.loads((Path("..") / "results" / "matrix.json").read_text())
@@ -174,7 +212,7 @@ print(f"  vjepa's loss falls and then rises again by a tenth or more in {sum(ris
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
-small = histories["neither, L1"][-1][1] < 0.1 * histories["vjepa"][-1][1]
+small = histories["neither"][-1][1] < 0.1 * histories["vjepa"][-1][1]
 large = max(finals["neither"]) < min(min(values) for arm, values in finals.items() if arm != "neither")
 check(
     "O6",
@@ -183,85 +221,133 @@ check(
 )
 
 # %% [markdown]
-# (You may read that a healthy run's loss falls and then rises again, because its targets grow richer. It can; the last line above
-# counts how often it did here.)
+# (You may read that a healthy run's loss falls, then rises as its targets grow richer. It can; the last line above counts how often it
+# did.)
 #
-# ## But bad features should mean a high loss?
+# ## But don't bad features mean a high loss?
 #
-# That is the intuition: garbage features, bad predictions, high loss, so the gradient improves the encoder. It holds only
-# while the *targets* carry information. Two measurements: the size of the gradient that reaches the encoder, and the loss when
-# the predictor gets the context of **another** clip. Where what is in the clip matters, the wrong clip must cost something.
+# It sounds right: bad features, bad predictions, high loss, so the gradient improves the encoder. But that needs *targets* that differ
+# from clip to clip.
 #
-# **Predict:** for the run `neither, L1`, by how many per cent does the loss grow with the wrong clip? (0 means not at all.)
+# Test it with a rival that never sees the clip. For each place, it guesses the median of the targets over all clips; under L1, no
+# guess per place does better. Its loss is what there is to win by looking.
+
 
 # %%
-my_percentage_with_the_wrong_clip = None
+def blind_loss(model):
+    """Loss of the best guess that knows the place but not the clip."""
+    [(_, target)] = masks
+    with torch.no_grad():
+        h = model.normalised(model.targets(clips))
+    return gather_tokens((h - h.median(dim=0).values).abs(), target).mean().item()
+
+
+print(f"the best blind guess for an untrained network: loss {blind_loss(build_model(config)):.3f}")
+guess("And for neither, after its training?", round(blind_loss(runs["neither"][0]), 3))
+
 
 # %%
-
-
 def loss_with(model, context_of):
     """Loss of predicting each clip's hidden features from the context of the clip that `context_of` names."""
     [(context, target)] = masks
     h = model.normalised(model.targets(clips))
     z = model.encoder(clips[context_of], context)
-    return (
-        (model.predictor(z, context, target) - h.gather(1, target[..., None].expand(-1, -1, h.shape[2]))).abs().mean()
-    )
+    return (model.predictor(z, context, target) - gather_tokens(h, target)).abs().mean()
 
 
 def measure(model):
-    """(gradient norm into the encoder, loss with the own clip, loss with another clip)."""
+    """Gradient norm into the encoder; loss with the own clip, with another clip, and of the best blind guess."""
+    own, other = torch.arange(64), torch.arange(64).roll(1)
     model.zero_grad()
-    loss_with(model, torch.arange(64)).backward()
+    loss_with(model, own).backward()
     norm = torch.cat([p.grad.flatten() for p in model.encoder.parameters()]).norm().item()
     with torch.no_grad():
-        return norm, loss_with(model, torch.arange(64)).item(), loss_with(model, torch.arange(64).roll(1)).item()
+        return norm, loss_with(model, own).item(), loss_with(model, other).item(), blind_loss(model)
 
 
 table = {
     "untrained": measure(build_model(config)),
     "vjepa": measure(runs["vjepa"][0]),
+    "neither": measure(runs["neither"][0]),
     "built by hand": measure(useless("l1")),
-    "neither, L1": measure(runs["neither, L1"][0]),
 }
-growth = {name: 100 * (other - own) / max(own, 1e-6) for name, (_, own, other) in table.items()}
-compare(
-    "per cent more loss with the wrong clip, neither under L1",
-    my_percentage_with_the_wrong_clip,
-    f"{growth['neither, L1']:.0f}",
-)
-for name, (norm, own, other) in table.items():
-    print(f"  {name:14} gradient into the encoder {norm:6.3f}, loss {own:.3f}, with another clip's context {other:.3f}")
+print("               gradient    loss   wrong clip   best blind guess")
+for name, (norm, own, other, blind) in table.items():
+    print(f"{name:14} {norm:8.3f} {own:7.3f} {other:12.3f} {blind:18.3f}")
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
-by_hand = table["built by hand"]
-check("O9", by_hand[0] < 1e-6 and by_hand[1] == by_hand[2] and growth["vjepa"] > 30 and abs(growth["neither, L1"]) < 10,
-      "a healthy V-JEPA loses much when it is given the wrong clip; collapsed networks lose nothing, so nothing in the clip is worth learning")  # fmt: skip
+gradient, loss, wrong, blind = ({name: row[column] for name, row in table.items()} for column in range(4))
+check(
+    "O9",
+    blind["untrained"] > 0.5
+    and loss["vjepa"] < 0.8 * blind["vjepa"]
+    and wrong["vjepa"] > 1.3 * loss["vjepa"]
+    and max(abs(wrong[name] / loss[name] - 1) for name in ("untrained", "neither")) < 0.1
+    and blind["neither"] < 0.05
+    and gradient["neither"] > 0.01
+    and max(gradient["built by hand"], blind["built by hand"]) < 1e-6,
+    "blind to the clip, no guess does well on an untrained network's targets, and V-JEPA beats the best one by looking; "
+    "on a collapsed network's it is near 0: a gradient is there, but nothing about the clip could lower the loss",
+)
 
 # %% [markdown]
-# The network built by hand is at the bottom: loss zero, no gradient. The one that collapsed by training still has a gradient, and
-# not a small one: an absolute difference has the same slope however close it is to zero. But there is nothing to be gained by
-# looking at the clip: with the wrong one, the loss is the same. So it is not the size of the gradient that fails. It is what
-# the gradient could be about.
+# Read the last column. Untrained, there's much to win by looking. V-JEPA wins some of it: its loss is below its blind rival's, and the
+# wrong clip costs it dearly. `neither` made its targets alike instead, and has next to nothing left to win.
+#
+# Its gradient isn't small: an absolute difference has the same slope however close it is to zero. So a gradient is there, but nothing
+# about the clip could lower the loss. (The hand-built network has none at all.)
+#
+# The third column can't tell you this. The wrong clip costs the untrained network almost nothing either, and V-JEPA starts there.
 #
 # ## Three kinds of collapse
 #
-# Features can die in more than one way. Here are four sets of features made by hand, for 320 clips of 8 tokens with 24
-# numbers each:
+# Features can die in more than one way. You'll see four sets made by hand, each 320 clips of 8 tokens with 24 numbers. One is healthy.
+# The others:
 #
 # - **complete**: every clip and every token gets the same vector (a little noise remains);
 # - **dimensional**: clips differ, but only along two directions of 24;
 # - **content-free**: tokens differ by their place, and not by the clip.
 #
-# *Effective rank* asks along about how many directions clips are spread: average each clip's tokens, subtract the mean over all
-# clips, and see how evenly what is left is spread; size does not count. 24 is the most.
+# Feature std misses the second. So ask also: along about how many directions do clips spread?
 #
-# **Predict:** which of these three reach at least nine tenths of the healthy rank? Write a list such as `["dimensional"]`.
+# ## Write it: `effective_rank` (medium, 10 minutes)
+#
+# You get `pooled` [clips, D], each clip's tokens averaged. Subtract the mean over clips. The singular values of what's left measure the
+# spread along D directions. Divide them by their sum to get shares p, and add 1e-7 to each so that no log meets a 0. The **effective
+# rank** is the exp of their entropy, -Σ p log p: D if all shares are equal, 1 if one direction has everything. Size doesn't count.
+#
+# <details><summary>Hint 1</summary>
+#
+# `torch.linalg.svdvals(x.double())` gives the singular values.
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# The mean over clips is `pooled.mean(dim=0)`. The log is the natural one.
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# The whole solution: `solution("06", "effective_rank")`.
+# </details>
 
-# %%
-my_list_of_those_with_a_high_rank = None
+
+# %% exercise="effective_rank"
+def effective_rank(pooled):
+    """One row per clip, pooled [clips, D] -> along about how many directions clips are spread, from 1 to D."""
+    ### BEGIN SOLUTION
+    sigma = torch.linalg.svdvals((pooled - pooled.mean(dim=0)).double())
+    p = sigma / sigma.sum() + 1e-7
+    return torch.exp(-(p * p.log()).sum()).item()
+    ### END SOLUTION
+
+
+attempt("06", effective_rank)
+
+# %% [markdown]
+# Your two functions give three numbers: swap clips and places, and `feature_std` is the spread *within* clips. (The package refuses
+# a rank from fewer than 10 clips per feature number: even noise would look low-rank.)
 
 # %%
 torch.manual_seed(0)
@@ -273,65 +359,82 @@ made = {
     "dimensional": torch.randn(B, N, 2) @ torch.randn(2, D) / 2**0.5,
     "content-free": torch.randn(1, N, D) + noise,
 }
-numbers = {name: token_metrics(h) for name, h in made.items()}
-ranks = {name: numbers[name]["effective_rank"] for name in made}
-high = [name for name in made if name != "healthy" and ranks[name] > 0.9 * ranks["healthy"]]
-compare("at least nine tenths of the healthy rank", my_list_of_those_with_a_high_rank, high)
-print({name: round(rank, 1) for name, rank in ranks.items()})
+
+
+def numbers_of(h):
+    """Features [B, N, D] -> three numbers, by your functions."""
+    return {
+        "feature std": float(feature_std(h)),
+        "within-clip std": float(feature_std(h.transpose(0, 1))),
+        "effective rank": float(effective_rank(h.mean(dim=1))),
+    }
+
+
+numbers = {name: numbers_of(h) for name, h in made.items()}
+full = 0.9 * numbers["healthy"]["effective rank"]
+high = [name for name in made if name != "healthy" and numbers[name]["effective rank"] > full]
+guess(
+    "Which of the three reach at least nine tenths of the healthy rank?",
+    " and ".join(high) or "none",
+    choices=["none", "complete", "dimensional", "content-free", "complete and content-free", "all three"],
+)
+
+# %%
 show(kinds_of_collapse(made))
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
+for name, h in made.items():
+    package = token_metrics(h)
+    for mine, theirs in zip(numbers[name].values(), ("feature_std", "position_std", "effective_rank"), strict=True):
+        assert abs(mine - package[theirs]) < 1e-3 * package[theirs], (name, theirs)
 low = {
-    name: [
-        metric
-        for metric in ("feature_std", "position_std", "effective_rank")
-        if numbers[name][metric] < 0.25 * numbers["healthy"][metric]
-    ]
-    for name in made
+    name: [metric for metric, value in each.items() if value < 0.25 * numbers["healthy"][metric]]
+    for name, each in numbers.items()
 }
 for name, metrics in low.items():
-    print(f"{name}: far below healthy in", ", ".join(metrics).replace("position_std", "within-clip std") or "nothing")
+    print(f"{name}: far below healthy in", ", ".join(metrics) or "nothing")
 assert low == {
     "healthy": [],
-    "complete": ["feature_std", "position_std"],
-    "dimensional": ["effective_rank"],
-    "content-free": ["feature_std"],
+    "complete": ["feature std", "within-clip std"],
+    "dimensional": ["effective rank"],
+    "content-free": ["feature std"],
 }
+print("verified: no single number sees all three, and yours are the package's")
 
 # %% [markdown]
-# So no single number sees all three:
+# No single number sees all three:
 #
-# - **feature std**, across clips at a fixed place, sees complete and content-free collapse. Read it first.
-# - **effective rank** sees dimensional collapse, and is fooled by the other two: it ignores scale, so what little noise is
-#   left looks rich: subtract the mean, and only noise remains, which fills all directions. A dead network can score *higher*
-#   than a live one.
-# - **within-clip std** is fooled by content-free collapse: tokens differ, only not because of what is in the clip.
+# - **feature std** sees complete and content-free collapse. Read it first.
+# - **effective rank** sees dimensional collapse. The others fool it: with the mean gone, only noise is left, and noise fills all
+#   directions. A dead network can score *higher* than a live one.
+# - **within-clip std** is fooled by content-free collapse: tokens differ, but not because of the clip.
 #
-# The package logs them all, for both encoders, and prints an early warning when feature std falls below 0.1 (it starts near 0.8).
+# The package logs them all, for both encoders, and prints an early warning when feature std falls below 0.1 (stored runs start at
+# 0.7 to 0.8).
 #
 # ## Break it
 #
-# Make the noise of the complete collapse a thousand times smaller. Which numbers change, and which do not? (`rankme` is the
-# effective rank without subtracting the mean.)
-#
-# <details><summary>What to expect</summary>
-#
-# The two standard deviations become a thousand times smaller. Effective rank stays near 24, as if nothing had happened, and
-# `rankme` near 1: it sees one direction, the vector that all clips share.
-# </details>
+# Make the noise of the complete collapse a thousand times smaller. Which numbers change? (`rankme` is the effective rank without
+# subtracting the mean.)
 
 # %%
 quieter = torch.randn(D) + 1e-3 * torch.randn(B, N, D)  # make this noise smaller
-print({name: round(value, 6) for name, value in token_metrics(quieter).items()})
+found = numbers_of(quieter) | {"rankme": rankme(quieter.mean(dim=1))}
+print({name: round(value, 6) for name, value in found.items()})
 
 # %% [markdown]
+# <details><summary>What happens</summary>
+#
+# Both standard deviations become a thousand times smaller. Effective rank stays near 24. `rankme` stays near 1: it sees one direction,
+# the vector that all clips share.
+# </details>
+#
 # ## Three questions
 #
 # <details><summary>1. Your loss went to 0.001 in the first hundred steps. What do you look at before you celebrate?</summary>
 #
-# The feature std across clips, of the online and of the target encoder. If it is near zero, you have the network of the first
-# section.
+# The feature std across clips, of the online and of the target encoder. Near zero, you have the perfect useless network.
 # </details>
 #
 # <details><summary>2. Why does normalising the targets (lesson 05) not prevent this?</summary>
@@ -341,9 +444,13 @@ print({name: round(value, 6) for name, value in token_metrics(quieter).items()})
 #
 # <details><summary>3. Could a collapsed network recover if training went on?</summary>
 #
-# There is nothing to pull it out: the wrong clip costs nothing, so looking at the clip gains nothing. The gradient need not be small
-# for that, as the table showed.
+# Nothing pulls it out: its targets are alike, so looking at the clip gains next to nothing. After 2,600 steps, no stored run had
+# recovered.
 # </details>
-#
-# **In the package:** `minivjepa/collapse.py`, `minivjepa/evaluation/probes.py`. **In the papers:** VICReg (arXiv 2105.04906) on kinds of collapse; RankMe
-# (arXiv 2210.02885) on ranks. **Next:** 07, which switch prevents it.
+
+# %%
+guess.table()
+
+# %% [markdown]
+# **In the package:** `minivjepa/collapse.py`, `minivjepa/evaluation/probes.py`. **In the papers:** VICReg (arXiv 2105.04906) on kinds of
+# collapse; RankMe (arXiv 2210.02885) on ranks. **Next:** 07, which switch prevents it.

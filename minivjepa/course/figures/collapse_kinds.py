@@ -12,7 +12,7 @@ SHOWN = 40  # clips that are drawn
 
 def kinds_of_collapse(features: Mapping[str, Tensor]) -> Picture:
     """Features [B, N, D] by name: one clip per row, first token and last token side by side, and the metrics below."""
-    figure, axes = panels((2.9 * len(features), 4.4), len(features))
+    figure, axes = panels((2.4 * len(features), 4.4), len(features))
     said = []
     for ax, (name, h) in zip(axes, features.items()):
         pair = h[:SHOWN, [0, -1]].flatten(1).numpy()  # [clips, 2 D]
@@ -41,6 +41,7 @@ def loss_and_spread(histories: Mapping[str, Sequence[tuple[int, float, float]]])
     figure, axes = curves((10, 3.6), titles, columns, "training step")
     for ax in axes:
         ax.set_yscale("log")
+    axes[0].legend(fontsize=9)
     ends = "; ".join(
         f"{name}: loss {rows[-1][1]:.3f}, feature std {rows[-1][2]:.3f}" for name, rows in histories.items()
     )

@@ -1,13 +1,15 @@
-"""Moving pictures: lesson 1 opens with clips that play, lesson 2 with masks over one."""
+"""Moving pictures: lesson 1 opens with clips that play, lesson 2 with masks over one, lesson 6 with features that die."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
+from torch import Tensor
 
-from minivjepa.course.figures import COLORS
+from minivjepa.course.figures import COLORS, panels
 from minivjepa.course.figures.feature_colors import gif, imagination_film
 from minivjepa.course.figures.film_strips import HEADINGS, digit_frames, displayed
 from minivjepa.data.digits import DigitClips
@@ -15,6 +17,7 @@ from minivjepa.masking import MaskPair
 from minivjepa.tubelets import Grid
 
 COVER = to_rgb(COLORS[0])  # blue, as in the pictures of masks: a frame is nearly black where nothing is
+HELD = 8  # times that the last frame of a cloud's film is shown
 
 
 @dataclass(frozen=True)
@@ -56,3 +59,46 @@ def masks_in_motion(grid: Grid, index: int, masks: Mapping[str, MaskPair], whole
     said = "; ".join(title.replace("\n", ", ") for title in columns)
     words = f"One clip of {grid.frames} frames, playing side by side, hidden tubelets in blue: {said}."
     return Film(imagination_film(columns, inches=inches), words, words)
+
+
+def clouds_in_motion(runs: Mapping[str, Sequence[tuple[int, Tensor]]]) -> Film:
+    """What encoders make of the same clips while they train: by name, the steps and the features [B, N, D] there.
+
+    Each dot is a clip: its mean token, minus the mean over clips, along two directions that stay the same.
+    """
+    h = next(iter(runs.values()))[0][1].mean(dim=1)
+    start = h - h.mean(dim=0)
+    plane = torch.linalg.svd(start, full_matrices=False).Vh[:2].T  # in which the first features spread most
+    clouds = {name: [_cloud(h, plane) for _, h in rows] for name, rows in runs.items()}
+    wide = 1.05 * max(float(np.abs(cloud).max()) for each in clouds.values() for cloud in each)
+    figure, axes = panels((3.1 * len(runs), 3.6), len(runs))
+    dots = []
+    for ax, (name, each) in zip(axes, clouds.items()):
+        dots.append(ax.scatter(*each[0].T, s=22, c=each[0][:, 0], cmap="viridis", alpha=0.8, linewidths=0))
+        ax.set(xlim=(-wide, wide), ylim=(-wide, wide), aspect="equal", xticks=[], yticks=[], title=name)
+    said_below = figure.supxlabel("training step 0", fontsize=10)
+    canvas, frames = FigureCanvasAgg(figure), []
+    for _ in range(2):  # the first only finds out how large the squares are
+        canvas.draw()
+    figure.set_layout_engine("none")  # from now on nothing but dots moves
+    for number, (step, _) in enumerate(next(iter(runs.values()))):
+        for dot, each in zip(dots, clouds.values()):
+            dot.set_offsets(each[number])
+        said_below.set_text(f"training step {step}")
+        canvas.draw()
+        frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+    widths = {name: float(each[-1].std() / each[0].std()) for name, each in clouds.items()}
+    said = "; ".join(f"{name} {width:.2f}" for name, width in widths.items())
+    return Film(
+        np.stack(frames + HELD * frames[-1:]),
+        f"{len(runs)} clouds of {len(h)} dots, playing side by side while {' and '.join(runs)} train. Width of each cloud at the end, as a "
+        f"share of its width at the start: {said}.",
+        f"{len(h)} clips, one dot each, colored by where it starts. Features are averaged over tokens and drawn along two fixed directions, "
+        f"around their mean. Width at the end, as a share of the start: {said}.",
+    )
+
+
+def _cloud(h: Tensor, plane: Tensor) -> np.ndarray:
+    """Features [B, N, D] -> one point a clip [B, 2], around their mean."""
+    pooled = h.mean(dim=1)
+    return ((pooled - pooled.mean(dim=0)) @ plane).numpy()
