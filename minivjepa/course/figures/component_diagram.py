@@ -72,7 +72,8 @@ def target_response(momentum: float, steps: int = 1000) -> Picture:
     ax.plot(step, follows, color=COLORS[1], label="teacher (target encoder)")
     if 0 < half <= step[-1]:
         ax.plot([half, half], [0, 0.5], ":", color="black", lw=1)
-        ax.text(half, 0.02, f" half-life {half:.0f}", fontsize=9)
+        side = "left" if half < 0.8 * step[-1] else "right"  # inside the panel
+        ax.text(half, 0.02, f" half-life {half:.0f} ", fontsize=9, ha=side)
     ax.set_ylim(0, 1.08)
     finish(ax, "steps after the jump", "weight", f"momentum {momentum:g}")
     ax.legend(fontsize=9)
