@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 05 One loss, one detach, one average
 #
-# **At the end you can explain** V-JEPA's loss, where its one stop-gradient stands, what an exponential moving average does
-# and how slow it is, and why the targets are normalised.
+# **At the end you can explain** V-JEPA's loss, where its one stop-gradient stands, what an exponential moving average does and how slow it
+# is, and why the targets are normalized.
 #
 # *35 minutes, about half a minute of them for the computer. Any laptop.*
 # You need: lesson 04.
@@ -28,98 +28,242 @@ import inspect
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 
-from minivjepa.course.figures.component_diagram import movement_curves, target_response
-from minivjepa.course.lesson import check, compare, show
+from minivjepa.collapse import feature_std
+from minivjepa.course.figures.component_diagram import movement_curves, target_response, two_losses
+from minivjepa.course.lesson import check, show
+from minivjepa.course.predictions import Predictions
 from minivjepa.course.widgets import explore
 from minivjepa.data.digits import DigitClips
 from minivjepa.ema import ema_update, half_life, momentum_at
+from minivjepa.homework.checking import attempt, solution
+from minivjepa.objective import normalise_targets
 from minivjepa.training.config import PRESETS
 from minivjepa.training.recipe import build_model, parameter_groups, sample_masks
 from minivjepa.tubelets import gather_tokens
-from minivjepa.vjepa import VJEPA, CollapsePrevention
+from minivjepa.vjepa import ARMS, VJEPA, CollapsePrevention
+
+guess = Predictions()
+
+# %% folded=true
+config = replace(PRESETS["tiny"], masks=("random:0.625",))
+source = DigitClips(config.grid)
+clips, _ = source.batch(step=0, index=torch.arange(16))
+
+
+def train(prevention, steps, watch, follow=VJEPA.update_target, momentum=0.99):
+    """Train the tiny model, and return it with what watch(model, loss) said after each step."""
+    run = replace(config, prevention=prevention)
+    model = build_model(run)
+    optimizer = torch.optim.AdamW(parameter_groups(model, run), lr=1e-3)
+    seen = []
+    for step in range(steps):
+        batch, _ = source.batch(step, torch.arange(run.batch))
+        loss = model(batch, sample_masks(run, step, torch.arange(run.batch)))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        follow(model, momentum)
+        seen.append(watch(model, loss.item()))
+    return model, seen
+
+
+students = {
+    "A": train(ARMS["vjepa"], 200, lambda model, loss: loss),
+    "B": train(ARMS["neither"], 200, lambda model, loss: loss),
+}
+with torch.no_grad():
+    differ = {name: feature_std(model.encoder(clips)) for name, (model, _) in students.items()}
+
+# %% [markdown]
+# Two students saw the same 200 batches and minimized the same loss.
+
+# %%
+show(two_losses({name: losses for name, (_, losses) in students.items()}))
+
+# %% [markdown]
+# B's loss is more than ten times smaller. Would you rather have B?
+
+# %%
+guess("Whose features differ more from clip to clip?", max(differ, key=differ.get), choices=["A", "B"])
 
 # %% [markdown]
 # ## The loss
 #
-# The student guesses vectors, the teacher has vectors, and the loss is their mean absolute difference. That is all:
+# The student predicts vectors, the teacher has them, and the loss is the mean absolute difference:
 #
-# $$\text{minimise over } E, P: \quad \text{mean} \, \big| P(E(x), \text{places of } y) - \text{stop\_gradient}(\bar E(\text{clip})_y) \big|$$
+# $$\text{minimize over } E, P: \quad \text{mean} \, \big| P(E(x), \text{places of } y) - \text{stop\_gradient}(\bar E(\text{clip})_y) \big|$$
 #
-# $x$ are the visible tubelets, $y$ the hidden ones, $E$ the online encoder, $P$ the predictor. The target encoder $\bar E$ reads the
-# whole clip; of its vectors only those at the places of $y$ are compared, each of them normalised (the last section says why).
-# Write it yourself:
+# $x$ are the visible tubelets, $y$ the hidden ones, $E$ the online encoder, $P$ the predictor. The target encoder $\bar E$ reads the whole
+# clip; only its vectors at the places of $y$ count, each normalized.
+#
+# ## Write it: `jepa_loss` (medium, 8 minutes)
+#
+# Both arguments are `[B, M, D]`: clips, hidden tubelets, numbers. Let no gradient into the targets. Give each target vector mean 0 and
+# standard deviation 1, as a LayerNorm without learned weights does: its variance divides by D, plus 1e-5.
+#
+# <details><summary>Hint 1</summary>
+#
+# Start with `targets.detach()`.
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# `.mean(dim=-1, keepdim=True)` gives each vector's mean. `.var` takes the same, and `correction=0` to divide by D.
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# In a new cell: `solution("05", "jepa_loss")`.
+# </details>
+
+
+# %% exercise="jepa_loss"
+def jepa_loss(predictions, targets):
+    """Predictions and raw targets [B, M, D] -> their mean absolute difference, the targets normalized and without gradient."""
+    ### BEGIN SOLUTION
+    h = targets.detach()
+    center = h.mean(dim=-1, keepdim=True)
+    variance = h.var(dim=-1, keepdim=True, correction=0)
+    h = (h - center) / (variance + 1e-5).sqrt()
+    return (predictions - h).abs().mean()
+    ### END SOLUTION
+
+
+attempt("05", jepa_loss)
+
+# %% [markdown]
+# On a real model:
 
 # %%
-config = replace(PRESETS["tiny"], masks=("random:0.625",))
 model = build_model(config)
-source = DigitClips(config.grid)
-clips, _ = source.batch(step=0, index=torch.arange(16))
 [(context, target)] = masks = sample_masks(config, step=0, index=torch.arange(16))
 
-guess = model.predictor(model.encoder(clips, context), context, target)
-with torch.no_grad():  # stop-gradient
-    h = model.target_encoder(clips)
-h = (h - h.mean(dim=-1, keepdim=True)) / (
-    h.var(dim=-1, keepdim=True, correction=0) + 1e-5
-).sqrt()  # normalise each vector
-mine = (guess - gather_tokens(h, target)).abs().mean()
+
+def predict():
+    """The student's predictions for the hidden tubelets, [B, M, D]."""
+    return model.predictor(model.encoder(clips, context), context, target)
+
+
+mine = jepa_loss(predict(), gather_tokens(model.target_encoder(clips), target))
 package = model(clips, masks)
 print(f"yours {mine.item():.6f}, the package's whole loss {package.item():.6f}")
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
 check("O1", bool(torch.isclose(mine, package, rtol=1e-5)) and model.prevention.regulariser is None,
-      "the loss is one mean of absolute differences to normalised targets, with no term for variance or covariance")  # fmt: skip
+      "the loss is one mean of absolute differences to normalized targets, with no term for variance or covariance")  # fmt: skip
 
 # %% [markdown]
-# Read that again: **nothing in the loss asks for good features.** If encoder and teacher gave the same vector for every clip,
-# the guess would be easy and the loss zero. What keeps that from happening is not in the loss. It is in two lines of the
-# procedure.
+# **Nothing in it asks for good features.** If encoder and teacher gave one vector for all clips, it could be zero. That's where B went:
+
+# %%
+for name, (_, losses) in students.items():
+    print(f"{name}: loss {losses[-1]:.2f}, features of different clips differ by {differ[name]:.2f}")
+
+# %% [markdown]
+# What kept A from it isn't in the loss but in two lines of the procedure.
 #
 # ## The one detach
 #
-# This is the whole of the first line of defence. (`prevention` holds the switches that lesson 07 turns; `target_encoder` is `None`
-# where the student is its own teacher.)
+# The first line, `no_grad`. (`prevention` holds lesson 07's switches; `target_encoder` is `None` where the student is its own teacher.)
 
 # %%
 print(inspect.getsource(VJEPA.targets))
 
 # %% [markdown]
-# `torch.no_grad()` means: what is computed here is taken as given. The gradient may change the guess to meet the target. It
-# may not change the target to meet the guess. This is called **stop-gradient**.
+# The target is taken as given: the gradient may change the prediction to meet it, not the other way around. That's **stop-gradient**.
 #
+# You wrote `detach`, the package `no_grad`, which doesn't even record, and saves memory. Let the student be its own teacher, and compare:
+
+# %%
+online = [*model.encoder.parameters(), *model.predictor.parameters()]
+
+
+def gradient(loss):
+    """The gradient of all online weights, as one vector."""
+    return torch.cat(
+        [g.flatten() for g in torch.autograd.grad(loss, online, allow_unused=True, materialize_grads=True)]
+    )
+
+
+def own_targets():
+    """Targets from the student itself, [B, M, D]."""
+    return gather_tokens(model.encoder(clips), target)
+
+
+with torch.no_grad():
+    unrecorded = own_targets()
+without_record = gradient(F.l1_loss(predict(), normalise_targets(unrecorded)))
+detached = gradient(jepa_loss(predict(), own_targets()))
+let_through = gradient(F.l1_loss(predict(), normalise_targets(own_targets())))
+for name, other in {"no_grad": without_record, "no stop at all": let_through}.items():
+    print(
+        f"{name:14} differs from your detach by {(other - detached).norm() / detached.norm():.0%} of the gradient's length"
+    )
+
+# %% folded=true
+# NBVAL_CHECK_OUTPUT
+assert torch.allclose(without_record, detached, atol=1e-6)
+assert (let_through - detached).norm() > 0.1 * detached.norm()
+print("verified: no_grad and your detach give the same gradients; without either they differ")
+
+# %% [markdown]
 # ## The average
 #
-# The second: the teacher's weights follow the student's slowly. After each step of the optimiser,
+# The second line: after each step of the optimizer, the teacher's weights follow the student's,
 #
 #     teacher = momentum * teacher + (1 - momentum) * student
 #
-# an exponential moving average, EMA. With momentum 1 the teacher never moves, with 0 it *is* the student.
+# an exponential moving average, EMA. With momentum 1 the teacher never moves; with 0 it *is* the student.
 #
-# **Predict:** with momentum .996, after how many steps has the teacher gone half of the way to a student that stands
-# still?
+# ## Write it: `ema_step` (easy, 4 minutes)
+#
+# From two lists of tensors make a new one. Leave the old tensors alone.
+#
+# <details><summary>Hint 1</summary>
+#
+# `zip(target, online)` gives pairs.
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# One line: `[... for t, o in ...]`.
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# `solution("05", "ema_step")`.
+# </details>
 
-# %%
-my_half_life = None
 
-# %%
-teacher, student = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
-torch.nn.init.zeros_(teacher.weight)
-torch.nn.init.ones_(student.weight)
-steps = 0
-while teacher.weight.item() < 0.5:
-    ema_update(teacher, student, momentum=0.996)
-    steps += 1
-compare("steps to half of the way", my_half_life, steps)
-show(target_response(0.996))
+# %% exercise="ema_step"
+def ema_step(target, online, momentum):
+    """Weights of the target and of the online encoder, two lists of tensors -> new weights of the target."""
+    ### BEGIN SOLUTION
+    return [momentum * t + (1 - momentum) * o for t, o in zip(target, online)]
+    ### END SOLUTION
 
-# %%
-explore(target_response, {"momentum": [0.0, 0.9, 0.99, 0.996, 0.998, 0.99925], "steps": (100, 2000, 100)})
+
+attempt("05", ema_step)
 
 # %% [markdown]
-# V-JEPA begins at .998 and lets the momentum rise in a straight line. The line would reach 1 after 1.25 times the run, so
-# training ends before. V-JEPA 2 holds .99925 all the time.
+# A student jumps from 0 to 1 and stays. The teacher follows with your function:
+
+# %%
+teacher, student = [torch.zeros(1)], [torch.ones(1)]
+steps = 0
+while teacher[0].item() < 0.5 and steps < 10_000:
+    teacher = ema_step(teacher, student, momentum=0.996)
+    steps += 1
+guess("With momentum .996, after how many steps has the teacher gone half of the way?", steps)
+
+# %%
+explore(target_response, {"momentum": [0.996, 0.0, 0.9, 0.99, 0.998, 0.99925], "steps": (100, 2000, 100, 1000)})
+
+# %% [markdown]
+# V-JEPA's momentum begins at .998 and rises in a straight line that would reach 1 after 1.25 times the run. V-JEPA 2 holds .99925.
 
 # %%
 paper = PRESETS["vitl"]
@@ -130,152 +274,181 @@ print(
 print(f"V-JEPA 2: .99925, half-life {half_life(0.99925):.0f} steps")
 
 # %% [markdown]
-# ## How still does the target stand?
+# ## How fast does the target move?
 #
-# The student aims at the teacher's features. If they jump at every step, there is nothing to aim at. Train the tiny model
-# three times, with momentum 0 (the teacher is the student), .99 and .996, and measure by how much the target's features
-# of the same clips change in one step.
-#
-# **Predict:** how many times more does it move at momentum 0 than at .996, on average over 80 steps? (A number such as 10.)
+# The student aims at the teacher's features. If they jump, there's nothing to aim at. Train three tiny models with your EMA step: how far
+# do the target's features of the same clips move per step?
+
 
 # %%
-my_ratio = None
-
-# %%
+def follow(model, momentum):
+    """Your EMA step, on all weights of the target encoder."""
+    weights = list(model.target_encoder.parameters())
+    with torch.no_grad():
+        for weight, new in zip(weights, ema_step(weights, list(model.encoder.parameters()), momentum)):
+            weight.copy_(new)
 
 
 def movement(momentum, steps=80):
-    """Train the tiny model; per step, the relative change of the target features of 16 clips."""
-    run = replace(config, prevention=CollapsePrevention(momentum=momentum))
-    model = build_model(run)
-    optimiser = torch.optim.AdamW(parameter_groups(model, run), lr=1e-3)
-    moved, old = [], model.targets(clips)
-    for step in range(steps):
-        batch, _ = source.batch(step, torch.arange(run.batch))
-        loss = model(batch, sample_masks(run, step, torch.arange(run.batch)))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        model.update_target(momentum)
-        new = model.targets(clips)
-        moved.append(float((new - old).norm() / old.norm()))
-        old = new
-    return moved
+    """Per training step, the relative change of the target's features of 16 clips."""
+    prevention = CollapsePrevention(momentum=momentum)
+    before = build_model(replace(config, prevention=prevention)).targets(clips)
+    _, after = train(prevention, steps, lambda model, loss: model.targets(clips), follow, momentum)
+    return [float((new - old).norm() / old.norm()) for old, new in zip([before, *after], after)]
 
 
 moved = {f"momentum {m:g}": movement(m) for m in (0.0, 0.99, 0.996)}
-mean = {name: sum(values) / len(values) for name, values in moved.items()}
-compare(
-    "times more movement at momentum 0 than at .996", my_ratio, f"{mean['momentum 0'] / mean['momentum 0.996']:.0f}"
+free, slow, slowest = (torch.tensor(values) for values in moved.values())
+guess(
+    "In the first step: how many times as far does it move at momentum 0 as at .996?",
+    round(float(free[0] / slowest[0])),
 )
+
+# %%
 show(movement_curves(moved))
+for name, part in {"all 80 steps": slice(0, 80), "steps 41 to 80": slice(40, 80)}.items():
+    print(
+        f"{name}: at momentum 0 it moves {free[part].mean() / slowest[part].mean():.1f} times as far as at .996, "
+        f"{free[part].mean() / slow[part].mean():.1f} times as far as at .99"
+    )
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
 half_lives = [round(half_life(m)) for m in (0.996, 0.998, 0.99925)]
-check("O4", steps == 173 and half_lives == [173, 346, 924] and mean["momentum 0"] > 2 * mean["momentum 0.99"] > 2.8 * mean["momentum 0.996"] and round(end, 4) == 0.9996,
-      "the target moves slowly: half-lives of 173 steps at .996, 346 at .998, 924 at .99925; without EMA it moves several times as much in the first 80 steps")  # fmt: skip
+copy, fixed = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
+torch.nn.init.zeros_(copy.weight)
+torch.nn.init.ones_(fixed.weight)
+reached = []
+for _ in range(173):
+    ema_update(copy, fixed, momentum=0.996)  # the package's
+    reached.append(copy.weight.item())
+start = bool((free[:20] > slow[:20]).all() and (slow[:20] > slowest[:20]).all())
+check("O4", steps == 173 and reached[-2] < 0.5 <= reached[-1] and half_lives == [173, 346, 924] and round(end, 4) == 0.9996 and start,
+      "half-lives of 173 steps at .996, 346 at .998, 924 at .99925, with your step and the package's; in each of the first 20 steps, "
+      "the target moves less with EMA")  # fmt: skip
 
 # %% [markdown]
-# Look at the figure before you quote that number. Most of it comes from the first thirty steps, when the student changes fast and
-# an EMA teacher has hardly set out. Later the curves come closer. Nor is it the 250 times that 1 / (1 - .996) may suggest:
-# steps of the student in one direction add up in the average, steps back and forth cancel.
+# The first step shows 1 / (1 - .996) = 250 times. A transient: for about thirty steps the student changes fast, and an EMA teacher has
+# hardly set out. Later the target moves about as far at momentum 0 as at .99. In the average, steps in one direction add up, and steps back
+# and forth cancel.
 #
-# ## Why normalise the target?
+# ## Why normalize the target?
 #
-# Before they are compared, the teacher's vectors get mean 0 and standard deviation 1 each (a LayerNorm without learned
-# weights). Shrink all features by half, and a loss on raw targets halves, though nothing was learned. On normalised ones:
+# Shrink all features by half, and a loss on raw targets halves, with nothing learned. On normalized ones:
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
 with torch.no_grad():
     raw = model.target_encoder(clips)
-    shrunk_raw = float((0.5 * raw).abs().mean() / raw.abs().mean())
-    same = torch.allclose(model.normalised(0.5 * raw), model.normalised(raw), atol=1e-3)
-print("raw features shrink to", round(100 * shrunk_raw), "%; normalised ones stay the same:", same)
-assert same
+    loss_raw, loss_shrunk = (F.l1_loss(0 * raw, scale * raw).item() for scale in (1.0, 0.5))  # predictions at 0
+    same = torch.isclose(jepa_loss(0 * raw, 0.5 * raw), jepa_loss(0 * raw, raw), atol=1e-3).item()
+print("the loss on raw targets shrinks to", round(100 * loss_shrunk / loss_raw), "%; yours stays the same:", same)
+assert same and round(100 * loss_shrunk / loss_raw) == 50
 
 # %% [markdown]
-# That closes one way to a small loss. It does not close the other: a vector that is the same for every clip is still the same for
-# every clip after normalising.
+# That closes one way to a small loss, not the other: one vector for all clips stays one vector.
 #
-# ## Or predict the pixels
+# ## Why it does not collapse
 #
-# One branch of `targets` above is not V-JEPA. With `target="pixels"` the hidden tubelet itself is predicted, as MAE and VideoMAE (arXiv 2203.12602) do, and
-# normalised in the same way. Encoder and predictor are the same, but for the width of the predictor's last layer. Pixels don't move while the
-# encoder learns, so this cannot collapse.
+# The V-JEPA paper (section 3.1) adapts an argument of BYOL. Take one number Y of the target, and suppose the predictor is optimal. Under L1
+# it guesses the median of Y given E(x), what the encoder tells. What's left of the loss is Y's mean distance from that median, the paper's
+# conditional median absolute deviation MAD(Y | E(x)). The encoder's gradient is that of the MAD, so the encoder is pushed to hold
+# information: the more it tells about Y, the less is left.
 #
-# **Predict:** how many numbers long is a tubelet's target then? (Tubelets here are 2 frames of 8 x 8 pixels, in color.)
+# Tell an optimal predictor nothing, the digit's direction, or where it starts. Its loss on A's targets:
 
 # %%
-my_length_of_a_target = None
+many, facts = source.batch(step=9000, index=torch.arange(4000))
+with torch.no_grad():
+    Y = normalise_targets(students["A"][0].target_encoder(many))
+cell = (4 * facts.position).long()
+told = {"nothing": torch.zeros(4000), "direction": facts.direction, "start": 4 * cell[:, 0] + cell[:, 1]}
 
-# %%
-pixels = build_model(replace(config, prevention=CollapsePrevention(target="pixels")))
-print("features:", tuple(model.targets(clips).shape), " pixels:", tuple(pixels.targets(clips).shape))
-compare("numbers in the target of a tubelet", my_length_of_a_target, pixels.targets(clips).shape[-1])
+
+def mad(Y, told):
+    """Mean distance of the targets from their median over all clips of which the same was told."""
+    groups = [Y[told == value] for value in told.unique()]
+    return sum((group - group.median(dim=0).values).abs().sum().item() for group in groups) / Y.numel()
+
+
+left = {name: mad(Y, values) for name, values in told.items()}
+print(", ".join(f"{name} {loss:.3f}" for name, loss in left.items()))
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
-print("pixels have a target encoder:", pixels.target_encoder is not None)
-print("the encoders start alike:", torch.equal(pixels.encoder(clips), build_model(config).encoder(clips)))
-assert pixels.target_encoder is None and torch.equal(pixels.encoder(clips), build_model(config).encoder(clips))
+assert left["start"] < 0.95 * left["nothing"] and left["direction"] <= left["nothing"]
+assert all(mad(torch.ones_like(Y), values) == 0 for values in told.values())
+print("verified: telling the start lowers the best possible loss; on a constant target it is 0, whatever is told")
 
 # %% [markdown]
-# Then why predict features? The argument: most of what is in pixels cannot be predicted, and need not be: noise, leaves in the wind. Predict pixels,
-# and you are paid for all of it. Whether that is so is a question for experiments, and it could come out either way:
-# `results/plan.md` says beforehand what would count as an answer, and `results/answers.md` what came out.
+# The direction alone hardly helps: the push is toward what predicts *these* targets.
+#
+# The limits: the argument assumes an optimal predictor. The paper's hypothesis is that EMA keeps it close to optimal; nothing proves that
+# training gets there. And the target is taken as given: on a constant one, MAD is 0 and nothing pushes.
+#
+# ## Or predict the pixels
+#
+# With `target="pixels"` the target is the hidden tubelet itself, normalized in the same way, as in MAE and VideoMAE (arXiv 2203.12602).
+# Only the predictor's last layer has another width. Pixels don't move while the encoder learns, so this cannot collapse.
+
+# %%
+pixels = build_model(replace(config, prevention=CollapsePrevention(target="pixels")))
+guess(
+    "Tubelets here are 2 frames of 8 x 8 pixels, in color. How many numbers is a target?",
+    pixels.targets(clips).shape[-1],
+)
+
+# %% folded=true
+# NBVAL_CHECK_OUTPUT
+print("features:", tuple(model.targets(clips).shape), " pixels:", tuple(pixels.targets(clips).shape))
+print("pixels have a target encoder:", pixels.target_encoder is not None)
+print("the encoders start alike:", torch.equal(pixels.encoder(clips), model.encoder(clips)))
+assert pixels.target_encoder is None and torch.equal(pixels.encoder(clips), model.encoder(clips))
+
+# %% [markdown]
+# Then why predict features? The argument: most of what's in pixels can't be predicted, and needn't be, like noise or leaves in the wind.
+# Predict pixels, and you pay for all of it. Experiments decide, and it could come out either way: `results/plan.md` said beforehand what
+# would count, `results/answers.md` says what came out.
 #
 # ## Break it
 #
-# Below, V-JEPA trains as it should. Change `"vjepa"` to `"neither"`: the *student* is then its own teacher, and the gradient is let
-# through. Watch the loss, and how much the features of different clips still differ.
-#
-# <details><summary>What to expect</summary>
-#
-# The loss falls further than ever before in this lesson, and the features of different clips become nearly the same. What such
-# features are worth is lesson 06.
-# </details>
+# This trains A again. Change `"vjepa"` to `"neither"`: the *student* is then its own teacher, and the gradient is let through. Then try
+# `"no-ema"` and `"no-stopgrad"`.
 
 # %%
-from minivjepa.collapse import feature_std
-from minivjepa.vjepa import ARMS
-
-broken = replace(config, prevention=ARMS["vjepa"])  # change this
-model = build_model(broken)
-optimiser = torch.optim.AdamW(parameter_groups(model, broken), lr=2e-3)
-for step in range(200):
-    batch, _ = source.batch(step, torch.arange(16))
-    loss = model(batch, sample_masks(broken, step, torch.arange(16)))
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-    model.update_target(0.99)
-    if step in (0, 50, 199):
-        print(
-            f"step {step:3}: loss {loss.item():.3f}, features of different clips differ by {feature_std(model.encoder(clips).detach()):.4f}"
-        )
+_, seen = train(ARMS["vjepa"], 200, lambda model, loss: (loss, feature_std(model.encoder(clips).detach())))
+for step in (1, 50, 200):
+    print("step {:3}: loss {:.3f}, features of different clips differ by {:.3f}".format(step, *seen[step - 1]))
 
 # %% [markdown]
+# <details><summary>What happens</summary>
+#
+# You get B: the lowest loss of this lesson, and nearly the same features for all clips. Lesson 06 asks what they're worth. With one line
+# gone, the student's features still differ after these 200 steps; lesson 07 looks closer.
+# </details>
+#
 # ## Three questions
 #
 # <details><summary>1. Why is stop-gradient not the same as freezing the target encoder?</summary>
 #
-# A frozen target encoder never changes. Behind stop-gradient it does change, by EMA, only not in the direction that the
-# gradient would like.
+# A frozen one never changes. Behind stop-gradient it does, by EMA, only not where the gradient would push it.
 # </details>
 #
 # <details><summary>2. Momentum .996 in a run of 100 steps: what is the teacher?</summary>
 #
-# Mostly the untrained network: after 100 steps two thirds of its first weights are left. Momentum has to fit the length of a
-# run.
+# Mostly the untrained network: two thirds of its first weights are left. Momentum has to fit the length of a run.
 # </details>
 #
 # <details><summary>3. Why L1 and not squared error?</summary>
 #
-# The best guess under L1 is the median of what the target may be, under squared error the mean. A single wild target
-# pulls a mean and not a median. It is a choice; lesson 07 measures what it changes here.
+# Under L1 the best guess is the median of what the target may be, under squared error the mean. One wild target pulls a mean, not a median.
+# Lesson 07 measures what the choice changes here.
 # </details>
-#
-# **In the package:** `minivjepa/objective.py`, `minivjepa/ema.py`, `minivjepa/vjepa.py`. **In the papers:** V-JEPA (arXiv 2404.08471), equation 1; BYOL (arXiv
-# 2006.07733) for the average; SimSiam (arXiv 2011.10566) for the stop. **Next:** 06, what collapse looks like.
+
+# %%
+guess.table()
+
+# %% [markdown]
+# **In the package:** `minivjepa/objective.py`, `minivjepa/ema.py`, `minivjepa/vjepa.py`. **In the papers:** V-JEPA (arXiv 2404.08471),
+# equation 1 and section 3.1; BYOL (arXiv 2006.07733) for the average; SimSiam (arXiv 2011.10566) for the stop. **Next:** 06, what collapse
+# looks like.
