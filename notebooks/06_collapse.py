@@ -147,7 +147,7 @@ check(
 # %% [markdown]
 # ## Write it: `feature_std` (easy, 5 minutes)
 #
-# You wouldn't edit weights like that. But an optimiser takes any way to a low loss, as you saw. The loss can't warn you. You need a
+# You wouldn't edit weights like that. But an optimiser takes any way to a low loss. The loss can't warn you. You need a
 # number that can.
 #
 # Take one place and one of the D feature numbers: its standard deviation across clips (divide by n, not n - 1). The mean of all these
@@ -296,7 +296,7 @@ check(
 # wrong clip costs it dearly. `neither` made its targets alike instead, and has next to nothing left to win.
 #
 # Its gradient isn't small: an absolute difference has the same slope however close it is to zero. So a gradient is there, but nothing
-# about the clip could lower the loss. (The hand-built network has none at all.)
+# about the clip could lower the loss.
 #
 # The third column can't tell you this. The wrong clip costs the untrained network almost nothing either, and V-JEPA starts there.
 #
