@@ -516,16 +516,23 @@ def test_results_are_few() -> None:
 
 
 def test_memory_is_looked_at_also_while_messages_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Catches: a submission that keeps gigabytes and talks without a pause."""
+    """Catches: a submission that keeps gigabytes and talks without a pause; an answer lost to what a later one did, on a busy machine."""
     child = watched(monkeypatch, [Process(1, MEMORY_BYTES, 0.0), Process(2, 1, 0.0)])
-    child.messages.put(Message({}, b""))
+    ended: list[str] = []
+    monkeypatch.setattr(child.process, "kill", lambda: ended.append("child"), raising=False)
+    monkeypatch.setattr(children, "end_all", lambda user, session: ended.append("all"))
+    answer = Message({}, b"")
+    for message in (answer, children.Stop("ended the process that was to call it", True)):
+        child.messages.put(message)
+    assert child.next(1.0) == answer
+    assert ended == ["child", "all"]
     assert child.next(1.0) == ("used more than 2 GiB of memory", False)
 
 
 def watched(monkeypatch: pytest.MonkeyPatch, found: list[Process]) -> children.Child:
     """A child that was not started, with these processes."""
     child = object.__new__(children.Child)
-    child.user, child.process = None, type("NotStarted", (), {"pid": -1})  # type: ignore[assignment]
+    child.user, child.process, child.ended = None, type("NotStarted", (), {"pid": -1}), None  # type: ignore[assignment]
     child.looked, child.busy, child.messages = time.monotonic() - 1, 0.0, children.queue.Queue()
     monkeypatch.setattr(children, "belonging", lambda user, session: found)
     return child

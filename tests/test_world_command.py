@@ -149,7 +149,7 @@ def test_damage_is_named_and_a_run_is_known_by_its_weights(
 
 BAD = {
     "no part": (["world"], None),
-    "an unknown part": (["world", "dream"], "unknown command 'world dream'; choose from train, ablate"),
+    "an unknown part": (["world", "dream"], "unknown command 'world dream'; choose from lab, train, ablate"),
     "an unknown model": (
         ["world", "train", "--model", "dreamer"],
         "unknown model 'dreamer'; choose from lewm, vjepa, untrained",

@@ -37,6 +37,7 @@ class Child:
         self.user = user if as_root_on_linux() else None
         self.looked, self.busy = time.monotonic(), 0.0  # the last look at its processes, and their CPU time in seconds
         self.messages: queue.Queue[Message | Stop] = queue.Queue(WAITING)
+        self.ended: Stop | None = None  # why this process ended it, if it did
         environment = {name: os.environ[name] for name in KEPT if name in os.environ}
         environment |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "Agg"}
         self.process = subprocess.Popen(
@@ -72,9 +73,12 @@ class Child:
                 found = belonging(self.user, self.process.pid)
                 self.looked, self.busy = now, sum(process.seconds for process in found)
                 if sum(process.memory for process in found) > MEMORY_BYTES:
-                    return Stop(f"used more than {MEMORY_BYTES / 2**30:.0f} GiB of memory", False)
+                    self.ended = Stop(f"used more than {MEMORY_BYTES / 2**30:.0f} GiB of memory", False)
+                    self.process.kill()
+                    end_all(self.user, self.process.pid)
             with contextlib.suppress(queue.Empty):
-                return self.messages.get(timeout=LOOKING)
+                message = self.messages.get(timeout=LOOKING)  # what it had answered by then counts
+                return (self.ended or message) if isinstance(message, Stop) else message
             if now > deadline:  # if it had a processor to itself, it would not be faster on an idle machine
                 return Stop(f"took longer than {seconds:.0f} s", self.busy - busy < UNDISTURBED * seconds)
 
