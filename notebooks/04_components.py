@@ -398,7 +398,7 @@ check(
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
 def into_mine(state):
-    """The package's weights under the names of the classes above; a position table is no weight."""
+    """The package's weights under the names of the classes above; position tables are not weights."""
     return {key.replace("embed.project", "project").replace("blocks.0", "block"): value for key, value in state.items()}
 
 

@@ -220,7 +220,7 @@ print("verified: no_grad and your detach give the same gradients; without either
 #
 # ## Write it: `ema_step` (easy, 4 minutes)
 #
-# From two lists of tensors make a new one. Leave the old tensors alone.
+# Make a new list from two lists of tensors. Don't change the old tensors.
 #
 # <details><summary>Hint 1</summary>
 #

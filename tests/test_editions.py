@@ -56,6 +56,7 @@ def test_the_learners_edition_is_that_of_the_text_and_answers_nothing(stem: str)
     assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
     seen = "\n".join(cell.source for cell in stored.cells)
     assert "SOLUTION" not in seen
+    assert "NBVAL" not in seen
     for found in BUILD["SOLUTION"].finditer("\n".join(cell.source for cell in BUILD["read"](LESSONS[stem]).cells)):
         telling = [line.strip() for line in found["code"].splitlines() if len(line.strip()) > 20]
         assert telling
@@ -153,7 +154,7 @@ def test_an_answer_shows_after_a_prediction_only_and_is_kept(monkeypatch: pytest
 
 
 def test_work_in_a_folder_is_never_overwritten(tmp_path: Path) -> None:
-    """Catches: an afternoon's work lost to a second `minivjepa lab`; an old lesson that stays though nobody touched it."""
+    """Catches: an afternoon's work lost to a second `minivjepa lab`; an untouched lesson that stays old."""
     folder = tmp_path / "mine"
     assert command.lay_out(folder) == []
     first = folder / "notebooks" / "01_tubelets.ipynb"
@@ -174,6 +175,13 @@ def test_work_in_a_folder_is_never_overwritten(tmp_path: Path) -> None:
     assert first.read_bytes() == before[first]
     assert (first.parent / "01_tubelets (new).ipynb").read_bytes() == (LEARNERS / first.name).read_bytes()
     assert untouched.read_bytes() == (LEARNERS / untouched.name).read_bytes()
+    second = first.parent / "01_tubelets (new).ipynb"
+    second.write_text("work in the new one")
+    laid = json.loads((folder / command.LAID).read_text()) | {"notebooks/01_tubelets.ipynb": "another"}
+    (folder / command.LAID).write_text(json.dumps(laid))
+    [said] = command.lay_out(folder)
+    assert "01_tubelets (new 2).ipynb" in said
+    assert second.read_text() == "work in the new one"
 
 
 def test_lab_opens_the_first_lesson_and_says_what_is_missing(

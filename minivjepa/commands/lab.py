@@ -13,9 +13,7 @@ from minivjepa.commands.options import parse
 from minivjepa.training.files import read_json, write_json
 
 PACKAGE = Path(course.__file__).parents[1]
-RESULTS = [
-    PACKAGE.parent / name for name in ("results", "minivjepa_results")
-]  # in a clone; beside an installed package
+RESULTS = [PACKAGE.parent / name for name in ("results", "minivjepa_results")]  # of a clone, of an installed package
 LAID = ".minivjepa.json"  # name of each notebook in the folder -> digest of what was put there
 FIRST = "00_start_here.ipynb"
 
@@ -59,8 +57,9 @@ def lay_out(folder: Path) -> list[str]:
         content, place = source.read_bytes(), folder / name
         if laid.get(name) == digest(content) and place.exists():
             continue  # this edition is there, with or without work in it
-        if place.exists() and digest(place.read_bytes()) != laid.get(name):
-            place = place.with_stem(f"{place.stem} (new)")
+        if place.exists() and digest(place.read_bytes()) not in (laid.get(name), digest(content)):
+            stems = (f"{place.stem} (new{number})" for number in ("", *(f" {n}" for n in range(2, 1000))))
+            place = next(new for new in map(place.with_stem, stems) if not new.exists())  # it may have work in it, too
             said.append(f"{name} has changes of yours and stays; the newer edition is {place.name}, beside it")
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)
