@@ -34,13 +34,14 @@ from minivjepa.collapse import feature_std
 from minivjepa.course.figures.component_diagram import movement_curves, target_response, two_losses
 from minivjepa.course.lesson import check, show
 from minivjepa.course.predictions import Predictions
+from minivjepa.course.tiny import train_tiny
 from minivjepa.course.widgets import explore
 from minivjepa.data.digits import DigitClips
 from minivjepa.ema import ema_update, half_life, momentum_at
 from minivjepa.homework.checking import attempt, solution
 from minivjepa.objective import normalise_targets
 from minivjepa.training.config import PRESETS
-from minivjepa.training.recipe import build_model, parameter_groups, sample_masks
+from minivjepa.training.recipe import build_model, sample_masks
 from minivjepa.tubelets import gather_tokens
 from minivjepa.vjepa import ARMS, VJEPA, CollapsePrevention
 
@@ -52,27 +53,13 @@ source = DigitClips(config.grid)
 clips, _ = source.batch(step=0, index=torch.arange(16))
 
 
-def train(prevention, steps, watch, follow=VJEPA.update_target, momentum=0.99):
-    """Train the tiny model, and return it with what watch(model, loss) said after each step."""
-    run = replace(config, prevention=prevention)
-    model = build_model(run)
-    optimizer = torch.optim.AdamW(parameter_groups(model, run), lr=1e-3)
-    seen = []
-    for step in range(steps):
-        batch, _ = source.batch(step, torch.arange(run.batch))
-        loss = model(batch, sample_masks(run, step, torch.arange(run.batch)))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        follow(model, momentum)
-        seen.append(watch(model, loss.item()))
-    return model, seen
+def train(arm, steps=200):
+    """The tiny model under one arm, trained, and its losses."""
+    seen = list(train_tiny(replace(config, prevention=ARMS[arm]), steps))
+    return seen[-1][2], [loss for _, loss, _ in seen]
 
 
-students = {
-    "A": train(ARMS["vjepa"], 200, lambda model, loss: loss),
-    "B": train(ARMS["neither"], 200, lambda model, loss: loss),
-}
+students = {"A": train("vjepa"), "B": train("neither")}
 with torch.no_grad():
     differ = {name: feature_std(model.encoder(clips)) for name, (model, _) in students.items()}
 
@@ -291,10 +278,11 @@ def follow(model, momentum):
 
 def movement(momentum, steps=80):
     """Per training step, the relative change of the target's features of 16 clips."""
-    prevention = CollapsePrevention(momentum=momentum)
-    before = build_model(replace(config, prevention=prevention)).targets(clips)
-    _, after = train(prevention, steps, lambda model, loss: model.targets(clips), follow, momentum)
-    return [float((new - old).norm() / old.norm()) for old, new in zip([before, *after], after)]
+    run, h = replace(config, prevention=CollapsePrevention(momentum=momentum)), []
+    for _, _, model in train_tiny(run, steps, momentum, follow):
+        h.append(model.targets(clips))
+    h.append(model.targets(clips))
+    return [float((new - old).norm() / old.norm()) for old, new in zip(h, h[1:])]
 
 
 moved = {f"momentum {m:g}": movement(m) for m in (0.0, 0.99, 0.996)}
@@ -416,9 +404,10 @@ assert pixels.target_encoder is None and torch.equal(pixels.encoder(clips), mode
 # `"no-ema"` and `"no-stopgrad"`.
 
 # %%
-_, seen = train(ARMS["vjepa"], 200, lambda model, loss: (loss, feature_std(model.encoder(clips).detach())))
-for step in (1, 50, 200):
-    print("step {:3}: loss {:.3f}, features of different clips differ by {:.3f}".format(step, *seen[step - 1]))
+for step, loss, model in train_tiny(replace(config, prevention=ARMS["vjepa"]), 200):
+    if step in (0, 49, 199):
+        spread = feature_std(model.encoder(clips).detach())
+        print(f"step {step + 1:3}: loss {loss:.3f}, features of different clips differ by {spread:.3f}")
 
 # %% [markdown]
 # <details><summary>What happens</summary>

@@ -36,13 +36,14 @@ from minivjepa.course.figures.collapse_kinds import kinds_of_collapse, loss_and_
 from minivjepa.course.figures.films import clouds_in_motion
 from minivjepa.course.lesson import check, play, show
 from minivjepa.course.predictions import Predictions
+from minivjepa.course.tiny import train_tiny
 from minivjepa.data.digits import DigitClips
 from minivjepa.data.protocol import CHANCE, Budget
 from minivjepa.evaluation.judge import encode_split
 from minivjepa.evaluation.probes import linear_accuracy
 from minivjepa.homework.checking import attempt, solution
 from minivjepa.training.config import PRESETS
-from minivjepa.training.recipe import build_model, parameter_groups, sample_masks
+from minivjepa.training.recipe import build_model, sample_masks
 from minivjepa.tubelets import gather_tokens
 from minivjepa.vjepa import ARMS
 
@@ -55,19 +56,11 @@ masks = sample_masks(config, step=0, index=torch.arange(64))
 
 def train(arm, kind="l1", steps=400):
     """The tiny model under one arm; returns it with rows of (step, loss, features of `clips`)."""
-    run = replace(config, prevention=ARMS[arm], loss=kind)
-    model, rows = build_model(run), []
-    optimiser = torch.optim.AdamW(parameter_groups(model, run), lr=2e-3)
-    for step in range(steps):
-        batch, _ = source.batch(step, torch.arange(16))
-        loss = model(batch, sample_masks(run, step, torch.arange(16)))
-        optimiser.zero_grad()
-        loss.backward()
+    rows = []
+    for step, loss, model in train_tiny(replace(config, prevention=ARMS[arm], loss=kind), steps):
         if step % 10 == 0 or step == steps - 1:
             with torch.no_grad():
-                rows.append((step, loss.item(), model.encoder(clips)))
-        optimiser.step()
-        model.update_target(0.99)
+                rows.append((step, loss, model.encoder(clips)))
     return model, rows
 
 

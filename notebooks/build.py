@@ -98,6 +98,7 @@ def cleaned(notebook: NotebookNode) -> NotebookNode:
         if cell.cell_type == "code":  # a widget without its kernel is an empty box: the picture above it stays
             cell.outputs = [o for o in cell.outputs if WIDGET not in o.get("data", {}) and not is_bar(o)]
     notebook.metadata.pop("widgets", None)
+    notebook.metadata.language_info = NotebookNode(name="python")  # not the version of the Python that ran it
     return notebook
 
 
