@@ -31,7 +31,7 @@ import torch
 import torch.nn.functional as F
 
 from minivjepa.collapse import feature_std
-from minivjepa.course.figures.component_diagram import movement_curves, target_response, two_losses
+from minivjepa.course.figures.target_curves import movement_curves, target_response, two_losses
 from minivjepa.course.lesson import check, show
 from minivjepa.course.predictions import Predictions
 from minivjepa.course.tiny import train_tiny

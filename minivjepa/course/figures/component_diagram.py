@@ -1,13 +1,41 @@
-"""Lessons 4 and 5: the three components and what flows between them; how slowly the target follows."""
+"""The diagram of the whole course: built part by part in lesson 4, and small at the top of every lesson."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.patches import FancyBboxPatch
+import torch
+from matplotlib.colors import to_rgb
+from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
 
-from minivjepa.course.figures import COLORS, STYLES, Picture, curves, finish, panels
-from minivjepa.ema import half_life
+from minivjepa.course.figures import HIDDEN, ROLES, Picture, panels
+from minivjepa.course.figures.film_strips import digit_frames
+from minivjepa.masking import RandomMask
+from minivjepa.tubelets import Grid
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SCENE = Grid(frames=8, height=32, width=32, tubelet=2, patch=8)
+CENTERED = 23  # a clip whose digit stays inside the frame
+STUDENT, TEACHER = 3.6, 1.0  # the heights of both lanes
+GRADIENT, LINE, FADED = "#c00000", "#444444", 0.2
+LESSONS = {  # what each lesson is about; the parts' names are those of _parts
+    "00": ("the whole of V-JEPA", None),
+    "01": ("how a clip becomes tubelets", {"clip"}),
+    "02": ("what is hidden", {"visible"}),
+    "03": ("what is inside these three, and what they cost", {"online encoder", "predictor", "target encoder"}),
+    "04": ("three components and what flows between them", None),
+    "05": ("the loss, the stop and the EMA", {"loss", "stop", "EMA", "gradient"}),
+    "06": ("features that die", {"context", "features"}),
+    "07": ("taking the stop and the EMA away", {"stop", "EMA"}),
+    "08": ("training it", {"gradient", "EMA", "loss"}),
+    "09": ("what the trained encoder knows", {"online encoder", "context"}),
+    "10": ("the released networks", {"online encoder", "predictor", "target encoder"}),
+    "11": ("doing without the teacher", {"target encoder", "stop", "EMA"}),
+    "12": ("planning with the predictor", {"predictor", "prediction"}),
+}
 
 
 def three_components(shapes: Mapping[str, Sequence[int]], parts: int = 3) -> Picture:
@@ -16,101 +44,124 @@ def three_components(shapes: Mapping[str, Sequence[int]], parts: int = 3) -> Pic
     shapes: of "clip" and "context"; from 2 parts on "prediction"; with 3 "features" and "target".
     """
     said = defaultdict(str, {name: str(list(shape)) for name, shape in shapes.items()})
-    figure, [ax] = panels((11, 4.2 if parts == 3 else 2.9))
-    ax.set(xlim=(0, 15), ylim=(0 if parts == 3 else 1.6, 5.2))
-    ax.axis("off")
-    boxes = (
-        (1, 1.2, 2.5, 1.6, "clip", "#dddddd"), (1, 5.0, 4.0, 2.3, "online encoder", COLORS[0]), (2, 9.0, 4.0, 2.3, "predictor", COLORS[2]),
-        (3, 5.0, 1.0, 2.3, "target encoder", COLORS[1]), (3, 9.0, 1.0, 2.3, "LayerNorm,\nkeep the hidden", "#dddddd"),
-        (3, 13.4, 2.5, 1.8, "mean |.|", "#444444"),
-    )  # fmt: skip
-    for part, x, y, wide, text, color in boxes:
-        if part <= parts:
-            box = FancyBboxPatch((x - wide / 2, y - 0.42), wide, 0.84, "round,pad=0.05", facecolor=color, edgecolor="none")  # fmt: skip
-            ax.add_patch(box)
-            ax.text(x, y, text, ha="center", va="center", color="black" if color == "#dddddd" else "white", fontsize=10)
-    flows = (
-        (1, (2.1, 2.8), (3.7, 3.9), "visible tubelets"), (3, (2.1, 2.2), (3.7, 1.1), "all tubelets"),
-        (1, (6.3, 4.0), (7.7, 4.0), said["context"]), (2, (10.3, 3.9), (12.4, 2.9), said["prediction"]),
-        (3, (6.3, 1.0), (7.7, 1.0), said["features"]), (3, (10.3, 1.1), (12.4, 2.1), said["target"]),
-    )  # fmt: skip
-    arrow = {"arrowstyle": "-|>", "color": "#444444", "lw": 1.4}
-    paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-    for part, start, end, text in flows:
-        if part <= parts:
-            ax.annotate("", end, start, arrowprops=arrow)
-            (x, y), up = np.mean([start, end], axis=0), 0.3 if start[1] == end[1] else 0.0  # beside a level arrow
-            ax.text(x, y + up, text, ha="center", va="center", fontsize=9, family="monospace", bbox=paper)
-    ax.text(1.2, 1.8, said["clip"], fontsize=9, ha="center", family="monospace")
-    if parts >= 2:
-        hints = "mask tokens + positions of the hidden tubelets"
-        ax.annotate(hints, (9.0, 4.45), (9.0, 4.9), fontsize=9, ha="center", arrowprops={**arrow, "lw": 1.0})
-    if parts == 3:
-        ax.annotate("", (5.0, 1.5), (5.0, 3.5), arrowprops={**arrow, "ls": "--"})
-        ax.text(5.15, 2.5, "EMA: weights follow slowly", fontsize=9, va="center")
-        ax.plot([10.5, 10.75], [1.5, 0.9], color=COLORS[1], lw=4, zorder=3)  # a bar across the teacher's arrow
-        ax.text(10.6, 0.4, "bar: no gradient flows back", fontsize=9, color=COLORS[1])
+    order = ["clip", "visible", "online encoder", "context", "predictor", "prediction"]
+    figure, [ax] = panels((11, 3.9))
+    _parts(ax, set(order[: 4 if parts == 1 else 6]) if parts < 3 else None, faded=0.0, said=said)
     alt = (
         f"Diagram. The student, above: the visible tubelets of a clip {said['clip']} go through the online encoder to {said['context']}",
         f", and with mask tokens through the predictor to {said['prediction']}",
         f". The teacher, below: the same clip goes through the target encoder to {said['features']}, of which {said['target']} are kept. "
-        "Both meet in a mean of absolute differences",
+        "Both meet in the loss. The gradient, in red, runs back from there through predictor and online encoder, and is stopped on its way "
+        "to the target encoder, which follows the online encoder by EMA, drawn as a clock",
     )
     caption = (
         f"The online encoder turns the visible tubelets into context vectors {said['context']}.",
         f"The predictor gets those, and the places of the hidden tubelets. Its predictions: {said['prediction']}.",
         "The student (above) sees the visible tubelets and guesses the features of the hidden ones. The teacher (below) sees everything, "
-        f"gets no gradient, and follows the student slowly. Context {said['context']}, prediction {said['prediction']}.",
+        f"gets no gradient (red), and follows the student slowly. Context {said['context']}, prediction {said['prediction']}.",
     )
     return Picture(figure, "".join(alt[:parts]) + ".", caption[parts - 1])
 
 
-def two_losses(losses: Mapping[str, Sequence[float]]) -> Picture:
-    """Per student, its loss over training steps; nothing says how they were trained."""
-    columns = {f"student {name}": (range(1, len(values) + 1), values) for name, values in losses.items()}
-    figure, [ax] = curves((6.6, 3.4), ["The same clips, the same loss"], columns, "training step", "loss")
-    ax.set_ylim(bottom=0)
-    ax.legend(fontsize=9)
-    ends = ", ".join(f"{name} at {values[-1]:.2f}" for name, values in losses.items())
-    alt = f"Curves of the training loss of {len(losses)} students, which start together and end apart: {ends}."
-    return Picture(figure, alt, f"The training loss of {len(losses)} students. They end apart: {ends}.")
+def you_are_here(lesson: str) -> Picture:
+    """The same diagram, small, with what a lesson is about in full color and everything else faded."""
+    about, lit = LESSONS[lesson]
+    figure, [ax] = panels((8.4, 2.95))
+    _parts(ax, lit, faded=FADED, said=defaultdict(str))
+    bright = "everything" if lit is None else ", ".join(sorted(lit))
+    words = f"You are here: {about}."
+    return Picture(figure, f"{words} The diagram of V-JEPA, of which {bright} is in full color.", words)
 
 
-def target_response(momentum: float, steps: int = 1000) -> Picture:
-    """How a target weight follows an online weight that jumps from 0 to 1 at the first step."""
-    step = np.arange(steps + 1)
-    follows = 1 - momentum**step
-    half = half_life(momentum)
-    figure, [ax] = panels((6.6, 3.4))
-    ax.plot(step, np.ones_like(follows), STYLES[1], color=COLORS[0], label="student (online encoder)")
-    ax.plot(step, follows, color=COLORS[1], label="teacher (target encoder)")
-    if 0 < half <= step[-1]:
-        ax.plot([half, half], [0, 0.5], ":", color="black", lw=1)
-        side = "left" if half < 0.8 * step[-1] else "right"  # inside the panel
-        ax.text(half, 0.02, f" half-life {half:.0f} ", fontsize=9, ha=side)
-    ax.set_ylim(0, 1.08)
-    finish(ax, "steps after the jump", "weight", f"momentum {momentum:g}")
-    ax.legend(fontsize=9)
-    if half == 0:
-        said = "With momentum 0 the teacher is the student: it jumps along in the first step."
-    else:
-        said = f"With momentum {momentum:g} the teacher is half-way after {half:.0f} steps: ln 2 / -ln m."
-    return Picture(figure, f"Two curves: the student's weight jumps to 1 and the teacher's follows. {said}", said)
+def _parts(ax: "Axes", lit: set[str] | None, faded: float, said: Mapping[str, str]) -> None:
+    """Draw all parts; those not in `lit` only as opaque as `faded`.  None lights all."""
+    ax.axis("off")
+    opaque = defaultdict(lambda: 1.0 if lit is None else faded, dict.fromkeys(lit or (), 1.0))
+    _clips(ax, opaque, said["clip"])
+    for name, x, y in (("online encoder", 5.2, STUDENT), ("predictor", 9.4, STUDENT), ("target encoder", 5.2, TEACHER)):
+        _box(ax, x, y, name.replace(" ", "\n"), ROLES[name], opaque[name])
+    _box(ax, 14.3, 2.3, "loss", LINE, opaque["loss"])
+    for part, role, x, y, shape in (
+        ("context", "online encoder", 7.3, STUDENT, said["context"]), ("prediction", "predictor", 11.5, STUDENT, said["prediction"]),
+        ("features", "target encoder", 7.3, TEACHER, said["features"]), ("features", "target encoder", 11.5, TEACHER, said["target"]),
+    ):  # fmt: skip
+        _vectors(ax, x, y, ROLES[role], opaque[part])
+        _say(ax, x, y - 0.75, shape, opaque[part], family="monospace")
+    for part, start, end in (
+        ("visible", (3.4, STUDENT), (4.1, STUDENT)), ("context", (6.25, STUDENT), (6.85, STUDENT)), ("predictor", (7.75, STUDENT), (8.35, STUDENT)),
+        ("prediction", (10.45, STUDENT), (11.05, STUDENT)), ("loss", (11.95, STUDENT), (13.2, 2.65)), ("target encoder", (3.4, TEACHER), (4.1, TEACHER)),
+        ("features", (6.25, TEACHER), (6.85, TEACHER)), ("features", (7.75, TEACHER), (11.05, TEACHER)), ("loss", (11.95, TEACHER), (13.2, 1.95)),
+        ("predictor", (9.4, 4.6), (9.4, 4.1)),
+    ):  # fmt: skip
+        _arrow(ax, start, end, opaque[part])
+    _say(ax, 9.4, 4.75, "mask tokens with places", opaque["predictor"])
+    if said["features"]:
+        _say(ax, 9.4, TEACHER - 0.25, "LayerNorm, keep the hidden", opaque["features"])
+    _gradient(ax, opaque)
+    _clock(ax, opaque["EMA"])
 
 
-def movement_curves(moved: Mapping[str, Sequence[float]]) -> Picture:
-    """Per name, how far the target's features moved from one step to the next, relative to their size."""
-    columns = {name: (range(1, len(values) + 1), values) for name, values in moved.items()}
-    title, ylabel = "How far the target moves in one step", "relative change of the target"
-    figure, [ax] = curves((6.6, 3.6), [title], columns, "training step", ylabel)
-    ax.set_yscale("log")
-    ax.yaxis.set_major_formatter("{x:g}")
-    ax.legend(fontsize=9)
-    steps = len(next(iter(moved.values())))
-    early, late = (
-        ", ".join(f"{name} {np.mean(values[part]):.4f}" for name, values in moved.items())
-        for part in (slice(0, steps // 2), slice(steps // 2, steps))
-    )
-    means = f"Means over steps 1 to {steps // 2}: {early}; over the rest: {late}."
-    alt = f"Curves over training steps of how much the target's features change in one step, on a log scale. {means}"
-    return Picture(figure, alt, f"Relative change of the target's features in each training step. {means}")
+def _clips(ax: "Axes", opaque: Mapping[str, float], shape: str) -> None:
+    """The clip's first frame of each time step: covered above, whole below."""
+    frames = digit_frames(SCENE, CENTERED)[:: SCENE.tubelet]
+    [(seen,), _] = RandomMask(hide=0.625).sample(SCENE, seed=0, step=0, index=torch.arange(1))
+    window = torch.zeros(SCENE.tokens).index_fill(0, seen, 1).reshape(SCENE.shape).numpy()
+    window = window.repeat(SCENE.patch, axis=1).repeat(SCENE.patch, axis=2)[..., None]
+    covered = np.where(window > 0, frames, to_rgb(HIDDEN))
+    for name, y, shown in (("visible", STUDENT, covered), ("clip", TEACHER, frames)):
+        for number, frame in enumerate(1 - opaque[name] * (1 - shown)):
+            x, low = 0.15 + 0.62 * number, y - 0.68 + 0.08 * number
+            ax.imshow(frame, interpolation="nearest", extent=(x, x + 1.2, low, low + 1.2), zorder=2 + number)
+            ax.add_patch(Rectangle((x, low), 1.2, 1.2, fill=False, edgecolor="white", zorder=2 + number))
+    ax.set(xlim=(0, 15.6), ylim=(-0.5, 5))
+    _arrow(ax, (1.7, 1.85), (1.7, 2.75), opaque["visible"])
+    _say(ax, 2.55, 2.3, "hide most", opaque["visible"])
+    _say(ax, 1.7, STUDENT + 1, "visible tubelets", opaque["visible"])
+    _say(ax, 1.7, TEACHER - 0.95, f"the clip {shape}".strip(), opaque["clip"])
+
+
+def _gradient(ax: "Axes", opaque: Mapping[str, float]) -> None:
+    """The gradient's way back from the loss, through predictor and online encoder; and the bar that stops it below."""
+    for start, end in (((13.9, 2.75), (10.2, 4.1)), ((8.6, 4.1), (6.0, 4.1))):
+        _arrow(ax, start, end, opaque["gradient"], GRADIENT, bent=0.28)
+    _say(ax, 13.6, 4.2, "gradient", opaque["gradient"], color=GRADIENT)
+    _arrow(ax, (13.8, 1.85), (12.75, 1.2), opaque["stop"], GRADIENT, bent=-0.2)
+    ax.plot([12.4, 12.85], [1.35, 0.85], color=GRADIENT, lw=5, alpha=opaque["stop"], solid_capstyle="butt", zorder=6)
+    _say(ax, 13.3, 0.75, "stop", opaque["stop"], color=GRADIENT)
+
+
+def _clock(ax: "Axes", alpha: float) -> None:
+    """The EMA: from the online encoder down to the target encoder, slowly."""
+    _arrow(ax, (5.2, 3.1), (5.2, 1.5), alpha)
+    ax.add_patch(Circle((5.2, 2.35), 0.33, facecolor="white", zorder=5))
+    ax.add_patch(Circle((5.2, 2.35), 0.33, fill=False, edgecolor=LINE, lw=1.6, alpha=alpha, zorder=6))
+    ax.plot([5.2, 5.2, 5.38], [2.58, 2.35, 2.35], color=LINE, lw=1.6, alpha=alpha, zorder=6)
+    _say(ax, 6.95, 2.35, "EMA: follows slowly", alpha)
+
+
+def _box(ax: "Axes", x: float, y: float, words: str, color: str, alpha: float) -> None:
+    """A box with words in it."""
+    box = FancyBboxPatch((x - 0.95, y - 0.45), 1.9, 0.9, "round,pad=0.06", facecolor=color, edgecolor="none", alpha=alpha)  # fmt: skip
+    ax.add_patch(box)
+    ax.text(x, y, words, ha="center", va="center", color="white", fontsize=11)
+
+
+def _vectors(ax: "Axes", x: float, y: float, color: str, alpha: float) -> None:
+    """Three columns of small squares, a vector each."""
+    shades = np.random.default_rng(0).uniform(0.25, 1, (3, 5))
+    for column, row in np.ndindex(shades.shape):
+        place = (x - 0.4 + 0.28 * column, y - 0.5 + 0.2 * row)
+        ax.add_patch(Rectangle(place, 0.2, 0.18, facecolor=color, alpha=alpha * shades[column, row]))
+
+
+def _say(
+    ax: "Axes", x: float, y: float, words: str, alpha: float, color: str = LINE, family: str = "sans-serif"
+) -> None:
+    """Words around a point."""
+    ax.text(x, y, words, ha="center", va="center", fontsize=10, alpha=alpha, color=color, family=family)
+
+
+def _arrow(ax: "Axes", start: tuple[float, float], end: tuple[float, float], alpha: float, color: str = LINE, bent: float = 0.0) -> None:  # fmt: skip
+    """An arrow; bent: how far from straight."""
+    look = {"arrowstyle": "-|>", "color": color, "lw": 1.4 if color == LINE else 2, "alpha": alpha, "connectionstyle": f"arc3,rad={bent}"}  # fmt: skip
+    ax.annotate("", end, start, arrowprops=look)

@@ -9,14 +9,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from torch import Tensor
 
-from minivjepa.course.figures import COLORS, panels
+from minivjepa.course.figures import HIDDEN, panels
 from minivjepa.course.figures.feature_colors import gif, imagination_film
 from minivjepa.course.figures.film_strips import HEADINGS, digit_frames, displayed
 from minivjepa.data.digits import DigitClips
 from minivjepa.masking import MaskPair
 from minivjepa.tubelets import Grid
 
-COVER = to_rgb(COLORS[0])  # blue, as in the pictures of masks: a frame is nearly black where nothing is
+COVER = to_rgb(HIDDEN)  # blue, as in the pictures of masks: a frame is nearly black where nothing is
 HELD = 8  # times that the last frame of a cloud's film is shown
 
 

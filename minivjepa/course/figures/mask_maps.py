@@ -9,13 +9,13 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from minivjepa.course.figures import COLORS, Picture, curves, strip
+from minivjepa.course.figures import HIDDEN, Picture, curves, strip
 from minivjepa.course.figures.film_strips import digit_frames
 from minivjepa.masking import MaskPair, parse_mask
 from minivjepa.tubelets import Grid
 
 DARK = 0.85  # how opaque a cover is
-KINDS = {"picture: seen": "white", "to predict": COLORS[0], "neither": "#bbbbbb"}  # light: frames are mostly dark
+KINDS = {"picture: seen": "white", "to predict": HIDDEN, "neither": "#bbbbbb"}  # light: frames are mostly dark
 
 
 def masked_strip(grid: Grid, pair: MaskPair, name: str, row: int = 0) -> Picture:
