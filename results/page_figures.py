@@ -77,7 +77,7 @@ def success_rates(results: dict[str, Any]) -> Picture:
     ax.set_yticks(range(len(rows)), labels)
     ax.set(xlim=(0, 102), xlabel="goals reached (%), with 95 % intervals")
     ax.grid(alpha=0.25, axis="x")
-    ax.legend(fontsize=8, loc="lower center")
+    ax.legend(loc="lower center")
     said = "; ".join(f"{label}: {rate_in_words(row['all'])}" for label, (_, row) in zip(labels, rows))
     task = results["task"]
     return Picture(

@@ -30,7 +30,7 @@ def warning_curves(results: Results) -> Picture:
         ax.grid(alpha=0.25)
     std.axhline(WARNING, color="black", lw=1, ls="--")
     std.axhline(COLLAPSED, color="black", lw=1, ls=":")
-    loss.legend(fontsize=8)
+    loss.legend()
     said = ", ".join(f"{name} by step {step}" for name, step in first.items()) or "none"
     return Picture(
         figure,

@@ -153,6 +153,29 @@ def test_an_answer_shows_after_a_prediction_only_and_is_kept(monkeypatch: pytest
     assert "<details>" in shown[0].data
 
 
+def test_a_curve_is_sketched_with_one_slider_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a sketch that shows the answer at once, that compares the wrong places, or that can be drawn again."""
+    shown: list = []
+    monkeypatch.delenv(REVEAL, raising=False)
+    monkeypatch.setattr("minivjepa.course.predictions.display", shown.append)
+    guess = Predictions()
+    guess.sketch("how does it fall?", {"early": 1.0, "middle": 0.5, "late": 0.1}, most=1)
+    [box] = shown
+    (*sliders, button), said, drawn = box.children[1].children, box.children[2], box.children[3]
+    assert (said.value, drawn.value, drawn.layout.display) == ("", b"", "none")
+    for slider, value in zip(sliders, (1.0, 0.6, 0.5)):
+        slider.value = value
+    button.click()
+    assert said.value == "Furthest off at late: by 0.4. It's 1, 0.5, 0.1."
+    assert drawn.value.startswith(b"\x89PNG")
+    assert drawn.layout.display == "block"
+    assert all(part.disabled for part in (*sliders, button))
+    assert guess.made == {"how does it fall?": ("1, 0.6, 0.5", "1, 0.5, 0.1")}
+    monkeypatch.setenv(REVEAL, "1")
+    guess.sketch("how does it fall?", {"early": 1.0}, most=1)
+    assert "<details>" in shown[-1].data
+
+
 def test_work_in_a_folder_is_never_overwritten(tmp_path: Path) -> None:
     """Catches: an afternoon's work lost to a second `minivjepa lab`; an untouched lesson that stays old."""
     folder = tmp_path / "mine"

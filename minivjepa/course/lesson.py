@@ -6,7 +6,7 @@ Read in lesson 0.  Checks raise, so that a lesson run from top to bottom proves 
 from pathlib import Path
 from typing import Any
 
-from minivjepa.course.figures import Picture
+from minivjepa.course.figures import Picture, shown_width
 from minivjepa.course.figures.films import Film
 
 
@@ -54,7 +54,9 @@ class Live:
         """Display the picture, in the place of the one before it if there was one."""
         from IPython.display import Image, Markdown, display
 
-        parts = ((Image(picture.png()), {"image/png": {"alt": picture.alt}}), (Markdown(f"*{picture.caption}*"), None))
+        png = picture.png()
+        described = {"image/png": {"alt": picture.alt, "width": shown_width(png)}}
+        parts = ((Image(png), described), (Markdown(f"*{picture.caption}*"), None))
         if self.places:
             for place, (part, metadata) in zip(self.places, parts):
                 place.update(part, metadata=metadata)

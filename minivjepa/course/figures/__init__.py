@@ -23,6 +23,8 @@ ROLES = {
     "predictor": COLORS[2],
     "target encoder": COLORS[1],
 }  # in every picture of the course
+DPI = 200  # pixels an inch in a file
+SHOWN = 110  # the same on a page, where a screen may have two dots a pixel
 HIDDEN = COLORS[5]  # the cover of hidden tubelets
 
 
@@ -35,9 +37,9 @@ class Picture:
     caption: str
 
     def png(self) -> bytes:
-        """The figure as a PNG file."""
+        """The figure as a PNG file, on white, so that it can be read in a dark notebook too."""
         buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight", facecolor="white")
+        self.figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", facecolor="white")
         return buffer.getvalue()
 
     def save(self, path: Path) -> None:
@@ -46,11 +48,17 @@ class Picture:
 
     def html(self) -> str:
         """A <figure> with the picture inside it: needs no file and no network."""
-        data = base64.b64encode(self.png()).decode()
+        png = self.png()
+        data = base64.b64encode(png).decode()
         return (
-            f'<figure><img alt="{escape(self.alt)}" src="data:image/png;base64,{data}">'
+            f'<figure><img alt="{escape(self.alt)}" width="{shown_width(png)}" src="data:image/png;base64,{data}">'
             f"<figcaption>{escape(self.caption)}</figcaption></figure>"
         )
+
+
+def shown_width(png: bytes) -> int:
+    """How many pixels wide a picture of ours stands on a page; a PNG file says its own width in bytes 16 to 19."""
+    return int.from_bytes(png[16:20], "big") * SHOWN // DPI
 
 
 def panels(size: tuple[float, float], columns: int = 1, rows: int = 1) -> tuple["Figure", np.ndarray]:
@@ -71,7 +79,7 @@ def finish(ax: "Axes", xlabel: str, ylabel: str = "", title: str = "", legend: b
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     ax.grid(alpha=0.25)
     if legend:
-        ax.legend(fontsize=8)
+        ax.legend()
 
 
 def curves(
@@ -112,9 +120,9 @@ def strip(
         ax.imshow(image, interpolation="nearest", vmin=least, vmax=most, extent=(0, 1, 1, 0), aspect=tall)
         ax.set(xlim=(0, 1), ylim=(1, 0), xticks=[], yticks=[])
     for ax, title in zip(axes, titles):
-        ax.set_title(title, fontsize=9)
+        ax.set_title(title, fontsize=10)
     for ax, label in zip(axes[:: len(titles)], labels):
-        ax.set_ylabel(label, fontsize=9)
+        ax.set_ylabel(label, fontsize=10)
     return figure, axes
 
 

@@ -51,7 +51,7 @@ def collapse_curves(results: Results) -> Picture:
     bars.axhline(results["chance"]["direction"], color="black", lw=1, ls=":", label="chance")
     bars.set_xticks(range(len(scores)), list(scores), rotation=30, ha="right")
     bars.set(title="Direction of motion, linear probe", ylabel="held-out accuracy", ylim=(0, 1))
-    bars.legend(fontsize=8)
+    bars.legend()
     said = ", ".join(f"{arm} {np.mean(shares):.2f}" for arm, shares in scores.items())
     dead = ", ".join(arm for arm, runs in results["arms"].items() if all(map(collapsed, runs))) or "none"
     return Picture(
@@ -76,7 +76,7 @@ def spectra(results: Results) -> Picture:
         scaled.semilogy(directions, sigma / sigma.sum(), style, color=color)
     plain.set(title="Singular values", xlabel="direction", ylabel="std along it")
     scaled.set(title="The same, each curve divided by its sum", xlabel="direction")
-    plain.legend(fontsize=7)
+    plain.legend()
     ranks = ", ".join(f"{arm} {m['effective_rank']:.0f}" for arm, m in first.items() if m["effective_rank"])
     alt = f"Two panels of singular values of pooled online features on held-out clips, first seed. Effective ranks: {ranks}."
     caption = "Effective rank sees the right panel only: a collapsed arm can look rich there while the left panel shows it has no spread at all."
@@ -101,7 +101,7 @@ def dashboard(histories: Mapping[str, Sequence[LogRow]]) -> Picture:
         finish(ax, "direction of spread" if ax is spectrum else "training step", title=title, legend=False)
     probe.axhline(CHANCE["direction"], color="black", lw=1, ls=":")
     probe.set_ylim(0, 1)
-    figure.legend(loc="outside lower center", ncols=len(histories), fontsize=8, frameon=False)
+    figure.legend(loc="outside lower center", ncols=len(histories), frameon=False)
     said = "; ".join(
         f"{arm} at step {rows[-1]['step']}: feature std {rows[-1]['feature_std']:.3f}, of the target encoder "
         f"{rows[-1]['target_feature_std']:.3f}, effective rank {rows[-1]['effective_rank']:.0f}, "

@@ -44,8 +44,8 @@ def shadows(clouds: Mapping[str, Tensor], directions: Tensor) -> Picture:
             _shadow(ax, values, color)
             spreads.append(f"{values.std():.2f}")
         said.append(f"{name} {' and '.join(spreads)}")
-    axes[1, 0].set_ylabel("along the\nfirst arrow", fontsize=8)
-    axes[2, 0].set_ylabel("along the\nsecond arrow", fontsize=8)
+    axes[1, 0].set_ylabel("along the\nfirst arrow", fontsize=10)
+    axes[2, 0].set_ylabel("along the\nsecond arrow", fontsize=10)
     words = "; ".join(said)
     alt = f"{len(clouds)} clouds of points with histograms of their shadows on two lines; the standard deviations of the shadows: {words}."
     caption = f"Above: clouds of points. Below: their shadows on the two arrows; the black curve is the normal distribution. Standard deviations of the shadows: {words}."
@@ -65,7 +65,7 @@ def characteristic(clouds: Mapping[str, Tensor], direction: Tensor) -> Picture:
     for ax, normal in zip(axes, (wanted, 0 * t)):
         ax.plot(t, normal, color="black", lw=4, alpha=0.25, label="what it should be")
         ax.set_ylim(-1.1, 1.1)
-    axes[0].legend(fontsize=8)
+    axes[0].legend()
     words = ", ".join(gaps)
     alt = f"Two panels of curves over t, one curve a cloud, and a broad grey one for the normal distribution. Largest gap on the left: {words}."
     caption = f"The characteristic function of a shadow, its two parts. SIGReg adds up the squared gaps to the broad grey curve. Largest gap on the left: {words}."

@@ -25,7 +25,7 @@ def kinds_of_collapse(features: Mapping[str, Tensor]) -> Picture:
         )
         ax.set(title=name, xticks=[], yticks=[], xlabel=lines)
         said.append(f"{name}: {lines}".replace("\n", ", "))
-    figure.supylabel("clips", fontsize=9)
+    figure.supylabel("clips")
     return Picture(
         figure,
         f"{len(features)} panels of features, one row per clip, first and last token beside each other. {'; '.join(said)}.",
@@ -41,7 +41,7 @@ def loss_and_spread(histories: Mapping[str, Sequence[tuple[int, float, float]]])
     figure, axes = curves((10, 3.6), titles, columns, "training step")
     for ax in axes:
         ax.set_yscale("log")
-    axes[0].legend(fontsize=9)
+    axes[0].legend()
     ends = "; ".join(
         f"{name}: loss {rows[-1][1]:.3f}, feature std {rows[-1][2]:.3f}" for name, rows in histories.items()
     )

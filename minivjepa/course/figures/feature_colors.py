@@ -32,7 +32,7 @@ def feature_strip(frames: np.ndarray, features: np.ndarray, title: str) -> Pictu
     colors, t = component_colors(features), len(features)
     first = frames[np.arange(t) * len(frames) // t]
     figure, _ = strip([first, colors], [f"time step {number}" for number in range(t)], 1.6, 3.5)
-    figure.suptitle(title, fontsize=9)
+    figure.suptitle(title, fontsize=10)
     _, h, w, d = features.shape
     return Picture(
         figure,
@@ -66,7 +66,7 @@ def imagination_film(
         for ax, clip in zip(axes, clips[:, :, time].reshape(-1, *clips.shape[3:])):
             ax.images[0].set_data(clip)
         for ax, words in zip(axes[-len(columns) :], notes[time] if notes else ()):
-            ax.set_xlabel(words, fontsize=9)
+            ax.set_xlabel(words, fontsize=10)
         canvas.draw()
         frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
     return np.stack(frames)
@@ -104,11 +104,11 @@ def neighbours_strip(trails: np.ndarray, labels: list[str], found: np.ndarray, t
     same = kinds[found] == kinds[found[:, :1]]  # [queries, 1 + k, 2]
     for ax, clip, agrees in zip(axes, found.flat, same.reshape(-1, 2)):
         words = " and ".join(np.array(["digit", "way"])[agrees]) or "nothing"
-        ax.set_xlabel(f"{labels[clip]}\nsame {words}", fontsize=8)
+        ax.set_xlabel(f"{labels[clip]}\nsame {words}", fontsize=10)
     for ax, clip in zip(axes[:: 1 + nearest], found[:, 0]):  # the queries themselves
-        ax.set_xlabel(labels[clip], fontsize=8)
+        ax.set_xlabel(labels[clip], fontsize=10)
         ax.spines[:].set(color=COLORS[1], linewidth=2)
-    figure.suptitle(f"{title} encoder", fontsize=9)
+    figure.suptitle(f"{title} encoder", fontsize=10)
     digits, ways = same[:, 1:].sum(axis=(0, 1))
     result = f"of {rows * nearest} neighbours, {ways} move the query's way and {digits} show its digit"
     said = [f"{labels[clip]}: {', '.join(labels[other] for other in others)}" for clip, *others in found]

@@ -17,7 +17,7 @@ def block_cost_curves(dim: int, longest: int) -> Picture:
     ax.set(xscale="log", yscale="log")
     for factor, name, side in ((4, "the MLP", "right"), (6, "all dense layers", "left")):
         ax.axvline(factor * dim, color="black", lw=1, ls=":")
-        ax.text(factor * dim, ax.get_ylim()[0] * 2, f" n = {factor} D: \n passes {name} ", fontsize=8, ha=side)
+        ax.text(factor * dim, ax.get_ylim()[0] * 2, f" n = {factor} D: \n passes {name} ", fontsize=10, ha=side)
     return Picture(
         figure,
         f"Three rising lines over the number of tokens for width {dim}: projections and MLP rise in proportion, attention twice as steeply.",
@@ -52,12 +52,12 @@ def shares_bar(shares: Mapping[str, Mapping[str, float]]) -> Picture:
         left = 0.0
         for number, part in enumerate(parts):
             bar = ax.barh(row, share[part], left=left, color=COLORS[number], label=part if row == 0 else None)
-            ax.bar_label(bar, [f"{100 * share[part]:.0f} %"], label_type="center", color="white", fontsize=9)
+            ax.bar_label(bar, [f"{100 * share[part]:.0f} %"], label_type="center", color="white", fontsize=10)
             left += share[part]
     ax.set_yticks(range(len(shares)), list(shares))
     ax.invert_yaxis()
     ax.set(xlim=(0, 1), xticks=[])
-    figure.legend(loc="outside lower center", ncols=len(parts), fontsize=8, frameon=False)
+    figure.legend(loc="outside lower center", ncols=len(parts), frameon=False)
     said = "; ".join(
         f"{name}: " + ", ".join(f"{part} {100 * v:.0f} %" for part, v in share.items())
         for name, share in shares.items()

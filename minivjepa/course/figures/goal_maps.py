@@ -28,9 +28,9 @@ def rollout_errors(errors: Mapping[str, Sequence[float]], radius: float) -> Pict
     ylabel = "distance from the true position\n(sides of the world)"
     figure, [ax] = curves((7.4, 3.6), [""], columns, "steps imagined", ylabel, "o")
     ax.axhline(radius, color="grey", linewidth=0.8)
-    ax.annotate("near enough to a goal", (1, radius), (0, 3), textcoords="offset points", fontsize=8, color="grey")
+    ax.annotate("near enough to a goal", (1, radius), (0, 3), textcoords="offset points", fontsize=10, color="grey")
     ax.set_ylim(0)
-    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     said = "; ".join(f"{name}: {values[0]:.2f} after one step, {values[-1]:.2f} at the end" for name, values in errors.items())  # fmt: skip
     alt = f"Distance of imagined from true positions over {len(next(iter(errors.values())))} steps. {said}."
     caption = (
@@ -55,7 +55,7 @@ def ways(
         ring(ax, goal, radius)
     handles, labels = axes[0].get_legend_handles_labels()
     dark = (0.1, 0.1, 0.15)
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, facecolor=dark, labelcolor="white")
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, facecolor=dark, labelcolor="white")
     kinds = ", ".join(labels)
     said = "; ".join(titles)
     alt = f"The two rooms, seen from above, with {kinds} drawn in. From left to right: {said}."

@@ -33,8 +33,8 @@ def masked_strip(grid: Grid, pair: MaskPair, name: str, row: int = 0) -> Picture
     figure, _ = strip([(1 - cover) * frames + cover * paint], titles, 1.6, 2.3)
     handles = [Patch(facecolor=color, edgecolor="black", label=kind) for kind, color in KINDS.items()]
     handles = handles if lost else handles[:2]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
-    figure.suptitle(name, fontsize=9)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle(name, fontsize=10)
     alt = f"{len(frames)} frames of a clip under the mask {name}: {seen} squares show the picture, {hidden} are covered in blue, {lost} in gray."
     caption = f"Mask {name}: of {grid.tokens} tubelets the encoder sees K = {seen}; M = {hidden} are to be predicted, {lost} are neither."
     return Picture(figure, alt, caption)
@@ -64,7 +64,7 @@ def survival_curves(left: Mapping[str, list[float]]) -> Picture:
     columns = {name: (range(len(shares)), shares) for name, shares in left.items()}
     figure, [ax] = curves((6.4, 3.6), ["The cut takes from the end"], columns, "time step", "share that is left", "o")
     ax.set_ylim(0, 1.03)
-    ax.legend(fontsize=9)
+    ax.legend()
     last = ", ".join(f"{name} {100 * shares[-1]:.0f} %" for name, shares in left.items())
     alt = f"Curves over {len(next(iter(left.values())))} time steps that start near 1 and fall. Left in the last time step: {last}."
     caption = f"How much of a clip's own context and target is left after the batch was cut to its smallest count. In the last time step: {last}."

@@ -13,7 +13,7 @@ def two_losses(losses: Mapping[str, Sequence[float]]) -> Picture:
     columns = {f"student {name}": (range(1, len(values) + 1), values) for name, values in losses.items()}
     figure, [ax] = curves((6.6, 3.4), ["The same clips, the same loss"], columns, "training step", "loss")
     ax.set_ylim(bottom=0)
-    ax.legend(fontsize=9)
+    ax.legend()
     ends = ", ".join(f"{name} at {values[-1]:.2f}" for name, values in losses.items())
     alt = f"Curves of the training loss of {len(losses)} students, which start together and end apart: {ends}."
     return Picture(figure, alt, f"The training loss of {len(losses)} students. They end apart: {ends}.")
@@ -30,10 +30,10 @@ def target_response(momentum: float, steps: int = 1000) -> Picture:
     if 0 < half <= step[-1]:
         ax.plot([half, half], [0, 0.5], ":", color="black", lw=1)
         side = "left" if half < 0.8 * step[-1] else "right"  # inside the panel
-        ax.text(half, 0.02, f" half-life {half:.0f} ", fontsize=9, ha=side)
+        ax.text(half, 0.02, f" half-life {half:.0f} ", fontsize=10, ha=side)
     ax.set_ylim(0, 1.08)
     finish(ax, "steps after the jump", "weight", f"momentum {momentum:g}")
-    ax.legend(fontsize=9)
+    ax.legend()
     if half == 0:
         said = "With momentum 0 the teacher is the student: it jumps along in the first step."
     else:
@@ -48,7 +48,7 @@ def movement_curves(moved: Mapping[str, Sequence[float]]) -> Picture:
     figure, [ax] = curves((6.6, 3.6), [title], columns, "training step", ylabel)
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter("{x:g}")
-    ax.legend(fontsize=9)
+    ax.legend()
     steps = len(next(iter(moved.values())))
     early, late = (
         ", ".join(f"{name} {np.mean(values[part]):.4f}" for name, values in moved.items())
