@@ -167,7 +167,7 @@ def test_a_curve_is_sketched_with_one_slider_a_place(monkeypatch: pytest.MonkeyP
         slider.value = value
     button.click()
     assert said.value == "Furthest off at late: by 0.4. It's 1, 0.5, 0.1."
-    assert drawn.value.startswith(b"\x89PNG")
+    assert bytes(drawn.value).startswith(b"\x89PNG")
     assert drawn.layout.display == "block"
     assert all(part.disabled for part in (*sliders, button))
     assert guess.made == {"how does it fall?": ("1, 0.6, 0.5", "1, 0.5, 0.1")}
