@@ -217,6 +217,14 @@ check(
 # (You may read that a healthy run's loss falls, then rises as its targets grow richer. It can; the last line above counts how often it
 # did.)
 #
+# Can you see it? Such a run sees the first half of a clip and predicts features for the second. A small decoder, trained on frozen features,
+# paints what was predicted:
+#
+# ![Three clips of a moving digit, one a row. What vjepa predicts for the second half is painted as a blurred digit that goes on in the right direction; what neither predicts is the same dark square for every clip](../results/imagined.gif)
+#
+# `neither` paints one dark square for every clip. The columns between are controls: a decoder can flatter, so look what it makes of another
+# clip's context. `minivjepa imagine` paints your own runs.
+#
 # ## But don't bad features mean a high loss?
 #
 # It sounds right: bad features, bad predictions, high loss, so the gradient improves the encoder. But that needs *targets* that differ

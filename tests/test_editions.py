@@ -64,6 +64,15 @@ def test_the_learners_edition_is_that_of_the_text_and_answers_nothing(stem: str)
 
 
 @pytest.mark.parametrize("number", WITH_EXERCISES)
+def test_a_lesson_has_at_most_1100_words(number: str) -> None:
+    """Catches: a lesson that grows back into a paper."""
+    cells = BUILD["read"](source_of(number)).cells
+    prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    plain = re.sub(r"<[^>]+>|`[^`]*`|!\[[^]]*\]\([^)]*\)|\$+[^$]*\$+", " ", prose)
+    assert len([word for word in plain.split() if re.search("[a-zA-Z]", word)]) <= 1100
+
+
+@pytest.mark.parametrize("number", WITH_EXERCISES)
 def test_cases_and_solutions_are_those_of_the_text(number: str) -> None:
     """Catches: an exercise that was changed without `make notebooks`."""
     source = source_of(number)
