@@ -1,6 +1,8 @@
 # %% [markdown]
 # # 00 Start here
 #
+# ![A handwritten digit drifts over a noisy frame. Left, most of it is under gray squares; right is what the squares hide.](attachment:opening.gif)
+#
 # **At the end you can explain** what this course is about in three sentences, and you know that your machine can run it.
 #
 # *10 minutes, less than 1 of them for the computer. Any laptop; nothing is downloaded.*

@@ -5,7 +5,8 @@ there, solutions are there and folded.  The learner's edition, in the package, h
 With --timings the reading editions are run, timed and not written.  Kernels run with one thread.
 
 A cell `# %% folded=true` starts folded in both editions.  In a cell `# %% exercise="f"` the learner writes the function f; what stands
-between BEGIN SOLUTION and END SOLUTION is the solution.
+between BEGIN SOLUTION and END SOLUTION is the solution.  A markdown cell with `![alt](attachment:NAME)` gets the picture that ATTACHMENTS
+names: it shows in both editions before anything runs.
 """
 
 import argparse
@@ -13,8 +14,10 @@ import os
 import re
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 import jupytext
@@ -22,6 +25,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+from minivjepa.course.figures.films import opening
 from minivjepa.course.predictions import REVEAL
 
 sys.path.append(str(Path(__file__).parents[1] / "teacher"))
@@ -33,6 +37,8 @@ CELL_TIMEOUT = 300  # seconds
 SLOWEST_CELL, SLOWEST_LESSON = 90, 240  # seconds that a lesson may take on two cores with one thread
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SOLUTION = re.compile(r"^(?P<indent>[ \t]*)### BEGIN SOLUTION\n(?P<code>.*?)^[ \t]*### END SOLUTION\n", re.M | re.S)
+ATTACHED = re.compile(r"!\[[^\]]*\]\(attachment:([\w.]+)\)")
+ATTACHMENTS: dict[str, Callable[[], bytes]] = {"opening.gif": lambda: opening().gif()}
 STUB = 'raise NotImplementedError("your turn: write this, and run the cell")'
 
 
@@ -74,7 +80,15 @@ def edition(source: Path, written: Callable[[re.Match[str]], str], folded: tuple
         cell.source = SOLUTION.sub(written, cell.source)
         hidden = any(mark in cell.metadata for mark in folded)
         cell.metadata = NotebookNode({"jupyter": {"source_hidden": True}} if hidden else {})
+        if names := ATTACHED.findall(cell.source):
+            cell.attachments = NotebookNode({name: attachment(name) for name in names})
     return notebook
+
+
+@cache
+def attachment(name: str) -> NotebookNode:
+    """A picture of ATTACHMENTS as cells keep it: its kind, then its bytes as text."""
+    return NotebookNode({f"image/{name.rpartition('.')[2]}": b64encode(ATTACHMENTS[name]()).decode()})
 
 
 def write_learners(source: Path) -> None:

@@ -1,11 +1,14 @@
 """The notebooks are what their text says, prove their claims, and can be read without a kernel."""
 
+import base64
+import io
 import json
 import re
 import runpy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from einops import rearrange
@@ -88,6 +91,40 @@ def test_pictures_have_alt_text_and_a_caption_below(lesson: Path) -> None:
             for kind in {"image/png", "image/gif"} & output.get("data", {}).keys():
                 assert len(output.metadata[kind]["alt"]) >= 40
                 assert len(outputs[number + 1].data["text/markdown"]) >= 40
+
+
+def attached(notebook: "nbformat.NotebookNode") -> dict[str, bytes]:
+    """The pictures that stand in a notebook's text: cell and name -> file."""
+    return {
+        f"{cell.id} {name}": base64.b64decode(data)
+        for cell in notebook.cells
+        for name, held in cell.get("attachments", {}).items()
+        for data in held.values()
+    }
+
+
+def pixels(file: bytes) -> np.ndarray:
+    """All frames of a picture, uint8 [T, H, W, 3]."""
+    image = pytest.importorskip("PIL.Image")
+    sequence = pytest.importorskip("PIL.ImageSequence")
+    with image.open(io.BytesIO(file)) as opened:
+        return np.stack([np.asarray(frame.convert("RGB")) for frame in sequence.Iterator(opened)])
+
+
+def test_pictures_in_the_text_are_in_both_editions(lesson: Path) -> None:
+    """Catches: a picture that was changed without `make notebooks`, is missing without a kernel, or is heavy; one without alt text."""
+    text = attached(BUILD["reading"](lesson))
+    alts = re.findall(r"!\[([^\]]*)\]\(attachment:", lesson.read_text(encoding="utf-8"))
+    assert len(alts) == len(text)
+    assert all(len(alt) >= 40 for alt in alts)
+    for stored in (built(lesson), nbformat.read(BUILD["LEARNERS"] / f"{lesson.stem}.ipynb", as_version=4)):
+        found = attached(stored)
+        assert found.keys() == text.keys()
+        for name, file in found.items():
+            assert len(file) < 300e3
+            mine, made = pixels(file).astype(int), pixels(text[name])
+            assert mine.shape == made.shape
+            assert np.abs(mine - made).mean() < 8, name  # another matplotlib draws letters a little differently
 
 
 def test_no_state_of_widgets_and_no_timings_are_stored(lesson: Path) -> None:

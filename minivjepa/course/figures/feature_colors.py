@@ -77,8 +77,8 @@ def gif(frames: np.ndarray) -> bytes:
     from PIL import Image  # comes with matplotlib
 
     buffer = io.BytesIO()
-    most = Image.Quantize.MAXCOVERAGE  # the default gives no color to a small robot
-    first, *others = (Image.fromarray(frame).quantize(method=most) for frame in frames)
+    how = Image.Quantize.FASTOCTREE  # the default gives no color to a small robot; with MAXCOVERAGE a plain gray flickers
+    first, *others = (Image.fromarray(frame).quantize(method=how) for frame in frames)
     first.save(buffer, "GIF", save_all=True, append_images=others, duration=200, loop=0)
     return buffer.getvalue()
 

@@ -1,4 +1,4 @@
-"""Moving pictures: lesson 1 opens with clips that play, lesson 2 with masks over one, lesson 6 with features that die."""
+"""Moving pictures: lesson 0 opens with a covered clip, 1 with clips that play, 2 with masks over one, 6 with features that die."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from minivjepa.course.figures import HIDDEN, panels
 from minivjepa.course.figures.feature_colors import gif, imagination_film
 from minivjepa.course.figures.film_strips import HEADINGS, digit_frames, displayed
 from minivjepa.data.digits import DigitClips
-from minivjepa.masking import MaskPair
+from minivjepa.masking import MaskPair, TubeMask
 from minivjepa.tubelets import Grid
 
 COVER = to_rgb(HIDDEN)  # blue, as in the pictures of masks: a frame is nearly black where nothing is
@@ -31,6 +31,30 @@ class Film:
     def gif(self) -> bytes:
         """The film as a GIF file that repeats forever."""
         return gif(self.frames)
+
+
+def covered_clip() -> tuple[Tensor, Tensor]:
+    """A clip of moving handwriting, colors 0..1 [T, H, W, 3], and where lesson 0 covers it: bool [T, H, W]."""
+    grid, index, step = Grid(12, 64, 64, 2, 8), 56, 280  # a digit that stays inside the frame, and always shows a bit
+    seen, _ = TubeMask().sample(grid, 0, step, torch.tensor([index]))
+    hidden = torch.ones(grid.tokens).index_fill(0, seen[0], 0).reshape(1, 1, *grid.shape)
+    clip = torch.from_numpy(digit_frames(grid, index))
+    return clip, torch.nn.functional.interpolate(hidden, clip.shape[:3])[0, 0] > 0
+
+
+def two_halves(seen: Tensor, rest: Tensor) -> Film:
+    """A clip with its cover, playing beside what the cover hides.  Each [T, H, W, 3], colors 0..1."""
+    columns = {"what a network sees": seen, "what's under the cover": rest}
+    words = f"One clip of {len(seen)} frames, playing twice, side by side. Left, what a network sees of it; right, all the rest."
+    return Film(
+        imagination_film({title: clip[None].numpy() for title, clip in columns.items()}, inches=2.1), words, words
+    )
+
+
+def opening() -> Film:
+    """The moving picture above lesson 0."""
+    clip, hidden = covered_clip()
+    return two_halves(*(torch.where(cover[..., None], 0.5, clip) for cover in (hidden, ~hidden)))
 
 
 def clips_in_motion(grid: Grid, count: int) -> Film:
