@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colors, which people with any color vision can tell apart
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+ROLES = {"online encoder": COLORS[0], "predictor": COLORS[2], "target encoder": COLORS[1]}  # in every picture
 STYLES = ("-", "--", "-.", ":")
 
 
