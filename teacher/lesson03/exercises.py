@@ -42,7 +42,9 @@ ATTENTION_EXERCISE = Exercise(
 
 def cost(projections: str = "8 * n * D**2", mlp: str = "16 * n * D**2", attention: str = "4 * n**2 * D") -> str:
     """Code of an answer: the FLOPs of each part."""
-    return f'def block_cost(n, D):\n    return {{"projections": {projections}, "mlp": {mlp}, "attention": {attention}}}\n'
+    return (
+        f'def block_cost(n, D):\n    return {{"projections": {projections}, "mlp": {mlp}, "attention": {attention}}}\n'
+    )
 
 
 BLOCK_COST = Exercise(

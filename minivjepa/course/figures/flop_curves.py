@@ -70,12 +70,11 @@ def flop_bars(steps: Mapping[str, Mapping[str, int]]) -> Picture:
     figure, [ax] = panels((10, 1.3 + 0.7 * len(steps)))
     said = []
     for row, (name, step) in enumerate(steps.items()):
-        left = 0.0
-        for part, flops in step.items():
-            role, long = part.replace("context", "online"), flops / 1e12
+        left, parts = 0.0, {part.replace("context", "online"): flops / 1e12 for part, flops in step.items()}
+        said.append(f"{name}: {', '.join(f'{role} {long:.1f}' for role, long in parts.items())}")
+        for role, long in parts.items():
             bar = ax.barh(row, long, left=left, color=ROLES[role], label="" if row else role)
-            ax.bar_label(bar, [f"{long:.1f}\n{flops / sum(step.values()):.0%}"], label_type="center", color="white")
-            said.append(f"{name}, {role}: {long:.1f}")
+            ax.bar_label(bar, [f"{long:.1f}\n{long / sum(parts.values()):.0%}"], label_type="center", color="white")
             left += long
     ax.set(yticks=range(len(steps)), yticklabels=steps, xlabel="TFLOP of one clip's training step", title="Where the arithmetic goes")  # fmt: skip
     ax.invert_yaxis()
