@@ -6,6 +6,8 @@
 #
 # *35 minutes, about 1 of them for the computer. Any laptop.*
 # You need: lessons 01 and 02; a matrix product.
+#
+# **Optional on a first reading:** no later lesson needs what is measured here. To get on with the method, go to 04.
 
 # %% folded=true
 import importlib.util
@@ -23,144 +25,264 @@ if importlib.util.find_spec("minivjepa") is None:
     sys.path.insert(0, os.path.abspath("course"))  # what was installed just now is not on the path yet
     os.chdir("course/notebooks")
 
-# %%
+# %% folded=true
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from minivjepa.course.figures.flop_curves import block_cost_curves, measured_times, shares_bar
-from minivjepa.course.lesson import check, compare, show
+from minivjepa.course.figures.flop_curves import attention_map, block_cost_curves, flop_bars, measured_times
+from minivjepa.course.lesson import check, show
+from minivjepa.course.predictions import Predictions
 from minivjepa.course.widgets import explore
-from minivjepa.training.config import PRESETS
+from minivjepa.data.digits import DigitClips
+from minivjepa.homework.checking import attempt, solution
+from minivjepa.training.config import PRESETS, Config, from_dict
 from minivjepa.training.recipe import build_model
-from minivjepa.transformer import Attention, Block, block_flops
+from minivjepa.transformer import Block, block_flops
 
 torch.set_num_threads(1)  # so that the measurements below mean one thing
+guess = Predictions()
+
+# %% folded=true
+saved = torch.load(Path("..") / "results" / "encoder.pt", weights_only=True)
+config = from_dict(Config, saved["config"])
+encoder = build_model(config).encoder.eval()
+encoder.load_state_dict(saved["encoder"])
+CLIP = 3
+clip, _ = DigitClips(config.grid).batch(step=0, index=torch.tensor([CLIP]))
+
+
+def run_encoder(attend):
+    """The clip's features, and weights [blocks, heads, N, N], if each head computes attend(q, k, v)."""
+    weights = []
+
+    def all_heads(q, k, v, attn_mask):
+        """[1, heads, n, d] -> [1, heads, n, d]."""
+        ones = torch.eye(q.shape[2]).split(q.shape[3], dim=1)  # averages of its rows are the weights themselves
+        weights.append(
+            torch.stack([torch.cat([attend(*head, one) for one in ones], dim=1) for head in zip(q[0], k[0])])
+        )
+        return torch.stack([attend(*head) for head in zip(q[0], k[0], v[0])])[None]
+
+    for block in encoder.blocks:
+        block.attention.attend = all_heads
+    with torch.no_grad():
+        return encoder(clip), torch.stack(weights)
+
+
+features, weights = run_encoder(F.scaled_dot_product_attention)
+opening = weights[2, 1, 14]  # block 3, head 2, tubelet 14
 
 # %% [markdown]
-# ## Attention in fifteen lines
-#
-# Every token asks a question (its *query*), holds up a sign (its *key*) and carries something (its *value*). A token looks at
-# all signs, weighs them by how well they answer its question, and takes home the weighted mean of what they carry.
+# A digit drifts up and to the left. The maps below it come from a trained encoder. They show how much one tubelet, outlined, takes from
+# every tubelet of the clip.
 
 # %%
+show(attention_map(config.grid, CLIP, 14, opening, "block 3, head 2"))
+
+# %%
+elsewhere = 1 - opening.reshape(config.grid.shape)[0].sum().item()
+guess("What percentage of the weight goes to other time steps than its own?", round(100 * elsewhere))
+
+# %% [markdown]
+# Most of it goes to places where the digit is, in all four time steps. This is **attention**, the only part of a transformer in which tokens
+# learn of each other. It's famous for its price: comparing n tokens with n tokens costs n times n. Is that where V-JEPA's arithmetic goes?
+#
+# ## Compare, then average
+#
+# Each token makes three vectors from its own: a **query**, a **key** and a **value**, d numbers each. Each token compares its
+# query with every key and averages the values:
+#
+# 1. The *score* of a query and a key is their dot product, divided by the root of d.
+# 2. A *softmax* turns the scores of one query into weights that add up to 1: exp of each, divided by the sum of all.
+# 3. The token gets the sum of all values, each times its weight.
+#
+# Why the root? A sum of d random products is about as large as the root of d. Undivided, one score would win everything if d is large.
+#
+# A **head** is one such comparison. Each block of our encoder has four, with vectors of 16 numbers, and joins their results.
+#
+# ## Write it: `attention` (medium, 8 minutes)
+#
+# One head, without torch's own `scaled_dot_product_attention`.
+#
+# <details><summary>Hint 1</summary>
+#
+# `q @ k.T` holds all dot products: row i belongs to query i, column j to key j.
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# `.softmax(dim=1)` works along rows. Weights `[n, n]` times values `[n, d]` is `[n, d]`.
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# In a new cell: `solution("03", "attention")`.
+# </details>
 
 
-def attention_by_hand(x, layer):
-    """x [n, D] -> [n, D], one head at a time, with the weights of a layer of the package."""
-    D = x.shape[1]
-    d = D // layer.heads
-    q, k, v = (x @ layer.qkv.weight.T + layer.qkv.bias).split(D, dim=1)  # three of [n, D]
-    taken_home = []
-    for head in range(layer.heads):
-        own = slice(head * d, (head + 1) * d)
-        score = q[:, own] @ k[:, own].T / d**0.5  # [n, n]: how well sign j answers question i
-        weight = torch.exp(score - score.max(dim=1, keepdim=True).values)
-        weight = weight / weight.sum(dim=1, keepdim=True)  # each row adds up to 1
-        taken_home.append(weight @ v[:, own])  # [n, d]
-    return torch.cat(taken_home, dim=1) @ layer.proj.weight.T + layer.proj.bias
+# %% exercise="attention"
+def attention(q, k, v):
+    """Queries, keys and values of one head, each [n, d] -> what each token gets, [n, d]."""
+    ### BEGIN SOLUTION
+    score = q @ k.T / q.shape[1] ** 0.5  # [n, n]
+    return score.softmax(dim=1) @ v
+    ### END SOLUTION
 
+
+attempt("03", attention)
+
+# %% [markdown]
+# Put it into all heads of the encoder's 3 blocks, and draw what it finds. Heads differ: try some.
+
+# %%
+my_features, my_weights = run_encoder(attention)
+
+
+def look(block, head, tubelet):
+    """Where a tubelet looks, by your function."""
+    weight = my_weights[block - 1, head - 1, tubelet]
+    return attention_map(config.grid, CLIP, tubelet, weight, f"block {block}, head {head}")
+
+
+explore(look, {"block": (1, 3, 1, 2), "head": (1, 4, 1, 1), "tubelet": (0, 63, 1, 14)})
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
 torch.manual_seed(0)
-layer = Attention(dim=64, heads=4).double()
-tokens = torch.randn(2, 50, 64, dtype=torch.float64)
-by_hand = torch.stack([attention_by_hand(x, layer) for x in tokens])
-same = torch.allclose(by_hand, layer(tokens), atol=1e-12)
-print("the package says the same:", same)
+q, k, v = torch.randn(3, 50, 16)
 order = torch.randperm(50)
-print(
-    "shuffle the tokens, and the answers are shuffled alike:",
-    torch.allclose(layer(tokens[:, order]), layer(tokens)[:, order], atol=1e-12),
-)
-assert same
+digit = opening.reshape(config.grid.shape)[:, 1:, 2]  # the lower three rows of the third column, at each time step
+assert digit.sum() > 0.7 and (digit.sum(dim=1) > 0.1).all()
+assert torch.allclose(my_features, features, atol=1e-4)
+assert torch.allclose(attention(q[order], k[order], v[order]), attention(q, k, v)[order], atol=1e-5)
+print("verified: with your attention the encoder says the same; shuffle tokens, and their results are shuffled alike")
 
 # %% [markdown]
-# That last line is why tokens need positions (lesson 01). The `score` matrix is why attention has a reputation: it has n x n
-# entries.
+# Attention doesn't know the order of its tokens. That's why they need positions (lesson 01).
 #
 # ## What a block costs
 #
-# A *block* is attention followed by an MLP that works on each token alone. Count multiplications and additions, for n tokens
-# of width D:
+# A **block** is attention, then an **MLP**, which works on each token separately. A FLOP is one multiplication or addition. `[n, a]` times
+# `[a, b]` takes n a b multiplications and as many additions: 2 n a b FLOPs.
 #
-# | part | FLOPs | why |
-# |---|---|---|
-# | projections | 8 n D^2 | query, key, value, and the matrix at the end: four of n x D x D, each 2 FLOPs a weight |
-# | MLP | 16 n D^2 | two matrices, D x 4D and 4D x D |
-# | attention itself | 4 n^2 D | `score` and the weighted sum: two of n x n x D |
+# For n tokens of width D:
 #
-# (FLOPs: floating-point operations.) Only the last grows with the square of n. **Predict:** for ViT-L, the large standard
-# vision transformer (D = 1024, 24 blocks), and V-JEPA's 1568 tokens, what percentage of a block's FLOPs is that?
+# | part | its products |
+# |---|---|
+# | `"projections"` | each token times four matrices D x D: for query, key and value, and one at the end |
+# | `"mlp"` | each token times two matrices, D x 4 D and 4 D x D |
+# | `"attention"` | n queries times n keys, and n x n weights times n values; in all heads together, D numbers each |
+#
+# ## Write it: `block_cost` (easy, 6 minutes)
+#
+# Count each part's FLOPs. Leave out what's small: softmax, norms, biases.
+#
+# <details><summary>Hint 1</summary>
+#
+# One matrix D x D costs `2 * n * D * D`.
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# The scores are `[n, D]` times `[D, n]`: `2 * n * n * D`. The weighted sum costs as much.
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# `solution("03", "block_cost")`.
+# </details>
 
-# %%
-my_percentage_of_attention = None
 
-# %%
-flops = block_flops(1568, 1024)
-compare(
-    "percentage of attention itself",
-    my_percentage_of_attention,
-    f"{100 * flops['attention'] / sum(flops.values()):.0f}",
-)
-for part, count in flops.items():
-    print(f"  {part:12} {count / 1e9:5.1f} GFLOP")
+# %% exercise="block_cost"
+def block_cost(n, D):
+    """FLOPs of one block on n tokens of width D -> {"projections": ..., "mlp": ..., "attention": ...}."""
+    ### BEGIN SOLUTION
+    return {
+        "projections": 4 * 2 * n * D * D,
+        "mlp": 2 * 2 * n * D * 4 * D,
+        "attention": 2 * 2 * n * n * D,
+    }
+    ### END SOLUTION
 
-# %% folded=true
-# NBVAL_CHECK_OUTPUT
-with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):  # the fused kernel hides its FLOPs
-    Block(32, 2)(torch.randn(1, 300, 32))
-counted, formula = counter.get_total_flops(), sum(block_flops(300, 32).values())
-print("torch's own counter agrees with the table:", counted == formula)
-check("C1 counted", [round(flops[part] / 1e8) for part in ("mlp", "projections", "attention")] == [263, 132, 101] and counted == formula,
-      "26.3 GFLOP for the MLP, 13.2 for projections, 10.1 for attention, in one block of ViT-L on 1568 tokens")  # fmt: skip
+
+attempt("03", block_cost)
 
 # %% [markdown]
-# So at V-JEPA's size the famous square is the *smallest* part. It passes the MLP only at n = 4 D tokens, and everything
-# else together at n = 6 D. Where is that for a width of yours?
+# Take ViT-L, the large standard vision transformer (24 blocks, D = 1,024), and the 1,568 tokens of V-JEPA's clips (lesson 01).
 
 # %%
-show(block_cost_curves(dim=192, longest=4096))
+vitl_block = block_cost(1568, 1024)
+share = vitl_block["attention"] / sum(vitl_block.values())
+guess("What percentage of a block's FLOPs is the attention itself?", round(100 * share))
+
 
 # %%
-explore(block_cost_curves, {"dim": [64, 192, 384, 1024], "longest": (1024, 16384, 1024)})
+def count(work, *given):
+    """FLOPs of work(*given), by torch's own counter."""
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):  # the fused kernel hides its FLOPs
+        work(*given)
+    return counter.get_total_flops()
+
+
+for part, flops in vitl_block.items():
+    print(f"{part:12} {flops / 1e9:5.1f} GFLOP")
+counted, formula = count(Block(32, heads=1), torch.randn(1, 300, 32)), sum(block_cost(300, 32).values())
+print(f"a small block: counted by torch {counted:,}, by your formulas {formula:,}")
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
-crossings = all(
-    block_flops(4 * D, D)["attention"] == block_flops(4 * D, D)["mlp"]
-    and block_flops(6 * D, D)["attention"] == block_flops(6 * D, D)["mlp"] + block_flops(6 * D, D)["projections"]
-    for D in (64, 192, 384, 1024)
+package = block_cost(1568, 1024) == block_flops(1568, 1024)
+giga = [round(vitl_block[part] / 1e8) for part in ("mlp", "projections", "attention")]
+check("C1 counted", counted == formula and package and giga == [263, 132, 101],
+      "26.3 GFLOP for the MLP, 13.2 for projections, 10.1 for attention, in one block of ViT-L on 1568 tokens; "
+      "torch's counter agrees with your formulas")  # fmt: skip
+
+# %% [markdown]
+# At V-JEPA's size the famous square is the *smallest* part. But the others only grow in proportion to n.
+
+# %%
+D = 1024
+passes = next(n for n in range(1, 20 * D) if 2 * block_cost(n, D)["attention"] >= sum(block_cost(n, D).values()))
+guess("From how many tokens on does attention cost as much as all the rest of that block?", passes)
+
+# %%
+explore(lambda D: block_cost_curves(block_cost, D), {"D": [1024, 384, 192, 64]})
+
+# %% folded=true
+# NBVAL_CHECK_OUTPUT
+crossings = True
+for D in (64, 192, 384, 1024):
+    four, six = block_cost(4 * D, D), block_cost(6 * D, D)
+    crossings &= four["attention"] == four["mlp"] and six["attention"] == six["mlp"] + six["projections"]
+check(
+    "C1 crossings",
+    crossings,
+    "attention costs as much as the MLP at n = 4 D, and as MLP and projections together at n = 6 D",
 )
-check("C1 crossings", crossings, "attention costs as much as the MLP at n = 4 D, and as all dense layers at n = 6 D")
 
 # %% [markdown]
 # ## Measure it
 #
-# FLOPs are counted, seconds are measured. If time grows like n to some power, the points lie on a straight line when both
-# axes are logarithmic, and the slope is the power.
-#
-# **Predict:** the power for attention alone, and for a whole block of width 64, from 512 tokens on. (Two numbers such as 1.5.)
-
-# %%
-my_power_of_attention = None
-my_power_of_a_block = None
+# FLOPs are counted, seconds are measured. If the time grows like n to some power, its points lie on a straight line once both axes are
+# logarithmic, and the slope is the power: 1 is in proportion, 2 is the square.
 
 # %%
 D, lengths = 64, [128, 256, 512, 1024, 2048, 4096]
 block = Block(D, heads=1).eval()
 
 
-def fastest(work, repeats=15):
+def fastest(work, *given, repeats=15):
     """Seconds of the fastest of a few runs: what else the machine does can only add to it."""
     spent = []
     for _ in range(repeats):
         start = time.perf_counter()
-        work()
+        work(*given)
         spent.append(time.perf_counter() - start)
     return min(spent)
 
@@ -169,100 +291,123 @@ seconds = {"attention alone": [], "whole block": [], "MLP": []}
 with torch.inference_mode():
     for n in lengths:
         x, q = torch.randn(1, n, D), torch.randn(1, 1, n, D)
-        seconds["attention alone"].append(fastest(lambda: torch.nn.functional.scaled_dot_product_attention(q, q, q)))
-        seconds["whole block"].append(fastest(lambda: block(x)))
-        seconds["MLP"].append(fastest(lambda: block.mlp(x)))
+        seconds["attention alone"].append(fastest(F.scaled_dot_product_attention, q, q, q))
+        seconds["whole block"].append(fastest(block, x))
+        seconds["MLP"].append(fastest(block.mlp, x))
 long_lists = slice(lengths.index(512), None)
-power = {
+powers = {
     name: float(np.polyfit(np.log(lengths[long_lists]), np.log(values[long_lists]), 1)[0])
     for name, values in seconds.items()
 }
-compare("power of attention alone", my_power_of_attention, f"{power['attention alone']:.1f}")
-compare("power of a whole block", my_power_of_a_block, f"{power['whole block']:.1f}")
-show(measured_times(lengths, seconds, power))
+guess("Which power fits a whole block of width 64, from 512 tokens on? (1.2, say)", round(powers["whole block"], 1))
+
+# %%
+show(measured_times(lengths, seconds, powers))
+
+# %% [markdown]
+# That's one machine at one moment: another program, or a small cache, bends the lines. So seconds are shown here, and counts are checked.
+# Double n, and count:
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
-check("C1 measured", 1.5 < power["attention alone"] < 2.5 and 0.6 < power["MLP"] < 1.5 and power["MLP"] - 0.1 < power["whole block"] < power["attention alone"] + 0.1,
-      "attention alone grows about with the square of n, the MLP about in proportion, a block in between")  # fmt: skip
+x = torch.randn(1, 1024, D)
+once, twice = x[:, :512], x
+alone = F.scaled_dot_product_attention
+growth = {
+    "attention": count(alone, twice, twice, twice) / count(alone, once, once, once),
+    "MLP": count(block.mlp, twice) / count(block.mlp, once),
+    "block": count(block, twice) / count(block, once),
+}
+check("C1 growth", growth["attention"] == 4 and growth["MLP"] == 2 and 2 < growth["block"] < 4,
+      "with twice the tokens, torch counts 4 times the FLOPs for attention, 2 times for an MLP, and for a block something between")  # fmt: skip
+wide = sum(block_cost(4096, 1024).values()) / sum(block_cost(512, 1024).values())
+assert round(float(np.log(wide) / np.log(4096 / 512)), 1) == 1.2
 
 # %% [markdown]
-# At width 64 the square takes over at 6 D = 384 tokens, so on these lists a block is already mostly attention, and its power is
-# nearer to 2 than to 1. At ViT-L's width the same lists would give about 1: there the square comes later.
+# At width 64, attention overtakes the rest at 6 D = 384 tokens, so on the longer lists a block is mostly attention. By count, the slope from
+# 512 to 4,096 tokens at ViT-L's width is only 1.2.
 #
-# ## What visible-only encoding saves
+# ## Where a training step's arithmetic goes
 #
-# V-JEPA's encoder never sees hidden tubelets: they are dropped before they are embedded (lesson 01). Three networks take part
-# in a training step; lesson 04 builds them. The *context encoder*, also called online encoder, reads the visible tubelets of
-# both groups, with gradients, which triples the work. The *predictor*, smaller, makes guesses about the hidden ones. The
-# *target encoder*, a slow copy of the first, reads the whole clip, without gradients, to say what was to be guessed.
+# Three networks share a training step. Lesson 04 builds them.
 #
-# **Predict:** which costs most? (`"target encoder"`, `"context encoder"` or `"predictor"`)
-
-# %%
-my_most_expensive_part = None
+# - The **online encoder** (papers also call it the context encoder) reads only visible tubelets, once for each of lesson 02's two mask
+#   groups. Hidden ones are dropped before they cost anything.
+# - The **predictor**, a narrower transformer, guesses features of the hidden tubelets.
+# - The **target encoder**, a slow copy of the online encoder, reads the whole clip, to say what should have been guessed.
+#
+# Gradients triple the cost of the first two. The target encoder gets none: it only goes forwards.
 
 # %%
 with torch.device("meta"):  # shapes without numbers: the model has 300 million weights, and we only count
     vitl = build_model(PRESETS["vitl"])
-visible = vitl.step_flops([(370, 746), (100, 1103)])  # context and target sizes of lesson 02, batch of 24
-full = vitl.step_flops([(1568, 746), (1568, 1103)])  # if the encoder saw everything
-shares = {
-    name: {part: value / sum(step.values()) for part, value in step.items()}
-    for name, step in (("visible only", visible), ("if it saw all", full))
-}
-compare("the most expensive part", my_most_expensive_part, max(visible, key=visible.get))
-print(
-    f"  one clip: {sum(visible.values()) / 1e12:.1f} TFLOP; it would be {sum(full.values()) / sum(visible.values()):.1f} times as much if the encoder saw all"
+short, long = (370, 746), (100, 1103)  # context and target of each group, from lesson 02, for a batch of 24
+visible = vitl.step_flops([short, long])
+everything = vitl.step_flops([(1568, 746), (1568, 1103)])
+dearest = max(visible, key=visible.get).replace("context", "online")
+guess(
+    "Which costs most in a step of V-JEPA's ViT-L?", dearest, choices=["online encoder", "predictor", "target encoder"]
 )
-show(shares_bar(shares))
+
+# %% [markdown]
+# Below, the second bar's online encoder reads the whole clip for each group:
+
+# %%
+show(flop_bars({"visible only": visible, "if it saw all": everything}))
+times = sum(everything.values()) / sum(visible.values())
+print(f"if the online encoder saw all, a step would cost {times:.1f} times as much")
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
-percent = {part: round(100 * share) for part, share in shares["visible only"].items()}
+percent = {part: round(100 * flops / sum(visible.values())) for part, flops in visible.items()}
+assert (vitl.encoder.depth, vitl.encoder.dim) == (24, 1024)
+assert (vitl.predictor.depth, vitl.predictor.inner) == (12, 384)
 check("C2", 45 <= percent["target encoder"] <= 49 and 33 <= percent["context encoder"] <= 37 and 16 <= percent["predictor"] <= 20,
-      "the target encoder, which needs no gradient, is nearly half of a step; the context encoder a third; the predictor less than a fifth")  # fmt: skip
+      "the target encoder, which needs no gradient, is nearly half of a step; the online encoder a third; the predictor less than a fifth")  # fmt: skip
 
 # %% [markdown]
-# People expect the predictor to be where the cost is, since it does the guessing. It is narrow (384 instead of 1024) and half
-# as deep, so it is cheap. The largest part is the one that gets no gradient.
+# Many bet on the predictor, because it does the guessing. But its width is 384 instead of 1,024, and it has 12 blocks instead of 24.
+# The largest part is the one that gets no gradient.
 #
 # ## Break it
 #
-# Give the block 8 heads instead of 1 and measure again. The FLOPs do not change; do the seconds?
-#
-# <details><summary>What to expect</summary>
-#
-# They usually grow. The multiplications are the same, but there are 8 score matrices of n x n instead of one to fill, to
-# exponentiate and to add up, and that is counted in no FLOP formula.
-# </details>
+# Give the block 8 heads instead of 1 and measure again. The FLOPs don't change. Do the seconds?
 
 # %%
-mine = Block(D, heads=1).eval()  # make this 8
+heads = 1  # make this 8
+mine, x = Block(64, heads).eval(), torch.randn(1, 1024, 64)
 with torch.inference_mode():
-    x = torch.randn(1, 1024, D)
-    print(f"{1000 * fastest(lambda: mine(x)):.1f} ms")
+    print(f"{sum(block_cost(1024, 64).values()) / 1e6:.0f} MFLOP, {1000 * fastest(mine, x):.1f} ms")
 
 # %% [markdown]
+# <details><summary>What to expect</summary>
+#
+# They usually grow. There are as many multiplications, but 8 score matrices instead of one go through the softmax, which we don't count.
+# </details>
+#
 # ## Three questions
 #
 # <details><summary>1. You double the side of the frame, with the same patches. What happens to n, and to each part of a block?</summary>
 #
-# n is four times as large: projections and MLP cost four times as much, attention sixteen times.
+# n is four times as large. Projections and MLP cost four times as much, attention sixteen times.
 # </details>
 #
 # <details><summary>2. Why does training cost three times the forward pass for the online encoder, and not for the target encoder?</summary>
 #
-# Going backwards computes two products for each one forwards: the gradient of the input and that of the weights. The target
-# encoder gets no gradient, so it only goes forwards.
+# Going backwards takes two products for each one forwards: for the input's gradient, and for the weights'. The target encoder gets no
+# gradient.
 # </details>
 #
-# <details><summary>3. The two contexts hold 470 of 1568 tokens, three tenths. Why does the context encoder cost three quarters of the
-# target encoder, and not three tenths?</summary>
+# <details><summary>3. The two contexts hold 470 of 1,568 tokens, three tenths. Why does the online encoder cost three quarters of the
+# target encoder?</summary>
 #
-# The backward pass triples it: nine tenths. Attention itself shrinks more than in proportion on short lists, which brings it down
-# to about three quarters.
+# Gradients triple it: nine tenths. On short lists attention shrinks more than in proportion, which brings it down to about three
+# quarters.
 # </details>
-#
+
+# %%
+guess.table()
+
+# %% [markdown]
 # **In the package:** `minivjepa/transformer.py`; `step_flops` in `minivjepa/vjepa.py`. **In the papers:** "Attention is all you need"
 # (arXiv 1706.03762); ViT (arXiv 2010.11929). **Next:** 04, the three components.

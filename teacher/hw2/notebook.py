@@ -77,7 +77,7 @@ check_hidden("hw2", "embed_kept", embed_kept)
 #
 # Return two things: the new vectors, after `"out"`, [B, n, D]; and who looks at whom, [B, n, n]: the weights (row: who looks), averaged over heads.
 #
-# <details><summary>Hint 1</summary>Begin with one clip and one head, as <code>attention_by_hand</code> in lesson 03, and print shapes.</details>
+# <details><summary>Hint 1</summary>Begin with one clip and one head, as in your <code>attention</code> of lesson 03, and print shapes.</details>
 # <details><summary>Hint 2</summary>The features of head h are <code>q[..., h::heads]</code>. All heads at once: <code>B n (d head) -> B head n d</code>
 # for einops, and back.</details>
 # <details><summary>Hint 3</summary>A score of minus infinity gets the weight 0 in a softmax: see <code>masked_fill</code>.</details>

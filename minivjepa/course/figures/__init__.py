@@ -17,12 +17,8 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colors, which people with any color vision can tell apart
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+ROLES = {"online encoder": COLORS[0], "predictor": COLORS[2], "target encoder": COLORS[1]}  # in every picture
 STYLES = ("-", "--", "-.", ":")
-ROLES = {
-    "online encoder": COLORS[0],
-    "predictor": COLORS[2],
-    "target encoder": COLORS[1],
-}  # in every picture of the course
 DPI = 200  # pixels an inch in a file
 SHOWN = 110  # the same on a page, where a screen may have two dots a pixel
 HIDDEN = COLORS[5]  # the cover of hidden tubelets
