@@ -64,7 +64,7 @@ def dragged_dots() -> None:
     """V-JEPA with two clips and two numbers a feature: does the student collapse?"""
     toy(
         "dots",
-        600,
+        540,
         "Two dots, the student's features of two clips, and two rings, the teacher's; they move by gradient descent and meet, or don't.",
         "Two clips, A and B, and two numbers per feature. The predictor multiplies a feature by a slope and adds a shift; both are learned. "
         "15 % of the time what's visible misleads: the predictor gets the other clip's feature. Squared error, features not normalized. "
