@@ -48,7 +48,7 @@ test: .venv/test          ## every lesson and the homework's solutions from top 
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(NBVAL) --ignore=notebooks/homework notebooks $(wildcard teacher/solutions)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered
 
-browser: .venv/browser    ## move every slider of the lessons, in the Chromium on PATH
+browser: .venv/browser    ## move every slider and play every toy of the lessons, in the Chromium on PATH
 	$(BIN)/python -m pytest tests/browser
 
 notebooks: .venv/test     ## run the lessons' text sources and write their notebooks; NAME=02_masks builds one

@@ -31,6 +31,7 @@ from minivjepa.course.figures.films import masks_in_motion
 from minivjepa.course.figures.mask_maps import draw_mask, heat_maps, masked_strip, survival_curves
 from minivjepa.course.lesson import check, play, show
 from minivjepa.course.predictions import Predictions
+from minivjepa.course.toys import mask_painter
 from minivjepa.course.widgets import explore
 from minivjepa.data.digits import DigitClips
 from minivjepa.homework.checking import attempt, solution
@@ -57,7 +58,7 @@ guess("Which digit drifts through the clip?", int(factors.identity), choices=lis
 #
 # ## Four ways to hide
 #
-# This is the whole clip, and the same clip under four masks.
+# The whole clip, and the same clip under four masks.
 
 # %%
 play(masks_in_motion(medium, 4, four, whole=True, inches=1.35))
@@ -68,6 +69,17 @@ play(masks_in_motion(medium, 4, four, whole=True, inches=1.35))
 # first frames and asks for the rest: to predict where the digit will be, you have to know how it moves. *Blocks* are tubes whose
 # patches form rectangles, so whole things vanish. Lesson 07 shows what an encoder learns from each.
 #
+# Paint tubes yourself: how much can you hide and still name the digit? Two buttons show V-JEPA's own blocks.
+
+# %%
+patches = Grid(frames=16, height=56, width=56, tubelet=2, patch=4)  # 14 x 14 patches and 8 time steps, as in V-JEPA
+blocks = {
+    name: draw_blocks(patches, count, scale, seed=0, step=3, index=torch.arange(6), attempt=0)
+    for name, count, scale in (("short", 8, 0.15), ("long", 2, 0.7))
+}
+mask_painter(patches, 4, blocks)
+
+# %% [markdown]
 # ## A mask is two lists
 #
 # The encoder sees some tubelets, the **context**. From them, the model predicts the features of others, the **target**. A mask
@@ -129,7 +141,7 @@ print("verified: from the patches hidden in one frame, you get the package's", l
 # ## V-JEPA's blocks
 #
 # V-JEPA hides in two ways at once, called mask groups, and averages their losses. **Short**: the union of 8 blocks, each 15 % of the
-# frame. **Long**: the union of 2 blocks, each 70 %. All blocks go through the whole clip, so they're tubes.
+# frame. **Long**: the union of 2 blocks, each 70 %.
 
 # %%
 paper = Grid(frames=16, height=224, width=224, tubelet=2, patch=16)

@@ -35,6 +35,7 @@ from minivjepa.course.figures.target_curves import movement_curves, target_respo
 from minivjepa.course.lesson import check, show
 from minivjepa.course.predictions import Predictions
 from minivjepa.course.tiny import train_tiny
+from minivjepa.course.toys import dragged_dots
 from minivjepa.course.widgets import explore
 from minivjepa.data.digits import DigitClips
 from minivjepa.ema import ema_update, half_life, momentum_at
@@ -162,7 +163,7 @@ print(inspect.getsource(VJEPA.targets))
 # %% [markdown]
 # The target is taken as given: the gradient may change the prediction to meet it, not the other way around. That's **stop-gradient**.
 #
-# You wrote `detach`, the package `no_grad`, which doesn't even record, and saves memory. Let the student be its own teacher, and compare:
+# You wrote `detach`, the package `no_grad`, which saves memory. Let the student be its own teacher, and compare:
 
 # %%
 online = [*model.encoder.parameters(), *model.predictor.parameters()]
@@ -338,9 +339,25 @@ assert same and round(100 * loss_shrunk / loss_raw) == 50
 #
 # ## Why it does not collapse
 #
+# Shrink everything: two clips, two numbers per feature, a predictor with one slope.
+
+# %%
+guess(
+    "What must be gone before the student gives both clips the same feature?",
+    "both",
+    choices=["the stop", "the average (momentum 0)", "both"],
+)
+
+# %%
+dragged_dots()
+
+# %% [markdown]
+# Take away the stop, then the average, then both. With one gone, the student's dots stay apart, but without the stop the teacher's rings
+# close in. With both gone, the target comes to meet the prediction.
+#
 # The V-JEPA paper (section 3.1) adapts an argument of BYOL. Take one number Y of the target, and suppose the predictor is optimal. Under L1
 # it guesses the median of Y given E(x), what the encoder tells. What's left of the loss is Y's mean distance from that median, the paper's
-# conditional median absolute deviation MAD(Y | E(x)). The encoder's gradient is that of the MAD, so the encoder is pushed to hold
+# conditional median absolute deviation MAD(Y | E(x)). The encoder's gradient is that of the MAD, which pushes it to hold
 # information: the more it tells about Y, the less is left.
 #
 # Tell an optimal predictor nothing, the digit's direction, or where it starts. Its loss on A's targets:
@@ -371,13 +388,14 @@ print("verified: telling the start lowers the best possible loss; on a constant 
 # %% [markdown]
 # The direction alone hardly helps: the push is toward what predicts *these* targets.
 #
-# The limits: the argument assumes an optimal predictor. The paper's hypothesis is that EMA keeps it close to optimal; nothing proves that
-# training gets there. And the target is taken as given: on a constant one, MAD is 0 and nothing pushes.
+# The limits: the argument assumes an optimal predictor. The paper's hypothesis is that EMA keeps it close to optimal; nothing proves it.
+# And the target is taken as given: on a constant one, MAD is 0 and nothing pushes. (Play at momentum 0 with the stop, then drag the dots
+# together: they stay close.)
 #
 # ## Or predict the pixels
 #
 # With `target="pixels"` the target is the hidden tubelet itself, normalized in the same way, as in MAE and VideoMAE (arXiv 2203.12602).
-# Only the predictor's last layer has another width. Pixels don't move while the encoder learns, so this cannot collapse.
+# Pixels don't move while the encoder learns, so this cannot collapse.
 
 # %%
 pixels = build_model(replace(config, prevention=CollapsePrevention(target="pixels")))
@@ -395,13 +413,11 @@ assert pixels.target_encoder is None and torch.equal(pixels.encoder(clips), mode
 
 # %% [markdown]
 # Then why predict features? The argument: most of what's in pixels can't be predicted, and needn't be, like noise or leaves in the wind.
-# Predict pixels, and you pay for all of it. Experiments decide, and it could come out either way: `results/plan.md` said beforehand what
-# would count, `results/answers.md` says what came out.
+# Predict pixels, and you pay for all of it. Experiments decide: `results/answers.md`.
 #
 # ## Break it
 #
-# This trains A again. Change `"vjepa"` to `"neither"`: the *student* is then its own teacher, and the gradient is let through. Then try
-# `"no-ema"` and `"no-stopgrad"`.
+# This trains A again. Change `"vjepa"` to `"neither"`, then try `"no-ema"` and `"no-stopgrad"`.
 
 # %%
 for step, loss, model in train_tiny(replace(config, prevention=ARMS["vjepa"]), 200):
@@ -412,8 +428,8 @@ for step, loss, model in train_tiny(replace(config, prevention=ARMS["vjepa"]), 2
 # %% [markdown]
 # <details><summary>What happens</summary>
 #
-# You get B: the lowest loss of this lesson, and nearly the same features for all clips. Lesson 06 asks what they're worth. With one line
-# gone, the student's features still differ after these 200 steps; lesson 07 looks closer.
+# You get B: the lowest loss of this lesson, and nearly the same features for all clips. With one line gone, they still differ after
+# 200 steps; lesson 07 looks closer.
 # </details>
 #
 # ## Three questions
@@ -431,7 +447,6 @@ for step, loss, model in train_tiny(replace(config, prevention=ARMS["vjepa"]), 2
 # <details><summary>3. Why L1 and not squared error?</summary>
 #
 # Under L1 the best guess is the median of what the target may be, under squared error the mean. One wild target pulls a mean, not a median.
-# Lesson 07 measures what the choice changes here.
 # </details>
 
 # %%

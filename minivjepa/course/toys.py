@@ -1,0 +1,73 @@
+"""Toys: pages that run in the reader's browser, with or without a kernel.  Lesson 2 paints masks, lesson 5 drags dots.
+
+A toy is one HTML page in the folder toys/, with its own script and no network.
+"""
+
+import base64
+import io
+import json
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from minivjepa.course.figures.film_strips import digit_frames
+from minivjepa.tubelets import Grid
+
+
+def page(name: str, data: Mapping[str, object]) -> str:
+    """The page of a toy, with its data in it."""
+    text = (Path(__file__).parent / "toys" / f"{name}.html").read_text(encoding="utf-8")
+    return text.replace(">DATA<", f">{json.dumps(data, separators=(',', ':'))}<")
+
+
+def toy(name: str, height: int, alt: str, caption: str, data: Mapping[str, object]) -> None:
+    """Display a toy in a frame of its own, `height` pixels high; its alt text where scripts can't run, and a caption below."""
+    from IPython.display import Markdown, display
+
+    frame = (
+        f'<iframe title="{escape(alt)}" sandbox="allow-scripts" style="width: 100%; height: {height}px; border: 0" '
+        f'srcdoc="{escape(page(name, data))}">{escape(alt)}</iframe>'
+    )
+    display({"text/html": frame, "text/plain": alt}, raw=True)
+    display(Markdown(f"*{caption}*"))
+
+
+def mask_painter(grid: Grid, index: int, samples: Mapping[str, Tensor]) -> None:
+    """A clip of moving handwriting on which one paints a tube mask.
+
+    samples: what the buttons show, "short" and "long" -> bool [any number, h*w], True where a patch is hidden.
+    """
+    frames = (255 * digit_frames(grid, index)).round().astype(np.uint8)
+    png = io.BytesIO()
+    Image.fromarray(np.hstack(list(frames))).quantize(64).save(png, "png")
+    data = {
+        "shape": grid.shape,
+        "frames": grid.frames,
+        "size": grid.height,
+        "strip": f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}",
+        "samples": {name: [mask.nonzero().flatten().tolist() for mask in masks] for name, masks in samples.items()},
+    }
+    toy(
+        "painter",
+        600,
+        f"A clip of moving handwriting under {grid.shape[1]} by {grid.shape[2]} patches that you can hide, and the tubes that this makes.",
+        "Paint a mask. A hidden patch is hidden in all frames, so it's a tube. The buttons show blocks from V-JEPA's sampler.",
+        data,
+    )
+
+
+def dragged_dots() -> None:
+    """V-JEPA with two clips and two numbers a feature: does the student collapse?"""
+    toy(
+        "dots",
+        540,
+        "Two dots, the student's features of two clips, and two rings, the teacher's; they move by gradient descent and meet, or don't.",
+        "Two clips, A and B, and two numbers per feature. The predictor multiplies a feature by a slope and adds a shift; both are learned. "
+        "15 % of the time what's visible misleads: the predictor gets the other clip's feature. Squared error, features not normalized. "
+        "After Tian et al., arXiv 2102.06810.",
+        {},
+    )
