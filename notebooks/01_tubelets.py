@@ -1,6 +1,8 @@
 # %% [markdown]
 # # 01 Tubelets: a video becomes a list of tokens
 #
+# ![You are here: how a clip becomes tubelets. The diagram of V-JEPA, of which clip is in full color.](attachment:here-01.png)
+#
 # **At the end you can explain** what a tubelet is, why one of V-JEPA's clips has 1568 of them, and how a transformer, which only sees a
 # list, knows where each item came from.
 #

@@ -1,6 +1,8 @@
 # %% [markdown]
 # # 02 Masks: what the encoder may see
 #
+# ![You are here: what is hidden. The diagram of V-JEPA, of which visible is in full color.](attachment:here-02.png)
+#
 # **At the end you can explain** how V-JEPA hides most of a clip, where "about 90 % hidden" comes from and what really is hidden, and what a
 # batch has to do with it.
 #

@@ -1,6 +1,8 @@
 # %% [markdown]
 # # 03 Attention and its bill
 #
+# ![You are here: what is inside these three, and what they cost. The diagram of V-JEPA, of which online encoder, predictor, target encoder is in full color.](attachment:here-03.png)
+#
 # **At the end you can explain** what attention computes, why its price grows with the square of the number of tokens and
 # when that begins to matter, and where the arithmetic of a training step of V-JEPA goes.
 #

@@ -1,6 +1,8 @@
 # %% [markdown]
 # # 04 Three components
 #
+# ![You are here: three components and what flows between them. The diagram of V-JEPA, of which everything is in full color.](attachment:here-04.png)
+#
 # **At the end you can explain** the three networks of V-JEPA, what each of them is allowed to see, where gradients go and
 # where they don't. And you'll have built all three in some forty lines.
 #

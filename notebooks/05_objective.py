@@ -1,6 +1,8 @@
 # %% [markdown]
 # # 05 One loss, one detach, one average
 #
+# ![You are here: the loss, the stop and the EMA. The diagram of V-JEPA, of which EMA, gradient, loss, stop is in full color.](attachment:here-05.png)
+#
 # **At the end you can explain** V-JEPA's loss, where its one stop-gradient stands, what an exponential moving average does and how slow it
 # is, and why the targets are normalized.
 #

@@ -1,6 +1,8 @@
 # %% [markdown]
 # # 06 Collapse
 #
+# ![You are here: features that die. The diagram of V-JEPA, of which context, features is in full color.](attachment:here-06.png)
+#
 # **At the end you can explain** why a network that gives every clip the same features is a perfect answer to V-JEPA's loss, what
 # three kinds of collapse look like in numbers, which numbers lie, and why gradients don't help.
 #

@@ -1,6 +1,8 @@
 # %% [markdown]
 # # 07 Ablations
 #
+# ![You are here: taking the stop and the EMA away. The diagram of V-JEPA, of which EMA, stop is in full color.](attachment:here-07.png)
+#
 # **At the end you can explain** what happens when one of V-JEPA's two heuristics is taken away, what such a result is compared
 # with, what hiding other things teaches, and why an update with stop-gradient in it is the gradient of no loss.
 #

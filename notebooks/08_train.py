@@ -1,6 +1,8 @@
 # %% [markdown]
 # # 08 Train it
 #
+# ![You are here: training it. The diagram of V-JEPA, of which EMA, gradient, loss is in full color.](attachment:here-08.png)
+#
 # **At the end you can explain** every line of the training loop, what is left of a run that is killed, what bfloat16 and a second
 # process change, and how much of your machine the loop really uses.
 #

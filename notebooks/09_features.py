@@ -1,6 +1,8 @@
 # %% [markdown]
 # # 09 Throw the predictor away
 #
+# ![You are here: what the trained encoder knows. The diagram of V-JEPA, of which context, online encoder is in full color.](attachment:here-09.png)
+#
 # **At the end you can explain** what is kept of V-JEPA after training, four ways to ask frozen features what they know, what they
 # know here and what not, and what must stand beside a probe's score.
 #

@@ -1,6 +1,8 @@
 # %% [markdown]
 # # 10 The released models
 #
+# ![You are here: the released networks. The diagram of V-JEPA, of which online encoder, predictor, target encoder is in full color.](attachment:here-10.png)
+#
 # **At the end you can explain** what is in a file of released V-JEPA weights, how it gets into the classes that you have read, and what
 # V-JEPA 2 changed: positions, momentum, schedule.
 #

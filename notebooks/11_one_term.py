@@ -1,6 +1,8 @@
 # %% [markdown]
 # # 11 One term instead of three tricks
 #
+# ![You are here: doing without the teacher. The diagram of V-JEPA, of which EMA, stop, target encoder is in full color.](attachment:here-11.png)
+#
 # **At the end you can explain** what LeWorldModel leaves out of V-JEPA and what it has instead, why it is enough to look at latents
 # along random lines, what SIGReg computes, and what its guarantee covers and what not.
 #

@@ -1,6 +1,8 @@
 # %% [markdown]
 # # 12 Reaching a goal
 #
+# ![You are here: planning with the predictor. The diagram of V-JEPA, of which prediction, predictor is in full color.](attachment:here-12.png)
+#
 # **At the end you can explain** how frozen features become a world model, how one plans with it towards a goal that is a picture, where
 # such planning fails, and what a success rate does not prove.
 #

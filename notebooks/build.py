@@ -25,6 +25,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+from minivjepa.course.figures import SHOWN
 from minivjepa.course.figures.component_diagram import LESSONS, you_are_here
 from minivjepa.course.figures.films import opening
 from minivjepa.course.predictions import REVEAL
@@ -41,7 +42,7 @@ SOLUTION = re.compile(r"^(?P<indent>[ \t]*)### BEGIN SOLUTION\n(?P<code>.*?)^[ \
 ATTACHED = re.compile(r"!\[[^\]]*\]\(attachment:([\w.]+)\)")
 ATTACHMENTS: dict[str, Callable[[], bytes]] = {
     "opening.gif": lambda: opening().gif(),
-    **{f"here-{number}.png": lambda number=number: you_are_here(number).png() for number in LESSONS},  # type: ignore[misc]
+    **{f"here-{number}.png": lambda number=number: you_are_here(number).png(SHOWN) for number in LESSONS},  # type: ignore[misc]
 }
 STUB = 'raise NotImplementedError("your turn: write this, and run the cell")'
 

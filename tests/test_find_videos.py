@@ -126,7 +126,10 @@ def test_four_times_the_files_are_about_four_times_the_work(tmp_path: Path) -> N
         folder = tmp_path / name
         for number in range(count):
             for file in ("notes.txt", "._clip.mp4", "pointer.mp4", "broken.mov"):
-                put(folder / str(number % 20) / f"{file[:2]}{number}{file[2:]}", POINTER if "pointer" in file else "text")
+                put(
+                    folder / str(number % 20) / f"{file[:2]}{number}{file[2:]}",
+                    POINTER if "pointer" in file else "text",
+                )
         write_video(folder / "a.mkv", counting(8))
         with cProfile.Profile() as profile:
             assert len(VideoClips(folder, GRID).files) == 1

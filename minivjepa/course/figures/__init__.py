@@ -32,10 +32,10 @@ class Picture:
     alt: str
     caption: str
 
-    def png(self) -> bytes:
+    def png(self, dpi: int = DPI) -> bytes:
         """The figure as a PNG file, on white, so that it can be read in a dark notebook too."""
         buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", facecolor="white")
+        self.figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", facecolor="white")
         return buffer.getvalue()
 
     def save(self, path: Path) -> None:
