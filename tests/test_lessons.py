@@ -129,6 +129,8 @@ def test_pictures_in_the_text_are_in_both_editions(lesson: Path) -> None:
 
 def test_every_lesson_says_where_in_the_diagram_it_is(lesson: Path) -> None:
     """Catches: a lesson with another lesson's diagram, or with none; alt text that says something else."""
+    from minivjepa.course.figures.component_diagram import you_are_here
+
     number = lesson.stem[:2]
     assert f"![{you_are_here(number).alt}](attachment:here-{number}.png)" in lesson.read_text(encoding="utf-8")
 
@@ -200,9 +202,8 @@ def test_links_in_lessons_resolve(lesson: Path) -> None:
 def test_a_slider_draws_again_and_says_what_cannot_be_drawn(values: dict[str, int], says: str) -> None:
     """Catches: a dead slider; a traceback where a size does not fit."""
     pytest.importorskip("ipywidgets")
-    from minivjepa.course.figures.film_strips import cut_up
-    from minivjepa.course.figures.component_diagram import you_are_here
-from minivjepa.course.widgets import explore
+from minivjepa.course.figures.film_strips import cut_up
+    from minivjepa.course.widgets import explore
     from minivjepa.tubelets import Grid
 
     view = explore(lambda side, patch: cut_up(Grid(4, side, side, 2, patch)), {"side": [32, 64], "patch": [8, 16, 48]})
