@@ -297,9 +297,10 @@ left = {
 }
 
 # %%
-guess(
-    "In the short group, what percentage of a clip's own context survives the cut in the last time step?",
-    round(100 * left["short context"][-1]),
+guess.sketch(
+    "In the short group, what share of a clip's own context survives the cut, in time step 0 to 7?",
+    {str(step): share for step, share in enumerate(left["short context"])},
+    most=1,
 )
 
 # %%

@@ -202,7 +202,7 @@ def test_links_in_lessons_resolve(lesson: Path) -> None:
 def test_a_slider_draws_again_and_says_what_cannot_be_drawn(values: dict[str, int], says: str) -> None:
     """Catches: a dead slider; a traceback where a size does not fit."""
     pytest.importorskip("ipywidgets")
-from minivjepa.course.figures.film_strips import cut_up
+    from minivjepa.course.figures.film_strips import cut_up
     from minivjepa.course.widgets import explore
     from minivjepa.tubelets import Grid
 

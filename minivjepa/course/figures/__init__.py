@@ -33,10 +33,13 @@ class Picture:
     caption: str
 
     def png(self, dpi: int = DPI) -> bytes:
-        """The figure as a PNG file, on white, so that it can be read in a dark notebook too."""
-        buffer = io.BytesIO()
+        """The figure as a PNG file of 256 colors, on white, so that it can be read in a dark notebook too."""
+        from PIL import Image
+
+        buffer, small = io.BytesIO(), io.BytesIO()
         self.figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", facecolor="white")
-        return buffer.getvalue()
+        Image.open(buffer).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+        return small.getvalue()
 
     def save(self, path: Path) -> None:
         """Write the PNG to a path."""
