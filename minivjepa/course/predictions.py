@@ -21,10 +21,11 @@ class Predictions:
     def __init__(self) -> None:
         self.made: dict[str, tuple[Any, Any]] = {}  # question -> (predicted, measured)
 
-    def __call__(self, question: str, measured: Any, choices: Sequence[Any] = ()) -> None:
-        """Ask, for a number or for one of the choices, and show `measured` once an answer is given."""
+    def __call__(self, question: str, measured: Any = None, choices: Sequence[Any] = ()) -> None:
+        """Ask, for a number or for one of the choices, and show `measured` once an answer is given; None: `reveal` will."""
         if REVEAL in os.environ:
-            display(Markdown(f"<details><summary>Predict: {question}</summary>\n\n{measured}\n</details>"))
+            answer = f"<details><summary>Predict: {question}</summary>\n\n{measured}\n</details>"
+            display(Markdown(f"Predict: {question}" if measured is None else answer))
             return
         box = ipywidgets.Dropdown(options=["", *choices]) if choices else ipywidgets.Text(placeholder="a number")
         button = ipywidgets.Button(description="That's my guess")
@@ -39,10 +40,17 @@ class Predictions:
             if given != "":
                 self.made[question] = given, measured
                 box.disabled = button.disabled = True
-                said.value = feedback(given, measured)
+                said.value = "Noted." if measured is None else feedback(given, measured)
 
         button.on_click(commit)
         display(ipywidgets.VBox([ipywidgets.HTML(f"<b>Predict:</b> {question}"), ipywidgets.HBox([box, button]), said]))
+
+    def reveal(self, question: str, measured: Any) -> None:
+        """Say what was measured after a question was asked, and what became of the prediction, if one was made."""
+        given, _ = self.made.get(question, (None, None))
+        if given is not None:
+            self.made[question] = given, measured
+        print(f"{question}\n  {measured if given is None else feedback(given, measured)}")
 
     def table(self) -> None:
         """Show all predictions of the lesson beside what was measured."""
