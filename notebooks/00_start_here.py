@@ -3,11 +3,11 @@
 #
 # ![A handwritten digit drifts over a noisy frame. Left, most of it is under gray squares; right is what the squares hide.](attachment:opening.gif)
 #
-# **What's under the cover?** Hide the right half with your hand, and you can still tell: a digit, on its way down. Nobody taught you this
-# clip. You know that things keep their shape and move on.
+# **What's under the cover?** Hide the right half with your hand, and you can still tell that something drifts down and to the left. Nobody
+# taught you this clip. You know that things keep their shape and keep moving.
 #
 # Every video is full of such puzzles, and brings the answers along. **What could a network learn from guessing them?** That's the idea of
-# V-JEPA. You'll build it, break it, and measure what it learns.
+# V-JEPA, which learns from videos that nobody has labeled. You'll build it, break it, and measure what it learns.
 #
 # **At the end you can explain** what V-JEPA guesses, why a low loss can mean nothing, and how these lessons work.
 #
@@ -126,9 +126,9 @@ check("cover", unchanged and hidden.float().mean().item() == 0.75, "three quarte
 #
 # Not gray pixels, and not even the true ones. Look at the noise: nobody can guess it, and it doesn't matter.
 #
-# V-JEPA guesses **features**: lists of numbers that a network computes, one list for each small piece of the clip. Two networks are at work.
-# The *student* sees what isn't covered and guesses features of what is. The *teacher* sees the whole clip and computes them. Their
-# distance is the **loss**, the number that training makes small.
+# V-JEPA guesses **features**: lists of numbers that a network computes, one list for each small piece of the clip. It has two networks. The
+# *teacher* sees the whole clip and computes features. The *student* sees only what isn't covered, and guesses the teacher's features for
+# the rest. How far off it is on average is the **loss**, the number that training makes small.
 #
 # ## Write it: `how_far` (easy, 5 minutes)
 #
@@ -178,7 +178,7 @@ LOWER = "Which has the lower loss after 300 steps?"
 guess(LOWER, choices=["vjepa", "neither"])
 
 # %% [markdown]
-# After lesson 05 you'll know every line of this. For now, find your function, and watch.
+# After lesson 05 you'll know every line of this. For now, find `how_far` in it, run it, and watch the curves grow.
 
 # %%
 config = PRESETS["tiny"]
@@ -228,8 +228,8 @@ check("loss", loss_neither < 0.1 * loss, "without the two tricks the loss is mor
 check("spread", std_neither < 0.1 * std, "and features of different clips differ by less than a tenth as much")
 
 # %% [markdown]
-# **The winner has learned nothing.** The right panel shows it. `feature std` is how much features differ from clip to clip; at 0, all clips
-# look the same to the network. `neither` found the easy way: say the same about everything, and agree.
+# Look at the right panel. **Feature std** (a standard deviation) is how much features differ from clip to clip; at 0, all clips look the same
+# to the network. `neither` found the easy way: give every clip nearly the same features, and agree.
 #
 # So a low loss can mean nothing. In lesson 06 you'll test what such features are worth. In lesson 07 you'll see which trick does what.
 #

@@ -41,7 +41,8 @@ def loss_and_spread(histories: Mapping[str, Sequence[tuple[int, float, float]]],
     figure, axes = curves((10, 3.6), titles, columns, "training step")
     for ax in axes:
         ax.set_yscale("log")
-        ax.set_xlim(right=until)
+        low, high = ax.get_ylim()
+        ax.set(xlim=(None, until), ylim=(min(low, 0.01), max(high, 1.5)))  # a little less spread is no collapse
     axes[0].legend(fontsize=10)
     ends = "; ".join(
         f"{name}: loss {rows[-1][1]:.3f}, feature std {rows[-1][2]:.3f}" for name, rows in histories.items()
