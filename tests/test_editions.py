@@ -185,6 +185,30 @@ def test_a_curve_is_sketched_with_one_slider_a_place(monkeypatch: pytest.MonkeyP
     assert "<details>" in shown[-1].data
 
 
+def test_a_prediction_waits_for_what_is_not_measured_yet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches: an answer before the run, a guess that is forgotten while it runs, a reader without one who gets no answer."""
+    shown: list = []
+    monkeypatch.delenv(REVEAL, raising=False)
+    monkeypatch.setattr("minivjepa.course.predictions.display", shown.append)
+    guess = Predictions()
+    guess("who wins?", choices=["a", "b"])
+    guess.reveal("who wins?", "b")
+    assert capsys.readouterr().out == "who wins?\n  b\n"
+    entry, button, said = parts(shown)
+    entry.value = "a"
+    button.click()
+    assert said.value == "Noted."
+    guess.reveal("who wins?", "b")
+    assert capsys.readouterr().out == "who wins?\n  You said a. It's b.\n"
+    assert guess.made == {"who wins?": ("a", "b")}
+    shown.clear()
+    monkeypatch.setenv(REVEAL, "1")
+    guess("who wins?", choices=["a", "b"])
+    assert shown[0].data == "Predict: who wins?"
+
+
 def test_work_in_a_folder_is_never_overwritten(tmp_path: Path) -> None:
     """Catches: an afternoon's work lost to a second `minivjepa lab`; an untouched lesson that stays old."""
     folder = tmp_path / "mine"

@@ -23,8 +23,8 @@ class Predictions:
     def __init__(self) -> None:
         self.made: dict[str, tuple[Any, Any]] = {}  # question -> (predicted, measured)
 
-    def __call__(self, question: str, measured: Any, choices: Sequence[Any] = ()) -> None:
-        """Ask, for a number or for one of the choices, and show `measured` once an answer is given."""
+    def __call__(self, question: str, measured: Any = None, choices: Sequence[Any] = ()) -> None:
+        """Ask, for a number or for one of the choices, and show `measured` once an answer is given; None: `reveal` will."""
         box = ipywidgets.Dropdown(options=["", *choices]) if choices else ipywidgets.Text(placeholder="a number")
 
         def answer() -> str:
@@ -35,7 +35,7 @@ class Predictions:
             if given == "":
                 return ""
             self.made[question] = given, measured
-            return feedback(given, measured)
+            return "Noted." if measured is None else feedback(given, measured)
 
         self._ask(question, measured, [box], answer, [])
 
@@ -57,7 +57,8 @@ class Predictions:
     def _ask(self, question: str, measured: Any, boxes: list[Any], answer: Callable[[], str], below: list[Any]) -> None:
         """Show a question, the boxes for it and a button.  answer(): what to say of them; nothing was given while `made` lacks it."""
         if REVEAL in os.environ:
-            display(Markdown(f"<details><summary>Predict: {question}</summary>\n\n{measured}\n</details>"))
+            folded = f"<details><summary>Predict: {question}</summary>\n\n{measured}\n</details>"
+            display(Markdown(f"Predict: {question}" if measured is None else folded))
             return
         button, said = ipywidgets.Button(description="That's my guess"), ipywidgets.HTML()
 
@@ -69,6 +70,13 @@ class Predictions:
         button.on_click(commit)
         asked = ipywidgets.HTML(f"<b>Predict:</b> {question}")
         display(ipywidgets.VBox([asked, ipywidgets.HBox([*boxes, button]), said, *below]))
+
+    def reveal(self, question: str, measured: Any) -> None:
+        """Say what was measured after a question was asked, and what became of the prediction, if one was made."""
+        given, _ = self.made.get(question, (None, None))
+        if given is not None:
+            self.made[question] = given, measured
+        print(f"{question}\n  {measured if given is None else feedback(given, measured)}")
 
     def table(self) -> None:
         """Show all predictions of the lesson beside what was measured."""

@@ -34,13 +34,15 @@ def kinds_of_collapse(features: Mapping[str, Tensor]) -> Picture:
     )
 
 
-def loss_and_spread(histories: Mapping[str, Sequence[tuple[int, float, float]]]) -> Picture:
-    """Per name, (step, loss, feature std) over training: two panels."""
+def loss_and_spread(histories: Mapping[str, Sequence[tuple[int, float, float]]], until: int | None = None) -> Picture:
+    """Per name, (step, loss, feature std) over training: two panels.  until: the last step, if it's still to come."""
     titles = ("Loss: lower is better?", "Feature std across clips: 0 is collapse")
     columns = {name: tuple(zip(*rows)) for name, rows in histories.items()}
     figure, axes = curves((10, 3.6), titles, columns, "training step")
     for ax in axes:
         ax.set_yscale("log")
+        low, high = ax.get_ylim()
+        ax.set(xlim=(None, until), ylim=(min(low, 0.01), max(high, 1.5)))  # a little less spread is no collapse
     axes[0].legend()
     ends = "; ".join(
         f"{name}: loss {rows[-1][1]:.3f}, feature std {rows[-1][2]:.3f}" for name, rows in histories.items()
@@ -48,6 +50,6 @@ def loss_and_spread(histories: Mapping[str, Sequence[tuple[int, float, float]]])
     return Picture(
         figure,
         f"Two panels over training steps, loss and feature standard deviation. At the end: {ends}.",
-        "Left, what an optimiser sees. Right, what it does not see: how much features of different clips differ. "
+        "Left, what training sees. Right, what it doesn't see: how much features of different clips differ. "
         f"At the end: {ends}.",
     )

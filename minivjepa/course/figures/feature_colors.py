@@ -77,9 +77,7 @@ def gif(frames: np.ndarray) -> bytes:
     from PIL import Image  # comes with matplotlib
 
     buffer = io.BytesIO()
-    how = (
-        Image.Quantize.FASTOCTREE
-    )  # the default gives no color to a small robot; with MAXCOVERAGE a plain gray flickers
+    how = Image.Quantize.FASTOCTREE  # the default gives a small robot no color; MAXCOVERAGE lets a plain gray flicker
     first, *others = (Image.fromarray(frame).quantize(method=how) for frame in frames)
     first.save(buffer, "GIF", save_all=True, append_images=others, duration=200, loop=0)
     return buffer.getvalue()

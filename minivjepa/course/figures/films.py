@@ -45,7 +45,7 @@ def covered_clip() -> tuple[Tensor, Tensor]:
 def two_halves(seen: Tensor, rest: Tensor) -> Film:
     """A clip with its cover, playing beside what the cover hides.  Each [T, H, W, 3], colors 0..1."""
     columns = {"what a network sees": seen, "what's under the cover": rest}
-    words = f"One clip of {len(seen)} frames, playing twice, side by side. Left, what a network sees of it; right, all the rest."
+    words = f"One clip of {len(seen)} frames, playing side by side: left what a network sees of it, right all the rest."
     return Film(
         imagination_film({title: clip[None].numpy() for title, clip in columns.items()}, inches=2.1), words, words
     )
