@@ -164,6 +164,10 @@ attempt("00", how_far)
 # %% [markdown]
 # ## A race
 #
+# ![You are here: the whole of V-JEPA. The diagram of V-JEPA, of which everything is in full color.](attachment:here-00.png)
+#
+# This is all of it, with the student above and the teacher below. The next lessons start with this picture, to show you where you are.
+#
 # Where does the teacher get its answers? Nobody trained it: it's a copy of the student. So the two could agree on nonsense. If both give
 # the same features to every clip, every guess is right. That's called **collapse**.
 #
