@@ -79,7 +79,7 @@ blocks = {
     name: draw_blocks(patches, count, scale, seed=0, step=3, index=torch.arange(6), attempt=0)
     for name, count, scale in (("short", 8, 0.15), ("long", 2, 0.7))
 }
-mask_painter(patches, 4, blocks)
+mask_painter(patches, 5, blocks)
 
 # %% [markdown]
 # ## A mask is two lists

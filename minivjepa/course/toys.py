@@ -30,7 +30,7 @@ def toy(name: str, height: int, alt: str, caption: str, data: Mapping[str, objec
 
     frame = (
         f'<iframe title="{escape(alt)}" sandbox="allow-scripts" style="width: 100%; height: {height}px; border: 0" '
-        f'srcdoc="{escape(page(name, data))}">{escape(alt)}</iframe>'
+        f'srcdoc="{escape(page(name, data))}">{escape(alt)} Run this cell to play with it.</iframe>'
     )
     display({"text/html": frame, "text/plain": alt}, raw=True)
     display(Markdown(f"*{caption}*"))

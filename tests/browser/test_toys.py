@@ -145,15 +145,11 @@ def test_a_dragged_dot_moves_and_nothing_pushes_two_that_met_apart(
     assert state(frame, "student") != before
 
 
-@pytest.mark.parametrize(("lesson", "title"), [("02_masks", "patches"), ("05_objective", "Two dots")])
-def test_a_toy_runs_inside_its_lesson(lesson: str, title: str, lab: Lab, page: "Page") -> None:
+def test_a_toy_runs_inside_its_lesson(lab: Lab, page: "Page") -> None:
     """Catches: a frame that JupyterLab strips, or whose script it stops."""
-    open_and_run(page, lab, lesson)
-    frame = page.frame_locator(f'iframe[title*="{title}"]')
-    frame.locator("#toy").scroll_into_view_if_needed(timeout=WAIT)
-    if lesson == "02_masks":
-        frame.locator("#clear").click()
-        assert state(frame, "share") == 0
-    else:
-        run(page, frame, 50)
-        assert state(frame, "student") > 0.9
+    open_and_run(page, lab, "02_masks")
+    page.locator("iframe").evaluate("frame => frame.scrollIntoView()")  # what is out of sight does not move
+    frame = page.frame_locator("iframe")
+    assert state(frame, "share") > 40  # it opens under a mask of V-JEPA's
+    frame.locator("#clear").click(timeout=WAIT)
+    assert state(frame, "share") == 0
