@@ -39,7 +39,7 @@ CELL_TIMEOUT = 300  # seconds
 SLOWEST_CELL, SLOWEST_LESSON = 90, 240  # seconds that a lesson may take on two cores with one thread
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SOLUTION = re.compile(r"^(?P<indent>[ \t]*)### BEGIN SOLUTION\n(?P<code>.*?)^[ \t]*### END SOLUTION\n", re.M | re.S)
-ATTACHED = re.compile(r"!\[[^\]]*\]\(attachment:([\w.]+)\)")
+ATTACHED = re.compile(r"!\[[^\]]*\]\(attachment:([\w.-]+)\)")
 ATTACHMENTS: dict[str, Callable[[], bytes]] = {
     "opening.gif": lambda: opening().gif(),
     **{f"here-{number}.png": lambda number=number: you_are_here(number).png(SHOWN) for number in LESSONS},  # type: ignore[misc]
