@@ -11,7 +11,7 @@ import re
 import runpy
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +40,20 @@ class Exercise:
     """One function that students write.
 
     name: of the function, and the grade_id of its answer cell.  blocked: full names in the package that would answer it.
-    visible: inputs that students see.  hidden: draws inputs that they do not see from a random generator.  mistakes: (message, code) of
-    common wrong answers.  styles: code of right answers that look different.  adapter: a name in calling.ADAPTERS.
+    visible: inputs that students see; in homework, each with the rule of the text that it shows.  hidden: draws inputs that they do not
+    see from a random generator, (rule, inputs) each, and varies whatever the text leaves free.  mistakes: (message, code) of common wrong
+    answers.  styles: code of right answers that look different.  adapter: a name in calling.ADAPTERS.  equivalent: mutants (mutants.py)
+    that no input can tell from the answer -> why.
     """
 
     name: str
     blocked: tuple[str, ...]
-    visible: tuple[Inputs, ...]
-    hidden: Callable[[np.random.Generator], list[Inputs]]
+    visible: tuple[Inputs, ...] | dict[str, Inputs]
+    hidden: Callable[[np.random.Generator], list[tuple[str, Inputs]]]
     mistakes: tuple[tuple[str, str], ...]
     styles: tuple[str, ...]
     adapter: str = "call"
+    equivalent: dict[str, str] = field(default_factory=dict)
 
 
 def load(assignment: str) -> list[Exercise]:
@@ -121,23 +124,24 @@ def result_or_none(exercise: Exercise, function: Callable[..., Any], inputs: Inp
         return None
 
 
-def compute_cases(assignment: str, exercise: Exercise, inputs: list[Inputs]) -> ExerciseCases:
+def compute_cases(assignment: str, exercise: Exercise, inputs: list[tuple[str, Inputs]]) -> ExerciseCases:
     """The cases of homework."""
     return cases_of(exercise, given_code(assignment), reference_code(assignment)[exercise.name], inputs)
 
 
-def cases_of(exercise: Exercise, given: str, reference: str, inputs: list[Inputs]) -> ExerciseCases:
-    """Inputs with the right outputs, and the output of each known mistake that does not crash.
+def cases_of(exercise: Exercise, given: str, reference: str, inputs: list[tuple[str, Inputs]]) -> ExerciseCases:
+    """(rule, inputs) with the right outputs, and the output of each known mistake that does not crash.
 
     given: code that runs before answers.  reference: code of the right answer.
     """
     right = function_of(given, reference, exercise.name)
     wrong = {message: function_of(given, code, exercise.name) for message, code in exercise.mistakes}
     cases = []
-    for values in inputs:
+    for rule, values in inputs:
         expected = ADAPTERS[exercise.adapter](right, values)
         mistakes = {message: result_or_none(exercise, function, values) for message, function in wrong.items()}
-        cases.append(Case(values, expected, {message: got for message, got in mistakes.items() if got is not None}))
+        known = {message: got for message, got in mistakes.items() if got is not None}
+        cases.append(Case(values, expected, known, rule))
     return ExerciseCases(exercise.name, exercise.adapter, exercise.blocked, tuple(cases))
 
 
@@ -147,14 +151,21 @@ def cases_to_json(exercise: ExerciseCases) -> dict[str, Any]:
     return {"adapter": exercise.adapter, "blocked": list(exercise.blocked), "cases": cases}
 
 
+def shown(exercise: Exercise) -> list[tuple[str, Inputs]]:
+    """The visible inputs, each with its rule; "" in a lesson."""
+    given = exercise.visible
+    return list(given.items()) if isinstance(given, dict) else [("", values) for values in given]
+
+
 def visible_cases(assignment: str, exercise: Exercise) -> ExerciseCases:
     """The cases that students see."""
-    return compute_cases(assignment, exercise, list(exercise.visible))
+    return compute_cases(assignment, exercise, shown(exercise))
 
 
 def hidden_cases(assignment: str, exercise: Exercise, seed: int) -> ExerciseCases:
     """The cases of a seed that students do not see."""
-    return compute_cases(assignment, exercise, exercise.hidden(np.random.default_rng(seed)))
+    drawn = exercise.hidden(np.random.default_rng(seed))
+    return compute_cases(assignment, exercise, [one if isinstance(one, tuple) else ("", one) for one in drawn])
 
 
 def prepare(name: str, seed: int) -> Assignment:

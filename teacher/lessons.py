@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from assignment import MARKER, TEACHER, cases_of, cases_to_json, load
+from assignment import MARKER, TEACHER, cases_of, cases_to_json, load, shown
 from nbformat import NotebookNode
 
 GIVEN = "import math\n\nimport torch\nfrom einops import rearrange\n"  # what an answer may use without importing it
@@ -27,7 +27,7 @@ def cases_text(lesson: Path, cells: Sequence[NotebookNode]) -> str:
     for exercise in load(f"lesson{lesson.stem[:2]}"):
         code = solutions.pop(exercise.name)
         held[exercise.name] = {
-            **cases_to_json(cases_of(exercise, given, code, list(exercise.visible))),
+            **cases_to_json(cases_of(exercise, given, code, shown(exercise))),
             "solution": code,
         }
         given += code  # a later answer may call it

@@ -4,7 +4,8 @@ import contextlib
 import copy
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,16 +40,34 @@ def blocking(names: Sequence[str]) -> Iterator[None]:
         yield
 
 
+def fresh_state() -> None:
+    """Undo what an earlier call may have set, so that one exercise cannot break another."""
+    torch.set_grad_enabled(True)
+    torch.set_default_dtype(torch.float32)
+    torch.use_deterministic_algorithms(False)
+    for seed in (torch.manual_seed, np.random.seed, random.seed):
+        seed(0)
+
+
 def changed(before: Inputs, after: Inputs) -> np.ndarray:
-    """Names of the inputs that a call has changed in place, also inside lists and dicts."""
-    names = [name for name, value in before.items() if repr(encode(value)) != repr(encode(after.get(name)))]
+    """Names of the inputs that a call has changed in place, also inside lists and dicts, or whose gradients it has switched."""
+    names = [name for name, value in before.items() if in_full(value) != in_full(after.get(name))]
     return np.array(names, dtype="U40")
+
+
+def in_full(value: Any) -> str:
+    """All of an input as text, with whether gradients are taken of it."""
+    if isinstance(value, Mapping):
+        return str({key: in_full(part) for key, part in value.items()})
+    if isinstance(value, list | tuple):
+        return str([in_full(part) for part in value])
+    return repr(encode(value)) + (f" {value.requires_grad}" if isinstance(value, Tensor) else "")
 
 
 def call(function: Callable[..., Any], inputs: Inputs) -> Arrays:
     """Call a function on copies of the inputs, and flatten what it returns."""
     given = copy.deepcopy(inputs)
-    torch.manual_seed(0)
+    fresh_state()
     value = function(**given)
     return {**as_arrays(value), CHANGED: changed(inputs, given)}
 
@@ -62,7 +81,8 @@ def gradients(function: Callable[..., Any], inputs: Inputs) -> Arrays:
     floating = {name: value for name, value in given.items() if isinstance(value, Tensor) and value.is_floating_point()}
     for value in floating.values():
         value.requires_grad_(True)
-    torch.manual_seed(0)
+    before = copy.deepcopy(given)
+    fresh_state()
     loss = function(**given)
     if not isinstance(loss, Tensor) or loss.ndim:
         shape = list(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
@@ -72,7 +92,7 @@ def gradients(function: Callable[..., Any], inputs: Inputs) -> Arrays:
     found = as_arrays(loss, "loss")
     for name, value in floating.items():
         found[f"gradient of {name}"] = np.zeros(0) if value.grad is None else value.grad.double().numpy()
-    return {**found, CHANGED: changed(inputs, given)}
+    return {**found, CHANGED: changed(before, given)}
 
 
 ADAPTERS: dict[str, Callable[[Callable[..., Any], Inputs], Arrays]] = {"call": call, "gradients": gradients}

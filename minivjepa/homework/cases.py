@@ -19,11 +19,12 @@ CHANGED = "inputs that were changed"  # an extra array in every result: the name
 
 @dataclass(frozen=True)
 class Case:
-    """One call.  mistakes: message of a known mistake -> the output of a function with that mistake."""
+    """One call.  mistakes: message of a known mistake -> the output of a function with that mistake.  rule: what it tries."""
 
     inputs: Inputs
     expected: Arrays
     mistakes: dict[str, Arrays] = field(default_factory=dict)
+    rule: str = ""
 
 
 @dataclass(frozen=True)

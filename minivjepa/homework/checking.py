@@ -107,12 +107,13 @@ def inputs_in_words(inputs: dict[str, Any]) -> str:
 def case_in_words(exercise: ExerciseCases, number: int, got: Arrays) -> str:
     """A case in a few lines: its inputs, the expected output and the student's."""
     case = exercise.cases[number]
-    lines = [f"  case {number + 1} of {len(exercise.cases)}, called with {inputs_in_words(case.inputs)}"]
+    lines = [f"  the rule: {case.rule}"] if case.rule else []
+    lines.append(f"  case {number + 1} of {len(exercise.cases)}, called with {inputs_in_words(case.inputs)}")
     for name, expected in case.expected.items():
         if name not in got or not np.array_equal(expected, got[name]):
             lines.append(f"  expected {name}: {array_in_words(expected)}")
             lines.append(f"  got      {name}: {array_in_words(got[name]) if name in got else 'nothing'}")
-    return "\n".join(lines[:7])
+    return "\n".join(lines[:8])
 
 
 def array_in_words(array: np.ndarray) -> str:
