@@ -28,15 +28,20 @@ def refuse(*given: Any, **named: Any) -> Any:
 
 @contextlib.contextmanager
 def blocking(names: Sequence[str]) -> Iterator[None]:
-    """While inside, the functions and classes with these full names refuse to run, under any alias."""
+    """While inside, the functions and classes with these full names refuse to run, under any alias.
+
+    A function that isn't written in Python refuses only under its full name.
+    """
     with contextlib.ExitStack() as undo:
         for name in names:
             module, _, attribute = name.rpartition(".")
-            found = inspect.unwrap(getattr(importlib.import_module(module), attribute))
-            is_class = isinstance(found, type)
-            slot, stand_in = ("__init__", refuse) if is_class else ("__code__", refuse.__code__)
-            undo.callback(setattr, found, slot, getattr(found, slot))
-            setattr(found, slot, stand_in)
+            home = importlib.import_module(module)
+            found = inspect.unwrap(getattr(home, attribute))
+            place, slot, stand_in = (found, "__code__", refuse.__code__) if hasattr(found, "__code__") else (home, attribute, refuse)  # fmt: skip
+            if isinstance(found, type):
+                place, slot, stand_in = found, "__init__", refuse
+            undo.callback(setattr, place, slot, getattr(place, slot))
+            setattr(place, slot, stand_in)
         yield
 
 

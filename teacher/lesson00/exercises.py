@@ -32,6 +32,7 @@ HIDE = Exercise(
         ("hidden pixels are only dimmed, and a network could still read them: set them to 0.5", PAINTED.replace("= 0.5", "*= 0.5")),
         ("only one of the three colors is covered: clip[hidden] reaches all three", PAINTED.replace("covered[hidden]", "covered[..., 0][hidden]")),
         ("the first frame's cover lies on all frames: hidden has one for each", PAINTED.replace("covered[hidden]", "covered[:, hidden[0]]")),
+        ("a pixel that's hidden in one frame is hidden in all: hidden has a cover of its own for each frame", PAINTED.replace("covered[hidden]", "covered[:, hidden.any(dim=0)]")),
         ("nothing is covered", "def hide(clip, hidden):\n    return clip.clone()\n"),
     ),
     (),

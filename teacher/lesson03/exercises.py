@@ -18,7 +18,7 @@ NAIVE = "(score.exp() / score.exp().sum(dim=1, keepdim=True))"
 
 ATTENTION_EXERCISE = Exercise(
     "attention",
-    (),  # torch's own is not written in Python
+    ("torch.nn.functional.scaled_dot_product_attention",),
     (head(1, 3, 2), head(2, 2, 4), head(3, 5, 3), head(4, 3, 2, size=16.0)),
     lambda rng: [],
     (
@@ -60,6 +60,7 @@ BLOCK_COST = Exercise(
         ("the MLP is four times as wide inside: its matrices are D x 4 D and 4 D x D, not D x D", cost(mlp="4 * n * D**2")),
         ("n and D are swapped in all parts: matrices have D x D weights, and scores are n x n", cost("8 * D * n**2", "16 * D * n**2", "4 * D**2 * n")),
         ("n and D are swapped in the attention itself: there are n x n scores, and each takes D products", cost(attention="4 * n * D**2")),
+        ("the projection at the end is counted with the attention itself: it's the fourth of the projections", cost(projections="6 * n * D**2", attention="4 * n**2 * D + 2 * n * D**2")),
         ("this is for one token: every matrix meets all n of them", cost("8 * D**2", "16 * D**2", "4 * n * D")),
         ("the attention itself forgets that queries and values have D numbers", cost(attention="4 * n**2")),
     ),

@@ -62,6 +62,13 @@ TOKENS = Exercise(
             tokens(SEEN, "mask_token + table[:M].expand(B, M, -1)"),
         ),
         (
+            "places are counted 0, 1, 2, ... along the predictor's list: each token gets the row of the table that its id names",
+            tokens(
+                "context + table[: context.shape[1]]",
+                "mask_token + table[context.shape[1] : context.shape[1] + M].expand(B, M, -1)",
+            ),
+        ),
+        (
             "the mask token is missing: a hidden place gets mask_token plus its position",
             tokens(SEEN, "table[target_ids]"),
         ),
@@ -101,6 +108,10 @@ ANSWERS = Exercise(
         (
             "these are the last M features: in the teacher's list a tubelet stands at its own place, hidden or not",
             answers("features[:, -M:]"),
+        ),
+        (
+            "these are the first M features: take those that target_ids names",
+            answers("features[:, :M]"),
         ),
         (
             "each answer has only its first number: a gather needs ids as wide as the features, [B, M, D]",

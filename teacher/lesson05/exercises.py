@@ -19,9 +19,10 @@ def pair(seed: int, *shape: int) -> dict[str, torch.Tensor]:
 
 
 def constant() -> dict[str, torch.Tensor]:
-    """A pair in which one target is the same number all along."""
-    drawn = pair(3, 1, 2, 4)
+    """A pair in which one target is the same number all along, and another nearly so."""
+    drawn = pair(3, 1, 3, 4)
     drawn["targets"][0, 1] = 2.0
+    drawn["targets"][0, 2] = torch.tensor([0.25, 0.26, 0.25, 0.24])
     return drawn
 
 
@@ -45,6 +46,8 @@ JEPA_LOSS = Exercise(
         ("the targets are divided by their variance: the root is missing", LOSS.replace(".sqrt()", "")),
         ("the variance divides by D - 1, as var does unless told correction=0", LOSS.replace(", correction=0", "")),
         ("a target whose numbers are all alike is divided by zero: add 1e-5 to the variance", LOSS.replace(" + 1e-5", "")),
+        ("1e-5 is added to the standard deviation: add it to the variance, under the root", LOSS.replace(ROOT, "(h.var(dim=-1, keepdim=True, correction=0).sqrt() + 1e-5)")),
+        ("the targets are scaled to length 1, as BYOL does it: give them mean 0 and standard deviation 1", LOSS.replace("(h - h.mean(dim=-1, keepdim=True)) / " + ROOT, "torch.nn.functional.normalize(h, dim=-1)")),
         ("the predictions are normalized too: only the targets are", LOSS.replace("(predictions - h)", "(torch.nn.functional.layer_norm(predictions, predictions.shape[-1:]) - h)")),
         ("a difference without absolute value: errors up and down cancel", LOSS.replace(".abs()", "")),
     ),

@@ -12,6 +12,7 @@ def swinging(places: Tensor, swing: Tensor) -> Tensor:
 
 
 PLACES = torch.tensor([[0.0, 3.0], [1.0, -2.0]])  # two places of two numbers
+ALONE = torch.tensor([0.0, 0.0, 0.0, 4.0])[:, None, None]  # one clip of four is elsewhere
 
 
 def spread(expression: str) -> str:
@@ -26,6 +27,7 @@ FEATURE_STD = Exercise(
         {"h": swinging(PLACES, torch.tensor([[0.5, 2.0], [-1.0, -0.25]]))},
         {"h": swinging(PLACES, torch.zeros(2, 2))},  # places differ, clips don't
         {"h": swinging(torch.zeros(1, 2), torch.tensor([[0.5, 0.5], [-1.5, 0.5], [0.0, -3.0]]))},
+        {"h": PLACES + ALONE * torch.tensor([[1.0, 0.5], [-0.25, 2.0]])},
     ),
     lambda rng: [],
     (
@@ -59,6 +61,14 @@ FEATURE_STD = Exercise(
             "the tokens are averaged too early: what differs at single places cancels; keep the places apart, and take the mean of the spreads",
             spread("h.mean(dim=1).std(dim=0, correction=0).mean()"),
         ),
+        (
+            "this is the mean distance from the mean: a standard deviation squares the distances, and takes the root of their mean",
+            spread("(h - h.mean(dim=0)).abs().mean()"),
+        ),
+        (
+            "this is half the range, which only two of the clips decide: a standard deviation counts all of them",
+            spread("((h.amax(dim=0) - h.amin(dim=0)) / 2).mean()"),
+        ),
     ),
     (),
 )
@@ -71,6 +81,13 @@ def crossed(*lengths: float) -> Tensor:
     """Features [40, 4]: clips spread by four lengths along the rows of CROSS, around a mean of 2.  Exact for sums of powers of 2."""
     signs = torch.cat([CROSS, -CROSS], dim=1)  # of eight clips along each direction; their means are 0
     return (signs.T @ (torch.tensor(lengths)[:, None] * CROSS) + 2).repeat(5, 1)
+
+
+def along_axes(*lengths: float) -> Tensor:
+    """Features [40, 4]: clips spread by a length of its own in each number, around means that differ too; 0: all clips agree."""
+    ways = torch.eye(4)[[0, 0, 1, 2, 3]]  # twice as many clips along the first number
+    signs = torch.cat([ways, -ways])
+    return (signs * torch.tensor(lengths) + torch.tensor([2.0, -1.0, 0.5, 4.0])).repeat(4, 1)
 
 
 def rank(p: str, result: str = "float(torch.exp(-(p * p.log()).sum()))", x: str = "pooled - pooled.mean(dim=0)") -> str:
@@ -96,6 +113,8 @@ EFFECTIVE_RANK = Exercise(
         {"pooled": crossed(3.0, 1.0, 0.5, 0.25)},
         {"pooled": crossed(2.0, 0.5, 2**-10, 2**-10)},
         {"pooled": crossed(1.0, 1.0, 2.0, 1.0) / 128},
+        {"pooled": along_axes(4.0, 1.0, 0.25, 0.5)},
+        {"pooled": along_axes(2.0, 1.0, 0.0, 0.0)},
     ),
     lambda rng: [],
     (
@@ -127,6 +146,26 @@ EFFECTIVE_RANK = Exercise(
         (
             "the singular values must become shares first: divide them by their sum",
             rank("sigma + 1e-7"),
+        ),
+        (
+            "one mean is subtracted from everything: each of the D numbers has its own mean over clips, dim=0",
+            rank(SHARES, x="pooled - pooled.mean()"),
+        ),
+        (
+            "every number is scaled to the same spread first, which hides the directions that have little: only subtract the mean",
+            rank(SHARES, x="(pooled - pooled.mean(dim=0)) / (pooled.std(dim=0) + 1e-8)"),
+        ),
+        (
+            "every clip's vector is scaled to length 1, and how far it is from the mean is lost: only subtract the mean",
+            rank(SHARES, x="torch.nn.functional.normalize(pooled - pooled.mean(dim=0), dim=1)"),
+        ),
+        (
+            "a direction without any spread has the share 0, and 0 times its log is nan: add 1e-7 to each share",
+            rank("sigma / sigma.sum()"),
+        ),
+        (
+            "these are the spreads of the D numbers, not of directions, which may lie between them: take singular values",
+            rank(SHARES).replace("torch.linalg.svdvals(x.double())", "x.double().std(dim=0)"),
         ),
         (
             "this counts every direction alike, however little of the spread it has: weigh them by their shares",

@@ -115,6 +115,9 @@ def folding(
         curve(read, number, waves, series, name, "s")
     read.set(xscale="log", ylim=(-0.1, 1.1))
     finish(read, "waves across the world", title="what can be read of the place")
+    for ax in (term, read):
+        ax.set_xticks(waves, [f"{wave:g}" for wave in waves])
+        ax.set_xticks([], minor=True)
     ends = "; ".join(f"{name} from {series[0]:.2f} to {series[-1]:.2f}" for name, series in scores.items())
     said = f"SIGReg goes from {values[0]:.1f} to {values[-1]:.1f}; {ends}"
     alt = f"Two panels over the number of waves across the world. {said}."
