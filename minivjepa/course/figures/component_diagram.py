@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SCENE = Grid(frames=8, height=32, width=32, tubelet=2, patch=8)
 CENTERED = 23  # a clip whose digit stays inside the frame
 STUDENT, TEACHER = 3.6, 1.0  # the heights of both lanes
+SHADES = np.random.default_rng(0).uniform(
+    0.25, 1, (16, 5)
+)  # of 3 context vectors, 5 predictions, and 8 features of the teacher
 GRADIENT, LINE, FADED = "#c00000", "#444444", 0.2
 LESSONS = {  # what each lesson is about; the parts' names are those of _parts
     "00": ("the whole of V-JEPA", None),
@@ -81,22 +84,24 @@ def _parts(ax: "Axes", lit: set[str] | None, faded: float, said: Mapping[str, st
     for name, x, y in (("online encoder", 5.2, STUDENT), ("predictor", 9.4, STUDENT), ("target encoder", 5.2, TEACHER)):
         _box(ax, x, y, name.replace(" ", "\n"), ROLES[name], opaque[name])
     _box(ax, 14.3, 2.3, "loss", LINE, opaque["loss"])
-    for part, role, x, y, shape in (
-        ("context", "online encoder", 7.3, STUDENT, said["context"]), ("prediction", "predictor", 11.5, STUDENT, said["prediction"]),
-        ("features", "target encoder", 7.3, TEACHER, said["features"]), ("features", "target encoder", 11.5, TEACHER, said["target"]),
-    ):  # fmt: skip
-        _vectors(ax, x, y, ROLES[role], opaque[part])
+    for part, role, x, y, columns, shape in (
+        ("context", "online encoder", 7.3, STUDENT, SHADES[:3], said["context"]),
+        ("prediction", "predictor", 11.5, STUDENT, SHADES[3:8], said["prediction"]),
+        ("features", "target encoder", 7.3, TEACHER, SHADES[8:], said["features"]),
+        ("features", "target encoder", 11.5, TEACHER, SHADES[8:][[1, 2, 4, 6, 7]], said["target"]),
+    ):
+        _vectors(ax, x, y, ROLES[role], opaque[part], columns)
         _say(ax, x, y - 0.75, shape, opaque[part], family="monospace")
     for part, start, end in (
-        ("visible", (3.4, STUDENT), (4.1, STUDENT)), ("context", (6.25, STUDENT), (6.85, STUDENT)), ("predictor", (7.75, STUDENT), (8.35, STUDENT)),
-        ("prediction", (10.45, STUDENT), (11.05, STUDENT)), ("loss", (11.95, STUDENT), (13.2, 2.65)), ("target encoder", (3.4, TEACHER), (4.1, TEACHER)),
-        ("features", (6.25, TEACHER), (6.85, TEACHER)), ("features", (7.75, TEACHER), (11.05, TEACHER)), ("loss", (11.95, TEACHER), (13.2, 1.95)),
+        ("visible", (3.4, STUDENT), (4.1, STUDENT)), ("context", (6.25, STUDENT), (6.9, STUDENT)), ("predictor", (7.7, STUDENT), (8.35, STUDENT)),
+        ("prediction", (10.45, STUDENT), (11.0, STUDENT)), ("loss", (12.0, STUDENT), (13.2, 2.65)), ("target encoder", (3.4, TEACHER), (4.1, TEACHER)),
+        ("features", (6.2, TEACHER), (6.55, TEACHER)), ("features", (8.05, TEACHER), (10.95, TEACHER)), ("loss", (12.0, TEACHER), (13.2, 1.95)),
         ("predictor", (9.4, 4.6), (9.4, 4.1)),
     ):  # fmt: skip
         _arrow(ax, start, end, opaque[part])
     _say(ax, 9.4, 4.75, "mask tokens with places", opaque["predictor"])
     if said["features"]:
-        _say(ax, 9.4, TEACHER - 0.25, "LayerNorm, keep the hidden", opaque["features"])
+        _say(ax, 9.5, TEACHER - 0.25, "LayerNorm, keep the hidden", opaque["features"])
     _gradient(ax, opaque)
     _clock(ax, opaque["EMA"])
 
@@ -146,12 +151,12 @@ def _box(ax: "Axes", x: float, y: float, words: str, color: str, alpha: float) -
     ax.text(x, y, words, ha="center", va="center", color="white", fontsize=11)
 
 
-def _vectors(ax: "Axes", x: float, y: float, color: str, alpha: float) -> None:
-    """Three columns of small squares, a vector each."""
-    shades = np.random.default_rng(0).uniform(0.25, 1, (3, 5))
-    for column, row in np.ndindex(shades.shape):
-        place = (x - 0.4 + 0.28 * column, y - 0.5 + 0.2 * row)
-        ax.add_patch(Rectangle(place, 0.2, 0.18, facecolor=color, alpha=alpha * shades[column, row]))
+def _vectors(ax: "Axes", x: float, y: float, color: str, alpha: float, columns: np.ndarray) -> None:
+    """A column of small squares for each vector, as strong as their shades [vectors, 5]."""
+    left = x - 0.085 * len(columns)
+    for column, row in np.ndindex(columns.shape):
+        place = (left + 0.17 * column, y - 0.5 + 0.2 * row)
+        ax.add_patch(Rectangle(place, 0.13, 0.17, facecolor=color, alpha=alpha * columns[column, row]))
 
 
 def _say(
