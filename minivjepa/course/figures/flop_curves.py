@@ -19,14 +19,15 @@ def attention_map(grid: Grid, index: int, token: int, weight: Tensor, name: str)
     rows = digit_frames(grid, index)[:: grid.tubelet], weight.reshape(grid.shape).numpy()
     titles, labels, limits = [f"time step {i}" for i in range(t)], ["the clip", name], (0, float(weight.max()))
     figure, axes = strip(rows, titles, 1.7, 3.7, labels, limits)
-    for ax in axes:
-        ax.title.set_size(10)
-        ax.yaxis.label.set_size(10)
     for ax in axes[step::t]:
         ax.add_patch(Rectangle((column / w, row / h), 1 / w, 1 / h, fill=False, edgecolor=COLORS[1], lw=3))
     figure.colorbar(axes[t].images[0], ax=list(axes[t:]), label="weight")
     said = f"the weights that tubelet {token}, outlined in row {row} and column {column} of time step {step}, gives to all {grid.tokens}"
-    return Picture(figure, f"A clip of a moving digit; below, in {t} maps, {said}.", f"{name}: {said}. Their sum is 1.")
+    return Picture(
+        figure,
+        f"A clip of a moving digit; below, in {t} maps, {said}.",
+        f"{name}: {said}. The brightest is {weight.max():.2f}; if all were equal, each would be {1 / grid.tokens:.3f}.",
+    )
 
 
 def block_cost_curves(cost: Callable[[int, int], Mapping[str, int]], dim: int, tokens: int = 1568) -> Picture:

@@ -14,7 +14,6 @@ from minivjepa.course.figures.film_strips import digit_frames
 from minivjepa.masking import MaskPair, parse_mask
 from minivjepa.tubelets import Grid
 
-DARK = 0.85  # how opaque a cover is
 KINDS = {"picture: seen": "white", "to predict": HIDDEN, "neither": "#bbbbbb"}  # light: frames are mostly dark
 
 
@@ -27,16 +26,15 @@ def masked_strip(grid: Grid, pair: MaskPair, name: str, row: int = 0) -> Picture
     seen, hidden, lost = state.bincount(minlength=3).tolist()
     pixels = repeat(state.reshape(grid.shape), "t h w -> t (h p) (w q)", p=grid.patch, q=grid.patch).numpy()
     paint = np.array([to_rgb(color) for color in KINDS.values()])[pixels]  # [t, H, W, 3]
-    cover = DARK * (pixels > 0)[..., None]
     frames = digit_frames(grid, row)[:: grid.tubelet]
     titles = [f"time step {step}" for step in range(len(frames))]
-    figure, _ = strip([(1 - cover) * frames + cover * paint], titles, 1.6, 2.3)
+    figure, _ = strip([np.where(pixels[..., None] > 0, paint, frames)], titles, 1.6, 2.3)
     handles = [Patch(facecolor=color, edgecolor="black", label=kind) for kind, color in KINDS.items()]
     handles = handles if lost else handles[:2]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(name, fontsize=10)
     alt = f"{len(frames)} frames of a clip under the mask {name}: {seen} squares show the picture, {hidden} are covered in blue, {lost} in gray."
-    caption = f"Mask {name}: of {grid.tokens} tubelets the encoder sees K = {seen}; M = {hidden} are to be predicted, {lost} are neither."
+    caption = f"Of {grid.tokens} tubelets, the encoder sees K = {seen}. M = {hidden} are to be predicted, and {lost} are neither."
     return Picture(figure, alt, caption)
 
 
