@@ -15,7 +15,7 @@ from minivjepa.masking import MaskPair, parse_mask
 from minivjepa.tubelets import Grid
 
 DARK = 0.85  # how opaque a cover is
-KINDS = {"picture: seen": "white", "to predict": HIDDEN, "neither": "#bbbbbb"}  # light: frames are mostly dark
+KINDS = {"uncovered: seen": "white", "to predict": HIDDEN, "neither": "#bbbbbb"}  # light: frames are mostly dark
 
 
 def masked_strip(grid: Grid, pair: MaskPair, name: str, row: int = 0) -> Picture:
