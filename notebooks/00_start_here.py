@@ -1,20 +1,20 @@
 # %% [markdown]
 # # 00 Start here
 #
-# ![A handwritten digit drifts over a noisy frame. Left, most of it is under gray squares; right is what the squares hide.](attachment:opening.gif)
+# ![A handwritten digit drifts across a noisy frame. On the left, gray squares cover most of it; on the right is what they hide.](attachment:opening.gif)
 #
-# **What's under the cover?** Hide the right half with your hand, and you can still tell that something drifts down and to the left. Nobody
-# taught you this clip. You know that things keep their shape and keep moving.
+# **What's under the cover?** Hide the right half with your hand, and you can still tell that something drifts down and to the left. You've
+# never seen this clip, but you know that things keep their shape and keep moving.
 #
-# Every video is full of such puzzles, and brings the answers along. **What could a network learn from guessing them?** That's the idea of
-# V-JEPA, which learns from videos that nobody has labeled. You'll build it, break it, and measure what it learns.
+# Every video is full of such puzzles, and comes with the answers. **What could a network learn by guessing them?** That's the idea behind
+# V-JEPA, which learns from unlabeled videos. You'll build it, break it, and measure what it learns.
 #
 # **At the end you can explain** what V-JEPA guesses, why a low loss can mean nothing, and how these lessons work.
 #
-# *20 minutes, about 1 of them for the computer. Any laptop; nothing is downloaded.*
-# You should know Python and a little PyTorch (a tensor's shape, what a gradient is), and have met attention once.
+# *20 minutes, including about a minute of computing. Any laptop; nothing to download.*
+# You should know Python, a little PyTorch (a tensor's shape, what a gradient is), and roughly what attention is.
 #
-# Go from cell to cell with Shift and Enter, also over the folded ones: they hold imports.
+# Press Shift+Enter to run a cell and go on to the next. Run the folded ones too: they hold imports.
 
 # %% folded=true
 import importlib.util
@@ -53,7 +53,7 @@ guess = Predictions()
 # %% [markdown]
 # ## Check your setup
 #
-# If a line says `[FAIL]`, it also says what to do. Having no GPU is fine.
+# If a line says `[FAIL]`, it also tells you what to do. You don't need a GPU.
 
 # %%
 healthy = diagnose(print)
@@ -65,7 +65,7 @@ check("setup", healthy, "this machine can run the course")
 # %% [markdown]
 # ## Predict first
 #
-# Before you see a result, you're asked what you expect. Nobody keeps score. But you'll remember a result that you bet on.
+# Before you see a result, you're asked what you expect. No one keeps score, but you'll remember a result that you bet on.
 
 # %%
 clip, hidden = covered_clip()  # colors from 0 to 1 [T, H, W, 3]; True where the cover is [T, H, W]
@@ -74,21 +74,21 @@ guess("What percentage of the clip above is under the cover?", round(100 * hidde
 # %% [markdown]
 # ## Write it: `hide` (easy, 5 minutes)
 #
-# In each lesson you write a few short functions, and what follows runs on them. Here you make the picture from the top.
+# In each lesson you write a few short functions, and the cells that follow run on them. Here you make the film from the top of the page.
 #
-# `clip` has T frames of H by W pixels, with three colors each. `hidden` has one True or False for each pixel of each frame. Return a copy
-# of the clip in which all hidden pixels are gray: 0.5 in all three colors.
+# `clip` has T frames of H by W pixels, with three color values each. `hidden` has a True or False for every pixel of every frame. Return a
+# copy of the clip in which all hidden pixels are gray: 0.5 in all three colors.
 #
-# Replace the `raise` line and run the cell. Its last line, `attempt`, tries your function. If something is off, it tells you what.
+# Replace the `raise` line and run the cell. Its last line, `attempt`, tests your function and tells you what's wrong if something is.
 #
 # <details><summary>Hint 1</summary>
 #
-# `clip.clone()` is a copy that you may paint on.
+# `clip.clone()` gives you a copy to paint on.
 # </details>
 #
 # <details><summary>Hint 2</summary>
 #
-# A mask of booleans can stand in brackets: `x[mask] = 0.5`.
+# You can index with a boolean mask: `x[mask] = 0.5`.
 # </details>
 #
 # <details><summary>Hint 3</summary>
@@ -113,8 +113,8 @@ attempt("00", hide)
 play(two_halves(hide(clip, hidden), hide(clip, ~hidden)))
 
 # %% [markdown]
-# **Checks.** A cell like the next one proves what the course says. If it isn't true on your machine, it stops with an error. Unfold it,
-# write 0.5 in place of 0.75, and see. (Then put it back.)
+# **Checks.** A cell like the next one tests a claim of the course. If the claim isn't true on your machine, the cell stops with an error.
+# Unfold it, change 0.75 to 0.5, and see. (Then change it back.)
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
@@ -124,16 +124,16 @@ check("cover", unchanged and hidden.float().mean().item() == 0.75, "three quarte
 # %% [markdown]
 # ## Guess what, exactly?
 #
-# Not gray pixels, and not even the true ones. Look at the noise: nobody can guess it, and it doesn't matter.
+# Not the missing pixels. Look at the noise: you can't guess it, and you don't need to.
 #
-# V-JEPA guesses **features**: lists of numbers that a network computes, one list for each small piece of the clip. It has two networks. The
-# *teacher* sees the whole clip and computes features. The *student* sees only what isn't covered, and guesses the teacher's features for
-# the rest. How far off it is on average is the **loss**, the number that training makes small.
+# V-JEPA guesses **features**: lists of numbers that a network computes, one list for each small piece of the clip. It uses two networks.
+# The *teacher* sees the whole clip and computes features. The *student* sees only what isn't covered, and guesses the teacher's features
+# for the rest. How far off the guesses are on average is the **loss**, the number that training pushes down.
 #
 # ## Write it: `how_far` (easy, 5 minutes)
 #
-# Guesses and answers are tensors of one shape. Return their mean absolute difference. Stay in PyTorch, so that gradients can flow: in the race
-# below, two networks learn from *your* loss.
+# `guesses` and `answers` are tensors of the same shape. Return their mean absolute difference. Stay in PyTorch, so that gradients can flow:
+# in the race below, two networks will learn from *your* loss.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -153,7 +153,7 @@ check("cover", unchanged and hidden.float().mean().item() == 0.75, "three quarte
 
 # %% exercise="how_far"
 def how_far(guesses, answers):
-    """Two tensors of one shape -> one number, as a tensor: their mean absolute difference."""
+    """Two tensors of the same shape -> one number, as a tensor: their mean absolute difference."""
     ### BEGIN SOLUTION
     return (guesses - answers).abs().mean()
     ### END SOLUTION
@@ -164,25 +164,26 @@ attempt("00", how_far)
 # %% [markdown]
 # ## A race
 #
-# ![You are here: the whole of V-JEPA. The diagram of V-JEPA, of which everything is in full color.](attachment:here-00.png)
+# ![You are here: the whole of V-JEPA. The diagram of V-JEPA. In full color: everything.](attachment:here-00.png)
 #
-# This is all of it, with the student above and the teacher below. The next lessons start with this picture, to show you where you are.
+# This is all of it, with the student above and the teacher below. From now on, every lesson opens with this picture to show you where you
+# are.
 #
-# Where does the teacher get its answers? Nobody trained it: it's a copy of the student. So the two could agree on nonsense. If both give
-# the same features to every clip, every guess is right. That's called **collapse**.
+# Where do the teacher's answers come from? It was never trained: it's a copy of the student. So the two could agree on nonsense. If both
+# give every clip the same features, every guess is right. That's called **collapse**.
 #
-# Two tricks are meant to prevent it. The teacher follows the student *slowly*, as an average over time (**EMA**). And training may not change
-# the answers to make them easier to guess (**stop-gradient**). A choice of such switches is called an **arm**: `vjepa` has both tricks,
-# `neither` has none.
+# Two tricks are meant to prevent it. The teacher follows the student *slowly*, as an average over time (**EMA**). And training isn't
+# allowed to change the answers to make them easier to guess (**stop-gradient**). A setting of these switches is called an **arm**: `vjepa`
+# has both tricks on, `neither` has both off.
 #
-# Both arms start from the same weights, see the same very small clips, and guess the second half of each from the first.
+# Both arms start from the same weights, see the same tiny clips, and guess the second half of each from the first.
 
 # %%
-LOWER = "Which has the lower loss after 300 steps?"
+LOWER = "Which arm has the lower loss after 300 steps?"
 guess(LOWER, choices=["vjepa", "neither"])
 
 # %% [markdown]
-# After lesson 05 you'll know every line of this. For now, find `how_far` in it, run it, and watch the curves grow.
+# After lesson 05 you'll understand every line of the next cell. For now, find `how_far` in it, run it, and watch the curves grow.
 
 # %%
 config = PRESETS["tiny"]
@@ -232,18 +233,18 @@ check("loss", loss_neither < 0.1 * loss, "without the two tricks the loss is mor
 check("spread", std_neither < 0.1 * std, "and features of different clips differ by less than a tenth as much")
 
 # %% [markdown]
-# Look at the right panel. **Feature std** (a standard deviation) is how much features differ from clip to clip; at 0, all clips look the same
-# to the network. `neither` found the easy way: give every clip nearly the same features, and agree.
+# Look at the right panel. **Feature std** (std is short for standard deviation) measures how much features differ from clip to clip; at 0,
+# all clips look the same to the network. `neither` found the easy way out: give every clip nearly the same features, and agree.
 #
-# So a low loss can mean nothing. In lesson 06 you'll test what such features are worth. In lesson 07 you'll see which trick does what.
+# So a low loss can mean nothing. In lesson 06 you'll test what such features are worth, and in lesson 07 you'll see which trick does what.
 #
 # ## Break it
 #
-# Each lesson ends with something to break. Take away one trick instead of both: `no-ema` keeps only the stop-gradient, `no-stopgrad` only
-# the EMA.
+# Each lesson ends with something to break. Here, take away one trick instead of both: `no-ema` keeps only the stop-gradient, `no-stopgrad`
+# only the EMA.
 
 # %%
-FALLS = "Which collapses within 300 steps?"
+FALLS = "Which of the two arms collapses within 300 steps?"
 guess(FALLS, choices=["none", "no-ema", "no-stopgrad", "both"])
 
 # %%
@@ -258,7 +259,7 @@ guess.reveal(FALLS, {0: "none", 1: "".join(fallen), 2: "both"}[len(fallen)])
 check("one trick", fallen == [], "neither no-ema nor no-stopgrad collapses within 300 steps")
 
 # %% [markdown]
-# So is one trick enough? This race is too short to say. Lesson 07 has longer ones, over several seeds.
+# So is one trick enough? This race is too short to say. Lesson 07 has longer ones, with several seeds.
 #
 # ## Three questions
 #
@@ -269,7 +270,7 @@ check("one trick", fallen == [], "neither no-ema nor no-stopgrad collapses withi
 #
 # <details><summary>2. Why can a network that always gives the same answer have a loss of zero?</summary>
 #
-# Its answers come from a copy of itself. If both always say the same, they always agree.
+# The answers come from a copy of itself. If both give the same output every time, they always agree.
 # </details>
 #
 # <details><summary>3. What does a check cell do that prose can't?</summary>
@@ -277,7 +278,7 @@ check("one trick", fallen == [], "neither no-ema nor no-stopgrad collapses withi
 # It fails when the claim isn't true.
 # </details>
 #
-# Here is what you predicted:
+# Here's what you predicted:
 
 # %%
 guess.table()

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 01 Tubelets: a video becomes a list of tokens
 #
-# ![You are here: how a clip becomes tubelets. The diagram of V-JEPA, of which clip is in full color.](attachment:here-01.png)
+# ![You are here: how a clip becomes tubelets. The diagram of V-JEPA. In full color: clip.](attachment:here-01.png)
 #
-# **At the end you can explain** what a tubelet is, why one of V-JEPA's clips has 1568 of them, and how a transformer, which only sees a
-# list, knows where each item came from.
+# **At the end you can explain** what a tubelet is, why a V-JEPA clip has 1568 of them, and how a transformer, which only sees a list, knows
+# where each item came from.
 #
-# *30 minutes, less than 1 of them for the computer. Any laptop, no GPU, no download.*
+# *30 minutes, including less than a minute of computing. Any laptop, no GPU, nothing to download.*
 # You need: tensors and their shapes.
 
 # %% folded=true
@@ -42,20 +42,20 @@ from minivjepa.tubelets import Grid, TubeletEmbedding, gather_tokens, patchify, 
 guess = Predictions()
 
 # %% [markdown]
-# Here are four clips. Someone wrote a digit, and it drifts across a noisy frame. Leave on the right and you come back on the left.
+# Here are four clips. In each, a handwritten digit drifts across a noisy frame. A digit that leaves on the right comes back on the left.
 
 # %%
 small = Grid(frames=8, height=32, width=32, tubelet=2, patch=8)
 play(clips_in_motion(small, count=4))
 
 # %% [markdown]
-# You'll train on clips like these in a minute or two, and you know exactly what's in each one: which digit, and which way it goes.
+# Training on clips like these takes a minute or two, and you know exactly what's in each one: which digit, and which way it goes.
 #
-# A transformer can't watch them. It reads a list of vectors. So before anything else, a clip has to become a list.
+# A transformer can't watch them: it reads a list of vectors. So before anything else, a clip has to become a list.
 #
 # ## First, a single frame
 #
-# A vision transformer cuts an image into squares called *patches*. Each patch becomes one item of the list, a *token*. V-JEPA's frames are
+# A vision transformer cuts an image into squares called *patches*. Each patch becomes one item in the list, a *token*. V-JEPA's frames are
 # 224 x 224 pixels, and its patches are 16 x 16.
 
 # %%
@@ -85,11 +85,11 @@ guess("V-JEPA's clips have 16 frames. How many tokens is a clip?", paper.tokens)
 check("T2", paper.shape == (8, 14, 14) and paper.tokens == 1568, "16 / 2 = 8 time steps, 8 x 196 = 1568 tokens a clip")
 
 # %% [markdown]
-# `Grid` is how the package writes down the size of a clip and of its tubelets. Its `shape` is (t, h, w): the number of tubelets along time,
-# height and width.
+# In the package, a `Grid` holds the size of a clip and of its tubelets. Its `shape` is (t, h, w): the number of tubelets along time, height
+# and width.
 #
-# Move the sliders. They start at V-JEPA's own numbers; the caption counts, and `token` walks through the list. Some sizes don't fit, and
-# the package says so.
+# Move the sliders. They start at V-JEPA's own numbers; the caption does the counting, and `token` walks through the list. Some sizes don't
+# fit, and the package says so.
 
 # %%
 explore(
@@ -100,8 +100,9 @@ explore(
 # %% [markdown]
 # ## Write it: `cut` (medium, 8 minutes)
 #
-# Turn one clip `[C, T, H, W]` into its tubelets `[N, values]`. The list goes through time first, then down the rows, then along the
-# columns; the numbers of one tubelet stand in the order channel, frame, row, column.
+# Turn one clip `[C, T, H, W]` into its tubelets `[N, values]`. List all tubelets of time step 0 first, then those of step 1, and so on;
+# within a step, go row by row from the top, each from left to right. Inside a tubelet, the numbers are in the order channel, frame, row,
+# column.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -110,8 +111,8 @@ explore(
 #
 # <details><summary>Hint 2</summary>
 #
-# The piece at time step `k` starts at frame `k * tubelet` and ends before frame `(k + 1) * tubelet`. A piece becomes a vector with
-# `.flatten()`.
+# The piece at time step `k` starts at frame `k * tubelet` and ends before frame `(k + 1) * tubelet`. `.flatten()` turns a piece into a
+# vector.
 # </details>
 #
 # <details><summary>Hint 3</summary>
@@ -162,8 +163,8 @@ print(
 # %% [markdown]
 # ## From pixels to vectors
 #
-# One matrix turns the pixels of a tubelet into a vector of D numbers. That's all `TubeletEmbedding` is: a linear layer on each tubelet. Meta's
-# code calls it a `Conv3d` with a stride as large as its kernel, a window that never overlaps. Same numbers:
+# One matrix turns the pixels of a tubelet into a vector of D numbers. That's all `TubeletEmbedding` is: a linear layer on each tubelet.
+# Meta's code writes it as a `Conv3d` whose stride equals its kernel size, so its windows never overlap. The numbers are the same:
 
 # %%
 torch.manual_seed(0)
@@ -179,7 +180,7 @@ with torch.no_grad():
 print("tokens", tuple(by_linear.shape), "(B, N, D); only three of them", tuple(three.shape))
 
 # %% [markdown]
-# The linear form has one advantage, and the next lesson depends on it. Hidden tubelets are dropped *before* they are embedded. They cost
+# The linear form has one advantage that the next lesson depends on: you can drop hidden tubelets *before* they're embedded. Then they cost
 # nothing, and nothing about them can leak.
 
 # %% folded=true
@@ -191,11 +192,11 @@ print("verified: Conv3d and the linear layer agree; embedding three tubelets equ
 # %% [markdown]
 # ## Where did it come from?
 #
-# Shuffle a transformer's tokens and you get the same outputs, shuffled. To a transformer, a list is a bag. So each token has to
-# carry its place, and V-JEPA adds a fixed vector that says it.
+# Shuffle a transformer's tokens and you get the same outputs, shuffled. To a transformer, a list is just a bag. So each token has to carry
+# its place, and V-JEPA adds a fixed vector that encodes it.
 #
-# For place p on one axis, that vector holds sines and cosines of p times a frequency. The first frequency is 1 and turns quickly from place
-# to place; the last is close to 1/10000 and hardly turns at all.
+# For place p on one axis, that vector holds sines and cosines of p times each of several frequencies. At the first frequency, 1, they
+# change quickly from place to place; at the last, close to 1/10000, they hardly change at all.
 #
 # ## Write it: `place` (easy, 5 minutes)
 #
@@ -231,7 +232,8 @@ def place(p, width):
 attempt("01", place)
 
 # %% [markdown]
-# Each axis gets a third of the vector: of 48 numbers, 16 say when, 16 say in which row, 16 in which column. This table is made of yours:
+# Each axis gets a third of the vector: of 48 numbers, 16 say which time step, 16 which row, 16 which column. The table below is built with
+# your function:
 
 # %%
 t, h, w = small.shape
@@ -245,7 +247,7 @@ table = torch.stack(
 )
 right = torch.nn.functional.cosine_similarity(table[21], table[22], dim=0).item()
 guess(
-    "the cosine between the vectors of a token and its neighbor on the right, from -1 to 1",
+    "What's the cosine between the position vectors of a token and its right neighbor, from -1 to 1?",
     round(right, 2),
 )
 
@@ -253,8 +255,8 @@ guess(
 show(position_map(small, table, token=21))
 
 # %% [markdown]
-# A neighbor differs along one axis only, so two thirds of its numbers are the same, and most of the others have barely turned. That's why
-# nearby places look alike. And still no two places share a vector:
+# A neighbor differs along one axis only, so two thirds of its numbers are the same, and most of the others have barely changed. That's why
+# nearby places look alike. Still, no two places share a vector:
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
@@ -268,7 +270,7 @@ print("verified: your table is the package's, and its", small.tokens, "vectors a
 # %% [markdown]
 # ## Your own video
 #
-# Put the path of a video in place of `None`. Nothing is uploaded. (It needs `pip install 'minivjepa[video]'`.)
+# Replace `None` with the path of a video. Nothing is uploaded. (You'll need `pip install 'minivjepa[video]'`.)
 
 # %%
 my_video = None
@@ -285,8 +287,8 @@ if my_video is not None:
 # %% [markdown]
 # ## Break it
 #
-# This pattern lists `(h w t)` instead of `(t h w)`. No shape changes and nothing complains. What would go wrong in training, and who would
-# notice?
+# This pattern lists `(h w t)` instead of `(t h w)`. No shape changes, and you get no error. What would go wrong in training, and how would
+# you notice?
 
 # %%
 swapped = rearrange(clips, "B C (t dt) (h dh) (w dw) -> B (h w t) (C dt dh dw)", dt=2, dh=8, dw=8)
@@ -295,20 +297,20 @@ print("same shape:", swapped.shape == mine.shape, "  same numbers:", torch.equal
 # %% [markdown]
 # <details><summary>What happens</summary>
 #
-# Each tubelet gets another one's position, and a mask hides other places than it says. Training still runs, only worse. You notice
-# when you compare with something obviously right, like your loop.
+# Tubelets get each other's positions, and a mask hides the wrong places. Training still runs, only worse. You'd notice by comparing with
+# something obviously right, like your loop.
 # </details>
 #
 # ## Three questions
 #
-# <details><summary>1. A clip is twice as long. How many more tokens, and how much more does attention cost?</summary>
+# <details><summary>1. A clip is twice as long. How many more tokens does it have, and how much more does attention cost?</summary>
 #
 # Twice as many tokens. Attention compares every token with every other, so that part costs four times as much. Lesson 03 measures it.
 # </details>
 #
-# <details><summary>2. Why two frames in a tubelet, and not one, or eight?</summary>
+# <details><summary>2. Why two frames in a tubelet, and not one or eight?</summary>
 #
-# One frame would double the tokens and add little, since neighboring frames are nearly the same. Eight would blur motion inside one token,
+# One frame would double the tokens and add little, since neighboring frames are nearly the same. Eight would blur motion into one token,
 # where the model can't take it apart again. It's a trade-off.
 # </details>
 #

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 02 Masks: what the encoder may see
 #
-# ![You are here: what is hidden. The diagram of V-JEPA, of which visible is in full color.](attachment:here-02.png)
+# ![You are here: what is hidden. The diagram of V-JEPA. In full color: visible tubelets.](attachment:here-02.png)
 #
-# **At the end you can explain** how V-JEPA hides most of a clip, where "about 90 % hidden" comes from and what really is hidden, and what a
-# batch has to do with it.
+# **At the end you can explain** how V-JEPA hides most of a clip, where "about 90 % hidden" comes from, how much is really hidden, and what
+# the batch has to do with it.
 #
-# *30 minutes, about half a minute of them for the computer. Any laptop.*
+# *30 minutes, including about half a minute of computing. Any laptop.*
 # You need: lesson 01 (tokens, and `Grid`).
 
 # %% folded=true
@@ -56,20 +56,21 @@ _, factors = DigitClips(medium).batch(step=0, index=torch.tensor([4]))
 guess("Which digit drifts through the clip?", int(factors.identity), choices=list(range(10)))
 
 # %% [markdown]
-# You've just done V-JEPA's homework, and one of the two films was probably far more help. So what should be hidden, and how much?
+# You've just done V-JEPA's homework, and one of the two films was probably far more help than the other. So what should you hide, and how
+# much?
 #
 # ## Four ways to hide
 #
-# The whole clip, and the same clip under four masks.
+# Here's the whole clip, and the same clip under four masks.
 
 # %%
 play(masks_in_motion(medium, 4, four, whole=True, inches=1.35))
 
 # %% [markdown]
-# *Random* hides each tubelet independently. That's too easy: what's hidden now shows at the same place a moment later, and a
-# model can copy it without understanding anything. *Tubes* hide the same patches in every frame, which stops the copying. *Future* shows the
-# first frames and asks for the rest: to predict where the digit will be, you have to know how it moves. *Blocks* are tubes whose
-# patches form rectangles, so whole things vanish. Lesson 07 shows what an encoder learns from each.
+# *Random* hides each tubelet independently. That's too easy: what's hidden now shows up in the same place a moment later, and a model can
+# copy it without understanding anything. *Tubes* hide the same patches in every frame, which stops the copying. *Future* shows the first
+# frames and asks for the rest: to predict where the digit will be, you have to know how it moves. *Blocks* are tubes whose patches form
+# rectangles, so whole objects vanish. Lesson 07 shows what an encoder learns from each.
 #
 # Paint tubes yourself: how much can you hide and still name the digit? Two buttons show V-JEPA's own blocks.
 
@@ -89,8 +90,8 @@ mask_painter(patches, 5, blocks)
 #
 # ## Write it: `tube` (easy, 5 minutes)
 #
-# You get the patches hidden in one frame, in any order. Hide them in every time step. Return the ids of the context, then of the target, each
-# list rising. Ids count as in lesson 01: all `area` patches of time step 0, then all of time step 1, and so on.
+# You get the patches hidden in one frame, in any order. Hide them in every time step. Return two lists of ids, the context first and then
+# the target, each in rising order. Ids run as in lesson 01: all `area` patches of time step 0, then all of time step 1, and so on.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -99,7 +100,7 @@ mask_painter(patches, 5, blocks)
 #
 # <details><summary>Hint 2</summary>
 #
-# Mark one frame with True and False, a tensor of length `area`. `.repeat(steps)` makes a clip of it.
+# Mark the hidden patches of one frame with True in a tensor of length `area`. `.repeat(steps)` makes a clip of it.
 # </details>
 #
 # <details><summary>Hint 3</summary>
@@ -122,7 +123,7 @@ def tube(hidden, area, steps):
 attempt("02", tube)
 
 # %% [markdown]
-# Hide 12 of 16 patches with it. Blue is to be predicted; what you see, the encoder sees.
+# Use it to hide 12 of 16 patches. The blue part is to be predicted; what you can see, the encoder sees.
 
 # %%
 small = Grid(frames=8, height=32, width=32, tubelet=2, patch=8)
@@ -142,7 +143,7 @@ print("verified: from the patches hidden in one frame, you get the package's", l
 # %% [markdown]
 # ## V-JEPA's blocks
 #
-# V-JEPA hides in two ways at once, called mask groups, and averages their losses. **Short**: the union of 8 blocks, each 15 % of the
+# V-JEPA uses two kinds of mask at once, called mask groups, and averages their losses. **Short**: the union of 8 blocks, each 15 % of the
 # frame. **Long**: the union of 2 blocks, each 70 %.
 
 # %%
@@ -160,24 +161,27 @@ geometry = {
     name: 100 * sum(int(blocks_of(group, step).sum()) for step in range(draws)) / (draws * clips * 196)
     for name, group in {"short": short, "long": long}.items()
 }
-guess("Blocks overlap. What percentage of the frame do 8 blocks of 15 % cover, on average?", round(geometry["short"]))
+guess(
+    "Blocks overlap. What percentage of the frame do 8 blocks of 15 % each cover, on average?", round(geometry["short"])
+)
 
 # %%
 for name, share in geometry.items():
     print(f"{name} blocks cover {share:.0f} % of the frame and leave {100 - share:.0f} % visible")
 
 # %% [markdown]
-# Yet you'll read that V-JEPA hides about 90 %. These blocks can't explain it. A detail of the code comes after them.
+# Yet you'll read that V-JEPA hides about 90 %. The blocks don't explain that. But the code does one more thing after drawing them.
 #
 # ## The cut
 #
-# Each clip of a batch has its own blocks, so each shows a different number of tubelets. But a tensor needs the same K in every row. So
-# the released code takes the *smallest* count in the batch and cuts every clip down to it, keeping the first ids. Targets get the
-# same treatment, with their own smallest count.
+# Each clip in a batch has its own blocks, so each shows a different number of tubelets. But a tensor needs the same K in every row. So the
+# released code takes the *smallest* count in the batch and cuts every clip down to it, keeping the first ids. Targets get the same
+# treatment, with their own smallest count.
 #
 # ## Write it: `cut_batch` (easy, 4 minutes)
 #
-# You get one rising list of ids per clip, as your `tube` returns them. Cut all of them to the length of the shortest, and keep the first ids.
+# You get one list of ids per clip, in rising order, as your `tube` returns them. Cut every list to the length of the shortest, keeping its
+# first ids.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -186,7 +190,7 @@ for name, share in geometry.items():
 #
 # <details><summary>Hint 2</summary>
 #
-# A slice keeps the first K. `torch.stack` makes one tensor of rows that are equally long.
+# A slice keeps the first K. `torch.stack` turns rows of equal length into one tensor.
 # </details>
 #
 # <details><summary>Hint 3</summary>
@@ -224,7 +228,7 @@ assert torch.equal(yours[0], official[0]) and torch.equal(yours[1], official[1])
 print("verified: your batch is the official sampler's, K =", official[0].shape[1], "and M =", official[1].shape[1])
 
 # %% [markdown]
-# That was one batch. Now take 300 of each group, with the package's sampler.
+# That was one batch. Now draw 300 for each group, with the package's sampler.
 
 # %%
 samples = {
@@ -255,26 +259,26 @@ check("M1", 60 < geometry["short"] < 66 and 78 < geometry["long"] < 84 and 74 < 
       f"the blocks hide {geometry['short']:.0f} % and {geometry['long']:.0f} %; the cut makes that {hidden['short']:.0f} % and {hidden['long']:.0f} %, on average {average:.0f} %")  # fmt: skip
 
 # %% [markdown]
-# **On average it's about 85 %, not 90.** "About 90 %" is loose talk for 76 % in one group and 94 % in the other. And it's a number of the
-# cut, not of the blocks.
+# **On average it's about 85 %, not 90.** "About 90 %" is loose talk for 76 % in one group and 94 % in the other. And it takes the cut to
+# get there: the blocks hide far less.
 #
 # ## What the cut does to time
 #
-# "Keep the first ids" sounds harmless. But ids go through time first, so the first ids are the *early* ones. Look at one clip of your
-# batch: gray tubelets are neither seen nor predicted.
+# "Keep the first ids" sounds harmless. But ids run in order of time, so the first ids are the *early* ones. Look at one clip from your
+# batch: the gray tubelets are neither seen nor predicted.
 
 # %%
 show(masked_strip(paper, yours, "your batch of 24, short blocks", row=5))
 
 # %% [markdown]
-# Now all the batches. The maps count how often each tubelet is in the context, or in the target.
+# Now look at all the batches. The maps show how often each tubelet is in the context or in the target.
 
 # %%
 maps = {}
 for name, batches in samples.items():
     for part, what in enumerate(("context", "target")):
         maps[f"{name} {what}"] = torch.stack([coverage(pair[part], paper) for pair in batches]).mean(dim=0)
-show(heat_maps(maps, "share of clips that have this tubelet"))
+show(heat_maps(maps, "share of clips that include this tubelet"))
 
 # %% folded=true
 
@@ -298,7 +302,7 @@ left = {
 
 # %%
 guess.sketch(
-    "In the short group, what share of a clip's own context survives the cut, in time step 0 to 7?",
+    "In the short group, what share of a clip's own context survives the cut, in time steps 0 to 7?",
     {str(step): share for step, share in enumerate(left["short context"])},
     most=1,
 )
@@ -314,13 +318,13 @@ check("M2", falls and left["short context"][0] > 0.99 and max(left[f"{n} context
       f"no time step keeps more than an earlier one; in the last, {last['short context']} of the context and {last['short target']} of the target are left in the short group, {last['long context']} and {last['long target']} in the long one")  # fmt: skip
 
 # %% [markdown]
-# So in effect, V-JEPA trains on a soft causal mask (causal: you may not see what comes later). It sees the beginning well and hardly any
-# of the end, and it's asked about the beginning more than about the end. No equation says so. It follows from one line of code that makes
-# a tensor rectangular.
+# So in effect, V-JEPA trains with a soft causal mask (causal: you can't see what comes later). It sees much of the start and almost nothing
+# of the end, and it's asked about the start more than about the end. You won't find that in any equation. It follows from one line of code
+# that makes a tensor rectangular.
 #
 # ## And the batch
 #
-# You have smaller GPUs, so you put 4 clips on each instead of 24.
+# Suppose your GPUs are smaller, so you put 4 clips on each instead of 24.
 
 # %%
 by_batch = {
@@ -329,9 +333,9 @@ by_batch = {
 }
 ratio = by_batch[4] / by_batch[24]
 guess(
-    "With 4 clips instead of 24, how many tubelets does the encoder see?",
-    "more" if ratio > 1.05 else "fewer" if ratio < 0.95 else "as many",
-    choices=["more", "fewer", "as many"],
+    "With 4 clips instead of 24, does the encoder see more tubelets or fewer?",
+    "more" if ratio > 1.05 else "fewer" if ratio < 0.95 else "the same number",
+    choices=["more", "fewer", "the same number"],
 )
 
 # %%
@@ -345,10 +349,11 @@ check("M3", sizes_fall and by_batch[4] > 1.2 * by_batch[64],
       f"the larger the batch per device, the less the encoder sees: {by_batch[4]:.0f} tubelets in a batch of 4, {by_batch[24]:.0f} in one of 24, {by_batch[64]:.0f} in one of 64, because the smallest of more clips is smaller")  # fmt: skip
 
 # %% [markdown]
-# The same recipe on other hardware is another task! That's why this course's own masks keep K constant for a whole run: `BlockMask` shows or
-# hides single patches until every clip has the same share. The released behavior has names of its own, `official-short` and `official-long`.
+# Change the batch per GPU and you change the task! That's why this course's own masks keep K constant for a whole run: `BlockMask` shows or
+# hides single patches until every clip has the same share. The released behavior is there too, under the names `official-short` and
+# `official-long`.
 #
-# Move the sliders. They open on the official sampler with 24 clips. Take `batch` down to 1 and watch K, and the gray.
+# Move the sliders. They open on the official sampler with 24 clips. Take `batch` down to 1, and watch K and the gray tubelets.
 
 # %%
 explore(
@@ -364,12 +369,12 @@ explore(
 # %% [markdown]
 # ## Break it
 #
-# Cut the other way: in the cell below, put `ids.flip(0)` in place of `ids`, so that your `cut_batch` keeps the *last* ids. Which time steps
-# lose their context then, and what is the model asked to do?
+# Cut from the other end: in the cell below, change the first `ids` to `ids.flip(0)`, so that your `cut_batch` keeps the *last* ids. Which
+# time steps lose their context now, and what is the model asked to do?
 
 # %%
 cut = cut_batch([ids for ids in contexts])
-print("tubelets of context, by time step:", torch.bincount(cut.flatten() // 196, minlength=8).tolist())
+print("context tubelets by time step:", torch.bincount(cut.flatten() // 196, minlength=8).tolist())
 
 # %% [markdown]
 # <details><summary>What happens</summary>
@@ -380,25 +385,25 @@ print("tubelets of context, by time step:", torch.bincount(cut.flatten() // 196,
 #
 # ## Three questions
 #
-# <details><summary>1. Why are tubes harder than random tubelets, at the same share hidden?</summary>
+# <details><summary>1. Why are tubes harder than random tubelets, when both hide the same share?</summary>
 #
 # A hidden random tubelet usually has visible neighbors in time that show nearly the same picture. In a tube they're all hidden, so the
 # answer has to come from elsewhere in the frame.
 # </details>
 #
-# <details><summary>2. On one GPU with a batch of 24, or on three GPUs with 8 clips each: is it the same training?</summary>
+# <details><summary>2. Is training on one GPU with a batch of 24 the same as training on three GPUs with 8 clips each?</summary>
 #
 # No. Each GPU cuts its own clips to the smallest of 8 instead of 24, so the encoder sees more tubelets.
 # </details>
 #
 # <details><summary>3. Someone reports that "90 % masking is best". What would you ask?</summary>
 #
-# Which 90 %: of the blocks, or after the cut? With which batch per device? And did they change only the context, or the target too?
+# Which 90 %: of the blocks, or after the cut? With what batch per device? And did they change only the context, or the target too?
 # </details>
 
 # %%
 guess.table()
 
 # %% [markdown]
-# **In the package:** `minivjepa/masking.py`. **In the paper:** V-JEPA (arXiv 2404.08471), section 3.2 and its appendix; the cut is in
-# the released code only. **Next:** 03, what all these tokens cost.
+# **In the package:** `minivjepa/masking.py`. **In the paper:** V-JEPA (arXiv 2404.08471), section 3.2 and its appendix; the cut is only in
+# the released code. **Next:** 03, what all these tokens cost.

@@ -1,15 +1,15 @@
 # %% [markdown]
 # # 03 Attention and its bill
 #
-# ![You are here: what is inside these three, and what they cost. The diagram of V-JEPA, of which online encoder, predictor, target encoder is in full color.](attachment:here-03.png)
+# ![You are here: what is inside these three, and what they cost. The diagram of V-JEPA. In full color: online encoder, predictor, target encoder.](attachment:here-03.png)
 #
-# **At the end you can explain** what attention computes, why its price grows with the square of the number of tokens and
-# when that begins to matter, and where the arithmetic of a training step of V-JEPA goes.
+# **At the end you can explain** what attention computes, why its cost grows with the square of the number of tokens, when that starts to
+# matter, and where the arithmetic of a V-JEPA training step goes.
 #
-# *35 minutes, about 1 of them for the computer. Any laptop.*
-# You need: lessons 01 and 02; a matrix product.
+# *35 minutes, including about a minute of computing. Any laptop.*
+# You need: lessons 01 and 02, and to know what a matrix product is.
 #
-# **Optional on a first reading:** no later lesson needs what is measured here. To get on with the method, go to 04.
+# **Optional on a first reading:** no later lesson needs what's measured here. To get on with the method, skip to 04.
 
 # %% folded=true
 import importlib.util
@@ -60,7 +60,7 @@ clip, _ = DigitClips(config.grid).batch(step=0, index=torch.tensor([CLIP]))
 
 
 def run_encoder(attend):
-    """The clip's features, and weights [blocks, heads, N, N], if each head computes attend(q, k, v)."""
+    """The clip's features, and weights [blocks, heads, N, N], when each head computes attend(q, k, v)."""
     weights = []
 
     def all_heads(q, k, v, attn_mask):
@@ -82,35 +82,37 @@ opening = weights[2, 1, 14]  # block 3, head 2, tubelet 14
 
 # %% [markdown]
 # A digit drifts up and to the left. The maps below it come from a trained encoder. They show how much one tubelet, outlined, takes from
-# every tubelet of the clip.
+# each tubelet of the clip.
 
 # %%
 show(attention_map(config.grid, CLIP, 14, opening, "block 3, head 2"))
 
 # %%
 elsewhere = 1 - opening.reshape(config.grid.shape)[0].sum().item()
-guess("What percentage of the weight goes to other time steps than its own?", round(100 * elsewhere))
+guess("What percentage of the weight goes to time steps other than its own?", round(100 * elsewhere))
 
 # %% [markdown]
-# Most of it goes to places where the digit is, in all four time steps. This is **attention**, the only part of a transformer in which tokens
-# learn of each other. It's famous for its price: comparing n tokens with n tokens costs n times n. Is that where V-JEPA's arithmetic goes?
+# Most of it goes to places where the digit is, in all four time steps. This is **attention**, the only part of a transformer where tokens
+# learn about each other. It's famous for its cost: comparing n tokens with n tokens takes n times n comparisons. Is that where V-JEPA's
+# arithmetic goes?
 #
 # ## Compare, then average
 #
-# Each token makes three vectors from its own: a **query**, a **key** and a **value**, d numbers each. Each token compares its
-# query with every key and averages the values:
+# Each token's vector is turned into three: a **query**, a **key** and a **value**, d numbers each. The token compares its query with every
+# key, then averages the values:
 #
-# 1. The *score* of a query and a key is their dot product, divided by the root of d.
-# 2. A *softmax* turns the scores of one query into weights that add up to 1: exp of each, divided by the sum of all.
+# 1. The *score* of a query and a key is their dot product, divided by the square root of d.
+# 2. A *softmax* turns the scores of one query into weights that add up to 1: the exp of each, divided by the sum of all.
 # 3. The token gets the sum of all values, each times its weight.
 #
-# Why the root? A sum of d random products is about as large as the root of d. Undivided, one score would win everything if d is large.
+# Why the root? A sum of d random products is about as large as the root of d. Without the division, one score would win everything when d
+# is large.
 #
-# A **head** is one such comparison. Each block of our encoder has four, with vectors of 16 numbers, and joins their results.
+# A **head** is one such comparison. Each block of our encoder has four, with vectors of 16 numbers each, and joins their results.
 #
 # ## Write it: `attention` (medium, 8 minutes)
 #
-# One head, without torch's own `scaled_dot_product_attention`.
+# Write one head, without torch's own `scaled_dot_product_attention`.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -140,7 +142,7 @@ def attention(q, k, v):
 attempt("03", attention)
 
 # %% [markdown]
-# Put it into all heads of the encoder's 3 blocks, and draw what it finds. Heads differ: try some.
+# Put it into every head of the encoder's 3 blocks, and draw what it finds. Heads differ: try a few.
 
 # %%
 my_features, my_weights = run_encoder(attention)
@@ -163,15 +165,17 @@ digit = opening.reshape(config.grid.shape)[:, 1:, 2]  # the lower three rows of 
 assert digit.sum() > 0.7 and (digit.sum(dim=1) > 0.1).all()
 assert torch.allclose(my_features, features, atol=1e-4)
 assert torch.allclose(attention(q[order], k[order], v[order]), attention(q, k, v)[order], atol=1e-5)
-print("verified: with your attention the encoder says the same; shuffle tokens, and their results are shuffled alike")
+print(
+    "verified: your attention gives the encoder's features; shuffle tokens, and their results are shuffled the same way"
+)
 
 # %% [markdown]
 # Attention doesn't know the order of its tokens. That's why they need positions (lesson 01).
 #
 # ## What a block costs
 #
-# A **block** is attention, then an **MLP**, which works on each token separately. A FLOP is one multiplication or addition. `[n, a]` times
-# `[a, b]` takes n a b multiplications and as many additions: 2 n a b FLOPs.
+# A **block** is attention followed by an **MLP**, which works on each token separately. A FLOP is one multiplication or addition.
+# Multiplying `[n, a]` by `[a, b]` takes n a b multiplications and as many additions: 2 n a b FLOPs.
 #
 # For n tokens of width D:
 #
@@ -192,7 +196,7 @@ print("verified: with your attention the encoder says the same; shuffle tokens, 
 #
 # <details><summary>Hint 2</summary>
 #
-# The scores are `[n, D]` times `[D, n]`: `2 * n * n * D`. The weighted sum costs as much.
+# The scores are `[n, D]` times `[D, n]`: `2 * n * n * D`. The weighted sum costs the same.
 # </details>
 #
 # <details><summary>Hint 3</summary>
@@ -216,7 +220,7 @@ def block_cost(n, D):
 attempt("03", block_cost)
 
 # %% [markdown]
-# Take ViT-L, the large standard vision transformer (24 blocks, D = 1,024), and the 1,568 tokens of V-JEPA's clips (lesson 01).
+# Take ViT-L, the standard large vision transformer (24 blocks, D = 1,024), and the 1,568 tokens of a V-JEPA clip (lesson 01).
 
 # %%
 vitl_block = block_cost(1568, 1024)
@@ -246,12 +250,12 @@ check("C1 counted", counted == formula and package and giga == [263, 132, 101],
       "torch's counter agrees with your formulas")  # fmt: skip
 
 # %% [markdown]
-# At V-JEPA's size the famous square is the *smallest* part. But the others only grow in proportion to n.
+# At V-JEPA's size, the famous square is the *smallest* part. But the other parts only grow in proportion to n.
 
 # %%
 D = 1024
 passes = next(n for n in range(1, 20 * D) if 2 * block_cost(n, D)["attention"] >= sum(block_cost(n, D).values()))
-guess("From how many tokens on does attention cost as much as all the rest of that block?", passes)
+guess("At how many tokens does attention cost as much as the rest of the block?", passes)
 
 # %%
 explore(lambda D: block_cost_curves(block_cost, D), {"D": [1024, 384, 192, 64]})
@@ -271,8 +275,8 @@ check(
 # %% [markdown]
 # ## Measure it
 #
-# FLOPs are counted, seconds are measured. If the time grows like n to some power, its points lie on a straight line once both axes are
-# logarithmic, and the slope is the power: 1 is in proportion, 2 is the square.
+# FLOPs are counted; seconds are measured. If time grows as a power of n, the points lie on a straight line when both axes are logarithmic,
+# and the slope is that power: 1 means in proportion to n, 2 means its square.
 
 # %%
 D, lengths = 64, [128, 256, 512, 1024, 2048, 4096]
@@ -280,7 +284,7 @@ block = Block(D, heads=1).eval()
 
 
 def fastest(work, *given, repeats=15):
-    """Seconds of the fastest of a few runs: what else the machine does can only add to it."""
+    """Seconds of the fastest of a few runs: anything else the machine does can only add time."""
     spent = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -301,13 +305,15 @@ powers = {
     name: float(np.polyfit(np.log(lengths[long_lists]), np.log(values[long_lists]), 1)[0])
     for name, values in seconds.items()
 }
-guess("Which power fits a whole block of width 64, from 512 tokens on? (1.2, say)", round(powers["whole block"], 1))
+guess(
+    "Which power of n fits a whole block of width 64, from 512 tokens up? (Say, 1.2.)", round(powers["whole block"], 1)
+)
 
 # %%
 show(measured_times(lengths, seconds, powers))
 
 # %% [markdown]
-# That's one machine at one moment: another program, or a small cache, bends the lines. So seconds are shown here, and counts are checked.
+# That's one machine at one moment: another program or a small cache bends the lines. So the seconds are only shown; the counts are checked.
 # Double n, and count:
 
 # %% folded=true
@@ -321,24 +327,24 @@ growth = {
     "block": count(block, twice) / count(block, once),
 }
 check("C1 growth", growth["attention"] == 4 and growth["MLP"] == 2 and 2 < growth["block"] < 4,
-      "with twice the tokens, torch counts 4 times the FLOPs for attention, 2 times for an MLP, and for a block something between")  # fmt: skip
+      "with twice the tokens, torch counts 4 times the FLOPs for attention, 2 times for an MLP, and for a block something in between")  # fmt: skip
 wide = sum(block_cost(4096, 1024).values()) / sum(block_cost(512, 1024).values())
 assert round(float(np.log(wide) / np.log(4096 / 512)), 1) == 1.2
 
 # %% [markdown]
-# At width 64, attention overtakes the rest at 6 D = 384 tokens, so on the longer lists a block is mostly attention. By count, the slope from
-# 512 to 4,096 tokens at ViT-L's width is only 1.2.
+# At width 64, attention overtakes the rest at 6 D = 384 tokens, so on the longer lists a block is mostly attention. At ViT-L's width, the
+# slope of the counts from 512 to 4,096 tokens is only 1.2.
 #
 # ## Where a training step's arithmetic goes
 #
-# Three networks share a training step. Lesson 04 builds them.
+# Three networks take part in a training step. You'll build them in lesson 04.
 #
 # - The **online encoder** (papers also call it the context encoder) reads only visible tubelets, once for each of lesson 02's two mask
 #   groups. Hidden ones are dropped before they cost anything.
-# - The **predictor**, a narrower transformer, guesses features of the hidden tubelets.
-# - The **target encoder**, a slow copy of the online encoder, reads the whole clip, to say what should have been guessed.
+# - The **predictor**, a narrower transformer, guesses the features of the hidden tubelets.
+# - The **target encoder**, a slow copy of the online encoder, reads the whole clip, to supply what should have been guessed.
 #
-# Gradients triple the cost of the first two. The target encoder gets none: it only goes forwards.
+# Gradients triple the cost of the first two. The target encoder gets none: it only runs forward.
 
 # %%
 with torch.device("meta"):  # shapes without numbers: the model has 300 million weights, and we only count
@@ -348,16 +354,18 @@ visible = vitl.step_flops([short, long])
 everything = vitl.step_flops([(1568, 746), (1568, 1103)])
 dearest = max(visible, key=visible.get).replace("context", "online")
 guess(
-    "Which costs most in a step of V-JEPA's ViT-L?", dearest, choices=["online encoder", "predictor", "target encoder"]
+    "Which costs the most in a training step of V-JEPA's ViT-L?",
+    dearest,
+    choices=["online encoder", "predictor", "target encoder"],
 )
 
 # %% [markdown]
-# Below, the second bar's online encoder reads the whole clip for each group:
+# In the second bar, the online encoder reads the whole clip for each group:
 
 # %%
-show(flop_bars({"visible only": visible, "if it saw all": everything}))
+show(flop_bars({"visible only": visible, "if it saw everything": everything}))
 times = sum(everything.values()) / sum(visible.values())
-print(f"if the online encoder saw all, a step would cost {times:.1f} times as much")
+print(f"if the online encoder saw everything, a step would cost {times:.1f} times as much")
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
@@ -368,8 +376,8 @@ check("C2", 45 <= percent["target encoder"] <= 49 and 33 <= percent["context enc
       "the target encoder, which needs no gradient, is nearly half of a step; the online encoder a third; the predictor less than a fifth")  # fmt: skip
 
 # %% [markdown]
-# Many bet on the predictor, because it does the guessing. But its width is 384 instead of 1,024, and it has 12 blocks instead of 24.
-# The largest part is the one that gets no gradient.
+# Many people bet on the predictor, because it does the guessing. But it's 384 wide instead of 1,024, and has 12 blocks instead of 24. The
+# most expensive part is the one that gets no gradient.
 #
 # ## Break it
 #
@@ -384,27 +392,27 @@ with torch.inference_mode():
 # %% [markdown]
 # <details><summary>What to expect</summary>
 #
-# They usually grow. There are as many multiplications, but 8 score matrices instead of one go through the softmax, which we don't count.
+# They usually grow. There are just as many multiplications, but 8 score matrices instead of one go through the softmax, which we don't
+# count.
 # </details>
 #
 # ## Three questions
 #
-# <details><summary>1. You double the side of the frame, with the same patches. What happens to n, and to each part of a block?</summary>
+# <details><summary>1. You double the frame's side and keep the patch size. What happens to n, and to the cost of each part of a block?</summary>
 #
 # n is four times as large. Projections and MLP cost four times as much, attention sixteen times.
 # </details>
 #
-# <details><summary>2. Why does training cost three times the forward pass for the online encoder, and not for the target encoder?</summary>
+# <details><summary>2. Why does training cost three times the forward pass for the online encoder, but not for the target encoder?</summary>
 #
-# Going backwards takes two products for each one forwards: for the input's gradient, and for the weights'. The target encoder gets no
-# gradient.
+# For each product in the forward pass, the backward pass takes two: one for the input's gradient, one for the weights'. The target encoder
+# gets no gradient.
 # </details>
 #
-# <details><summary>3. The two contexts hold 470 of 1,568 tokens, three tenths. Why does the online encoder cost three quarters of the
-# target encoder?</summary>
+# <details><summary>3. The two contexts together hold 470 of 1,568 tokens, three tenths. Why does the online encoder cost three quarters as much as the target encoder?</summary>
 #
-# Gradients triple it: nine tenths. On short lists attention shrinks more than in proportion, which brings it down to about three
-# quarters.
+# Gradients triple it, to nine tenths. On shorter lists, attention shrinks faster than the number of tokens, which brings it down to about
+# three quarters.
 # </details>
 
 # %%

@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 04 Three components
 #
-# ![You are here: three components and what flows between them. The diagram of V-JEPA, of which everything is in full color.](attachment:here-04.png)
+# ![You are here: three components and what flows between them. The diagram of V-JEPA. In full color: everything.](attachment:here-04.png)
 #
-# **At the end you can explain** the three networks of V-JEPA, what each of them is allowed to see, where gradients go and
-# where they don't. And you'll have built all three in some forty lines.
+# **At the end you can explain** V-JEPA's three networks, what each of them is allowed to see, and where gradients go and where they don't.
+# And you'll have built all three in about forty lines.
 #
-# *40 minutes, seconds of them for the computer. Any laptop.*
-# You need: lessons 01 to 03; what a gradient is.
+# *40 minutes, including a few seconds of computing. Any laptop.*
+# You need: lessons 01 to 03, and to know what a gradient is.
 
 # %% folded=true
 import importlib.util
@@ -49,22 +49,22 @@ from minivjepa.tubelets import Grid, gather_tokens, patchify, sincos_positions, 
 guess = Predictions()
 
 # %% [markdown]
-# Here's a clip with most of it covered. What's under the blue?
+# Here's a clip, most of it covered. What's under the blue?
 
 # %%
 scene = Grid(frames=8, height=32, width=32, tubelet=2, patch=8)
-show(masked_strip(scene, RandomMask(hide=0.625).sample(scene, seed=0, step=0, index=torch.arange(1)), "random"))
+show(masked_strip(scene, RandomMask(hide=0.625).sample(scene, seed=0, step=0, index=torch.arange(1)), "a random mask"))
 
 # %% [markdown]
-# You can't paint the missing pixels one by one: the frame is full of noise. But you can say a lot about what's there: here the digit goes
-# on, there it's empty. V-JEPA asks for that kind of answer.
+# You can't paint the missing pixels one by one: the frame is full of noise. But you can say a lot about what's there: here the digit
+# continues, there the frame is empty. V-JEPA asks for that kind of answer.
 #
-# A **student** sees part of a clip. A **teacher** sees all of it. The student must guess what the teacher makes of the hidden part: not
+# A **student** sees part of a clip. A **teacher** sees all of it. The student has to guess what the teacher makes of the hidden part: not
 # its pixels but the teacher's *features*, vectors of numbers whose meaning is never defined in advance.
 #
 # - The **online encoder** turns the visible tubelets into vectors, the context. Papers also call it the context encoder, or the
 #   student's encoder.
-# - The **predictor** turns those, and the *places* of the hidden tubelets, into guesses. Online encoder and predictor together are
+# - The **predictor** turns those, and the *places* of the hidden tubelets, into guesses. The online encoder and the predictor together are
 #   the student.
 # - The **target encoder** is the teacher. It turns all tubelets into vectors, and its features at the hidden places are the answers. It's
 #   a slow copy of the online encoder: the student's own past.
@@ -81,7 +81,7 @@ clips, _ = DigitClips(grid).batch(step=0, index=torch.arange(4))
 print("clip", tuple(clips.shape), " context", context[0].tolist(), " target", target[0].tolist())
 
 # %% [markdown]
-# The encoder is what you know from lessons 01 to 03: a linear layer, positions, and a transformer block, here just one.
+# The encoder is made of what you know from lessons 01 to 03: a linear layer, positions, and transformer blocks, here just one.
 
 # %%
 
@@ -103,7 +103,7 @@ torch.manual_seed(0)
 online = MyEncoder()
 tubelets = patchify(clips, grid)
 z = online(gather_tokens(tubelets, context), context)
-guess("Of 8 tubelets, 5 are hidden. How many vectors does the online encoder give for one clip?", z.shape[1])
+guess("Of 8 tubelets, 5 are hidden. How many vectors does the online encoder return for one clip?", z.shape[1])
 
 # %%
 shapes = {"clip": clips.shape, "context": z.shape}
@@ -112,14 +112,14 @@ show(three_components(shapes, parts=1))
 # %% [markdown]
 # ## The predictor
 #
-# The predictor is a transformer too, so it needs a token for each thing it should guess. But what goes into the token of a
-# tubelet that it mustn't see? Each hidden place gets one and the same learned vector, the **mask token**, plus the position of that place:
-# where to look, and nothing of what is there.
+# The predictor is a transformer too, so it needs a token for each thing it should guess. But what goes into the token of a tubelet it isn't
+# allowed to see? Every hidden place gets the same learned vector, the **mask token**, plus the position of that place. It says where to
+# look, and nothing about what's there.
 #
 # ## Write it: `tokens` (medium, 8 minutes)
 #
-# Make the predictor's list for each clip: first the K context vectors, each plus the position of its place, then M mask tokens, each plus the
-# position of a hidden place. Row p of the table is the position of place p. Every clip has ids of its own.
+# Make the predictor's list for each clip: first the K context vectors, each plus the position of its place; then M mask tokens, each plus
+# the position of a hidden place. Row p of `table` is the position of place p. Every clip has its own ids.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -128,7 +128,7 @@ show(three_components(shapes, parts=1))
 #
 # <details><summary>Hint 2</summary>
 #
-# You don't have to repeat the mask token. [P] plus [B, M, P] is [B, M, P]. `torch.cat` joins both parts along the list, `dim=1`.
+# You don't have to repeat the mask token: [P] plus [B, M, P] is [B, M, P]. `torch.cat` joins the two parts along the list, `dim=1`.
 # </details>
 #
 # <details><summary>Hint 3</summary>
@@ -150,8 +150,8 @@ def tokens(context, context_ids, target_ids, table, mask_token):
 attempt("04", tokens)
 
 # %% [markdown]
-# Your function is the heart of the predictor. Around it: one layer into the predictor's narrower width P, a block, and one layer back to D. What
-# comes out at the mask tokens are the guesses.
+# Your function is the heart of the predictor. Around it go a layer down to the predictor's narrower width P, a block, and a layer back up
+# to D. The guesses are what comes out at the mask tokens.
 
 # %%
 
@@ -177,7 +177,7 @@ shapes["prediction"] = guesses.shape
 show(three_components(shapes, parts=2))
 
 # %% [markdown]
-# What does the predictor know? Look at the signature of the package's. There's no clip in it.
+# What does the predictor know? Look at the signature of the package's predictor: there's no clip in it.
 
 # %%
 print("Predictor.forward", inspect.signature(Predictor.forward))
@@ -186,7 +186,7 @@ print("Predictor.forward", inspect.signature(Predictor.forward))
 turned = predictor(z, context, target.roll(1, dims=1))  # ask for the same places in another order
 follows = torch.allclose(turned, guesses.roll(1, dims=1), atol=1e-5)
 guess(
-    "Ask for the same hidden places in another order. The guesses ...",
+    "Ask for the same hidden places in a different order. The guesses ...",
     "come in the new order" if follows else "change",
     choices=["stay where they were", "come in the new order", "change"],
 )
@@ -211,7 +211,7 @@ check("P2", arguments == ["self", "context", "context_ids", "target_ids", "group
 #
 # ## The target encoder
 #
-# The teacher starts as an exact copy of the student's encoder, with weights of its own that take no gradient.
+# The teacher starts as an exact copy of the student's encoder, with its own weights, which get no gradient.
 
 # %%
 teacher = copy.deepcopy(online).requires_grad_(False)
@@ -225,7 +225,7 @@ shorter = spare  # instead of a copy
 with torch.no_grad():
     spare.norm.bias += 1
 guess(
-    "`teacher = online`, then a weight of the student changes. The teacher's weight ...",
+    "After teacher = online, one of the student's weights changes. The teacher's weight ...",
     "changes too" if torch.equal(shorter.norm.bias, spare.norm.bias) else "stays",
     choices=["stays", "changes too"],
 )
@@ -247,8 +247,8 @@ print(
 # %% [markdown]
 # ## Write it: `answers` (easy, 5 minutes)
 #
-# The teacher gives features for all N tubelets. Take those at the hidden places: answer m of a clip belongs to place `target_ids[clip, m]`, in
-# that order, because it'll be compared with guess m.
+# The teacher gives features for all N tubelets. Take those at the hidden places: answer m of a clip belongs to place `target_ids[clip, m]`.
+# Keep that order, because answer m will be compared with guess m.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -277,8 +277,8 @@ def answers(features, target_ids):
 attempt("04", answers)
 
 # %% [markdown]
-# The teacher reads the whole clip, your function picks, and guesses meet answers. That's V-JEPA's forward pass up to the comparison, in one
-# picture:
+# The teacher reads the whole clip, your function picks the answers, and the guesses meet them. Here's V-JEPA's forward pass up to the
+# comparison, in one picture:
 
 # %%
 everything = torch.arange(grid.tokens).expand(len(clips), -1)
@@ -288,9 +288,9 @@ shapes |= {"features": h.shape, "target": wanted.shape}
 show(three_components(shapes))
 
 # %% [markdown]
-# Three things in it are for lesson 05: the LayerNorm on the teacher's side, `mean |.|`, which is the loss, and EMA (exponential
-# moving average), which is what "slow copy" means. The shapes are [B, K, D] for the context, [B, M, D] for guesses and
-# answers, [B, N, D] for all of the teacher's features.
+# Three things in it are for lesson 05: the LayerNorm on the teacher's side, the loss, and EMA (exponential moving average), which is what
+# "slow copy" means. The shapes are [B, K, D] for the context, [B, M, D] for guesses and answers, and [B, N, D] for all of the teacher's
+# features.
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
@@ -309,8 +309,8 @@ check("P4", as_drawn["context"] == (B, K, D) and as_drawn["prediction"] == as_dr
 # %% [markdown]
 # ## Can the student cheat?
 #
-# If one hidden pixel reached the online encoder, the task would be easier than it looks, and you wouldn't notice: the loss would only be
-# lower. So test it. Replace all hidden pixels by nonsense, and run your encoder again.
+# If one hidden pixel reached the online encoder, the task would be easier than it looks, and you wouldn't notice: the loss would just be
+# lower. So test it. Replace all hidden pixels with nonsense, and run your encoder again.
 
 # %%
 poisoned = tubelets.clone()
@@ -325,14 +325,14 @@ def change(before, after):
 
 before, after = z, online(gather_tokens(poisoned, context), context)
 guess(
-    "Nonsense in all hidden pixels: the context vectors change ...",
+    "With nonsense in all hidden pixels, the context vectors change ...",
     change(before, after),
     choices=["not at all", "a little", "a lot"],
 )
 print("The teacher's features of the same clips change", change(h, teacher(poisoned, everything)))
 
 # %% [markdown]
-# Now the same with your guesses, and with the package's encoder and teacher, which cut the clip themselves:
+# Now the same test with your guesses, and with the package's encoder and teacher, which cut up the clip themselves:
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
@@ -349,7 +349,7 @@ check("P1", sealed and tuple(before.shape) == tuple(clean[2].shape) == (B, K, D)
 # %% [markdown]
 # ## Where do gradients go?
 #
-# One backward pass, from the mean absolute difference between guesses and answers:
+# Run one backward pass from the mean absolute difference between guesses and answers:
 
 # %%
 once_more = predictor(online(gather_tokens(tubelets, context), context), context, target)
@@ -388,13 +388,13 @@ check(
 )
 
 # %% [markdown]
-# So the teacher doesn't learn from mistakes. It changes in one way only, after each step: every one of its weights moves a
-# small part of the way towards the student's. Lesson 05 says why you'd want that. You've seen in lesson 00 what happens without it, and
-# lessons 06 and 07 take it apart.
+# So the teacher doesn't learn from mistakes. It changes in one way only: after each step, every one of its weights moves a small part of
+# the way toward the student's. Lesson 05 explains why you'd want that. You saw in lesson 00 what can happen without it, and lessons 06 and
+# 07 take it apart.
 #
 # ## Is yours the real thing?
 #
-# The package has the same three, with as many blocks as you like. Put its weights into copies of yours and compare:
+# The package has the same three networks, with as many blocks as you like. Load its weights into copies of yours and compare:
 
 
 # %% folded=true
@@ -423,7 +423,7 @@ print("verified: with the same weights, your vectors, your guesses and your teac
 # %% [markdown]
 # ## Break it
 #
-# Hide *after* embedding instead of before: let the encoder read all tubelets, and keep only the vectors of the visible ones.
+# Hide *after* the encoder instead of before it: let it read all tubelets, and keep only the vectors of the visible ones.
 
 # %%
 
@@ -435,7 +435,7 @@ def encode_late(tubelets):
 
 print("same shape:", encode_late(tubelets).shape == z.shape)
 guess(
-    "The leak test again, with this encoder: the context vectors change ...",
+    "Run the leak test again with this encoder: the context vectors change ...",
     change(encode_late(tubelets), encode_late(poisoned)),
     choices=["not at all", "a little", "a lot"],
 )
@@ -443,12 +443,12 @@ guess(
 # %% [markdown]
 # <details><summary>What happens</summary>
 #
-# It leaks. Every visible token has looked at the hidden ones by then, and nothing but this test would tell you.
+# It leaks. By then, every visible token has looked at the hidden ones, and only this test would tell you.
 # </details>
 #
 # ## Three questions
 #
-# <details><summary>1. Why does the teacher see everything, and not only the hidden part?</summary>
+# <details><summary>1. Why does the teacher see everything, and not just the hidden part?</summary>
 #
 # A tubelet means something only together with what's around it. Features of the hidden part alone would be poorer, and there'd
 # be less to learn from guessing them.
@@ -462,7 +462,7 @@ guess(
 #
 # <details><summary>3. What would happen if mask tokens carried no position?</summary>
 #
-# All hidden tubelets of a clip would get the same guess, because the predictor couldn't know which of them it's asked for.
+# All hidden tubelets of a clip would get the same guess, because the predictor couldn't tell which of them it's being asked for.
 # </details>
 
 # %%

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 05 One loss, one detach, one average
 #
-# ![You are here: the loss, the stop and the EMA. The diagram of V-JEPA, of which EMA, gradient, loss, stop is in full color.](attachment:here-05.png)
+# ![You are here: the loss, the stop and the EMA. The diagram of V-JEPA. In full color: EMA, gradient, loss, stop.](attachment:here-05.png)
 #
-# **At the end you can explain** V-JEPA's loss, where its one stop-gradient stands, what an exponential moving average does and how slow it
+# **At the end you can explain** V-JEPA's loss, where its one stop-gradient sits, what an exponential moving average does and how slow it
 # is, and why the targets are normalized.
 #
-# *35 minutes, about half a minute of them for the computer. Any laptop.*
+# *35 minutes, including about half a minute of computing. Any laptop.*
 # You need: lesson 04.
 
 # %% folded=true
@@ -81,17 +81,17 @@ guess("Whose features differ more from clip to clip?", max(differ, key=differ.ge
 # %% [markdown]
 # ## The loss
 #
-# The student predicts vectors, the teacher has them, and the loss is the mean absolute difference:
+# The student predicts the teacher's vectors, and the loss is the mean absolute difference:
 #
 # $$\text{minimize over } E, P: \quad \text{mean} \, \big| P(E(x), \text{places of } y) - \text{stop\_gradient}(\bar E(\text{clip})_y) \big|$$
 #
-# $x$ are the visible tubelets, $y$ the hidden ones, $E$ the online encoder, $P$ the predictor. The target encoder $\bar E$ reads the whole
-# clip; only its vectors at the places of $y$ count, each normalized.
+# Here $x$ are the visible tubelets, $y$ the hidden ones, $E$ is the online encoder and $P$ the predictor. The target encoder $\bar E$ reads
+# the whole clip; only its vectors at the places of $y$ count, each normalized.
 #
 # ## Write it: `jepa_loss` (medium, 8 minutes)
 #
-# Both arguments are `[B, M, D]`: clips, hidden tubelets, numbers. Let no gradient into the targets. Give each target vector mean 0 and
-# standard deviation 1, as a LayerNorm without learned weights does: its variance divides by D, plus 1e-5.
+# Both arguments are `[B, M, D]`: clips, hidden tubelets, numbers. Keep gradients out of the targets. Give each target vector mean 0 and
+# standard deviation 1, as a LayerNorm without learned weights does: its variance is a sum divided by D, plus 1e-5.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -100,7 +100,7 @@ guess("Whose features differ more from clip to clip?", max(differ, key=differ.ge
 #
 # <details><summary>Hint 2</summary>
 #
-# `.mean(dim=-1, keepdim=True)` gives each vector's mean. `.var` takes the same, and `correction=0` to divide by D.
+# `.mean(dim=-1, keepdim=True)` gives each vector's mean. `.var` takes the same arguments, plus `correction=0` to divide by D.
 # </details>
 #
 # <details><summary>Hint 3</summary>
@@ -146,26 +146,28 @@ check("O1", bool(torch.isclose(mine, package, rtol=1e-5)) and model.prevention.r
       "the loss is one mean of absolute differences to normalized targets, with no term for variance or covariance")  # fmt: skip
 
 # %% [markdown]
-# **Nothing in it asks for good features.** If encoder and teacher gave one vector for all clips, it could be zero. That's where B went:
+# **Nothing in this loss asks for good features.** If student and teacher gave every clip the same vector, it could be zero. That's where B
+# went:
 
 # %%
 for name, (_, losses) in students.items():
     print(f"{name}: loss {losses[-1]:.2f}, features of different clips differ by {differ[name]:.2f}")
 
 # %% [markdown]
-# What kept A from it isn't in the loss but in two lines of the procedure.
+# What saved A isn't in the loss. It's in two lines of the training procedure.
 #
 # ## The one detach
 #
-# The first line, `no_grad`. (`prevention` holds lesson 07's switches; `target_encoder` is `None` where the student is its own teacher.)
+# The first line is `no_grad`. (`prevention` holds lesson 07's switches; `target_encoder` is `None` when the student is its own teacher.)
 
 # %%
 print(inspect.getsource(VJEPA.targets))
 
 # %% [markdown]
-# The target is taken as given: the gradient may change the prediction to meet it, not the other way around. That's **stop-gradient**.
+# The target is taken as given: the gradient may change the prediction to meet the target, but not the other way around. That's
+# **stop-gradient**.
 #
-# You wrote `detach`, the package `no_grad`, which saves memory. Let the student be its own teacher, and compare:
+# You used `detach`; the package uses `no_grad`, which saves memory. Let the student be its own teacher, and compare:
 
 # %%
 online = [*model.encoder.parameters(), *model.predictor.parameters()]
@@ -202,15 +204,15 @@ print("verified: no_grad and your detach give the same gradients; without either
 # %% [markdown]
 # ## The average
 #
-# The second line: after each step of the optimizer, the teacher's weights follow the student's,
+# The second line is the update. After each step of the optimizer, the teacher's weights follow the student's:
 #
 #     teacher = momentum * teacher + (1 - momentum) * student
 #
-# an exponential moving average, EMA. With momentum 1 the teacher never moves; with 0 it *is* the student.
+# That's an exponential moving average, EMA. With momentum 1 the teacher never moves; with 0 it *is* the student.
 #
 # ## Write it: `ema_step` (easy, 4 minutes)
 #
-# Make a new list from two lists of tensors. Don't change the old tensors.
+# Make a new list of weights from the two old ones. Don't change the old tensors.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -239,7 +241,7 @@ def ema_step(target, online, momentum):
 attempt("05", ema_step)
 
 # %% [markdown]
-# A student jumps from 0 to 1 and stays. The teacher follows with your function:
+# A student's weight jumps from 0 to 1 and stays there. The teacher follows, step by step, with your function:
 
 # %%
 teacher, student = [torch.zeros(1)], [torch.ones(1)]
@@ -247,13 +249,14 @@ steps = 0
 while teacher[0].item() < 0.5 and steps < 10_000:
     teacher = ema_step(teacher, student, momentum=0.996)
     steps += 1
-guess("With momentum .996, after how many steps has the teacher gone half of the way?", steps)
+guess("With momentum .996, how many steps does the teacher take to get halfway?", steps)
 
 # %%
 explore(target_response, {"momentum": [0.996, 0.0, 0.9, 0.99, 0.998, 0.99925], "steps": (100, 2000, 100, 1000)})
 
 # %% [markdown]
-# V-JEPA's momentum begins at .998 and rises in a straight line that would reach 1 after 1.25 times the run. V-JEPA 2 holds .99925.
+# V-JEPA's momentum starts at .998 and rises in a straight line that would reach 1 at 1.25 times the length of the run. V-JEPA 2 keeps it at
+# .99925.
 
 # %%
 paper = PRESETS["vitl"]
@@ -266,8 +269,8 @@ print(f"V-JEPA 2: .99925, half-life {half_life(0.99925):.0f} steps")
 # %% [markdown]
 # ## How fast does the target move?
 #
-# The student aims at the teacher's features. If they jump, there's nothing to aim at. Train three tiny models with your EMA step: how far
-# do the target's features of the same clips move per step?
+# The student aims at the teacher's features. If they jump around, there's nothing to aim at. Train three tiny models with your EMA step:
+# how far do the target's features of the same clips move in each step?
 
 
 # %%
@@ -291,7 +294,7 @@ def movement(momentum, steps=80):
 moved = {f"momentum {m:g}": movement(m) for m in (0.0, 0.99, 0.996)}
 free, slow, slowest = (torch.tensor(values) for values in moved.values())
 guess(
-    "In the first step: how many times as far does it move at momentum 0 as at .996?",
+    "In the first step, how many times as far does the target move at momentum 0 as at .996?",
     round(float(free[0] / slowest[0])),
 )
 
@@ -319,13 +322,13 @@ check("O4", steps == 173 and reached[-2] < 0.5 <= reached[-1] and half_lives == 
       "the target moves less with EMA")  # fmt: skip
 
 # %% [markdown]
-# The first step shows 1 / (1 - .996) = 250 times. A transient: for about twenty steps the student changes fast, and an EMA teacher has
-# hardly set out. Later the target moves about as far at momentum 0 as at .99. In the average, steps in one direction add up, and steps back
-# and forth cancel.
+# The first step shows 1 / (1 - .996), about 250 times. That's a transient: for about twenty steps the student changes fast, and an EMA
+# teacher has barely started. Later the target moves about as far at momentum 0 as at .99. In an average, steps in one direction add up, and
+# steps back and forth cancel.
 #
 # ## Why normalize the target?
 #
-# Shrink all features by half, and a loss on raw targets halves, with nothing learned. On normalized ones:
+# Cut all features in half, and a loss on raw targets halves, with nothing learned. With normalized targets:
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
@@ -337,15 +340,15 @@ print("the loss on raw targets shrinks to", round(100 * loss_shrunk / loss_raw),
 assert same and round(100 * loss_shrunk / loss_raw) == 50
 
 # %% [markdown]
-# That closes one way to a small loss, not the other: one vector for all clips stays one vector.
+# That closes one shortcut to a small loss, but not the other: one vector for all clips is still one vector.
 #
-# ## Why it does not collapse
+# ## Why it doesn't collapse
 #
-# Shrink everything: two clips, two numbers per feature, a predictor with one slope.
+# Shrink the problem: two clips, two numbers per feature, and a predictor with one slope.
 
 # %%
 guess(
-    "What must be gone before the student gives both clips the same feature?",
+    "What do you have to take away before the student gives both clips the same feature?",
     "both",
     choices=["the stop", "the average (momentum 0)", "both"],
 )
@@ -354,15 +357,15 @@ guess(
 dragged_dots()
 
 # %% [markdown]
-# Take away the stop, then the average, then both. With one gone, the student's dots stay apart, but without the stop the teacher's rings
-# close in. With both gone, the target comes to meet the prediction.
+# Take away the stop, then the average, then both. With one gone, the student's dots stay apart, though without the stop the teacher's rings
+# close in. With both gone, the target moves to meet the prediction.
 #
-# The V-JEPA paper (section 3.1) adapts an argument of BYOL. Take one number Y of the target, and suppose the predictor is optimal. Under L1
-# it guesses the median of Y given E(x), what the encoder tells. What's left of the loss is Y's mean distance from that median, the paper's
-# conditional median absolute deviation MAD(Y | E(x)). The encoder's gradient is that of the MAD, which pushes it to hold
-# information: the more it tells about Y, the less is left.
+# The V-JEPA paper (section 3.1) adapts an argument from BYOL. Take one number Y of the target, and suppose the predictor is optimal. Under
+# L1, it guesses the median of Y given E(x), which is what the encoder tells it. What's left of the loss is Y's mean distance from that
+# median, which the paper calls the conditional median absolute deviation, MAD(Y | E(x)). The encoder's gradient is that of the MAD, which
+# pushes the encoder to keep information: the more it tells about Y, the less is left.
 #
-# Tell an optimal predictor nothing, the digit's direction, or where it starts. Its loss on A's targets:
+# Tell an optimal predictor nothing, or the digit's direction, or where it starts. Here's its loss on A's targets:
 
 # %%
 many, facts = source.batch(step=9000, index=torch.arange(4000))
@@ -373,7 +376,7 @@ told = {"nothing": torch.zeros(4000), "direction": facts.direction, "start": 4 *
 
 
 def mad(Y, told):
-    """Mean distance of the targets from their median over all clips of which the same was told."""
+    """Mean distance of the targets from their median over all clips with the same hint."""
     groups = [Y[told == value] for value in told.unique()]
     return sum((group - group.median(dim=0).values).abs().sum().item() for group in groups) / Y.numel()
 
@@ -388,21 +391,21 @@ assert all(mad(torch.ones_like(Y), values) == 0 for values in told.values())
 print("verified: telling the start lowers the best possible loss; on a constant target it is 0, whatever is told")
 
 # %% [markdown]
-# The direction alone hardly helps: the push is toward what predicts *these* targets.
+# The direction hardly helps: the push is only toward what predicts *these* targets.
 #
-# The limits: the argument assumes an optimal predictor. The paper's hypothesis is that EMA keeps it close to optimal; nothing proves it.
-# And the target is taken as given: on a constant one, MAD is 0 and nothing pushes. (Play at momentum 0 with the stop, then drag the dots
-# together: they stay close.)
+# The argument has limits. It assumes an optimal predictor; the paper's hypothesis is that EMA keeps the predictor close to optimal, but
+# there's no proof. And it takes the target as given: if the target is constant, the MAD is 0 and nothing pushes. (Above, press Play at
+# momentum 0 with the stop, then drag the dots together: they stay close.)
 #
 # ## Or predict the pixels
 #
-# With `target="pixels"` the target is the hidden tubelet itself, normalized in the same way, as in MAE and VideoMAE (arXiv 2203.12602).
-# Pixels don't move while the encoder learns, so this cannot collapse.
+# With `target="pixels"` the target is the hidden tubelet itself, normalized the same way, as in MAE and VideoMAE (arXiv 2203.12602). Pixels
+# don't move while the encoder learns, so this can't collapse.
 
 # %%
 pixels = build_model(replace(config, prevention=CollapsePrevention(target="pixels")))
 guess(
-    "Tubelets here are 2 frames of 8 x 8 pixels, in color. How many numbers is a target?",
+    "Tubelets here are 2 frames of 8 x 8 pixels, in color. How many numbers are in a target?",
     pixels.targets(clips).shape[-1],
 )
 
@@ -414,8 +417,8 @@ print("the encoders start alike:", torch.equal(pixels.encoder(clips), model.enco
 assert pixels.target_encoder is None and torch.equal(pixels.encoder(clips), model.encoder(clips))
 
 # %% [markdown]
-# Then why predict features? The argument: most of what's in pixels can't be predicted, and needn't be, like noise or leaves in the wind.
-# Predict pixels, and you pay for all of it. Experiments decide: `results/answers.md`.
+# Then why predict features? The argument is that most of what's in pixels, like noise or leaves in the wind, can't be predicted and doesn't
+# need to be. Predict pixels, and you pay for all of it. Only experiments can decide: see `results/answers.md`.
 #
 # ## Break it
 #
@@ -430,25 +433,26 @@ for step, loss, model in train_tiny(replace(config, prevention=ARMS["vjepa"]), 2
 # %% [markdown]
 # <details><summary>What happens</summary>
 #
-# You get B: the lowest loss of this lesson, and nearly the same features for all clips. With one line gone, they still differ after
-# 200 steps; lesson 07 looks closer.
+# With `neither` you get B: the lowest loss in this lesson, and nearly the same features for all clips. With only one line gone, the
+# features still differ after 200 steps; lesson 07 takes a closer look.
 # </details>
 #
 # ## Three questions
 #
-# <details><summary>1. Why is stop-gradient not the same as freezing the target encoder?</summary>
+# <details><summary>1. Why isn't stop-gradient the same as freezing the target encoder?</summary>
 #
-# A frozen one never changes. Behind stop-gradient it does, by EMA, only not where the gradient would push it.
+# A frozen target encoder never changes. Behind a stop-gradient it does, by EMA, just not where the gradient would push it.
 # </details>
 #
-# <details><summary>2. Momentum .996 in a run of 100 steps: what is the teacher?</summary>
+# <details><summary>2. With momentum .996, what is the teacher after a run of 100 steps?</summary>
 #
-# Mostly the untrained network: two thirds of its first weights are left. Momentum has to fit the length of a run.
+# Mostly the untrained network: its first weights still count for two thirds. Momentum has to fit the length of a run.
 # </details>
 #
 # <details><summary>3. Why L1 and not squared error?</summary>
 #
-# Under L1 the best guess is the median of what the target may be, under squared error the mean. One wild target pulls a mean, not a median.
+# Under L1, the best guess is the median of what the target may be; under squared error, it's the mean. One wild target pulls a mean, but
+# not a median.
 # </details>
 
 # %%

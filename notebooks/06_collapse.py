@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 06 Collapse
 #
-# ![You are here: features that die. The diagram of V-JEPA, of which context, features is in full color.](attachment:here-06.png)
+# ![You are here: features that die. The diagram of V-JEPA. In full color: context, features.](attachment:here-06.png)
 #
 # **At the end you can explain** why a network that gives every clip the same features is a perfect answer to V-JEPA's loss, what
 # three kinds of collapse look like in numbers, which numbers lie, and why gradients don't help.
 #
-# *40 minutes, about 1 of them for the computer. Any laptop.*
+# *40 minutes, including about a minute of computing. Any laptop.*
 # You need: lesson 05.
 
 # %% folded=true
@@ -67,15 +67,16 @@ def train(arm, kind="l1", steps=400):
 
 
 # %% [markdown]
-# Two networks train, from the same weights and on the same clips. Left is V-JEPA, right the arm `neither`: no EMA, no stop-gradient. Each
-# dot is a clip, placed by its features.
+# Two networks start from the same weights and train on the same clips. V-JEPA is on the left, the arm `neither` on the right: no EMA, no
+# stop-gradient. Each dot is a clip, placed by its features.
 
 # %%
 runs = {"vjepa": train("vjepa"), "neither": train("neither")}
 play(clouds_in_motion({arm: [(step, h) for step, _, h in rows] for arm, (_, rows) in runs.items()}))
 
 # %% [markdown]
-# On the right, 64 clips become one dot. That's **collapse**: features no longer tell what is in a clip. What does the loss make of it?
+# On the right, 64 clips become one dot. That's **collapse**: the features no longer tell you what's in a clip. What does the loss make of
+# it?
 
 # %%
 last = {arm: rows[-1][1] for arm, (_, rows) in runs.items()}
@@ -84,8 +85,8 @@ guess("Which of the two ends with the lower loss?", min(last, key=last.get), cho
 # %% [markdown]
 # ## The perfect useless network
 #
-# You can get a loss of zero without training. Edit an untrained V-JEPA twice. Its encoder's last layer ignores the input and always
-# puts out one vector. Its predictor always puts out that vector, normalised.
+# You can get a loss of zero without training. Edit an untrained V-JEPA twice. Its encoder's last layer ignores the input and always outputs
+# the same vector. Its predictor always outputs that vector, normalized.
 
 
 # %%
@@ -108,8 +109,8 @@ guess(
 )
 
 # %% [markdown]
-# What do its features know? Ask with a **linear probe**: freeze the encoder, average its tokens, and let a linear classifier read
-# something from them, on clips and handwriting it hasn't seen. Guessing gets 1 direction of motion in 8, and 1 digit in 10.
+# What do its features know? Find out with a **linear probe**: freeze the encoder, average its tokens, train a linear classifier on them,
+# and test it on clips and handwriting it hasn't seen. Guessing gets 1 direction of motion in 8 right, and 1 digit in 10.
 
 # %%
 budget = Budget(train_clips=1024, validation_clips=16, test_clips=512)
@@ -142,11 +143,11 @@ check(
 # %% [markdown]
 # ## Write it: `feature_std` (easy, 5 minutes)
 #
-# You wouldn't edit weights like that. But an optimiser takes any way to a low loss. The loss can't warn you. You need a
-# number that can.
+# You wouldn't edit weights like that. But an optimizer takes any route to a low loss, and the loss can't warn you. You need a number that
+# can.
 #
-# Take one place and one of the D feature numbers: its standard deviation across clips (divide by n, not n - 1). The mean of all these
-# is the **feature std**. At 0, all clips look the same.
+# For every place and each of its D feature numbers, take the standard deviation across clips (divide by n, not n - 1). The mean of all
+# these is the **feature std**. At 0, all clips look the same.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -155,7 +156,7 @@ check(
 #
 # <details><summary>Hint 2</summary>
 #
-# `h.std` divides by n - 1; `correction=0` makes it n.
+# `h.std` divides by n - 1; with `correction=0`, it divides by n.
 # </details>
 #
 # <details><summary>Hint 3</summary>
@@ -175,7 +176,7 @@ def feature_std(h):
 attempt("06", feature_std)
 
 # %% [markdown]
-# Read both runs with it, and a third: `neither` under squared error.
+# Use it on both runs, and on a third: `neither` under squared error.
 
 # %%
 runs["neither, squared"] = train("neither", "l2")
@@ -185,11 +186,11 @@ for name, rows in histories.items():
 show(loss_and_spread(histories))
 
 # %% [markdown]
-# Both unprotected runs collapse within moments. (Squared errors are another unit: compare how far they fell, not the values.) Cover the right
-# panel: the broken runs look best.
+# Both unprotected runs collapse almost at once. (Squared errors are in different units: compare how far they fell, not the values.) Cover
+# the right panel, and the broken runs look best.
 #
-# The same at a larger scale: two arms of the ablation in `results/`, 2,600 steps, five seeds, loaded and not run here. Lesson 07 has the
-# other arms; the check below counts them in.
+# The same holds at a larger scale. Here are two arms of the ablation in `results/` (2,600 steps, five seeds), loaded, not run. Lesson 07
+# has the other arms; the check below includes them.
 
 # %%
 stored = json.loads((Path("..") / "results" / "matrix.json").read_text())
@@ -219,21 +220,21 @@ check(
 # (You may read that a healthy run's loss falls, then rises as its targets grow richer. It can; the last line above counts how often it
 # did.)
 #
-# Can you see it? Such a run sees the first half of a clip and predicts features for the second. A small decoder, trained on frozen features,
-# paints what was predicted:
+# Can you see collapse? Each run sees the first half of a clip and predicts features for the second. A small decoder, trained on frozen
+# features, paints what was predicted:
 #
-# ![Three clips of a moving digit, one a row. What vjepa predicts for the second half is painted as a blurred digit that goes on in the right direction; what neither predicts is the same dark square for every clip](../results/imagined.gif)
+# ![Three clips of a moving digit, one per row. What vjepa predicts for the second half is painted as a blurred digit that keeps moving in the right direction; what neither predicts is the same dark square for every clip](../results/imagined.gif)
 #
-# `neither` paints one dark square for every clip. The columns between are controls: a decoder can flatter, so look what it makes of another
-# clip's context. `minivjepa imagine` paints your own runs.
+# `neither` gets the same dark square for every clip. The columns between are controls: a decoder can flatter, so see what it makes of
+# another clip's context. `minivjepa imagine` paints your own runs.
 #
 # ## But don't bad features mean a high loss?
 #
-# It sounds right: bad features, bad predictions, high loss, so the gradient improves the encoder. But that needs *targets* that differ
-# from clip to clip.
+# It sounds right: bad features, bad predictions, high loss, so the gradient improves the encoder. But that only works if the *targets*
+# differ from clip to clip.
 #
-# Test it with a rival that never sees the clip. For each place, it guesses the median of the targets over all clips; under L1, no
-# guess per place does better. Its loss is what there is to win by looking.
+# Test it with a rival that never sees the clip. For each place, it guesses the median of the targets over all clips; under L1, no blind
+# guess does better. Its loss is what there is to gain by looking.
 
 
 # %%
@@ -246,7 +247,9 @@ def blind_loss(model):
 
 
 print(f"the best blind guess for an untrained network: loss {blind_loss(build_model(config)):.3f}")
-guess("And for neither, after its training?", round(blind_loss(runs["neither"][0]), 3))
+guess(
+    "What's the loss of the best blind guess for neither, after its training?", round(blind_loss(runs["neither"][0]), 3)
+)
 
 
 # %%
@@ -259,7 +262,7 @@ def loss_with(model, context_of):
 
 
 def measure(model):
-    """Gradient norm into the encoder; loss with the own clip, with another clip, and of the best blind guess."""
+    """Gradient norm into the encoder; loss with its own clip, with another clip, and of the best blind guess."""
     own, other = torch.arange(64), torch.arange(64).roll(1)
     model.zero_grad()
     loss_with(model, own).backward()
@@ -295,30 +298,31 @@ check(
 )
 
 # %% [markdown]
-# Read the last column. Untrained, there's much to win by looking. V-JEPA wins some of it: its loss is below its blind rival's, and the
-# wrong clip costs it dearly. `neither` made its targets alike instead, and has next to nothing left to win.
+# Read the last column. Before training, there's a lot to gain by looking. V-JEPA gains some of it: its loss is below its blind rival's, and
+# the wrong clip costs it dearly. `neither` made its targets alike instead, and has next to nothing left to gain.
 #
-# Its gradient isn't small: an absolute difference has the same slope however close it is to zero. So a gradient is there, but nothing
+# Its gradient isn't small: an absolute difference has the same slope no matter how close it is to zero. So there's a gradient, but nothing
 # about the clip could lower the loss.
 #
-# The third column can't tell you this. The wrong clip costs the untrained network almost nothing either, and V-JEPA starts there.
+# The third column can't tell you this: the wrong clip costs the untrained network almost nothing either, and that's where V-JEPA starts.
 #
 # ## Three kinds of collapse
 #
-# Features can die in more than one way. You'll see four sets made by hand, each 320 clips of 8 tokens with 24 numbers. One is healthy.
-# The others:
+# Features can die in more than one way. Below are four sets made by hand, each 320 clips of 8 tokens with 24 numbers. One is healthy. The
+# others:
 #
 # - **complete**: every clip and every token gets the same vector (a little noise remains);
-# - **dimensional**: clips differ, but only along two directions of 24;
-# - **content-free**: tokens differ by their place, and not by the clip.
+# - **dimensional**: clips differ, but only along two of 24 directions;
+# - **content-free**: tokens differ by place, but not by clip.
 #
-# Feature std misses the second. So ask also: along about how many directions do clips spread?
+# Feature std misses the second. So also ask: along about how many directions do clips spread?
 #
 # ## Write it: `effective_rank` (medium, 10 minutes)
 #
 # You get `pooled` [clips, D], each clip's tokens averaged. Subtract the mean over clips. The singular values of what's left measure the
-# spread along D directions. Divide them by their sum to get shares p, and add 1e-7 to each so that no log meets a 0. The **effective
-# rank** is the exp of their entropy, -Σ p log p: D if all shares are equal, 1 if one direction has everything. Size doesn't count.
+# spread along D directions. Divide them by their sum to get shares p, and add 1e-7 to each so that you never take the log of 0. The
+# **effective rank** is the exp of their entropy, -Σ p log p: it's D if all shares are equal, and 1 if one direction has everything. Scale
+# doesn't matter.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -327,7 +331,7 @@ check(
 #
 # <details><summary>Hint 2</summary>
 #
-# The mean over clips is `pooled.mean(dim=0)`. The log is the natural one.
+# The mean over clips is `pooled.mean(dim=0)`. Use the natural log.
 # </details>
 #
 # <details><summary>Hint 3</summary>
@@ -349,8 +353,8 @@ def effective_rank(pooled):
 attempt("06", effective_rank)
 
 # %% [markdown]
-# Your two functions give three numbers: swap clips and places, and `feature_std` is the spread *within* clips. (The package refuses
-# a rank from fewer than 10 clips per feature number: even noise would look low-rank.)
+# Your two functions give you three numbers: swap clips and places, and `feature_std` measures the spread *within* clips. (The package
+# refuses to compute a rank from fewer than 10 clips per feature number: even noise would look low-rank.)
 
 # %%
 torch.manual_seed(0)
@@ -377,7 +381,7 @@ numbers = {name: numbers_of(h) for name, h in made.items()}
 full = 0.9 * numbers["healthy"]["effective rank"]
 high = [name for name in made if name != "healthy" and numbers[name]["effective rank"] > full]
 guess(
-    "Which of the three reach at least nine tenths of the healthy rank?",
+    "Which of the three kinds of collapse reach at least nine tenths of the healthy effective rank?",
     " and ".join(high) or "none",
     choices=["none", "complete", "dimensional", "content-free", "complete and content-free", "all three"],
 )
@@ -409,16 +413,16 @@ print("verified: no single number sees all three, and yours are the package's")
 # No single number sees all three:
 #
 # - **feature std** sees complete and content-free collapse. Read it first.
-# - **effective rank** sees dimensional collapse. The others fool it: with the mean gone, only noise is left, and noise fills all
-#   directions. A dead network can score *higher* than a live one.
+# - **effective rank** sees dimensional collapse. The others fool it: with the mean gone, only noise is left, and noise fills every
+#   direction. A dead network can score *higher* than a live one.
 # - **within-clip std** is fooled by content-free collapse: tokens differ, but not because of the clip.
 #
-# The package logs them all, for both encoders, and prints an early warning when feature std falls below 0.1 (stored runs start at
-# 0.7 to 0.8).
+# The package logs them all, for both encoders, and prints an early warning when feature std falls below 0.1 (the stored runs start at 0.7
+# to 0.8).
 #
 # ## Break it
 #
-# Make the noise of the complete collapse a thousand times smaller. Which numbers change? (`rankme` is the effective rank without
+# Make the noise in the complete collapse a thousand times smaller. Which numbers change? (`rankme` is the effective rank without
 # subtracting the mean.)
 
 # %%
@@ -429,7 +433,7 @@ print({name: round(value, 6) for name, value in found.items()})
 # %% [markdown]
 # <details><summary>What happens</summary>
 #
-# Both standard deviations become a thousand times smaller. Effective rank stays near 24. `rankme` stays near 1: it sees one direction,
+# Both standard deviations become a thousand times smaller. The effective rank stays near 24, and `rankme` near 1: it sees one direction,
 # the vector that all clips share.
 # </details>
 #
@@ -437,17 +441,17 @@ print({name: round(value, 6) for name, value in found.items()})
 #
 # <details><summary>1. Your loss went to 0.001 in the first hundred steps. What do you look at before you celebrate?</summary>
 #
-# The feature std across clips, of the online and of the target encoder. Near zero, you have the perfect useless network.
+# The feature std across clips, for both the online and the target encoder. If it's near zero, you have the perfect useless network.
 # </details>
 #
-# <details><summary>2. Why does normalising the targets (lesson 05) not prevent this?</summary>
+# <details><summary>2. Why doesn't normalizing the targets (lesson 05) prevent this?</summary>
 #
-# It fixes the scale of each vector, not whether vectors of different clips differ. One vector, normalised, is still one vector.
+# It fixes the scale of each vector, not whether vectors of different clips differ. One vector, normalized, is still one vector.
 # </details>
 #
 # <details><summary>3. Could a collapsed network recover if training went on?</summary>
 #
-# Nothing pulls it out: its targets are alike, so looking at the clip gains next to nothing. After 2,600 steps, no stored run had
+# Nothing pulls it out: its targets are all alike, so it gains next to nothing by looking at the clip. After 2,600 steps, no stored run had
 # recovered.
 # </details>
 

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 07 Ablations
 #
-# ![You are here: taking the stop and the EMA away. The diagram of V-JEPA, of which EMA, stop is in full color.](attachment:here-07.png)
+# ![You are here: taking the stop and the EMA away. The diagram of V-JEPA. In full color: EMA, stop.](attachment:here-07.png)
 #
 # **At the end you can explain** what happens when one of V-JEPA's two heuristics is taken away, what such a result is compared
 # with, what hiding other things teaches, and why an update with stop-gradient in it is the gradient of no loss.
 #
-# *45 minutes, about 2 of them for the computer. Any laptop.*
+# *45 minutes, including about 2 minutes of computing. Any laptop.*
 # You need: lessons 05 and 06.
 
 # %% folded=true

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 08 Train it
 #
-# ![You are here: training it. The diagram of V-JEPA, of which EMA, gradient, loss is in full color.](attachment:here-08.png)
+# ![You are here: training it. The diagram of V-JEPA. In full color: EMA, gradient, loss.](attachment:here-08.png)
 #
 # **At the end you can explain** every line of the training loop, what is left of a run that is killed, what bfloat16 and a second
 # process change, and how much of your machine the loop really uses.
 #
-# *40 minutes, about 2 of them for the computer. Any laptop; with a CUDA GPU the same cells train something larger.*
+# *40 minutes, including about 2 minutes of computing. Any laptop; with a CUDA GPU the same cells train something larger.*
 # You need: lesson 05; lesson 03 for what a FLOP is.
 
 # %% folded=true

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 09 Throw the predictor away
 #
-# ![You are here: what the trained encoder knows. The diagram of V-JEPA, of which context, online encoder is in full color.](attachment:here-09.png)
+# ![You are here: what the trained encoder knows. The diagram of V-JEPA. In full color: context, online encoder.](attachment:here-09.png)
 #
 # **At the end you can explain** what is kept of V-JEPA after training, four ways to ask frozen features what they know, what they
 # know here and what not, and what must stand beside a probe's score.
 #
-# *40 minutes, about 2 of them for the computer. Any laptop.*
+# *40 minutes, including about 2 minutes of computing. Any laptop.*
 # You need: lessons 06 to 08.
 
 # %% folded=true

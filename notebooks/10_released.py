@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 10 The released models
 #
-# ![You are here: the released networks. The diagram of V-JEPA, of which online encoder, predictor, target encoder is in full color.](attachment:here-10.png)
+# ![You are here: the released networks. The diagram of V-JEPA. In full color: online encoder, predictor, target encoder.](attachment:here-10.png)
 #
 # **At the end you can explain** what is in a file of released V-JEPA weights, how it gets into the classes that you have read, and what
 # V-JEPA 2 changed: positions, momentum, schedule.
 #
-# *35 minutes, seconds of them for the computer. Any laptop; nothing is downloaded unless you ask for it (then it takes minutes).*
+# *35 minutes, including a few seconds of computing. Any laptop; nothing is downloaded unless you ask for it (then it takes minutes).*
 # You need: lessons 03 to 05, and 09 for the pictures.
 
 # %% folded=true

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 11 One term instead of three tricks
 #
-# ![You are here: doing without the teacher. The diagram of V-JEPA, of which EMA, stop, target encoder is in full color.](attachment:here-11.png)
+# ![You are here: doing without the teacher. The diagram of V-JEPA. In full color: EMA, stop, target encoder.](attachment:here-11.png)
 #
 # **At the end you can explain** what LeWorldModel leaves out of V-JEPA and what it has instead, why it is enough to look at latents
 # along random lines, what SIGReg computes, and what its guarantee covers and what not.
 #
-# *45 minutes, about 1 of them for the computer. Any laptop.*
+# *45 minutes, including about a minute of computing. Any laptop.*
 # You need: lessons 05 to 07.
 
 # %% folded=true

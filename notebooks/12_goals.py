@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 12 Reaching a goal
 #
-# ![You are here: planning with the predictor. The diagram of V-JEPA, of which prediction, predictor is in full color.](attachment:here-12.png)
+# ![You are here: planning with the predictor. The diagram of V-JEPA. In full color: prediction, predictor.](attachment:here-12.png)
 #
 # **At the end you can explain** how frozen features become a world model, how one plans with it towards a goal that is a picture, where
 # such planning fails, and what a success rate does not prove.
 #
-# *60 minutes, about 2 of them for the computer. Any laptop.*
+# *60 minutes, including about 2 minutes of computing. Any laptop.*
 # You need: lessons 09 and 11.
 
 # %% folded=true

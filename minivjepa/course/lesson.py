@@ -20,7 +20,7 @@ def check(claim: str, holds: bool, says: str) -> None:
         raise TypeError(f"check {claim} was given {type(holds).__name__}, expected True or False: compare first")
     if not holds:
         raise ClaimFailed(
-            f"{claim} does not hold here: {says}. Run the lesson from the top; if it stays, look at what changed"
+            f"{claim} does not hold here: {says}. Run the lesson from the top; if it fails again, look at what you changed"
         )
     print(f"verified: {says}")
 

@@ -114,6 +114,6 @@ def sketched(measured: Mapping[str, float], given: Sequence[float]) -> Picture:
     """A curve that somebody predicted beside the one that was measured."""
     places = list(measured)
     columns = {"your sketch": (places, given), "measured": (places, list(measured.values()))}
-    figure, _ = curves((6.4, 3), ["What you said, and what it is"], columns, "", "", "o")
+    figure, _ = curves((6.4, 3), ["What you drew, and what was measured"], columns, "", "", "o")
     words = "Two curves: your sketch, and what was measured."
     return Picture(figure, words, words)

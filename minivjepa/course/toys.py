@@ -54,7 +54,7 @@ def mask_painter(grid: Grid, index: int, samples: Mapping[str, Tensor]) -> None:
     toy(
         "painter",
         600,
-        f"A clip of moving handwriting under {grid.shape[1]} by {grid.shape[2]} patches that you can hide, and the tubes that this makes.",
+        f"A clip of moving handwriting, cut into {grid.shape[1]} by {grid.shape[2]} patches that you can hide, and the tubes that they make.",
         "Paint a mask. A hidden patch is hidden in all frames, so it's a tube. The buttons show blocks from V-JEPA's sampler.",
         data,
     )
@@ -65,9 +65,9 @@ def dragged_dots() -> None:
     toy(
         "dots",
         540,
-        "Two dots, the student's features of two clips, and two rings, the teacher's; they move by gradient descent and meet, or don't.",
+        "Two dots, the student's features of two clips, and two rings, the teacher's; they move by gradient descent, and meet or stay apart.",
         "Two clips, A and B, and two numbers per feature. The predictor multiplies a feature by a slope and adds a shift; both are learned. "
-        "15 % of the time what's visible misleads: the predictor gets the other clip's feature. Squared error, features not normalized. "
+        "15 % of the time what's visible misleads: the predictor gets the other clip's feature. The loss is a squared error on raw features. "
         "After Tian et al., arXiv 2102.06810.",
         {},
     )

@@ -142,4 +142,10 @@ def draw_side_by_side(expected: Arrays, got: Arrays) -> None:
     axes[2].images[0].set_clim(0, 1)
     (rows, columns), count = right.shape, int(different.sum())
     alt = f"Three panels of {rows} by {columns} values: expected, yours, and where they differ, in {count} places."
-    show(Picture(figure, alt, f"Expected, yours, and in yellow where they differ: {count} of {right.size} values."))
+    show(
+        Picture(
+            figure,
+            alt,
+            f"What was expected, what you got, and in yellow where they differ: {count} of {right.size} values.",
+        )
+    )

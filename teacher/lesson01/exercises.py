@@ -32,13 +32,16 @@ CUT = Exercise(
     ),
     lambda rng: [],
     (
-        ("the list goes through time last: time first, then rows, then columns", cut("yxk", PIECE + ".flatten()")),
         (
-            "the list goes along columns before rows: time first, then rows, then columns",
+            "time changes fastest in this list: finish all of one time step before the next",
+            cut("yxk", PIECE + ".flatten()"),
+        ),
+        (
+            "this goes down each column: within a time step, go row by row",
             cut("kxy", PIECE + ".flatten()"),
         ),
         (
-            "the colors stand last inside each tubelet: the order is channel, frame, row, column",
+            "the colors come last inside each tubelet: the order is channel, frame, row, column",
             cut("kyx", PIECE + ".movedim(0, -1).flatten()"),
         ),
         ("each tubelet has only its first frame: take all of its frames", cut("kyx", PIECE + "[:, 0].flatten()")),
@@ -58,15 +61,15 @@ PLACE = Exercise(
             "def place(p, width):\n    angle = p * 10000.0 ** (-torch.arange(width // 2) / width)\n    return torch.cat([angle.sin(), angle.cos()])",
         ),
         (
-            "cosines come first here: sines, then cosines",
+            "the cosines come first here: put the sines first",
             "def place(p, width):\n    m = width // 2\n    angle = p * 10000.0 ** (-torch.arange(m) / m)\n    return torch.cat([angle.cos(), angle.sin()])",
         ),
         (
-            "sines and cosines take turns here: all sines first, then all cosines",
+            "sines and cosines alternate here: put all sines first, then all cosines",
             "def place(p, width):\n    m = width // 2\n    angle = p * 10000.0 ** (-torch.arange(m) / m)\n    return torch.stack([angle.sin(), angle.cos()], dim=1).flatten()",
         ),
         (
-            "the frequencies grow: the exponent is negative",
+            "the frequencies grow: the exponent has to be negative",
             "def place(p, width):\n    m = width // 2\n    angle = p * 10000.0 ** (torch.arange(m) / m)\n    return torch.cat([angle.sin(), angle.cos()])",
         ),
         (

@@ -31,22 +31,22 @@ TUBE = Exercise(
     lambda rng: [],
     (
         (
-            "every time step has the ids of the first one: a step later, the same place has an id that is larger by `area`",
+            "every time step has the ids of the first: one step later, the same place has an id that's larger by `area`",
             tube("shown.repeat(steps)", "hidden.repeat(steps)"),
         ),
-        ("the two lists are swapped: context first, the tubelets that are seen", tube(through("hidden"), through("shown"))),
+        ("the two lists are swapped: the context, what the encoder sees, comes first", tube(through("hidden"), through("shown"))),
         ("this hides patches in the first frame only: repeat them in all `steps` time steps", tube("shown", "hidden")),
         (
-            "the context holds every tubelet of the later steps: what is hidden once is hidden in all of them",
+            "the context holds every tubelet of the later steps: a patch that's hidden in one step is hidden in all of them",
             "def tube(hidden, area, steps):\n    hidden = hidden.sort().values\n    taken = hidden.tolist()\n"
             "    return torch.tensor([i for i in range(area * steps) if i not in taken]), hidden\n",
         ),
         (
-            "ids do not go patch by patch: all of time step 0 comes first, so patch p at step s is s * area + p",
+            "ids don't run patch by patch: all of time step 0 comes first, so patch p at step s is s * area + p",
             tube(through("shown", "torch.arange(steps)", "[:, None] * steps"), through("hidden", "torch.arange(steps)", "[:, None] * steps")),
         ),
         (
-            "the right ids, listed tube after tube: list all of one time step before the next, so that ids rise",
+            "these are the right ids, listed tube by tube: list all of one time step before the next, so that ids rise",
             tube("(starts + shown).T.flatten()", "(starts + hidden).T.flatten()"),
         ),
         (
@@ -54,7 +54,7 @@ TUBE = Exercise(
             tube(through("shown"), through("hidden"), "pass"),
         ),
         (
-            "each step begins one id late: the first time step is number 0",
+            "every id is one time step late: the first time step is number 0",
             tube(through("shown", "starts + area"), through("hidden", "starts + area")),
         ),
     ),
@@ -78,28 +78,28 @@ CUT_BATCH = Exercise(
             SMALLEST + "torch.stack([ids[-K:] for ids in contexts])",
         ),
         (
-            "short lists are filled up to the longest: nothing is filled up, all are cut to the shortest",
+            "short lists are padded to the longest: don't pad, cut them all to the shortest",
             "def cut_batch(contexts):\n    return torch.nn.utils.rnn.pad_sequence(contexts, batch_first=True)",
         ),
         (
-            "these are the ids that all clips share: each clip keeps ids of its own, only their number is shared",
+            "these are the ids that all clips share: each clip keeps its own ids, and only their number is the same",
             "def cut_batch(contexts):\n    common = set.intersection(*(set(ids.tolist()) for ids in contexts))\n"
             "    return torch.tensor([sorted(common) for _ in contexts])",
         ),
         (
-            "this list of rows is not a tensor yet: torch.stack makes it one, [B, K]",
+            "this list of rows isn't a tensor yet: torch.stack makes it one, [B, K]",
             SMALLEST + "[ids[:K] for ids in contexts]",
         ),
         (
-            "clips stand in columns: one row per clip, [B, K]",
+            "each clip is a column: it should be a row, [B, K]",
             SMALLEST + "torch.stack([ids[:K] for ids in contexts], dim=1)",
         ),
         (
-            "each row lacks one id: ids[:K] stops before place K by itself",
+            "each row is one id short: ids[:K] already stops before place K",
             SMALLEST + "torch.stack([ids[: K - 1] for ids in contexts])",
         ),
         (
-            "these are places in the lists, not what stands there: keep the ids themselves",
+            "these are positions in the lists, not the ids you find there: keep the ids themselves",
             SMALLEST + "torch.arange(K).repeat(len(contexts), 1)",
         ),
     ),

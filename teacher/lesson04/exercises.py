@@ -54,7 +54,7 @@ TOKENS = Exercise(
             tokens(SEEN, HIDDEN, "[hidden, seen]"),
         ),
         (
-            "every clip got the places of the first one: each row of the ids belongs to one clip, so don't index with ids[0]",
+            "every clip got the places of the first one: each clip has its own row of ids, so don't index with ids[0]",
             tokens("context + table[context_ids[0]]", "mask_token + table[target_ids[0]].expand(B, M, -1)"),
         ),
         (
@@ -106,7 +106,7 @@ ANSWERS = Exercise(
             answers("features[:, target_ids]"),
         ),
         (
-            "these are the last M features: in the teacher's list a tubelet stands at its own place, hidden or not",
+            "these are the last M features: in the teacher's list every tubelet is at its own place, hidden or not",
             answers("features[:, -M:]"),
         ),
         (
@@ -114,7 +114,7 @@ ANSWERS = Exercise(
             answers("features[:, :M]"),
         ),
         (
-            "each answer has only its first number: a gather needs ids as wide as the features, [B, M, D]",
+            "each answer has only its first number: gather needs ids as wide as the features, [B, M, D]",
             answers("features.gather(1, target_ids[..., None])"),
         ),
         (

@@ -37,7 +37,7 @@ FEATURE_STD = Exercise(
             spread("h.std(dim=1, correction=0).mean()"),
         ),
         (
-            "this is the spread over the numbers of each vector, and it compares no clips: they are axis 0",
+            "this is the spread over the numbers of each vector, and it doesn't compare clips: they are axis 0",
             spread("h.std(dim=2, correction=0).mean()"),
         ),
         (
@@ -53,12 +53,12 @@ FEATURE_STD = Exercise(
             spread("h.var(dim=0, correction=0).mean().sqrt()"),
         ),
         (
-            "this throws all values together, so places that differ look like clips that differ: "
-            "one standard deviation for each place and number, then their mean",
+            "this lumps all values together, so places that differ look like clips that differ: "
+            "take one standard deviation for each place and number, then their mean",
             spread("h.std(correction=0)"),
         ),
         (
-            "the tokens are averaged too early: what differs at single places cancels; keep the places apart, and take the mean of the spreads",
+            "the tokens are averaged too early, and differences at single places cancel: keep the places apart, and take the mean of the spreads",
             spread("h.mean(dim=1).std(dim=0, correction=0).mean()"),
         ),
         (
@@ -128,7 +128,7 @@ EFFECTIVE_RANK = Exercise(
             rank(SHARES, x="pooled - pooled.mean(dim=1, keepdim=True)"),
         ),
         (
-            "this is the entropy itself: its exp is a number of directions",
+            "this is the entropy itself: take its exp to get a number of directions",
             rank(SHARES, "float(-(p * p.log()).sum())"),
         ),
         (
@@ -140,7 +140,7 @@ EFFECTIVE_RANK = Exercise(
             rank("sigma**2 / (sigma**2).sum() + 1e-7"),
         ),
         (
-            "log2 and exp don't belong together: take the natural log, torch.log",
+            "log2 and exp don't go together: take the natural log, torch.log",
             rank(SHARES, "float(torch.exp(-(p * p.log2()).sum()))"),
         ),
         (
@@ -168,7 +168,7 @@ EFFECTIVE_RANK = Exercise(
             rank(SHARES).replace("torch.linalg.svdvals(x.double())", "x.double().std(dim=0)"),
         ),
         (
-            "this counts every direction alike, however little of the spread it has: weigh them by their shares",
+            "this counts every direction equally, no matter how little of the spread it has: weight them by their shares",
             "def effective_rank(pooled):\n    return float(torch.linalg.matrix_rank(pooled - pooled.mean(dim=0), rtol=1e-5))",
         ),
     ),

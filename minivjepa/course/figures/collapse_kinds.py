@@ -29,8 +29,8 @@ def kinds_of_collapse(features: Mapping[str, Tensor]) -> Picture:
     return Picture(
         figure,
         f"{len(features)} panels of features, one row per clip, first and last token beside each other. {'; '.join(said)}.",
-        "One row is one clip; left of the white line its first token, right of it its last. Look down a column: if it does not change, "
-        "clips cannot be told apart.",
+        "Each row is a clip: its first token left of the white line, its last token right of it. Look down a column: if it doesn't change, "
+        "you can't tell the clips apart.",
     )
 
 
@@ -50,6 +50,6 @@ def loss_and_spread(histories: Mapping[str, Sequence[tuple[int, float, float]]],
     return Picture(
         figure,
         f"Two panels over training steps, loss and feature standard deviation. At the end: {ends}.",
-        "Left, what training sees. Right, what it doesn't see: how much features of different clips differ. "
+        "On the left, what training sees. On the right, what it doesn't: how much features of different clips differ. "
         f"At the end: {ends}.",
     )

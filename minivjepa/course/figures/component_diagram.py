@@ -27,7 +27,7 @@ GRADIENT, LINE, FADED = "#c00000", "#444444", 0.2
 LESSONS = {  # what each lesson is about; the parts' names are those of _parts
     "00": ("the whole of V-JEPA", None),
     "01": ("how a clip becomes tubelets", {"clip"}),
-    "02": ("what is hidden", {"visible"}),
+    "02": ("what is hidden", {"visible tubelets"}),
     "03": ("what is inside these three, and what they cost", {"online encoder", "predictor", "target encoder"}),
     "04": ("three components and what flows between them", None),
     "05": ("the loss, the stop and the EMA", {"loss", "stop", "EMA", "gradient"}),
@@ -47,7 +47,7 @@ def three_components(shapes: Mapping[str, Sequence[int]], parts: int = 3) -> Pic
     shapes: of "clip" and "context"; from 2 parts on "prediction"; with 3 "features" and "target".
     """
     said = defaultdict(str, {name: str(list(shape)) for name, shape in shapes.items()})
-    order = ["clip", "visible", "online encoder", "context", "predictor", "prediction"]
+    order = ["clip", "visible tubelets", "online encoder", "context", "predictor", "prediction"]
     figure, [ax] = panels((11, 3.9))
     _parts(ax, set(order[: 4 if parts == 1 else 6]) if parts < 3 else None, faded=0.0, said=said)
     alt = (
@@ -59,7 +59,7 @@ def three_components(shapes: Mapping[str, Sequence[int]], parts: int = 3) -> Pic
     )
     caption = (
         f"The online encoder turns the visible tubelets into context vectors {said['context']}.",
-        f"The predictor gets those, and the places of the hidden tubelets. Its predictions: {said['prediction']}.",
+        f"The predictor gets the context vectors and the places of the hidden tubelets. Its predictions: {said['prediction']}.",
         "The student (above) sees the visible tubelets and guesses the features of the hidden ones. The teacher (below) sees everything, "
         f"gets no gradient (red), and follows the student slowly. Context {said['context']}, prediction {said['prediction']}.",
     )
@@ -73,7 +73,7 @@ def you_are_here(lesson: str) -> Picture:
     _parts(ax, lit, faded=FADED, said=defaultdict(str))
     bright = "everything" if lit is None else ", ".join(sorted(lit))
     words = f"You are here: {about}."
-    return Picture(figure, f"{words} The diagram of V-JEPA, of which {bright} is in full color.", words)
+    return Picture(figure, f"{words} The diagram of V-JEPA. In full color: {bright}.", words)
 
 
 def _parts(ax: "Axes", lit: set[str] | None, faded: float, said: Mapping[str, str]) -> None:
@@ -93,7 +93,7 @@ def _parts(ax: "Axes", lit: set[str] | None, faded: float, said: Mapping[str, st
         _vectors(ax, x, y, ROLES[role], opaque[part], columns)
         _say(ax, x, y - 0.75, shape, opaque[part], family="monospace")
     for part, start, end in (
-        ("visible", (3.4, STUDENT), (4.1, STUDENT)), ("context", (6.25, STUDENT), (6.9, STUDENT)), ("predictor", (7.7, STUDENT), (8.35, STUDENT)),
+        ("visible tubelets", (3.4, STUDENT), (4.1, STUDENT)), ("context", (6.25, STUDENT), (6.9, STUDENT)), ("predictor", (7.7, STUDENT), (8.35, STUDENT)),
         ("prediction", (10.45, STUDENT), (11.0, STUDENT)), ("loss", (12.0, STUDENT), (13.2, 2.65)), ("target encoder", (3.4, TEACHER), (4.1, TEACHER)),
         ("features", (6.2, TEACHER), (6.55, TEACHER)), ("features", (8.05, TEACHER), (10.95, TEACHER)), ("loss", (12.0, TEACHER), (13.2, 1.95)),
         ("predictor", (9.4, 4.6), (9.4, 4.1)),
@@ -101,7 +101,7 @@ def _parts(ax: "Axes", lit: set[str] | None, faded: float, said: Mapping[str, st
         _arrow(ax, start, end, opaque[part])
     _say(ax, 9.4, 4.75, "mask tokens with places", opaque["predictor"])
     if said["features"]:
-        _say(ax, 9.5, TEACHER - 0.25, "LayerNorm, keep the hidden", opaque["features"])
+        _say(ax, 9.5, TEACHER - 0.25, "LayerNorm, keep hidden ones", opaque["features"])
     _gradient(ax, opaque)
     _clock(ax, opaque["EMA"])
 
@@ -113,15 +113,15 @@ def _clips(ax: "Axes", opaque: Mapping[str, float], shape: str) -> None:
     window = torch.zeros(SCENE.tokens).index_fill(0, seen, 1).reshape(SCENE.shape).numpy()
     window = window.repeat(SCENE.patch, axis=1).repeat(SCENE.patch, axis=2)[..., None]
     covered = np.where(window > 0, frames, to_rgb(HIDDEN))
-    for name, y, shown in (("visible", STUDENT, covered), ("clip", TEACHER, frames)):
+    for name, y, shown in (("visible tubelets", STUDENT, covered), ("clip", TEACHER, frames)):
         for number, frame in enumerate(1 - opaque[name] * (1 - shown)):
             x, low = 0.15 + 0.62 * number, y - 0.68 + 0.08 * number
             ax.imshow(frame, interpolation="nearest", extent=(x, x + 1.2, low, low + 1.2), zorder=2 + number)
             ax.add_patch(Rectangle((x, low), 1.2, 1.2, fill=False, edgecolor="white", zorder=2 + number))
     ax.set(xlim=(0, 15.6), ylim=(-0.5, 5))
-    _arrow(ax, (1.7, 1.85), (1.7, 2.75), opaque["visible"])
-    _say(ax, 2.55, 2.3, "hide most", opaque["visible"])
-    _say(ax, 1.7, STUDENT + 1, "visible tubelets", opaque["visible"])
+    _arrow(ax, (1.7, 1.85), (1.7, 2.75), opaque["visible tubelets"])
+    _say(ax, 2.55, 2.3, "hide most", opaque["visible tubelets"])
+    _say(ax, 1.7, STUDENT + 1, "visible tubelets", opaque["visible tubelets"])
     _say(ax, 1.7, TEACHER - 0.95, f"the clip {shape}".strip(), opaque["clip"])
 
 

@@ -85,5 +85,5 @@ def position_map(grid: Grid, table: torch.Tensor, token: int) -> Picture:
     step, row, column = np.unravel_index(token, grid.shape)
     axes[step].plot((column + 0.5) / w, (row + 0.5) / h, "x", color=COLORS[1], ms=9, mew=2)
     alt = f"{t} maps of {h} by {w} squares; brightest at the cross, in row {row} and column {column} of time step {step}, and darker away from it."
-    caption = f"Cosine between the position vector of token {token} (cross) and all {grid.tokens} of them: near in time, height and width is alike. The darkest is {alike.min():.2f}, not 0."
+    caption = f"Cosine between the position vector of token {token} (cross) and each of the {grid.tokens}: places that are close in space and time have similar vectors. The darkest is {alike.min():.2f}, not 0."
     return Picture(figure, alt, caption)

@@ -45,7 +45,7 @@ def covered_clip() -> tuple[Tensor, Tensor]:
 def two_halves(seen: Tensor, rest: Tensor) -> Film:
     """A clip with its cover, playing beside what the cover hides.  Each [T, H, W, 3], colors 0..1."""
     columns = {"what a network sees": seen, "what's under the cover": rest}
-    words = f"One clip of {len(seen)} frames, playing side by side: left what a network sees of it, right all the rest."
+    words = f"One clip of {len(seen)} frames: on the left, what a network sees of it; on the right, everything else."
     return Film(
         imagination_film({title: clip[None].numpy() for title, clip in columns.items()}, inches=2.1), words, words
     )
@@ -68,7 +68,7 @@ def clips_in_motion(grid: Grid, count: int) -> Film:
     return Film(
         imagination_film(columns),
         f"{count} clips of {grid.frames} frames, playing side by side: {said}.",
-        f"{count} clips of {grid.frames} frames, {grid.height} x {grid.width} pixels each: real handwriting at constant speed.",
+        f"{count} clips of {grid.frames} frames, {grid.height} x {grid.width} pixels each: real handwriting, moving at constant speed.",
     )
 
 
@@ -81,7 +81,7 @@ def masks_in_motion(grid: Grid, index: int, masks: Mapping[str, MaskPair], whole
         window = torch.nn.functional.interpolate(seen, frames.shape[:3])[0, 0, ..., None].numpy()
         columns[f"{name}\n{100 * (1 - float(seen.mean())):.3g} % hidden"] = np.where(window > 0, frames, COVER)[None]
     said = "; ".join(title.replace("\n", ", ") for title in columns)
-    words = f"One clip of {grid.frames} frames, playing side by side, hidden tubelets in blue: {said}."
+    words = f"The same clip of {grid.frames} frames, playing side by side, with hidden tubelets in blue: {said}."
     return Film(imagination_film(columns, inches=inches), words, words)
 
 

@@ -22,12 +22,12 @@ def attention_map(grid: Grid, index: int, token: int, weight: Tensor, name: str)
     for ax in axes[step::t]:
         ax.add_patch(Rectangle((column / w, row / h), 1 / w, 1 / h, fill=False, edgecolor=COLORS[1], lw=3))
     figure.colorbar(axes[t].images[0], ax=list(axes[t:]), label="weight")
-    said = f"the weights that tubelet {token}, outlined in row {row} and column {column} of time step {step}, gives to all {grid.tokens}"
-    return Picture(
-        figure,
+    said = f"the weights that tubelet {token} (outlined: row {row}, column {column}, time step {step}) gives to all {grid.tokens}"
+    alt, caption = (
         f"A clip of a moving digit; below, in {t} maps, {said}.",
-        f"{name}: {said}. The brightest is {weight.max():.2f}; if all were equal, each would be {1 / grid.tokens:.3f}.",
+        f"{name.capitalize()}: {said}. The brightest is {weight.max():.2f}; if all were equal, each would be {1 / grid.tokens:.3f}.",
     )
+    return Picture(figure, alt, caption)
 
 
 def block_cost_curves(cost: Callable[[int, int], Mapping[str, int]], dim: int, tokens: int = 1568) -> Picture:
@@ -40,12 +40,12 @@ def block_cost_curves(cost: Callable[[int, int], Mapping[str, int]], dim: int, t
     for n, name, side, height in ((4 * dim, "4 D = ", "right", 0.02), (6 * dim, "6 D = ", "left", 0.02), (tokens, "V-JEPA: ", "right", 0.1)):  # fmt: skip
         ax.axvline(n, color="black", lw=1, ls=":")
         ax.text(n, height, f" {name}{n:,} ", transform=ax.get_xaxis_transform(), ha=side)
-    finish(ax, "tokens n", "GFLOP of one block", f"Width D = {dim:,}")
+    finish(ax, "tokens n", "GFLOP per block", f"Width D = {dim:,}")
     ax.set(xscale="log", yscale="log")
     ax.legend()
     said = f"as much as the MLP at {4 * dim:,} tokens, and as much as MLP and projections together at {6 * dim:,}"
     alt = f"Four rising lines over the number of tokens; attention rises twice as steeply as the others, and costs {said}."
-    return Picture(figure, alt, f"Width {dim:,}: attention costs {said}. A clip of V-JEPA has {tokens:,}.")
+    return Picture(figure, alt, f"At width {dim:,}, attention costs {said}. A V-JEPA clip has {tokens:,}.")
 
 
 def measured_times(n: Sequence[int], seconds: Mapping[str, Sequence[float]], powers: Mapping[str, float]) -> Picture:
@@ -72,13 +72,13 @@ def flop_bars(steps: Mapping[str, Mapping[str, int]]) -> Picture:
     said = []
     for row, (name, step) in enumerate(steps.items()):
         left, parts = 0.0, {part.replace("context", "online"): flops / 1e12 for part, flops in step.items()}
-        said.append(f"{name}: {', '.join(f'{role} {long:.1f}' for role, long in parts.items())}")
+        said.append(f"{name} ({', '.join(f'{role} {long:.1f}' for role, long in parts.items())})")
         for role, long in parts.items():
             bar = ax.barh(row, long, left=left, color=ROLES[role], label="" if row else role)
             ax.bar_label(bar, [f"{long:.1f}\n{long / sum(parts.values()):.0%}"], label_type="center", color="white")
             left += long
-    ax.set(yticks=range(len(steps)), yticklabels=steps, xlabel="TFLOP of one clip's training step", title="Where the arithmetic goes")  # fmt: skip
+    ax.set(yticks=range(len(steps)), yticklabels=steps, xlabel="TFLOP per clip in one training step", title="Where the arithmetic goes")  # fmt: skip
     ax.invert_yaxis()
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
-    words = f"TFLOP of one clip's training step. {'; '.join(said)}."
+    words = f"TFLOP per clip in one training step: {'; '.join(said)}."
     return Picture(figure, f"Bars cut into components. {words}", words)

@@ -14,7 +14,7 @@ from minivjepa.course.figures.film_strips import digit_frames
 from minivjepa.masking import MaskPair, parse_mask
 from minivjepa.tubelets import Grid
 
-KINDS = {"picture: seen": "white", "to predict": HIDDEN, "neither": "#bbbbbb"}  # light: frames are mostly dark
+KINDS = {"uncovered: seen": "white", "to predict": HIDDEN, "neither": "#bbbbbb"}  # light: frames are mostly dark
 
 
 def masked_strip(grid: Grid, pair: MaskPair, name: str, row: int = 0) -> Picture:
@@ -33,8 +33,9 @@ def masked_strip(grid: Grid, pair: MaskPair, name: str, row: int = 0) -> Picture
     handles = handles if lost else handles[:2]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(name, fontsize=10)
-    alt = f"{len(frames)} frames of a clip under the mask {name}: {seen} squares show the picture, {hidden} are covered in blue, {lost} in gray."
-    caption = f"Of {grid.tokens} tubelets, the encoder sees K = {seen}. M = {hidden} are to be predicted, and {lost} are neither."
+    alt = f"{len(frames)} frames of a clip under a mask, {name}: {seen} squares show the picture, {hidden} are covered in blue, {lost} in gray."
+    neither = f", and {lost} are neither" if lost else ""
+    caption = f"{name.capitalize()}: of {grid.tokens} tubelets, the encoder sees K = {seen}; M = {hidden} are to be predicted{neither}."
     return Picture(figure, alt, caption)
 
 
@@ -52,18 +53,18 @@ def heat_maps(maps: Mapping[str, Tensor], what: str) -> Picture:
     figure, axes = strip(rows, titles, 1.5, 1.75 * len(maps), labels, (0, 1))
     figure.colorbar(axes[0].images[0], ax=list(axes), label=what, shrink=0.8)
     means = "; ".join(f"{name} {100 * float(shares.mean()):.0f} %" for name, shares in maps.items())
-    alt = f"Heat maps, one row per mask and one column per time step, of the {what}. Means: {means}."
-    caption = f"Over many draws, the {what}, by place and time step. Means: {means}."
+    alt = f"Heat maps of the {what}, one row per mask and one column per time step. Means: {means}."
+    caption = f"The {what}, over many draws, by place and time step. Means: {means}."
     return Picture(figure, alt, caption)
 
 
 def survival_curves(left: Mapping[str, list[float]]) -> Picture:
     """Per name, the share of ids that survive the cut, by time step."""
     columns = {name: (range(len(shares)), shares) for name, shares in left.items()}
-    figure, [ax] = curves((6.4, 3.6), ["The cut takes from the end"], columns, "time step", "share that is left", "o")
+    figure, [ax] = curves((6.4, 3.6), ["The cut hits the end hardest"], columns, "time step", "share that's left", "o")
     ax.set_ylim(0, 1.03)
     ax.legend()
     last = ", ".join(f"{name} {100 * shares[-1]:.0f} %" for name, shares in left.items())
     alt = f"Curves over {len(next(iter(left.values())))} time steps that start near 1 and fall. Left in the last time step: {last}."
-    caption = f"How much of a clip's own context and target is left after the batch was cut to its smallest count. In the last time step: {last}."
+    caption = f"How much of a clip's own context and target is left once the batch is cut to its smallest count. In the last time step: {last}."
     return Picture(figure, alt, caption)

@@ -16,7 +16,7 @@ def two_losses(losses: Mapping[str, Sequence[float]]) -> Picture:
     ax.legend()
     ends = ", ".join(f"{name} at {values[-1]:.2f}" for name, values in losses.items())
     alt = f"Curves of the training loss of {len(losses)} students, which start together and end apart: {ends}."
-    return Picture(figure, alt, f"The training loss of {len(losses)} students. They end apart: {ends}.")
+    return Picture(figure, alt, f"The training loss of {len(losses)} students, which end far apart: {ends}.")
 
 
 def target_response(momentum: float, steps: int = 1000) -> Picture:
@@ -35,9 +35,9 @@ def target_response(momentum: float, steps: int = 1000) -> Picture:
     finish(ax, "steps after the jump", "weight", f"momentum {momentum:g}")
     ax.legend()
     if half == 0:
-        said = "With momentum 0 the teacher is the student: it jumps along in the first step."
+        said = "With momentum 0 the teacher is the student: it jumps too, in the first step."
     else:
-        said = f"With momentum {momentum:g} the teacher is half-way after {half:.0f} steps: ln 2 / -ln m."
+        said = f"With momentum {momentum:g} the teacher gets halfway in {half:.0f} steps: ln 2 / -ln m."
     return Picture(figure, f"Two curves: the student's weight jumps to 1 and the teacher's follows. {said}", said)
 
 
