@@ -196,7 +196,7 @@ print("verified: Conv3d and the linear layer agree; embedding three tubelets equ
 # its place, and V-JEPA adds a fixed vector that encodes it.
 #
 # For place p on one axis, that vector holds sines and cosines of p times each of several frequencies. At the first frequency, 1, they
-# change quickly from place to place; at the last, close to 1/10000, they hardly change at all.
+# change quickly from place to place; at the last and smallest, they hardly change at all.
 #
 # ## Write it: `place` (easy, 5 minutes)
 #
@@ -297,8 +297,8 @@ print("same shape:", swapped.shape == mine.shape, "  same numbers:", torch.equal
 # %% [markdown]
 # <details><summary>What happens</summary>
 #
-# Tubelets get each other's positions, and a mask hides the wrong places. Training still runs, only worse. You'd notice by comparing with
-# something obviously right, like your loop.
+# Tubelets get each other's positions, and a mask hides the wrong places. Training still runs. You'd notice by comparing with something
+# obviously right, like your loop.
 # </details>
 #
 # ## Three questions
@@ -310,8 +310,8 @@ print("same shape:", swapped.shape == mine.shape, "  same numbers:", torch.equal
 #
 # <details><summary>2. Why two frames in a tubelet, and not one or eight?</summary>
 #
-# One frame would double the tokens and add little, since neighboring frames are nearly the same. Eight would blur motion into one token,
-# where the model can't take it apart again. It's a trade-off.
+# One frame would double the tokens and add little, since neighboring frames are nearly the same. With eight, motion happens inside one
+# token, and attention can't look at single moments anymore. It's a trade-off.
 # </details>
 #
 # <details><summary>3. Why drop hidden tubelets before embedding them, instead of setting them to zero?</summary>

@@ -56,8 +56,8 @@ _, factors = DigitClips(medium).batch(step=0, index=torch.tensor([4]))
 guess("Which digit drifts through the clip?", int(factors.identity), choices=list(range(10)))
 
 # %% [markdown]
-# You've just done V-JEPA's homework, and one of the two films was probably far more help than the other. So what should you hide, and how
-# much?
+# V-JEPA's task is a cousin of this one: it names nothing, but it has to predict what's hidden. One of the two films was probably far more
+# help than the other. So what should you hide, and how much?
 #
 # ## Four ways to hide
 #
@@ -68,11 +68,12 @@ play(masks_in_motion(medium, 4, four, whole=True, inches=1.35))
 
 # %% [markdown]
 # *Random* hides each tubelet independently. That's too easy: what's hidden now shows up in the same place a moment later, and a model can
-# copy it without understanding anything. *Tubes* hide the same patches in every frame, which stops the copying. *Future* shows the first
+# copy it without understanding anything. *Tubes* hide the same patches in every frame, so what stands still can't be copied. *Future* shows the first
 # frames and asks for the rest: to predict where the digit will be, you have to know how it moves. *Blocks* are tubes whose patches form
 # rectangles, so whole objects vanish. Lesson 07 shows what an encoder learns from each.
 #
-# Paint tubes yourself: how much can you hide and still name the digit? Two buttons show V-JEPA's own blocks.
+# Paint tubes yourself: how much can you hide and still name the digit? Two buttons show V-JEPA's own blocks,
+# before the cut that you'll meet below.
 
 # %%
 patches = Grid(frames=16, height=56, width=56, tubelet=2, patch=4)  # 14 x 14 patches and 8 time steps, as in V-JEPA
@@ -259,8 +260,8 @@ check("M1", 60 < geometry["short"] < 66 and 78 < geometry["long"] < 84 and 74 < 
       f"the blocks hide {geometry['short']:.0f} % and {geometry['long']:.0f} %; the cut makes that {hidden['short']:.0f} % and {hidden['long']:.0f} %, on average {average:.0f} %")  # fmt: skip
 
 # %% [markdown]
-# **On average it's about 85 %, not 90.** "About 90 %" is loose talk for 76 % in one group and 94 % in the other. And it takes the cut to
-# get there: the blocks hide far less.
+# **On average it's about 85 %, not 90**: 76 % in one group and 94 % in the other. And it takes the cut to get there: the blocks hide far
+# less.
 #
 # ## What the cut does to time
 #
@@ -318,9 +319,9 @@ check("M2", falls and left["short context"][0] > 0.99 and max(left[f"{n} context
       f"no time step keeps more than an earlier one; in the last, {last['short context']} of the context and {last['short target']} of the target are left in the short group, {last['long context']} and {last['long target']} in the long one")  # fmt: skip
 
 # %% [markdown]
-# So in effect, V-JEPA trains with a soft causal mask (causal: you can't see what comes later). It sees much of the start and almost nothing
-# of the end, and it's asked about the start more than about the end. You won't find that in any equation. It follows from one line of code
-# that makes a tensor rectangular.
+# So in effect, V-JEPA trains with a *soft* causal mask (causal: you can't see what comes later). The context sees much of the start and
+# almost nothing of the end, and targets reach further than it does. Soft, because plenty of the context still comes after a target. You
+# won't find that in any equation. It follows from one line of code that makes a tensor rectangular.
 #
 # ## And the batch
 #
@@ -388,7 +389,7 @@ print("context tubelets by time step:", torch.bincount(cut.flatten() // 196, min
 # <details><summary>1. Why are tubes harder than random tubelets, when both hide the same share?</summary>
 #
 # A hidden random tubelet usually has visible neighbors in time that show nearly the same picture. In a tube they're all hidden, so the
-# answer has to come from elsewhere in the frame.
+# answer has to come from elsewhere in the frame, or from a time when the thing was elsewhere.
 # </details>
 #
 # <details><summary>2. Is training on one GPU with a batch of 24 the same as training on three GPUs with 8 clips each?</summary>

@@ -7,7 +7,7 @@
 # And you'll have built all three in about forty lines.
 #
 # *40 minutes, including a few seconds of computing. Any laptop.*
-# You need: lessons 01 to 03, and to know what a gradient is.
+# You need: lessons 01 and 02, and to know what a gradient is and what a transformer block is (lesson 03 has both its parts).
 
 # %% folded=true
 import importlib.util
@@ -62,12 +62,11 @@ show(masked_strip(scene, RandomMask(hide=0.625).sample(scene, seed=0, step=0, in
 # A **student** sees part of a clip. A **teacher** sees all of it. The student has to guess what the teacher makes of the hidden part: not
 # its pixels but the teacher's *features*, vectors of numbers whose meaning is never defined in advance.
 #
-# - The **online encoder** turns the visible tubelets into vectors, the context. Papers also call it the context encoder, or the
-#   student's encoder.
+# - The **online encoder** turns the visible tubelets into vectors, the context. Papers also call it the context encoder or x-encoder.
 # - The **predictor** turns those, and the *places* of the hidden tubelets, into guesses. The online encoder and the predictor together are
 #   the student.
 # - The **target encoder** is the teacher. It turns all tubelets into vectors, and its features at the hidden places are the answers. It's
-#   a slow copy of the online encoder: the student's own past.
+#   a slow copy of the online encoder: the student's own past. The V-JEPA paper calls it the y-encoder.
 #
 # ## The online encoder
 #
@@ -389,8 +388,7 @@ check(
 
 # %% [markdown]
 # So the teacher doesn't learn from mistakes. It changes in one way only: after each step, every one of its weights moves a small part of
-# the way toward the student's. Lesson 05 explains why you'd want that. You saw in lesson 00 what can happen without it, and lessons 06 and
-# 07 take it apart.
+# the way toward the student's. Lesson 05 asks why you'd want that, and lesson 07 takes it away.
 #
 # ## Is yours the real thing?
 #

@@ -75,12 +75,12 @@ runs = {"vjepa": train("vjepa"), "neither": train("neither")}
 play(clouds_in_motion({arm: [(step, h) for step, _, h in rows] for arm, (_, rows) in runs.items()}))
 
 # %% [markdown]
-# On the right, 64 clips become one dot. That's **collapse**: the features no longer tell you what's in a clip. What does the loss make of
-# it?
+# On the right, 64 clips become one dot. That's **collapse**: the features no longer tell you what's in a clip. (On the left the cloud gets
+# smaller too, but it keeps its shape: clips stay apart.) What does the loss make of it?
 
 # %%
 last = {arm: rows[-1][1] for arm, (_, rows) in runs.items()}
-guess("Which of the two ends with the lower loss?", min(last, key=last.get), choices=["vjepa", "neither"])
+guess("How many times as large is vjepa's loss as neither's, at the end?", round(last["vjepa"] / last["neither"]))
 
 # %% [markdown]
 # ## The perfect useless network
@@ -190,9 +190,9 @@ show(loss_and_spread(histories))
 # the right panel, and the broken runs look best.
 #
 # The same holds at a larger scale. Here are two arms of the ablation in `results/` (2,600 steps, five seeds), loaded, not run. Lesson 07
-# has the other arms; the check below includes them.
+# has the other arms.
 
-# %%
+# %% folded=true
 stored = json.loads((Path("..") / "results" / "matrix.json").read_text())
 print(stored["command"], "|", stored["date"], "|", stored["device"], "| torch", stored["versions"]["torch"])
 finals = {arm: [run["final"]["loss"] for run in each] for arm, each in stored["arms"].items()}
@@ -217,16 +217,16 @@ check(
 )
 
 # %% [markdown]
-# (You may read that a healthy run's loss falls, then rises as its targets grow richer. It can; the last line above counts how often it
-# did.)
+# (You may read that a healthy run's loss falls, then rises as its targets grow richer. It can; the last line counts how often it did.)
 #
 # Can you see collapse? Each run sees the first half of a clip and predicts features for the second. A small decoder, trained on frozen
 # features, paints what was predicted:
 #
 # ![Three clips of a moving digit, one per row. What vjepa predicts for the second half is painted as a blurred digit that keeps moving in the right direction; what neither predicts is the same dark square for every clip](../results/imagined.gif)
 #
-# `neither` gets the same dark square for every clip. The columns between are controls: a decoder can flatter, so see what it makes of
-# another clip's context. `minivjepa imagine` paints your own runs.
+# `neither` gets the same dark square for every clip. A decoder can flatter, so look at the controls too, such as another clip's context. And
+# `frozen`, which predicts a random network that never moves, does as well as V-JEPA: lesson 07 comes back to that. `minivjepa imagine`
+# paints your own runs.
 #
 # ## But don't bad features mean a high loss?
 #
@@ -234,7 +234,7 @@ check(
 # differ from clip to clip.
 #
 # Test it with a rival that never sees the clip. For each place, it guesses the median of the targets over all clips; under L1, no blind
-# guess does better. Its loss is what there is to gain by looking.
+# guess does better. Its loss is the most there is to gain by looking.
 
 
 # %%
@@ -298,13 +298,11 @@ check(
 )
 
 # %% [markdown]
-# Read the last column. Before training, there's a lot to gain by looking. V-JEPA gains some of it: its loss is below its blind rival's, and
+# Read the last column. Before training, there may be a lot to gain by looking. V-JEPA gains some of it: its loss is below its blind rival's, and
 # the wrong clip costs it dearly. `neither` made its targets alike instead, and has next to nothing left to gain.
 #
 # Its gradient isn't small: an absolute difference has the same slope no matter how close it is to zero. So there's a gradient, but nothing
 # about the clip could lower the loss.
-#
-# The third column can't tell you this: the wrong clip costs the untrained network almost nothing either, and that's where V-JEPA starts.
 #
 # ## Three kinds of collapse
 #
@@ -313,7 +311,7 @@ check(
 #
 # - **complete**: every clip and every token gets the same vector (a little noise remains);
 # - **dimensional**: clips differ, but only along two of 24 directions;
-# - **content-free**: tokens differ by place, but not by clip.
+# - **content-free** (this course's name): tokens differ by place, but not by clip.
 #
 # Feature std misses the second. So also ask: along about how many directions do clips spread?
 #
@@ -407,10 +405,10 @@ assert low == {
     "dimensional": ["effective rank"],
     "content-free": ["feature std"],
 }
-print("verified: no single number sees all three, and yours are the package's")
+print("verified: none of your three numbers sees all three kinds, and they are the package's")
 
 # %% [markdown]
-# No single number sees all three:
+# None of the three sees all kinds:
 #
 # - **feature std** sees complete and content-free collapse. Read it first.
 # - **effective rank** sees dimensional collapse. The others fool it: with the mean gone, only noise is left, and noise fills every
@@ -422,8 +420,8 @@ print("verified: no single number sees all three, and yours are the package's")
 #
 # ## Break it
 #
-# Make the noise in the complete collapse a thousand times smaller. Which numbers change? (`rankme` is the effective rank without
-# subtracting the mean.)
+# Make the noise in the complete collapse a thousand times smaller. Which numbers change? `rankme`, the effective rank without subtracting
+# the mean, sees all three kinds. Can you fool it too? Start from `made["healthy"]`.
 
 # %%
 quieter = torch.randn(D) + 1e-3 * torch.randn(B, N, D)  # make this noise smaller
@@ -434,7 +432,7 @@ print({name: round(value, 6) for name, value in found.items()})
 # <details><summary>What happens</summary>
 #
 # Both standard deviations become a thousand times smaller. The effective rank stays near 24, and `rankme` near 1: it sees one direction,
-# the vector that all clips share.
+# the vector that all clips share. That also fools it: `made["healthy"] + 5 * torch.randn(D)` is as healthy as before, and `rankme` falls.
 # </details>
 #
 # ## Three questions
@@ -451,13 +449,13 @@ print({name: round(value, 6) for name, value in found.items()})
 #
 # <details><summary>3. Could a collapsed network recover if training went on?</summary>
 #
-# Nothing pulls it out: its targets are all alike, so it gains next to nothing by looking at the clip. After 2,600 steps, no stored run had
-# recovered.
+# Under `neither`, nothing pulls it out: its targets are all alike, so it gains next to nothing by looking at the clip. After 2,600 steps, no
+# stored run of it had recovered. (With the stop, a *nearly* collapsed network may: see lesson 05's dots.)
 # </details>
 
 # %%
 guess.table()
 
 # %% [markdown]
-# **In the package:** `minivjepa/collapse.py`, `minivjepa/evaluation/probes.py`. **In the papers:** VICReg (arXiv 2105.04906) on kinds of
-# collapse; RankMe (arXiv 2210.02885) on ranks. **Next:** 07, which switch prevents it.
+# **In the package:** `minivjepa/collapse.py`, `minivjepa/evaluation/probes.py`. **In the papers:** Jing et al. (arXiv 2110.09348) on dimensional
+# collapse; VICReg (arXiv 2105.04906); RankMe (arXiv 2210.02885), whose rank goes back to Roy and Vetterli. **Next:** 07, which switch prevents it.

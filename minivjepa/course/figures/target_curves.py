@@ -11,7 +11,7 @@ from minivjepa.ema import half_life
 def two_losses(losses: Mapping[str, Sequence[float]]) -> Picture:
     """Per student, its loss over training steps; nothing says how they were trained."""
     columns = {f"student {name}": (range(1, len(values) + 1), values) for name, values in losses.items()}
-    figure, [ax] = curves((6.6, 3.4), ["The same clips, the same loss"], columns, "training step", "loss")
+    figure, [ax] = curves((6.6, 3.4), ["Two students, the same clips"], columns, "training step", "loss")
     ax.set_ylim(bottom=0)
     ax.legend()
     ends = ", ".join(f"{name} at {values[-1]:.2f}" for name, values in losses.items())
