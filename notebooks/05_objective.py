@@ -124,7 +124,7 @@ def jepa_loss(predictions, targets):
 attempt("05", jepa_loss)
 
 # %% [markdown]
-# On a real model:
+# On a model:
 
 # %%
 model = build_model(config)
@@ -169,7 +169,7 @@ print(inspect.getsource(VJEPA.targets))
 # The target is taken as given: the gradient may change the prediction to meet the target, but not the other way around. That's
 # **stop-gradient**.
 #
-# You used `detach`; the package uses `no_grad`, which saves memory. Let the student be its own teacher, and compare:
+# You used `detach`; the package uses `no_grad`, which saves memory. Compare, with the student as its own teacher:
 
 # %%
 online = [*model.encoder.parameters(), *model.predictor.parameters()]
@@ -257,8 +257,7 @@ guess("With momentum .996, how many steps does the teacher take to get halfway?"
 explore(target_response, {"momentum": [0.996, 0.0, 0.9, 0.99, 0.998, 0.99925], "steps": (100, 2000, 100, 1000)})
 
 # %% [markdown]
-# V-JEPA's momentum starts at .998 and rises in a straight line that would reach 1 at 1.25 times the length of the run. V-JEPA 2 keeps it at
-# .99925.
+# V-JEPA's momentum rises in a straight line; V-JEPA 2 keeps it fixed:
 
 # %%
 paper = PRESETS["vitl"]
@@ -342,11 +341,11 @@ print("the loss on raw targets shrinks to", round(100 * loss_shrunk / loss_raw),
 assert same and round(100 * loss_shrunk / loss_raw) == 50
 
 # %% [markdown]
-# That closes one shortcut to a small loss, but not the other: one vector for all clips is still one vector.
+# That closes one shortcut, but not the other: one vector for all clips is still one vector.
 #
 # ## Why it doesn't collapse
 #
-# Shrink the problem: two clips, two numbers per feature, and a predictor with one slope.
+# Shrink the problem to two clips and two numbers per feature.
 
 # %% folded=true
 guess(
@@ -359,8 +358,8 @@ guess(
 dragged_dots()
 
 # %% [markdown]
-# Take away the stop, then the average, then both. With one gone, the student's dots stay apart, though without the stop a slow teacher's
-# rings close in. With both gone, the target moves to meet the prediction.
+# Take away the stop, then the average, then both. With one gone, the student's dots stay apart (without the stop, a slow teacher's rings
+# close in). With both gone, the target moves to meet the prediction.
 #
 # In this toy you can say why. With the stop, small steps leave $d^2 - p^2/2$ as it is, where $d$ is half the distance between the dots and
 # $p$ the predictor's slope. From this start, $d$ can't reach 0. From dots close together and a large slope, it can.
@@ -403,9 +402,9 @@ print(
 # %% [markdown]
 # The direction helps no more than the random number: the push is only toward what predicts *these* targets.
 #
-# The argument has limits. It assumes an optimal predictor; the paper's hypothesis is that EMA keeps the predictor close to optimal, but
-# there's no proof. And it takes the target as given: if the target is constant, the MAD is 0 and nothing pushes. Only nearly constant is
-# another matter: above, drag the dots close together *before* you press Play, and they fly apart.
+# The argument assumes an optimal predictor. The paper's hypothesis is that EMA keeps it close to optimal; there's no proof. And it takes
+# the target as given: if the target is constant, the MAD is 0 and nothing pushes. (Nearly constant is
+# another matter: drag the dots close together *before* you press Play.)
 #
 # ## Or predict the pixels
 #
@@ -427,9 +426,8 @@ print("the encoders start alike:", torch.equal(pixels.encoder(clips), model.enco
 assert pixels.target_encoder is None and torch.equal(pixels.encoder(clips), model.encoder(clips))
 
 # %% [markdown]
-# Then why predict features? The argument is that most of what's in pixels, like noise or leaves in the wind, can't be predicted and doesn't
-# need to be. Predict pixels, and you pay for all of it. Only experiments can decide: `results/plan.md` says which would, and
-# `results/answers.md` what has come out so far.
+# Then why predict features? Because much of what's in pixels, like noise or leaves in the wind, can't be predicted, they say, and doesn't
+# need to be. Only experiments can decide: `results/plan.md` says which would, `results/answers.md` what has come out so far.
 #
 # ## Break it
 #
@@ -454,18 +452,18 @@ for step, loss, model in train_tiny(replace(config, prevention=ARMS["vjepa"]), 4
 #
 # <details><summary>1. Why isn't stop-gradient the same as freezing the target encoder?</summary>
 #
-# A frozen target encoder never changes. Behind a stop-gradient it does, by EMA, just not where the gradient would push it.
+# A frozen one never changes. Behind a stop-gradient it does, by EMA.
 # </details>
 #
 # <details><summary>2. With momentum .996, what is the teacher after a run of 100 steps?</summary>
 #
-# Mostly the untrained network: its first weights still count for two thirds. Momentum has to fit the length of a run.
+# Mostly the untrained network: its first weights still count for two thirds.
 # </details>
 #
 # <details><summary>3. In two sentences: why doesn't V-JEPA collapse, and how sure is that?</summary>
 #
-# The stop keeps the target from coming to meet the prediction, so the student lowers its loss by learning more about the clip, as long as
-# targets differ between clips. That's an argument with assumptions and what one sees in practice, not a proof.
+# The stop keeps the target from coming to meet the prediction, so the student lowers its loss by learning about the clip, as long as
+# targets differ between clips. That's an argument with assumptions, not a proof.
 # </details>
 
 # %%

@@ -143,8 +143,7 @@ check(
 # %% [markdown]
 # ## Write it: `feature_std` (easy, 5 minutes)
 #
-# You wouldn't edit weights like that. But an optimizer takes any route to a low loss, and the loss can't warn you. You need a number that
-# can.
+# An optimizer takes any route to a low loss, and the loss can't warn you. You need a number that can.
 #
 # For every place and each of its D feature numbers, take the standard deviation across clips (divide by n, not n - 1). The mean of all
 # these is the **feature std**. At 0, all clips look the same.
@@ -189,8 +188,7 @@ show(loss_and_spread(histories))
 # Both unprotected runs collapse almost at once. (Squared errors are in different units: compare how far they fell, not the values.) Cover
 # the right panel, and the broken runs look best.
 #
-# The same holds at a larger scale. Here are two arms of the ablation in `results/` (2,600 steps, five seeds), loaded, not run. Lesson 07
-# has the other arms.
+# The same at a larger scale: two arms of the stored ablation, 2,600 steps, five seeds. Lesson 07 has the others.
 
 # %% folded=true
 stored = json.loads((Path("..") / "results" / "matrix.json").read_text())
@@ -217,16 +215,15 @@ check(
 )
 
 # %% [markdown]
-# (You may read that a healthy run's loss falls, then rises as its targets grow richer. It can; the last line counts how often it did.)
+# (A healthy run's loss can fall and then rise; the last line counts how often it did.)
 #
 # Can you see collapse? Each run sees the first half of a clip and predicts features for the second. A small decoder, trained on frozen
 # features, paints what was predicted:
 #
 # ![Three clips of a moving digit, one per row. What vjepa predicts for the second half is painted as a blurred digit that keeps moving in the right direction; what neither predicts is the same dark square for every clip](../results/imagined.gif)
 #
-# `neither` gets the same dark square for every clip. A decoder can flatter, so look at the controls too, such as another clip's context. And
-# `frozen`, which predicts a random network that never moves, does as well as V-JEPA: lesson 07 comes back to that. `minivjepa imagine`
-# paints your own runs.
+# `neither` gets the same dark square for every clip. `frozen`, which predicts a random network that never moves, does as
+# well as V-JEPA: lesson 07 comes back to that. (A decoder can flatter: look at the controls.)
 #
 # ## But don't bad features mean a high loss?
 #
@@ -301,8 +298,8 @@ check(
 # Read the last column. Before training, there may be a lot to gain by looking. V-JEPA gains some of it: its loss is below its blind rival's, and
 # the wrong clip costs it dearly. `neither` made its targets alike instead, and has next to nothing left to gain.
 #
-# Its gradient isn't small: an absolute difference has the same slope no matter how close it is to zero. So there's a gradient, but nothing
-# about the clip could lower the loss.
+# Its gradient isn't small: an absolute difference has the same slope however close it is to zero. But nothing about the clip could lower
+# the loss.
 #
 # ## Three kinds of collapse
 #
@@ -351,8 +348,7 @@ def effective_rank(pooled):
 attempt("06", effective_rank)
 
 # %% [markdown]
-# Your two functions give you three numbers: swap clips and places, and `feature_std` measures the spread *within* clips. (The package
-# refuses to compute a rank from fewer than 10 clips per feature number: even noise would look low-rank.)
+# Your two functions give you three numbers: swap clips and places, and `feature_std` measures the spread *within* clips.
 
 # %%
 torch.manual_seed(0)
@@ -444,7 +440,7 @@ print({name: round(value, 6) for name, value in found.items()})
 #
 # <details><summary>2. Why doesn't normalizing the targets (lesson 05) prevent this?</summary>
 #
-# It fixes the scale of each vector, not whether vectors of different clips differ. One vector, normalized, is still one vector.
+# It fixes each vector's scale, not whether vectors of different clips differ.
 # </details>
 #
 # <details><summary>3. Could a collapsed network recover if training went on?</summary>
