@@ -111,9 +111,9 @@ def value_in_words(mine: Any, right: Any) -> str:
 
 def changed_in_words(names: list[str], inputs: Inputs) -> str:
     """That a call changed these inputs, and what to make instead."""
-    kinds = {"tensors" if isinstance(inputs[name], Tensor) else f"a {type(inputs[name]).__name__}" for name in names}
-    instead = f"make {' and '.join(f'new {kind}' if kind == 'tensors' else kind.replace('a ', 'a new ') for kind in sorted(kinds))}"
-    return f"the call changed its inputs ({', '.join(names)}): {instead} instead"
+    kinds = sorted({"tensors" if isinstance(inputs[name], Tensor) else type(inputs[name]).__name__ for name in names})
+    instead = " and ".join("new tensors" if kind == "tensors" else f"a new {kind}" for kind in kinds)
+    return f"the call changed its inputs ({', '.join(names)}): make {instead} instead"
 
 
 def parts_in_words(expected: Arrays, got: Arrays) -> Iterator[str]:

@@ -123,7 +123,7 @@ def remarks(
         places.setdefault(exercise, []).append(str(place))
         why = stopped.get(number)
         if why and exercise not in messages:
-            notes.append(f"cell {place} {why}; the others ran")
+            notes.append(f"the others ran, but cell {place} {why}")
         elif why and messages[exercise] == NO_FUNCTION.format(exercise):
             messages[exercise] = why
         elif why and why not in messages[exercise]:
@@ -131,10 +131,9 @@ def remarks(
     for exercise in messages:
         if messages[exercise] == NO_FUNCTION.format(exercise):
             messages[exercise] = program.lost.get(exercise, messages[exercise])
-        if len(places.get(exercise, ())) > 1:
-            all_places = ", ".join(places[exercise])
+        if len(own := places.get(exercise, [])) > 1:
             messages[exercise] += (
-                f"\n  cells {all_places} are all its answer: they ran in this order, and the last definition counts"
+                f"\n  cells {', '.join(own)} are its answer: they ran in this order, the last definition counts"
             )
     more = [f"and {len(notes) - MOST_NOTES} more cells like these"] if len(notes) > MOST_NOTES else []
     return messages, notes[:MOST_NOTES] + more
