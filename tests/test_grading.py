@@ -443,7 +443,11 @@ def test_a_step_or_a_call_starts_the_clock_once() -> None:
     """Catches: a submission that gets ten more seconds with every message that it sends."""
     new = [{"event": "step", "step": 0}, {"event": "step", "step": 1}, {"event": "call", "exercise": "f", "case": 0}]
     odd = [{"event": "call", "exercise": "f", "case": 9}, {"event": "call", "exercise": "f", "case": "0"}]
-    odd += [{"event": "call", "exercise": ["f"], "case": 0}, {"event": "step", "step": 7}, {"event": "step", "step": [0]}]
+    odd += [
+        {"event": "call", "exercise": ["f"], "case": 0},
+        {"event": "step", "step": 7},
+        {"event": "step", "step": [0]},
+    ]
     end, _, clocks = follow(*new, *new, *odd, *new, children.Stop("took longer", True), seconds=60)
     assert clocks == 3
     assert end == (("f", 0), ("took longer", True))
@@ -487,7 +491,9 @@ def test_answers_that_wait_to_be_read_count_however_late_they_are_read(monkeypat
 def test_what_is_said_of_exercises_that_nobody_asked_for_is_not_kept(name: Any) -> None:
     """Catches: memory that fills up with invented names; one that becomes the culprit, so that children start again and again."""
     events = ("step", "call", "stopped", "result", "done")
-    said = [{"event": event, "exercise": name, "step": name if name != 3 else 30, "case": 0, "why": "w"} for event in events]
+    said = [
+        {"event": event, "exercise": name, "step": name if name != 3 else 30, "case": 0, "why": "w"} for event in events
+    ]
     end, outcome, clocks = follow(*said, children.Stop("took longer", True), seconds=60)
     assert end == (("f", None), ("took longer", True))
     assert (outcome, clocks) == (running.Outcome(), 0)

@@ -120,11 +120,13 @@ def parts_in_words(expected: Arrays, got: Arrays) -> Iterator[str]:
     """What is there in another form than expected, what is missing, and what was not asked for."""
     missing, extra = sorted(set(expected) - set(got)), sorted(set(got) - set(expected))
     for name in missing:
-        parts = [other.removeprefix(f"{name}.").split(".") for other in extra if other.startswith(f"{name}.")]
-        if parts:
-            numbered = all(part[0].isdigit() for part in parts)
-            inner = "lists" if any(len(part) > 1 for part in parts) else "lists or tensors"
-            found = f"a list of {len({part[0] for part in parts})} {inner}" if numbered else "a dict"
+        inside = {other: other.removeprefix(f"{name}.").split(".") for other in extra if other.startswith(f"{name}.")}
+        if inside:
+            numbered = all(part[0].isdigit() for part in inside.values())
+            are_numbers = not any(got[other].ndim for other in inside)
+            inner = "lists" if any(len(part) > 1 for part in inside.values()) else "lists or tensors"
+            count = len({part[0] for part in inside.values()})
+            found = f"a list of {count} {'values' if are_numbers else inner}" if numbered else "a dict"
             one = f"a tensor of shape {list(expected[name].shape)}" if expected[name].ndim else "one value"
             yield f"{name} is {found}, expected {one}"
         elif not any(name.startswith(f"{other}.") for other in extra):

@@ -110,7 +110,7 @@ def case_in_words(exercise: ExerciseCases, number: int, got: Arrays | None = Non
     case = exercise.cases[number]
     lines = [f"  the rule: {case.rule}"] if case.rule else []
     inputs = ", ".join(f"{name} = {input_in_words(value)[:MOST_INPUT]}" for name, value in case.inputs.items())
-    lines.append(f"  case {number + 1} of {len(exercise.cases)}, called with {inputs}")
+    lines.append(f"  case {number + 1} of {len(exercise.cases)}, called with {inputs or 'nothing'}")
     for name, expected in case.expected.items():
         if got is None or (name in got and alike(expected, got[name])):
             continue
