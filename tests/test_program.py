@@ -337,7 +337,7 @@ def test_what_happened_in_cells_is_said_where_it_matters() -> None:
     }  # fmt: skip
     assert notes[:2] == [
         "cell 1 begins with %%: that line was left out, the others ran",
-        "the others ran, but cell 4 stopped",
+        "the others ran, but cell 4 stopped (3)",
     ]
     assert len(notes) == MOST_NOTES + 1
     assert notes[-1] == "and 81 more cells like these"
@@ -390,12 +390,13 @@ def test_check_runs_on_without_a_cell_that_ends_python(
     """Catches: a notebook of right answers called wrong because of a cell that is no answer."""
     monkeypatch.setattr(selfcheck, "CELL_SECONDS", 10)
     notebook = solved()
-    both(ENDS, add("exit()"), add("name = input()"), add("display(no_such_thing)"))(notebook)
+    both(ENDS, add("exit()"), add("name = input()"), add("get_ipython()"), add("display(no_such_thing)"))(notebook)
     nbformat.write(notebook, tmp_path / "mine.ipynb")
     assert command("check", str(tmp_path / "mine.ipynb")) == 0
     printed = capsys.readouterr().out
     assert "8 of 8 exercises are right in all visible cases" in printed
     assert printed.count("ended Python, or took too long") == 2
+    assert "stopped with NameError: name 'get_ipython' is not defined" in printed
     assert "stopped with NameError: name 'no_such_thing' is not defined; at the line: display(no_such_thing)" in printed
 
 

@@ -5,6 +5,7 @@ unchanged, and IPython's syntax.  Then the functions that the exercises ask for 
 """
 
 import ast
+import builtins
 import linecache
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -99,8 +100,9 @@ def line_of_syntax_error(code: str) -> int | None:
 
 
 def new_space() -> dict[str, Any]:
-    """Where a program runs: with Jupyter's `display`, which shows nothing here."""
-    return {"__name__": "__main__", "display": lambda *things, **how: None}
+    """Where a program runs: with a `display` that shows nothing, and without IPython, also in a notebook."""
+    known = {name: value for name, value in vars(builtins).items() if name != "get_ipython"}
+    return {"__name__": "__main__", "__builtins__": known, "display": lambda *things, **how: None}
 
 
 def run(space: dict[str, Any], name: str, code: str) -> None:
