@@ -22,7 +22,7 @@ from minivjepa.grading.graded import Assignment
 from minivjepa.homework.calling import ADAPTERS
 from minivjepa.homework.cases import Arrays, Case, ExerciseCases, Inputs, encode
 from minivjepa.homework.checking import require_right
-from minivjepa.homework.notebooks import cells_by_id, is_answer
+from minivjepa.homework.notebooks import cells_by_id, given_cells, is_answer
 
 TEACHER = Path(__file__).parent
 if str(TEACHER) not in sys.path:
@@ -97,8 +97,7 @@ def nbgrader_metadata(cell: NotebookNode) -> dict[str, Any]:
 
 def given_code(assignment: str) -> str:
     """The code cells of an assignment that students do not write and that check nothing: imports and helpers."""
-    cells = read_source(TEACHER / assignment / "notebook.py").cells
-    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "code" and "nbgrader" not in cell.metadata)
+    return "\n\n".join(given_cells(read_source(TEACHER / assignment / "notebook.py")))
 
 
 def reference_code(assignment: str) -> dict[str, str]:
@@ -174,11 +173,12 @@ def prepare(name: str, seed: int) -> Assignment:
     for exercise in load(name):
         visible, hidden = visible_cases(name, exercise), hidden_cases(name, exercise, seed)
         exercises.append(replace(visible, cases=visible.cases + hidden.cases))
-    cells = cells_by_id(read_source(TEACHER / name / "notebook.py"))
+    source = read_source(TEACHER / name / "notebook.py")
+    cells = cells_by_id(source)
     worth = {key: cell.metadata.nbgrader["points"] for key, cell in cells.items() if cell.metadata.nbgrader["grade"]}
     points = {exercise.name: worth[f"check_{exercise.name}"] for exercise in exercises}
     written = {key: value for key, value in worth.items() if is_answer(cells[key])}
-    return Assignment(name, given_code(name), tuple(exercises), points, written)
+    return Assignment(name, tuple(given_cells(source)), tuple(exercises), points, written)
 
 
 def check_hidden(assignment: str, exercise: str, function: Callable[..., Any]) -> None:

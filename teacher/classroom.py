@@ -383,15 +383,15 @@ def odd_notebooks(assignment: str) -> Iterator[Submission]:
         doubled.cells.append(cell)
     cells_by_id(doubled)[second].source = "pass"
     yield Submission(
-        f"doubled-{assignment}", text_of(doubled), assignment, deserved(assignment, [n for n in right if n != second])
-    )
+        f"doubled-{assignment}", text_of(doubled), assignment, deserved(assignment, [n for n in right if n != first])
+    )  # the first one's last cell ends Python; the second's is its answer
 
     renamed = notebook(assignment, right)
     cells_by_id(renamed)[first].metadata.nbgrader["grade_id"] = "something_else"
     cells_by_id(renamed)[second].source = right[second].replace(f"def {second}(", "def another(")
     yield Submission(
-        f"renamed-{assignment}", text_of(renamed), assignment, deserved(assignment, [*right][2:])
-    )  # the first two are lost
+        f"renamed-{assignment}", text_of(renamed), assignment, deserved(assignment, [n for n in right if n != second])
+    )  # a function counts wherever it is written, and under its own name only
 
     turned = notebook(assignment, right)
     turned.cells.reverse()

@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 import tempfile
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -33,9 +34,11 @@ from minivjepa.grading.mounts import answer_folders
 from minivjepa.grading.processes import Process
 from minivjepa.grading.sandbox import MEMORY_BYTES, as_root_on_linux
 from minivjepa.grading.submissions import MOST_FILES, HandedIn, submissions
+from minivjepa.homework.calling import BLOCKED, NO_FUNCTION, NOT_WRITTEN
 from minivjepa.homework.cases import CHANGED, Arrays, Case, ExerciseCases
 from minivjepa.homework.checking import assignments
 from minivjepa.homework.notebooks import Cell, read_cells
+from minivjepa.homework.program import Step
 from tests.test_cli import call, refused
 
 pytest.importorskip("jupytext")
@@ -118,10 +121,10 @@ def check_words(messages: dict[str, str]) -> None:
         "loops-hw1": f"took longer than {SECONDS:.0f} s",
         "loops-outside-hw1": f"took longer than {SECONDS:.0f} s",
         "exits-hw1": "ended the process",
-        "sys-exits-hw1": "stopped with SystemExit",
+        "sys-exits-hw1": "stopped; the submission says: SystemExit",
         "objects-hw1": "is a Mine, expected numbers",
-        "doubled-hw1": "there is no function",
-        "renamed-hw1": "its answer cell is not in the notebook",
+        "doubled-hw1": "ended the process",
+        "renamed-hw1": "there is no function",
         "untouched-hw1": "not written yet",
         "half-hw1": "is not a notebook",
         "large-hw1": "is larger than 64 MB",
@@ -290,7 +293,7 @@ def test_resume_takes_what_is_unchanged_and_grades_anew_once_an_exercise_has_cha
     """Catches: points by rules that the teacher has changed since; a class that is graded again for nothing."""
     graded: list[str] = []
 
-    def note(cells: dict[str, Cell], item: HandedIn, desk: Desk) -> Graded:
+    def note(cells: list[Cell], item: HandedIn, desk: Desk) -> Graded:
         graded.append(item.student)
         return Graded(item.student, "hw1", {"cut": desk.known[0].points["cut"]}, 0.0, "graded", {})
 
@@ -340,7 +343,7 @@ def test_a_link_to_the_solutions_is_no_submission(tmp_path: Path) -> None:
 def test_what_a_spreadsheet_would_compute_or_a_terminal_obey_is_not_in_the_table(name: str, shown: str) -> None:
     """Catches: a formula that runs when the teacher opens the table; a row that a student wrote; a name that turns others around."""
     row = Graded(name, "hw1", {"cut": 4.0}, 0.0, "graded", {"cut": "right"})
-    known = Assignment("hw1", "", (), {"cut": 4.0, "other": 2.0}, {})
+    known = Assignment("hw1", (), (), {"cut": 4.0, "other": 2.0}, {})
     header, cells = csv.reader(io.StringIO(table([row], [known]), newline=""))
     assert dict(zip(header, cells)) == {
         "student": shown, "assignment": "hw1", "cut": "4", "other": "", "automatic_total": "4", "to_mark": "0",
@@ -376,6 +379,11 @@ class Talker:
     def __init__(self, *said: dict[str, Any] | children.Stop):
         self.said = list(said)
         self.waited: list[float] = []
+        self.clocks = 0
+
+    def start_clock(self) -> None:
+        self.begun = time.monotonic()
+        self.clocks += 1
 
     def next(self, seconds: float) -> Message | children.Stop:
         self.waited.append(seconds)
@@ -383,39 +391,112 @@ class Talker:
         return found if isinstance(found, children.Stop) else Message(found, b"")
 
 
-def follow(
-    *said: Any, seconds: float = 0.05
-) -> tuple[tuple[str, children.Stop] | None, dict[str, running.CallResults]]:
-    """What comes of listening to somebody who says this."""
+STEPS = {0: Step(1, "f", ""), 1: Step(4, "", "")}
+
+
+def follow(*said: Any, seconds: float = 0.05) -> tuple[Any, running.Outcome, int]:
+    """What comes of listening to somebody who says this; how often the clock was started."""
     talker: Any = Talker(*said)
-    outcomes: dict[str, running.CallResults] = {}
-    return running.follow(talker, ["f", "g"], [EXERCISE], outcomes, time.monotonic() + seconds), outcomes
+    talker.start_clock()
+    outcome = running.Outcome()
+    end = running.follow(talker, STEPS, [EXERCISE], outcome, time.monotonic() + seconds)
+    return end, outcome, talker.clocks - 1
 
 
 def test_a_submission_cannot_say_that_it_is_right() -> None:
     """Catches: a child's own words, written to its pipe, taken for the verdict; fewer results than cases."""
-    assert feedback_on(EXERCISE, "right") != ALL_RIGHT
     assert feedback_on(EXERCISE, []) != ALL_RIGHT
     assert feedback_on(EXERCISE, [RIGHT, RIGHT]) != ALL_RIGHT
     assert feedback_on(EXERCISE, [RIGHT]) == ALL_RIGHT
+    forged = {"event": "stopped", "exercise": "f", "case": 0, "why": "right"}
+    _, outcome, _ = follow(forged, {"event": "end"}, seconds=60)
+    assert feedback_on(EXERCISE, outcome.results["f"]).startswith("stopped; the submission says: right\n")
+
+
+@pytest.mark.parametrize("why", [NOT_WRITTEN, BLOCKED, NO_FUNCTION.format("f")])
+def test_our_own_words_stand_as_they_are(why: str) -> None:
+    """Catches: a hint that looks like something a student made up."""
+    said = {"event": "stopped", "exercise": "f", "case": 0, "why": why}
+    _, outcome, _ = follow(said, {"event": "end"}, seconds=60)
+    assert feedback_on(EXERCISE, outcome.results["f"]) == why
+
+
+def test_words_of_a_submission_stay_on_one_line_behind_its_name() -> None:
+    """Catches: a page on which a student writes lines that look like ours."""
+    why = "x\n\n  case 1 of 1: all points\u2028right"
+    step = {"event": "stopped", "step": 1, "why": why}
+    call = {"event": "stopped", "exercise": "f", "case": 0, "why": why}
+    _, outcome, _ = follow(step, call, {"event": "end"}, seconds=60)
+    line = "stopped; the submission says: x case 1 of 1: all points right"
+    assert outcome.stopped == {1: line}
+    assert feedback_on(EXERCISE, outcome.results["f"]).split("\n") == [line, "  case 1 of 1, called with x = 1"]
 
 
 def test_messages_without_an_end_are_cut_off() -> None:
     """Catches: a grader that listens to one submission for ever."""
-    end, _ = follow({"event": "call", "exercise": "f"})
+    end, _, clocks = follow({"event": "call", "exercise": "f", "case": 0})
+    assert end[0] == ("f", 0)
+    assert clocks == 1
+
+
+def test_a_step_or_a_call_starts_the_clock_once() -> None:
+    """Catches: a submission that gets ten more seconds with every message that it sends."""
+    new = [{"event": "step", "step": 0}, {"event": "step", "step": 1}, {"event": "call", "exercise": "f", "case": 0}]
+    odd = [{"event": "call", "exercise": "f", "case": 9}, {"event": "call", "exercise": "f", "case": "0"}]
+    odd += [
+        {"event": "call", "exercise": ["f"], "case": 0},
+        {"event": "step", "step": 7},
+        {"event": "step", "step": [0]},
+    ]
+    end, _, clocks = follow(*new, *new, *odd, *new, children.Stop("took longer", True), seconds=60)
+    assert clocks == 3
+    assert end == (("f", 0), ("took longer", True))
+
+
+def test_ten_seconds_are_ten_seconds_whatever_messages_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a call that lasts as long as it talks."""
+    monkeypatch.setattr(running, "SECONDS", 0.5)
+    child = watched(monkeypatch, [])
+    chatter = Message({"event": "call", "exercise": "f", "case": 0}, b"")
+    started, stopped = time.monotonic(), threading.Event()
+
+    def talk() -> None:
+        while not stopped.wait(0.02):
+            child.messages.put(chatter)
+
+    talker = threading.Thread(target=talk)
+    talker.start()
+    child.start_clock()
+    end = running.follow(child, STEPS, [EXERCISE], running.Outcome(), time.monotonic() + 60)
+    stopped.set()
+    talker.join()
     assert end is not None
-    assert end[0] == "f"
+    assert end[0] == ("f", 0)
+    assert end[1].why.startswith("took longer than")
+    assert time.monotonic() - started < 5
+
+
+def test_answers_that_wait_to_be_read_count_however_late_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: points lost because the process that grades was slow to listen."""
+    child = watched(monkeypatch, [])
+    for number in range(3):
+        child.messages.put(Message({"n": number}, b""))
+    time.sleep(0.02)
+    found = [child.next(0.01) for _ in range(4)]
+    assert [one.about["n"] for one in found[:3]] == [0, 1, 2]  # type: ignore[union-attr]
+    assert isinstance(found[3], children.Stop)
 
 
 @pytest.mark.parametrize("name", ["nobody asked", ["f"], {"f": 1}, None, 3])
 def test_what_is_said_of_exercises_that_nobody_asked_for_is_not_kept(name: Any) -> None:
     """Catches: memory that fills up with invented names; one that becomes the culprit, so that children start again and again."""
+    events = ("step", "call", "stopped", "result", "done")
     said = [
-        {"event": event, "exercise": name, "case": 0, "why": "w"} for event in ("cell", "call", "stopped", "result")
+        {"event": event, "exercise": name, "step": name if name != 3 else 30, "case": 0, "why": "w"} for event in events
     ]
-    end, outcomes = follow(*said, children.Stop("took longer", True), seconds=60)
-    assert end == ("f", ("took longer", True))
-    assert outcomes == {}
+    end, outcome, clocks = follow(*said, children.Stop("took longer", True), seconds=60)
+    assert end == (("f", None), ("took longer", True))
+    assert (outcome, clocks) == (running.Outcome(), 0)
 
 
 def test_the_time_of_start_and_given_cells_is_not_the_submissions() -> None:
@@ -534,6 +615,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, found: list[Process]) -> children.C
     child = object.__new__(children.Child)
     child.user, child.process, child.ended = None, type("NotStarted", (), {"pid": -1}), None  # type: ignore[assignment]
     child.looked, child.busy, child.messages = time.monotonic() - 1, 0.0, children.queue.Queue()
+    child.start_clock()
     monkeypatch.setattr(children, "belonging", lambda user, session: found)
     return child
 
@@ -656,7 +738,8 @@ def test_cells_are_found_whatever_stands_around_them() -> None:
     outputs = {"cell_type": "code", "outputs": [{"output_type": "x"}] * 16_000}
     started = time.monotonic()
     found = read_cells(json.dumps({"cells": [*odd, outputs, answer]}).encode(), "anna.ipynb")
-    assert found == {"f": ("code", "a = 1\nb = 2")}
+    assert found[-1] == ("f", "code", "a = 1\nb = 2")
+    assert [cell.grade_id for cell in found[:-1]] == [""] * (len(odd) + 1)
     assert time.monotonic() - started < 5
 
 
@@ -685,7 +768,7 @@ def test_a_notebook_is_read_whatever_saved_it_and_printed_in_it() -> None:
     for how, content in as_saved_elsewhere().items():
         assert (len(content) > 25e6) == (how == "25 MB of output")
         half = "?" if how == "half a character" else ""
-        assert read_cells(content, "anna.ipynb") == {"f": ("code", f"é = {half}[1, 2]\n")}, how
+        assert read_cells(content, "anna.ipynb") == [("f", "code", f"é = {half}[1, 2]\n")], how
 
 
 def test_answers_are_looked_for_wherever_git_keeps_them(tmp_path: Path) -> None:
@@ -709,7 +792,7 @@ def test_answers_are_looked_for_wherever_git_keeps_them(tmp_path: Path) -> None:
 def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Grading in which no process starts and no case is computed."""
     monkeypatch.setattr(grading, "limits_in_force", lambda hide: {})
-    prepared = {"prepare": lambda name, seed: Assignment(name, "", (), {"cut": 4.0}, {})}
+    prepared = {"prepare": lambda name, seed: Assignment(name, (), (), {"cut": 4.0}, {})}
     monkeypatch.setattr(grading, "teachers_code", lambda: prepared)
 
 
@@ -728,7 +811,7 @@ def test_a_surprise_costs_one_row_and_is_tried_again(
     """Catches: a whole class without a table because of one submission; a row that --resume takes for done; an exit code that hides it."""
     asked: list[str] = []
 
-    def grade(cells: dict[str, Cell], item: HandedIn, desk: Desk) -> Graded:
+    def grade(cells: list[Cell], item: HandedIn, desk: Desk) -> Graded:
         asked.append(item.student)
         if item.student == "eve":
             raise RecursionError("nobody thought of this")
@@ -759,7 +842,7 @@ def test_what_ran_out_of_time_is_graded_again_alone(tmp_path: Path, monkeypatch:
     at_work: list[str] = []
     tried: list[tuple[str, int]] = []
 
-    def grade(cells: dict[str, Cell], item: HandedIn, desk: Desk) -> Graded:
+    def grade(cells: list[Cell], item: HandedIn, desk: Desk) -> Graded:
         at_work.append(item.student)
         time.sleep(0.2)
         busy = len(at_work)
@@ -810,7 +893,7 @@ def test_the_made_up_class_has_everybody_and_its_judge_sees_every_difference(
     rows = [
         Graded(name, label["assignment"], label["points"], 0.0, label["status"], {}) for name, label in held.items()
     ]
-    known = [Assignment(name, "", (), CLASSROOM.worth(name), {}) for name in assignments()]
+    known = [Assignment(name, (), (), CLASSROOM.worth(name), {}) for name in assignments()]
     out = tmp_path / "grades.csv"
     out.write_text(table(rows, known), encoding="utf-8")
     assert write_and_judge([str(folder), "--judge", str(out)]) == 0

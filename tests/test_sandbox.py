@@ -20,6 +20,7 @@ from minivjepa.grading.mounts import PACKAGE, answer_folders
 from minivjepa.grading.processes import user_ids
 from minivjepa.grading.sandbox import FILES, FOLDER_BYTES, as_root_on_linux
 from minivjepa.homework.cases import Case, ExerciseCases
+from minivjepa.homework.program import Step
 
 pytestmark = [
     pytest.mark.slow,
@@ -59,8 +60,8 @@ def f():
 
 def answer(code: str, hide: tuple[str, ...] = ()) -> list[str]:
     """What the function f of a submission returns; it has to return texts."""
-    found = running.run_submission("", [("f", code)], [EXERCISE], hide, user_ids())[0]["f"]
-    assert not isinstance(found, str), found
+    found = running.run_submission("", [Step(1, "f", code)], [EXERCISE], hide, user_ids()).results["f"]
+    assert not isinstance(found, running.Failed), found
     return [str(found[0][key]) for key in found[0] if key.startswith("result")]
 
 
@@ -185,8 +186,8 @@ def test_what_runs_away_is_ended_with_its_submission(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(children, "end_all", lambda user, session: None)
     user = next(user_ids())
     code = RUNS_AWAY.replace("REST", "0.01") + "\ndef f():\n    time.sleep(0.2)\n    return ['started']"
-    results, _ = running.run_submission("", [("f", code)], [EXERCISE], (), iter([user] * 2))
-    assert not isinstance(results["f"], str), results["f"]
+    results = running.run_submission("", [Step(1, "f", code)], [EXERCISE], (), iter([user] * 2)).results
+    assert not isinstance(results["f"], running.Failed), results["f"]
     time.sleep(0.5)
     left = [found for _ in range(50) for found in processes.belonging(user, -1)]
     processes.end_all(user, -1)
@@ -327,7 +328,7 @@ def test_a_child_asks_again_before_it_takes_its_id(few: range) -> None:
     """Catches: a process killed that took the id while the child was loading torch."""
     with sleeper(f"os.setuid({few[0]})") as other:
         with pytest.raises(ValueError, match=f"did not start: user id {few[0]} is in use by now"):
-            running.run_submission("", [("f", "")], [EXERCISE], (), iter([few[0]]))
+            running.run_submission("", [Step(1, "f", "")], [EXERCISE], (), iter([few[0]]))
         assert other.poll() is None
 
 

@@ -11,7 +11,7 @@ from minivjepa.homework.selfcheck import check_file
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """Run the answers of homework notebooks in fresh copies, and print one line per exercise.
+    """Run homework notebooks as they will be graded, and print one line per exercise.
 
     Exits with 1 if any is not right yet.  Your teacher also runs cases that are not shown here.
     """
@@ -26,11 +26,12 @@ def check(argv: list[str]) -> int:
     if not options.notebooks:
         raise ValueError("no notebook is given; for example: minivjepa check notebooks/homework/hw1.ipynb")
     for path in options.notebooks:
-        messages = check_file(path)
+        messages, notes = check_file(path)
         right = sum(not message for message in messages.values())
         print(f"{path.name}: {right} of {len(messages)} exercises are right in all visible cases")
         for exercise, message in messages.items():
             line = f"  {'✗' if message else '✓'} {exercise:16} {message or 'right'}"
             print(line.replace("\n", "\n      "))
+        print("".join(f"  note: {note}\n" for note in notes), end="")
         wrong += len(messages) - right
     return int(wrong > 0)

@@ -14,10 +14,9 @@ import torch
 from minivjepa.grading.messages import send
 from minivjepa.grading.processes import is_free
 from minivjepa.grading.sandbox import as_root_on_linux, confine, enter_own_namespace
-from minivjepa.homework.calling import ADAPTERS, Blocked, blocking
+from minivjepa.homework.calling import ADAPTERS, LONGEST, NO_FUNCTION, blocking, error_in_words
 from minivjepa.homework.cases import decode
-
-LONGEST = 300  # characters of an error that are sent
+from minivjepa.homework.program import new_space, plain_python, run
 
 
 def warm_up() -> None:
@@ -29,36 +28,34 @@ def warm_up() -> None:
     torch.func.grad(lambda x: (x * x).sum())(torch.ones(2))
 
 
-def run_cells(pipe: BinaryIO, given: str, cells: list[tuple[str, str]]) -> dict[str, Any]:
-    """Run the given cells, then every answer cell; an answer that stops is reported, and the others go on."""
-    space: dict[str, Any] = {"__name__": "__main__"}
-    exec(compile(given, "given cells", "exec"), space)
+def run_steps(pipe: BinaryIO, given: str, steps: list[tuple[int, str, str]]) -> dict[str, Any]:
+    """Run the given cells, then every step: (number, name, source).  One that stops is reported, and the others go on."""
+    space = new_space()
+    run(space, "given cells", given)
     send(pipe, {"event": "begins"})
-    for name, code in cells:
-        send(pipe, {"event": "cell", "exercise": name})
+    for number, name, source in steps:
+        send(pipe, {"event": "step", "step": number})
+        code, done = plain_python(source)
+        if done:
+            send(pipe, {"event": "done", "step": number, "what": done})
         try:
-            exec(compile(code, f"answer {name}", "exec"), space)
+            run(space, name, code)
         except BaseException as error:
-            send(pipe, {"event": "stopped", "exercise": name, "why": error_in_words(error)})
+            send(pipe, {"event": "stopped", "step": number, "why": error_in_words(error)})
     return space
-
-
-def error_in_words(error: BaseException) -> str:
-    """An error as a short line."""
-    if isinstance(error, NotImplementedError):
-        return "not written yet"
-    return (str(error) if isinstance(error, Blocked) else f"stopped with {type(error).__name__}: {error}")[:LONGEST]
 
 
 def run_exercise(pipe: BinaryIO, space: dict[str, Any], exercise: dict[str, Any]) -> None:
     """Call one exercise's function on all its inputs."""
+    function = space.get(exercise["name"])
+    if not callable(function):
+        why = NO_FUNCTION.format(exercise["name"])
+        send(pipe, {"event": "stopped", "exercise": exercise["name"], "case": 0, "why": why})
+        return
     for number, inputs in enumerate(exercise["inputs"]):
         about = {"exercise": exercise["name"], "case": number}
         send(pipe, {"event": "call", **about})
         try:
-            function = space.get(exercise["name"])
-            if not callable(function):
-                raise TypeError(f"there is no function {exercise['name']}")
             with blocking(exercise["blocked"]):
                 result = ADAPTERS[exercise["adapter"]](function, decode(inputs))
             send(pipe, {"event": "result", **about}, result)
@@ -84,7 +81,7 @@ def main() -> None:
             send(pipe, {"event": "not confined", "why": str(error)[:LONGEST]})
             return
         send(pipe, {"event": "ready"})
-        space = run_cells(pipe, job["given"], job["cells"])
+        space = run_steps(pipe, job["given"], job["steps"])
         for exercise in job["exercises"]:
             run_exercise(pipe, space, exercise)
         send(pipe, {"event": "end"})

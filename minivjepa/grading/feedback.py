@@ -55,6 +55,8 @@ def page(result: Graded, known: Sequence[Assignment]) -> str:
         words = "Right in all visible and hidden cases." if right else "\n".join(map(plain, text.split("\n")))
         kind, mark = ("right", "✓") if right else ("wrong", "✗")
         parts.append(f'<h2 class="{kind}">{mark} {escape(name)} {got}</h2><pre>{escape(words)}</pre>')
+    if result.notes:
+        parts.append(f"<h2>Notes on cells</h2><pre>{escape(chr(10).join(map(plain, result.notes)))}</pre>")
     most = sum(sum(assignment.points.values()) for assignment in known if assignment.name == result.assignment)
     hand = f" Up to {result.to_mark:g} more points are marked by hand." if result.to_mark else ""
     title = plain(f"{result.assignment or 'Submission'} of {result.student}")

@@ -1,4 +1,4 @@
-"""Grading a folder of submissions: answers run in a child process after the given cells, and their results are compared here.
+"""Grading a folder of submissions: each runs as a program in a child process, and what its functions return is compared here.
 
 This process never runs a student's code.  Points are all or nothing per exercise: visible and hidden cases must be right.
 """
@@ -15,11 +15,12 @@ from minivjepa.grading.graded import RIGHT, Assignment, Graded, edition, kept, r
 from minivjepa.grading.hidden_cases import TEACHER, teachers_code
 from minivjepa.grading.mounts import answer_folders
 from minivjepa.grading.processes import user_ids
-from minivjepa.grading.run_submission import CallResults, limits_in_force, run_submission
+from minivjepa.grading.run_submission import CallResults, Failed, limits_in_force, run_submission
 from minivjepa.grading.submissions import HandedIn, read_file, submissions
 from minivjepa.homework.cases import ExerciseCases, diagnose
 from minivjepa.homework.checking import case_in_words
 from minivjepa.homework.notebooks import WRITTEN, Cell, assignment_of, read_cells
+from minivjepa.homework.program import program_of, remarks
 from minivjepa.training.files import write_json, write_text
 
 LONGEST = 4000  # characters of feedback for an exercise
@@ -72,30 +73,36 @@ def without_points(student: str, status: str, why: str) -> Graded:
     return Graded(student, "", {}, 0.0, status, {"file": why})
 
 
-def grade_one(cells: dict[str, Cell], item: HandedIn, desk: Desk) -> Graded:
+def grade_one(cells: list[Cell], item: HandedIn, desk: Desk) -> Graded:
     """Grade the cells of one file.  Raises ValueError if its functions could not be called."""
     path, student = item
     known = {assignment.name: assignment for assignment in desk.known}
-    name = assignment_of(cells, {name: assignment.points for name, assignment in known.items()})
+    name = assignment_of({cell.grade_id for cell in cells}, {name: grade_ids(one) for name, one in known.items()})
     if name is None:
         why = f"{path.name} has no answer cell of {', '.join(known)}: their grade_ids are gone; start again from the original"
         return without_points(student, "no known assignment", why)
     assignment = known[name]
-    written = [one for one in assignment.exercises if one.name in cells and cells[one.name].kind == "code"]
-    answers = [(exercise.name, cells[exercise.name].source) for exercise in written]
-    results, again = run_submission(assignment.given, answers, written, desk.hide, desk.users)
-    missing = "its answer cell is not in the notebook"
-    messages = {one.name: feedback_on(one, results.get(one.name, missing)) for one in assignment.exercises}
-    points = {name: assignment.points[name] if text == RIGHT else 0.0 for name, text in messages.items()}
-    by_hand = [key for key in assignment.written if key in cells and cells[key].source.strip() not in ("", WRITTEN)]
-    to_mark = sum(assignment.written[key] for key in by_hand)
-    return Graded(student, name, points, to_mark, "graded", messages, again)
+    program = program_of(cells, assignment.given, assignment.points)
+    outcome = run_submission(program.given, program.steps, assignment.exercises, desk.hide, desk.users)
+    told = {one.name: feedback_on(one, outcome.results[one.name]) for one in assignment.exercises}
+    wrong = {exercise: text for exercise, text in told.items() if text != RIGHT}
+    wrong, notes = remarks(program, wrong, outcome.stopped, outcome.done)
+    points = {exercise: assignment.points[exercise] if text == RIGHT else 0.0 for exercise, text in told.items()}
+    by_hand = {cell.grade_id for cell in cells if cell.source.strip() not in ("", WRITTEN)}
+    to_mark = sum(worth for grade_id, worth in assignment.written.items() if grade_id in by_hand)
+    return Graded(student, name, points, to_mark, "graded", {**told, **wrong}, outcome.again, notes)
+
+
+def grade_ids(assignment: Assignment) -> list[str]:
+    """Of an assignment's cells: answers, their checks, and what is marked by hand."""
+    return [*assignment.points, *(f"check_{name}" for name in assignment.points), *assignment.written]
 
 
 def feedback_on(exercise: ExerciseCases, results: CallResults) -> str:
     """The feedback on an exercise: "right", or the likely mistake and the case that shows it."""
-    if isinstance(results, str):  # the words may be the submission's own
-        return results if results != RIGHT else "claims to be right, but gave no result"
+    if isinstance(results, Failed):
+        shown = "" if results.case is None else f"\n{case_in_words(exercise, results.case)}"
+        return f"{results.why}{shown}"[:LONGEST]
     try:
         found = diagnose(exercise.cases, results)
         if found is None:

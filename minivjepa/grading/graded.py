@@ -5,7 +5,7 @@ A kept result's file name depends on everything the result depends on, so an old
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from minivjepa.homework.cases import ExerciseCases
@@ -19,11 +19,11 @@ RIGHT = "right"  # the message of an exercise that has all its points; only the 
 class Assignment:
     """One assignment with the hidden cases of one seed.
 
-    given: code that runs before the answers; points: of each exercise; written: points of each cell that is marked by hand.
+    given: cells that run before a submission's; points: of each exercise; written: points of each cell that is marked by hand.
     """
 
     name: str
-    given: str
+    given: tuple[str, ...]
     exercises: tuple[ExerciseCases, ...]
     points: dict[str, float]
     written: dict[str, float]
@@ -34,7 +34,7 @@ class Graded:
     """What one submission got.
 
     to_mark: points still to be given by hand; status: graded, or why not; messages: exercise -> its feedback; again: points may have
-    been lost through no fault of the submission, such as a busy machine, so it is worth another try.
+    been lost through no fault of the submission, such as a busy machine, so it is worth another try; notes: on cells that cost nothing.
     """
 
     student: str
@@ -44,6 +44,7 @@ class Graded:
     status: str
     messages: dict[str, str]
     again: bool = False
+    notes: list[str] = field(default_factory=list)
 
     @property
     def total(self) -> float:

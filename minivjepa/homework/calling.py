@@ -4,7 +4,10 @@ import contextlib
 import copy
 import importlib
 import inspect
+import linecache
+import os
 import random
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +17,12 @@ from torch import Tensor
 
 from minivjepa.homework.cases import CHANGED, Arrays, Inputs, as_arrays, encode
 
+NOT_WRITTEN = "not written yet"
+BLOCKED = "this is what you are asked to write: do it without the package's own function"
+NO_FUNCTION = "there is no function {}: keep the name that the exercise gives"
+LONGEST = 300  # characters of an error in a message
+LINE = 120  # of the line at which it happened
+
 
 class Blocked(Exception):
     """The student's function called one of the package's that would answer the exercise."""
@@ -21,9 +30,9 @@ class Blocked(Exception):
 
 def refuse(*given: Any, **named: Any) -> Any:
     """Stands in for a blocked function.  It imports its error itself: its code runs in other modules."""
-    from minivjepa.homework.calling import Blocked
+    from minivjepa.homework.calling import BLOCKED, Blocked
 
-    raise Blocked("this is what you are asked to write: do it without the package's own function")
+    raise Blocked(BLOCKED)
 
 
 @contextlib.contextmanager
@@ -101,3 +110,25 @@ def gradients(function: Callable[..., Any], inputs: Inputs) -> Arrays:
 
 
 ADAPTERS: dict[str, Callable[[Callable[..., Any], Inputs], Arrays]] = {"call": call, "gradients": gradients}
+
+
+def is_unwritten(error: BaseException) -> bool:
+    """Whether the text of an exercise raised this, and not torch, whose errors have words."""
+    return isinstance(error, NotImplementedError) and not str(error)
+
+
+def error_in_words(error: BaseException) -> str:
+    """An error on one line, with the line of a notebook at which it happened."""
+    if isinstance(error, Blocked):
+        return BLOCKED
+    if is_unwritten(error):
+        return NOT_WRITTEN
+    words = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST]
+    # the code of notebooks is in no file
+    places = [
+        place for place in traceback.walk_tb(error.__traceback__) if not os.path.exists(place[0].f_code.co_filename)
+    ]
+    lines = [linecache.getline(frame.f_code.co_filename, number).strip() for frame, number in places]
+    lines += [(error.text or "").strip()] if isinstance(error, SyntaxError) else []
+    at = next((line for line in reversed(lines) if line), "")
+    return f"{words}; at the line: {at[:LINE]}" if at else words

@@ -3,7 +3,7 @@
 Outputs are compared as plain arrays, so they can come from a process that is not trusted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,14 +77,12 @@ def same(a: Arrays, b: Arrays) -> bool:
     return set(a) == set(b) and all(alike(a[name], b[name]) for name in a)
 
 
-def difference(expected: Arrays, got: Arrays) -> str:
-    """The first difference between a result and the expected one, in one line."""
+def difference(expected: Arrays, got: Arrays, inputs: Inputs) -> str:
+    """The first difference between the result for these inputs and the expected one, in one line."""
     if CHANGED in got and got[CHANGED].size:
-        return f"the call changed its inputs ({', '.join(got[CHANGED].tolist())}): make new tensors instead"
-    missing, extra = sorted(set(expected) - set(got)), sorted(set(got) - set(expected))
-    if missing or extra:
-        words = ((missing, "is missing from what was returned"), (extra, "was not asked for"))
-        return "; ".join(f"{', '.join(names)} {what}" for names, what in words if names)
+        return changed_in_words([name for name in got[CHANGED].tolist() if name in inputs], inputs)
+    if set(expected) != set(got):
+        return "; ".join(parts_in_words(expected, got))
     for name, right in expected.items():
         mine = got[name]
         if mine.shape != right.shape:
@@ -95,26 +93,72 @@ def difference(expected: Arrays, got: Arrays) -> str:
         if len(wrong):
             first = tuple(wrong[0])
             place = f" at {[int(i) for i in first]}" if first else ""
-            values = f"{len(wrong)} of {right.size} values differ"
-            return f"{name}{place} is {mine[first]}, expected {right[first]}; {values}"
+            pair = value_in_words(mine[first], right[first])
+            return f"{name}{place} is {pair}; {len(wrong)} of {right.size} values differ"
     return "the result is right"
+
+
+def value_in_words(mine: Any, right: Any) -> str:
+    """Two values that differ: floats with as many digits as tell them apart, and what was allowed if they are close."""
+    a, b = mine.item(), right.item()
+    if not isinstance(a, float):
+        return f"{a!r}, expected {b!r}"
+    digits = next((n for n in range(4, 17) if round(a, n) != round(b, n)), 17)
+    allowed = TOLERANCE * (1 + abs(a))
+    close = f", and may differ by {allowed:.2g}" if abs(a - b) < 100 * allowed else ""
+    return f"{round(a, digits)}, expected {round(b, digits)}{close}"
+
+
+def changed_in_words(names: list[str], inputs: Inputs) -> str:
+    """That a call changed these inputs, and what to make instead."""
+    kinds = sorted({"tensors" if isinstance(inputs[name], Tensor) else type(inputs[name]).__name__ for name in names})
+    instead = " and ".join("new tensors" if kind == "tensors" else f"a new {kind}" for kind in kinds)
+    return f"the call changed its inputs ({', '.join(names)}): make {instead} instead"
+
+
+def parts_in_words(expected: Arrays, got: Arrays) -> Iterator[str]:
+    """What is there in another form than expected, what is missing, and what was not asked for."""
+    missing, extra = sorted(set(expected) - set(got)), sorted(set(got) - set(expected))
+    for name in missing:
+        inside = {other: other.removeprefix(f"{name}.").split(".") for other in extra if other.startswith(f"{name}.")}
+        if inside:
+            numbered = all(part[0].isdigit() for part in inside.values())
+            are_numbers = not any(got[other].ndim for other in inside)
+            inner = "lists" if any(len(part) > 1 for part in inside.values()) else "lists or tensors"
+            count = len({part[0] for part in inside.values()})
+            found = f"a list of {count} {'values' if are_numbers else inner}" if numbered else "a dict"
+            one = f"a tensor of shape {list(expected[name].shape)}" if expected[name].ndim else "one value"
+            yield f"{name} is {found}, expected {one}"
+        elif not any(name.startswith(f"{other}.") for other in extra):
+            yield f"{name} is missing from what was returned"
+    for name in extra:
+        asked = [other for other in missing if other.startswith(f"{name}.")]
+        if asked:
+            yield f"{name} is one value, expected {len(asked)} parts: {', '.join(asked)}"
+        elif not any(name.startswith(f"{other}.") for other in missing):
+            yield f"{name[:60]!r} was not asked for"
 
 
 def diagnose(cases: Sequence[Case], results: Sequence[Arrays]) -> tuple[str, int] | None:
     """None if all results are right; else the likely bug, and the number of the first wrong case.
 
-    A known mistake is named if it explains every result.  If it explains only those up to the first wrong one, "perhaps" comes
-    before its name.  Without a known mistake, the message is the first difference.
+    A known mistake is named if it explains every result, and no other does.  If it explains only those up to the first wrong one,
+    "perhaps" comes before its name.  Without a known mistake, the message is the first difference.
     """
     pairs = list(zip(cases, results, strict=True))
     first = next((number for number, (case, got) in enumerate(pairs) if not same(case.expected, got)), None)
     if first is None:
         return None
-    for count, how in ((len(cases), ""), (first + 1, "perhaps: ")):
-        for message in cases[first].mistakes:
-            if all(message in case.mistakes and same(case.mistakes[message], got) for case, got in pairs[:count]):
-                return how + message, first
-    return difference(cases[first].expected, results[first]), first
+    for count in (len(cases), first + 1):
+        explain = [
+            message
+            for message in cases[first].mistakes
+            if all(message in case.mistakes and same(case.mistakes[message], got) for case, got in pairs[:count])
+        ]
+        if explain:
+            is_sure = count == len(cases) and len(explain) == 1
+            return ("" if is_sure else "perhaps: ") + explain[0], first
+    return difference(cases[first].expected, results[first], cases[first].inputs), first
 
 
 def encode(value: Any) -> Any:

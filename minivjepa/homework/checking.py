@@ -2,19 +2,21 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from minivjepa.homework.calling import ADAPTERS, Blocked, blocking
-from minivjepa.homework.cases import Arrays, ExerciseCases, cases_from_json, diagnose
+from minivjepa.homework.calling import ADAPTERS, NOT_WRITTEN, Blocked, blocking, error_in_words, is_unwritten
+from minivjepa.homework.cases import Arrays, ExerciseCases, alike, cases_from_json, diagnose, equal_values, kind
 
 FOLDER = Path(__file__).parent
 LESSONS = FOLDER.parent / "course" / "lessons"
-LONGEST = 24  # values of an array that a message shows
+LONGEST = 24  # values of an array that a message shows in full
+SHOWN = 8  # of a larger one
+MOST_INPUT = 600  # characters of an input
 
 
 class CheckFailed(AssertionError):
@@ -73,16 +75,16 @@ def solution(lesson: str, exercise: str) -> None:
 def require_right(exercise: ExerciseCases, function: Callable[..., Any]) -> None:
     """Raise CheckFailed unless the function is right in every case."""
     results: list[Arrays] = []
-    for case in exercise.cases:
+    for number, case in enumerate(exercise.cases):
         try:
             with blocking(exercise.blocked):
                 results.append(ADAPTERS[exercise.adapter](function, case.inputs))
-        except NotImplementedError:
-            raise CheckFailed(f"{exercise.name} is not written yet") from None
         except Blocked as error:
             raise CheckFailed(f"{exercise.name}: {error}") from None
-        except Exception as error:
-            why = f"stopped with {type(error).__name__}: {error}\n  called with {inputs_in_words(case.inputs)}"
+        except (Exception, SystemExit) as error:
+            if is_unwritten(error):
+                raise CheckFailed(f"{exercise.name} is {NOT_WRITTEN}") from None
+            why = f"stopped with {error_in_words(error)}\n{case_in_words(exercise, number)}"
             raise CheckFailed(f"{exercise.name} {why}") from error
     found = diagnose(exercise.cases, results)
     if found:
@@ -91,37 +93,49 @@ def require_right(exercise: ExerciseCases, function: Callable[..., Any]) -> None
         raise CheckFailed(f"{exercise.name}: {message}\n{case_in_words(exercise, number, results[number])}")
 
 
-def inputs_in_words(inputs: dict[str, Any]) -> str:
-    """Inputs on one line: numbers as they are, tensors by shape, small ones with values."""
-    parts = []
-    for name, value in inputs.items():
-        if isinstance(value, Tensor):
-            text = f"tensor {list(value.shape)}" + (f" {value.tolist()}" if value.numel() <= LONGEST else "")
-        else:
-            text = " ".join(repr(value).split())
-            text = text if len(text) < 200 else "..."
-        parts.append(f"{name} = {text}")
-    return ", ".join(parts)
+def input_in_words(value: Any) -> str:
+    """An input: numbers and text as they are, a tensor with its shape, and what is long with its first values."""
+    if isinstance(value, Tensor):
+        return f"tensor {list(value.shape)} {values_in_words(value.numpy())}"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key!r}: {input_in_words(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        more = f", ... {len(value)} in all" if len(value) > LONGEST else ""
+        return "[" + ", ".join(map(input_in_words, value[:LONGEST])) + f"{more}]"
+    return " ".join(repr(value).split())
 
 
-def case_in_words(exercise: ExerciseCases, number: int, got: Arrays) -> str:
-    """A case in a few lines: its inputs, the expected output and the student's."""
+def case_in_words(exercise: ExerciseCases, number: int, got: Arrays | None = None) -> str:
+    """A case in a few lines: its inputs and, where there is a result, what was expected and the student's."""
     case = exercise.cases[number]
     lines = [f"  the rule: {case.rule}"] if case.rule else []
-    lines.append(f"  case {number + 1} of {len(exercise.cases)}, called with {inputs_in_words(case.inputs)}")
+    inputs = ", ".join(f"{name} = {input_in_words(value)[:MOST_INPUT]}" for name, value in case.inputs.items())
+    lines.append(f"  case {number + 1} of {len(exercise.cases)}, called with {inputs or 'nothing'}")
     for name, expected in case.expected.items():
-        if name not in got or not np.array_equal(expected, got[name]):
-            lines.append(f"  expected {name}: {array_in_words(expected)}")
-            lines.append(f"  got      {name}: {array_in_words(got[name]) if name in got else 'nothing'}")
+        if got is None or (name in got and alike(expected, got[name])):
+            continue
+        mine, first = got.get(name), 0
+        if mine is not None and mine.shape == expected.shape and kind(mine) == kind(expected):
+            first = int(np.argmax(~equal_values(expected, mine)))
+        lines.append(f"  expected {name}: {array_in_words(expected, first)}")
+        lines.append(f"  got      {name}: {'nothing of this name' if mine is None else array_in_words(mine, first)}")
     return "\n".join(lines[:8])
 
 
-def array_in_words(array: np.ndarray) -> str:
-    """An array as text: its values if they are few, else its shape and first values."""
-    rounded = array.round(4) if array.dtype.kind == "f" else array
+def array_in_words(array: np.ndarray, first: int = 0) -> str:
+    """An array as text: its values if they are few, else its shape and the values around the first that differs."""
     if array.size <= LONGEST:
-        return str(rounded.tolist())
-    return f"shape {list(array.shape)}, first values {rounded.ravel()[:8].tolist()} ..."
+        return values_in_words(array)
+    start = max(0, min(first - 3, array.size - SHOWN))
+    place = f"values from {[int(i) for i in np.unravel_index(start, array.shape)]} on" if start else "first values"
+    return f"shape {list(array.shape)}, {place} {values_in_words(array.ravel()[start : start + SHOWN])} ..."
+
+
+def values_in_words(array: np.ndarray) -> str:
+    """The values of an array, of a large one the first."""
+    more = " ..." if array.size > LONGEST else ""
+    few = array.ravel()[:SHOWN] if more else array
+    return f"{(few.astype(float).round(4) if few.dtype.kind == 'f' else few).tolist()}{more}"
 
 
 def draw_side_by_side(expected: Arrays, got: Arrays) -> None:

@@ -1,7 +1,7 @@
-"""Homework notebooks: which cells students write, and how a submission's answers get into a pristine copy.
+"""Homework notebooks: which cells students write, and what is read of a submission.
 
 `minivjepa check` and `minivjepa grade` read a file alike.  It is not validated as a notebook, which can take minutes and a
-gigabyte: only cells with a grade_id are looked at, and outputs count for nothing.
+gigabyte: only the kind, the grade_id and the text of cells are looked at, and outputs count for nothing.
 """
 
 import json
@@ -9,7 +9,6 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
-import nbformat
 from nbformat import NotebookNode
 
 WRITTEN = "YOUR ANSWER HERE"  # the text of a written answer before a student edits it
@@ -19,8 +18,9 @@ STRING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.S)  # in JSON, or what i
 
 
 class Cell(NamedTuple):
-    """kind: code or markdown."""
+    """grade_id: empty if it has none; kind: code, markdown or raw."""
 
+    grade_id: str
     kind: str
     source: str
 
@@ -29,10 +29,20 @@ def cells_by_id(notebook: dict[str, Any]) -> dict[str, Any]:
     """grade_id -> cell, for every cell with a grade_id; the first of two with the same id counts."""
     found: dict[str, Any] = {}
     for cell in listed(notebook, "cells"):
-        grade_id = get(get(get(cell, "metadata"), "nbgrader"), "grade_id")
-        if isinstance(grade_id, str):
+        if grade_id := grade_id_of(cell):
             found.setdefault(grade_id, cell)
     return found
+
+
+def grade_id_of(cell: Any) -> str:
+    """A cell's grade_id; empty if it has none."""
+    found = get(get(get(cell, "metadata"), "nbgrader"), "grade_id")
+    return found if isinstance(found, str) else ""
+
+
+def given_cells(notebook: NotebookNode) -> list[str]:
+    """The code cells of an assignment that students do not write and that check nothing: imports and helpers."""
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code" and "nbgrader" not in cell.metadata]
 
 
 def is_answer(cell: NotebookNode) -> bool:
@@ -45,8 +55,8 @@ def is_check(cell: NotebookNode) -> bool:
     return bool(cell.metadata.get("nbgrader", {}).get("grade")) and not is_answer(cell)
 
 
-def read_cells(content: bytes, name: str) -> dict[str, Cell]:
-    """The cells of a submitted file: grade_id -> cell; the first of two with the same id counts.
+def read_cells(content: bytes, name: str) -> list[Cell]:
+    """The cells of a submitted file, in their order.
 
     Raises ValueError for a file that is too large or not a notebook.  name: of the file.
     """
@@ -63,8 +73,8 @@ def read_cells(content: bytes, name: str) -> dict[str, Cell]:
     sheets = [held] if isinstance(get(held, "cells"), list) else listed(held, "worksheets")
     if not sheets:
         raise ValueError(f"{name} is not a notebook that Jupyter can open ({why}); save it again in Jupyter")
-    found = cells_by_id({"cells": [cell for sheet in sheets for cell in listed(sheet, "cells")]})
-    return {key: Cell(str(get(cell, "cell_type")), text_of(cell)) for key, cell in found.items()}
+    cells = [cell for sheet in sheets for cell in listed(sheet, "cells")]
+    return [Cell(grade_id_of(cell), str(get(cell, "cell_type")), text_of(cell)) for cell in cells]
 
 
 def get(value: Any, key: str) -> Any:
@@ -90,12 +100,3 @@ def assignment_of(ids: Iterable[str], known: Mapping[str, Collection[str]]) -> s
     shared = {name: len(set(ids) & set(its_ids)) for name, its_ids in known.items()}
     best = max(shared, key=lambda name: shared[name])
     return best if shared[best] else None
-
-
-def fill_in(pristine: NotebookNode, submitted: Mapping[str, Cell]) -> NotebookNode:
-    """The pristine notebook with a submission's answer cells, matched by grade_id; the rest of the submission is left out."""
-    notebook = nbformat.from_dict(pristine)
-    for name, cell in cells_by_id(notebook).items():
-        if is_answer(cell) and name in submitted and submitted[name].kind == cell.cell_type:
-            cell.source = submitted[name].source
-    return notebook

@@ -1,4 +1,4 @@
-"""What `minivjepa check` does: a student's answers in a pristine notebook, run by nbval, one message per exercise."""
+"""What `minivjepa check` does: a student's program and the checks of its exercises, run by nbval, one message per exercise."""
 
 import importlib.util
 import os
@@ -7,44 +7,108 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import nbformat
 
-from minivjepa.homework.checking import FOLDER, assignments
-from minivjepa.homework.notebooks import assignment_of, cells_by_id, fill_in, is_check, read_cells
+from minivjepa.homework.calling import NO_FUNCTION, error_in_words
+from minivjepa.homework.checking import FOLDER, CheckFailed, assignments, check
+from minivjepa.homework.notebooks import assignment_of, cells_by_id, given_cells, is_check, read_cells
+from minivjepa.homework.program import MOST_ENDS, Program, plain_python, program_of, remarks, run
 
 CELL_SECONDS = 120
+ENDED = "ended Python, or took too long"
+START = """from minivjepa.homework.program import new_space, run
+from minivjepa.homework.selfcheck import ask, run_step
+space = new_space()"""
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 COLORS = re.compile(r"(\x1b|#x1B)\[[0-9;]*m")  # as they are, and as XML writes them
 
 
-def check_file(path: Path) -> dict[str, str]:
-    """Exercise -> message of its check, empty if the answer is right in all visible cases.
+class Checked(NamedTuple):
+    """messages: exercise -> why it is wrong, empty if it is right in all visible cases; notes: on cells that cost nothing."""
+
+    messages: dict[str, str]
+    notes: list[str]
+
+
+def check_file(path: Path) -> Checked:
+    """What is right in a notebook, and what is not.
 
     Raises ValueError if the file is not homework, or if nbval is not installed.
     """
     if importlib.util.find_spec("nbval") is None:
         raise ValueError("checking a notebook needs nbval, which is missing; run: pip install 'minivjepa[notebooks]'")
-    submitted = read_cells(path.read_bytes(), path.name)
+    cells = read_cells(path.read_bytes(), path.name)
     pristine = {name: nbformat.read(FOLDER / f"{name}.ipynb", as_version=4) for name in assignments()}
-    assignment = assignment_of(submitted, {name: cells_by_id(notebook) for name, notebook in pristine.items()})
+    known = {name: cells_by_id(notebook) for name, notebook in pristine.items()}
+    assignment = assignment_of({cell.grade_id for cell in cells}, known)
     if assignment is None:
         ids = f"no grade_id of {', '.join(pristine)}"
         raise ValueError(f"{path} is not homework of this course: {ids}; start again from the original")
-    notebook = fill_in(pristine[assignment], submitted)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for cell in code:  # as in a notebook that ran
-        cell.execution_count, cell.outputs = 1, []
-    messages = {}
-    for cell, test in zip(code, run_nbval(notebook, path)):
-        if is_check(cell):
-            name = cell.metadata.nbgrader["grade_id"].removeprefix("check_")
-            messages[name] = message_of(test).removeprefix(f"{name}: ").removeprefix(f"{name} ")
-    return messages
+    exercises = [name.removeprefix("check_") for name, cell in known[assignment].items() if is_check(cell)]
+    program = program_of(cells, given_cells(pristine[assignment]), exercises)
+    wrong, stopped = run_program(program, assignment, exercises, path)
+    done = {number: how for number, step in enumerate(program.steps) if (how := plain_python(step.source)[1])}
+    wrong, notes = remarks(program, wrong, stopped, done)
+    return Checked({name: wrong.get(name, "") for name in exercises}, notes)
 
 
-def run_nbval(notebook: nbformat.NotebookNode, path: Path) -> list[ElementTree.Element]:
-    """nbval's result for every code cell.  Raises ValueError if nbval cannot run.  path: of the student's file."""
+def run_program(
+    program: Program, assignment: str, exercises: list[str], path: Path
+) -> tuple[dict[str, str], dict[int, str]]:
+    """Run a program and the checks of its exercises: exercise -> why it is wrong, number of a step -> why it stopped.
+
+    What ends Python, or takes too long, is left out, and the rest runs again, as in grading.
+    """
+    wrong: dict[str, str] = {}
+    ended: dict[int, str] = {}
+    for _ in range(len(exercises) + MOST_ENDS):
+        steps = {number: step for number, step in enumerate(program.steps) if number not in ended}
+        left = [name for name in exercises if name not in wrong]
+        given = [START, f"run(space, 'given cells', {program.given!r})"]
+        code = [f"run_step(space, {step.place}, {step.source!r})" for step in steps.values()]
+        asked = [f"ask(space, {assignment!r}, {name!r})" for name in left]
+        tests = run_nbval([*given, *code, *asked, "pass"], path)
+        keys = [None, None, *steps, *left]
+        skipped = next((place for place, test in enumerate(tests) if test.find("skipped") is not None), None)
+        if skipped is None:
+            found = {key: message for key, test in zip(keys, tests) if (message := message_of(test))}
+            wrong |= {
+                name: found[name].removeprefix(f"{name}: ").removeprefix(f"{name} ") for name in left if name in found
+            }
+            return wrong, ended | {number: found[number] for number in steps if number in found}
+        culprit = keys[skipped - 1]
+        if culprit is None:
+            raise ValueError(f"nbval could not run {path}: the given cells did not finish")
+        if isinstance(culprit, int):
+            ended[culprit] = ENDED
+            culprit = program.steps[culprit].exercise
+        if culprit:
+            wrong.setdefault(culprit, ENDED)
+    return {name: wrong.get(name, f"was not called: too many cells {ENDED}") for name in exercises}, ended
+
+
+def run_step(space: dict[str, Any], place: int, source: str) -> None:
+    """In the notebook that is made: run a cell of a submission."""
+    try:
+        run(space, f"cell {place}", plain_python(source)[0])
+    except BaseException as error:
+        raise CheckFailed(f"stopped with {error_in_words(error)}") from None
+
+
+def ask(space: dict[str, Any], assignment: str, exercise: str) -> None:
+    """In the notebook that is made: check a function of a submission."""
+    if not callable(space.get(exercise)):
+        raise CheckFailed(NO_FUNCTION.format(exercise))
+    check(assignment, exercise, space[exercise])
+
+
+def run_nbval(code: list[str], path: Path) -> list[ElementTree.Element]:
+    """nbval's result for every cell of a notebook of these.  Raises ValueError if nbval cannot run.  path: of the student's file."""
+    cells = [nbformat.v4.new_code_cell(text, execution_count=1) for text in code]  # as in a notebook that ran
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": KERNEL})
     with tempfile.TemporaryDirectory() as folder:
         file, report = Path(folder) / "homework.ipynb", Path(folder) / "report.xml"
         nbformat.write(notebook, file)
@@ -63,8 +127,6 @@ def run_nbval(notebook: nbformat.NotebookNode, path: Path) -> list[ElementTree.E
 
 def message_of(test: ElementTree.Element) -> str:
     """What went wrong in a cell: the words of its check, or another error's last line; empty if it passed."""
-    if test.find("skipped") is not None:
-        return f"was not run: a cell above ended Python, or took more than {CELL_SECONDS} s"
     if (failure := test.find("failure")) is None:
         return ""
     clean = COLORS.sub("", f"{failure.get('message') or ''}\n{failure.text or ''}")
