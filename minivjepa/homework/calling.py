@@ -49,6 +49,12 @@ def fresh_state() -> None:
         seed(0)
 
 
+def require_gradients_on() -> None:
+    """Raise RuntimeError if a call has switched gradients off and not on again."""
+    if not torch.is_grad_enabled():
+        raise RuntimeError("gradients are still off when it returns; `with torch.no_grad():` switches them on again")
+
+
 def changed(before: Inputs, after: Inputs) -> np.ndarray:
     """Names of the inputs that a call has changed in place, also inside lists and dicts, or whose gradients it has switched."""
     names = [name for name, value in before.items() if in_full(value) != in_full(after.get(name))]
@@ -69,6 +75,7 @@ def call(function: Callable[..., Any], inputs: Inputs) -> Arrays:
     given = copy.deepcopy(inputs)
     fresh_state()
     value = function(**given)
+    require_gradients_on()
     return {**as_arrays(value), CHANGED: changed(inputs, given)}
 
 
@@ -84,6 +91,7 @@ def gradients(function: Callable[..., Any], inputs: Inputs) -> Arrays:
     before = copy.deepcopy(given)
     fresh_state()
     loss = function(**given)
+    require_gradients_on()
     if not isinstance(loss, Tensor) or loss.ndim:
         shape = list(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
         raise TypeError(f"expected one number, a tensor of shape [], and got {shape}")
