@@ -63,19 +63,27 @@ def fresh_state() -> None:
         seed(0)
 
 
+def require_gradients_on() -> None:
+    """Raise RuntimeError if a call has switched gradients off and not on again."""
+    if not torch.is_grad_enabled():
+        raise RuntimeError("gradients are still off when it returns; `with torch.no_grad():` switches them on again")
+
+
 def changed(before: Inputs, after: Inputs) -> np.ndarray:
-    """Names of the inputs that a call has changed in place, also inside lists and dicts, or whose gradients it has switched."""
+    """Names of the inputs that a call has changed in place, also inside lists and dicts, or whose gradients it has used."""
     names = [name for name, value in before.items() if in_full(value) != in_full(after.get(name))]
     return np.array(names, dtype="U40")
 
 
 def in_full(value: Any) -> str:
-    """All of an input as text, with whether gradients are taken of it."""
+    """All of an input as text, with whether gradients are taken of it, and whether it has one."""
     if isinstance(value, Mapping):
         return str({key: in_full(part) for key, part in value.items()})
     if isinstance(value, list | tuple):
         return str([in_full(part) for part in value])
-    return repr(encode(value)) + (f" {value.requires_grad}" if isinstance(value, Tensor) else "")
+    if isinstance(value, Tensor):
+        return f"{encode(value)} {value.requires_grad} {value.is_leaf and value.grad is not None}"
+    return repr(encode(value))
 
 
 def call(function: Callable[..., Any], inputs: Inputs) -> Arrays:
@@ -83,6 +91,7 @@ def call(function: Callable[..., Any], inputs: Inputs) -> Arrays:
     given = copy.deepcopy(inputs)
     fresh_state()
     value = function(**given)
+    require_gradients_on()
     return {**as_arrays(value), CHANGED: changed(inputs, given)}
 
 
@@ -98,6 +107,8 @@ def gradients(function: Callable[..., Any], inputs: Inputs) -> Arrays:
     before = copy.deepcopy(given)
     fresh_state()
     loss = function(**given)
+    require_gradients_on()
+    touched = changed(before, given)  # before backward() gives them gradients
     if not isinstance(loss, Tensor) or loss.ndim:
         shape = list(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
         raise TypeError(f"expected one number, a tensor of shape [], and got {shape}")
@@ -106,7 +117,7 @@ def gradients(function: Callable[..., Any], inputs: Inputs) -> Arrays:
     found = as_arrays(loss, "loss")
     for name, value in floating.items():
         found[f"gradient of {name}"] = np.zeros(0) if value.grad is None else value.grad.double().numpy()
-    return {**found, CHANGED: changed(before, given)}
+    return {**found, CHANGED: touched}
 
 
 ADAPTERS: dict[str, Callable[[Callable[..., Any], Inputs], Arrays]] = {"call": call, "gradients": gradients}

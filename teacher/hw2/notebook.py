@@ -9,7 +9,8 @@
 # - Write where it says `raise NotImplementedError()`, and keep the names of functions and arguments.
 # - You may use torch, numpy and einops. The package's own function for a task is *blocked* in its check: writing it is the task. The rules here
 #   also differ from the package's in places, so read them.
-# - Do not change the inputs: make new tensors.
+# - Do not change the inputs, gradients of tensors included: make new tensors. If you switch gradients off, switch them on again.
+# - Numbers come as float32 tensors and ids as int64, unless an exercise says something else. Counts are 1 or more, unless it says that they may be 0.
 # - Stuck? Open the hints one after the other.
 #
 # The exercises follow the data: kept tubelets are embedded (1) and look at each other (2), the predictor guesses the hidden ones (3), guesses are compared
@@ -30,9 +31,9 @@ from minivjepa.homework import check
 # %% [markdown]
 # ## 1. Embed what is kept (3 points, easy, 20 minutes)
 #
-# `tubelets` is [B, N, values]: the raw pixels of all tubelets. `ids` is int64 [B, K]: the tubelets that each clip keeps, in any order.
+# `tubelets` is [B, N, values]: the raw pixels of all tubelets. `ids` is int64 [B, K]: the tubelets that each clip keeps, in any order, none twice.
 #
-# 1. Take the kept tubelets of each clip.
+# 1. Take the kept tubelets of each clip, in the order of its ids.
 # 2. Subtract their mean: **one number for each clip**, over all values of its kept tubelets. Hidden tubelets have no part in it.
 # 3. Embed each: `tubelet @ weight.T + bias`, with `weight` [D, values] and `bias` [D].
 # 4. Add to each the position of its id: that row of `positions` [N, D].
@@ -66,21 +67,24 @@ check_hidden("hw2", "embed_kept", embed_kept)
 # %% [markdown]
 # ## 2. Attention (5 points, hard, 35 minutes)
 #
-# `x` is [B, n, D]. The clips keep different numbers of tokens, so the short lists were filled up with *padding*: `real`, bool [B, n], is false there.
+# `x` is [B, n, D]. The clips keep different numbers of tokens, so the short lists were filled up with *padding*, at any place: `real`, bool [B, n], is
+# false there. Padding holds numbers like any token; they mean nothing.
 # `weights` has four [D, D] tensors, `"q"`, `"k"`, `"v"` and `"out"`, all used as `x @ weights["q"]`, without bias.
 #
 # - Heads are **interleaved**: feature f of queries, keys and values belongs to head f % `heads`, and so does feature f of what the heads take
 #   home. (In the package the first features belong to the first head.)
 # - The score of query i and key j in a head is their dot product, divided by (`temperature` times the root of d). A head has d = D / `heads` features.
+# - The weights of query i are the softmax of its scores. Scores may be large, of either sign, up to hundreds of thousands.
 # - Nobody looks at padding: its weight is 0, and the weights of the real tokens add up to 1.
-# - Padding itself gets nothing: its rows are zeros in both results.
+# - Padding itself gets nothing: its rows are zeros in both results. A clip may be all padding, and then all its rows are.
 #
 # Return two things: the new vectors, after `"out"`, [B, n, D]; and who looks at whom, [B, n, n]: the weights (row: who looks), averaged over heads.
 #
 # <details><summary>Hint 1</summary>Begin with one clip and one head, as in your <code>attention</code> of lesson 03, and print shapes.</details>
 # <details><summary>Hint 2</summary>The features of head h are <code>q[..., h::heads]</code>. All heads at once: <code>B n (d head) -> B head n d</code>
 # for einops, and back.</details>
-# <details><summary>Hint 3</summary>A score of minus infinity gets the weight 0 in a softmax: see <code>masked_fill</code>.</details>
+# <details><summary>Hint 3</summary>A score of minus infinity gets the weight 0 in a softmax: see <code>masked_fill</code>. A softmax over minus
+# infinities alone gives nan, and nan times 0 is nan, so fill zeros in rather than multiply.</details>
 # <details><summary>Hint 4</summary><code>real[:, None, None]</code> is [B, 1, 1, n] and speaks of those who are looked at;
 # <code>real[:, None, :, None]</code> of those who look.</details>
 
@@ -91,11 +95,10 @@ def attend(
 ) -> tuple[Tensor, Tensor]:
     """x [B, n, D], real bool [B, n] -> (new vectors [B, n, D], mean weights [B, n, n])."""
     ### BEGIN SOLUTION
-    d = x.shape[-1] // heads
     q, k, v = (einops.rearrange(x @ weights[name], "B n (d head) -> B head n d", head=heads) for name in "qkv")
-    score = q @ k.transpose(-1, -2) / (temperature * math.sqrt(d))  # [B, head, n, n]
+    score = q @ k.mT / (temperature * math.sqrt(q.shape[-1]))  # [B, head, n, n]
     weight = score.masked_fill(~real[:, None, None], -math.inf).softmax(dim=-1)
-    weight = weight * real[:, None, :, None]
+    weight = weight.masked_fill(~real[:, None, :, None], 0.0)
     mixed = einops.rearrange(weight @ v, "B head n d -> B n (d head)")
     return mixed @ weights["out"], weight.mean(dim=1)
     ### END SOLUTION
@@ -123,8 +126,8 @@ def body(x: Tensor) -> Tensor:
 
 # %% [markdown]
 # What goes in, and what comes out, is yours. `context` is [B, K, D], the vectors of the tubelets `context_ids` [B, K]; to be guessed are the tubelets
-# `target_ids` [B, M]. The ids of each clip are in any order, and together they are all of 0 ... N - 1. `weights` has
-# `"enter"` [D, P], `"leave"` [P, D], `"mask_tokens"` [groups, P] and `"positions"` [N, P].
+# `target_ids` [B, M]. The ids of each clip are in any order, and together they are all of 0 ... N - 1. K may be 0, and so may M with `rows="all"`.
+# `weights` has `"enter"` [D, P], `"leave"` [P, D], `"mask_tokens"` [groups, P] and `"positions"` [N, P].
 #
 # - A kept tubelet goes in as its vector times `enter` plus the position of its id.
 # - A hidden tubelet goes in as the mask token of this `group` plus the position of its id.
@@ -149,7 +152,7 @@ def predict(
     out = body(torch.cat([seen, asked], dim=1)) @ weights["leave"]  # [B, K + M, D]
     if rows == "hidden":
         return out[:, context.shape[1] :]
-    order = torch.cat([context_ids, target_ids], dim=1).argsort(dim=1)  # where id 0, 1, 2 ... stands
+    order = torch.cat([context_ids, target_ids], dim=1).argsort()  # where id 0, 1, 2 ... stands
     return out[torch.arange(len(out))[:, None], order]
     ### END SOLUTION
 
@@ -166,13 +169,15 @@ check_hidden("hw2", "predict", predict)
 # ## 4. One loss, several groups (4 points, medium, 25 minutes)
 #
 # `features` is [B, N, D]: what the target encoder says of all tubelets. `guesses` and `ids` are lists with one entry for each mask group: [B, M, D], and
-# int64 [B, M], the tubelets that are guessed. Groups have different M.
+# int64 [B, M], the tubelets that are guessed, in any order. Groups have different M, and a tubelet may be in several groups.
 #
 # 1. Normalise each vector of `features`: subtract its mean, and divide by its **standard deviation plus `eps`**. (The package adds eps under the root.)
-#    The standard deviation is the root of the mean squared deviation: divide by D, not by D - 1.
-# 2. The loss of a group is the mean absolute difference between its guesses and the normalised vectors at its ids.
+#    The standard deviation is the root of the mean squared deviation: divide by D, not by D - 1. `eps` is above 0, so a vector whose numbers are all
+#    alike becomes zeros.
+# 2. The loss of a group is the mean absolute difference between its guesses, as they are, and the normalised vectors at its ids. The mean is over clips,
+#    tubelets and features.
 # 3. Return the weighted mean of the groups, one number: each group counts as much as `weights` (a list of numbers) says, however many tubelets it has.
-#    The weights need not add up to 1.
+#    The weights need not add up to 1, and some may be 0.
 #
 # <details><summary>Hint 1</summary>Normalise all of <code>features</code> once, along the last axis, before the loop over groups.</details>
 # <details><summary>Hint 2</summary><code>std</code> and <code>var</code> have an argument <code>correction</code>, and with 0 they divide by D.</details>
@@ -202,13 +207,13 @@ check_hidden("hw2", "latent_loss", latent_loss)
 # %% [markdown]
 # ## 5. Where the gradient stops (3 points, medium, 20 minutes)
 #
-# A student of three matrices. `tokens` is [B, N, F], `kept` and `hidden` are int64 [K] and [M]: ids, the same for all clips. Features of tokens are
-# `torch.tanh(tokens @ matrix)`.
+# A student of three matrices. `tokens` is [B, N, F], `kept` and `hidden` are int64 [K] and [M]: ids, the same for all clips, in any order. No token is in
+# both, and some may be in neither. Features of tokens are `torch.tanh(tokens @ matrix)`.
 #
 # - **Guess:** features of the kept tokens with the matrix `encoder` [F, D], averaged over these tokens, times `predictor` [D, D].
 # - **Target:** features of the hidden tokens with the matrix `teacher` [F, D], averaged over these tokens. If `own` is true, the student is its own
 #   teacher: use `encoder` here too.
-# - Return the mean absolute difference of guess and target, one number with a gradient.
+# - Return the mean absolute difference of guess and target, over clips and features: one number with a gradient.
 # - If `stop` is true, no gradient flows back through the target, to anything. If it is false, it flows.
 #
 # This check calls `backward()` and looks at the gradients of all inputs, `tokens` among them. For an input that no gradient reaches, an
@@ -252,13 +257,14 @@ check_hidden("hw2", "student_loss", student_loss)
 # ## 6. Follow (3 points, medium, 20 minutes)
 #
 # `target` is a dict: name -> tensor, the target encoder at the start. `students` is a list of dicts with the same names: the online encoder after each
-# step of the optimiser. `momenta` has one number for each step.
+# step of the optimiser. A student's dict may list the names in another order. `momenta` has one number for each step, from 0 to 1.
 #
 # - After step s: target = momentum of step s times target + (1 - that momentum) times student s.
-# - Tensors named in the list `buffers` are not learned (a counter, a running mean). They are not averaged: the target takes over the student's, in its
-#   type.
+# - Tensors named in the list `buffers` are not learned (a counter, a running mean, a table of flags). They are not averaged: the target takes over the
+#   student's, in the student's type. The list alone says what a buffer is, not how a name looks nor what type a tensor has.
 #
-# Return a list of dicts: the target after **each** step. Make new tensors at each step, so that earlier entries stay as they were.
+# Return a list of dicts: the target after **each** step; without any step, an empty list. Make new tensors at each step, so that earlier entries stay
+# as they were.
 #
 # <details><summary>Hint 1</summary>Write one step first: a new dict from an old dict and a student.</details>
 # <details><summary>Hint 2</summary>Each step begins with what the step before has given.</details>
@@ -296,16 +302,19 @@ check_hidden("hw2", "follow", follow)
 # %% [markdown]
 # ## 7. How slow is the teacher? (2 points, easy, 15 minutes)
 #
-# A run has `steps` steps, s = 0, 1, ... `steps` - 1. The momentum goes from `start` to `end`, which it reaches at s = `steps` times `stretch`; from then on it
-# stays there. The share of the way is p = s / (`steps` times `stretch`), at most 1. The momentum of step s is
+# A run has `steps` steps, s = 0, 1, ... `steps` - 1. The momentum goes from `start` to `end`, up or down, both from 0 to 1. It reaches `end` at
+# s = `steps` times `stretch`, which need not be a whole number; from then on it stays there. The share of the way is
+# p = s / (`steps` times `stretch`), at most 1. The momentum of step s is
 #
 # - start + (end - start) p, if `shape` is `"line"`, as in V-JEPA;
 # - end - (end - start) (1 + cos(π p)) / 2, if `shape` is `"cosine"`, as in BYOL.
 #
 # For each of them, say how slow it is: after how many updates *with this momentum* is **at most** the share `left` of the old target left? After n
-# updates momentum to the power of n is left. Return the smallest such n = 1, 2, 3, ..., or -1 where no n is large enough (momentum 1).
+# updates momentum to the power of n is left. Return the smallest such n = 1, 2, 3, ..., or -1 where no n is large enough. That is so for momentum 1
+# and for no other, however near: n can be hundreds of thousands, but stays below a million. `left` is above 0 and below 1.
 #
-# Return two lists: the momenta, and these numbers of updates.
+# Return two lists: the momenta, and these numbers of updates. Compute with Python's own floats (or float64): float32 has too few digits for a
+# momentum near 1.
 #
 # <details><summary>Hint 1</summary>Write a function for one step, then a loop or list over the steps.</details>
 # <details><summary>Hint 2</summary>You can simply try n = 1, 2, 3, ... Or use logarithms, with care at momentum 0.</details>
@@ -323,11 +332,13 @@ def plan(
         if shape == "cosine":
             p = (1 - math.cos(math.pi * p)) / 2
         momentum = start + (end - start) * p
-        n = 1
-        while momentum < 1 and momentum**n > left:
-            n += 1
         momenta.append(momentum)
-        updates.append(-1 if momentum >= 1 else n)
+        if momentum == 1:
+            updates.append(-1)
+        elif momentum == 0:
+            updates.append(1)
+        else:
+            updates.append(math.ceil(math.log(left) / math.log(momentum)))
     return momenta, updates
     ### END SOLUTION
 
@@ -357,10 +368,10 @@ def toy_loss(weights: dict[str, Tensor], tokens: Tensor, kept: Tensor, hidden: T
 
 
 # %% [markdown]
-# Write its audit. `weights` may hold more tensors than `toy_loss` uses. The *part* of a tensor is its name up to the first dot. Compute the loss, go
-# backwards once, and count for each part, as three numbers:
+# Write its audit. `weights` may hold more tensors than `toy_loss` uses, in any order, and parts that it does not know. The *part* of a tensor is its name
+# up to the first dot; every name has one. Compute the loss, go backwards once, and count for each part, as three numbers:
 #
-# - tensors with a gradient that is not zero everywhere,
+# - tensors with a gradient that is not zero everywhere, however small it is,
 # - tensors with a gradient that is zero everywhere,
 # - tensors with no gradient at all.
 #
@@ -385,8 +396,7 @@ def audit(
     toy_loss(copies, tokens, kept, hidden, stop).backward()
     counts = {name.split(".")[0]: [0, 0, 0] for name in weights}
     for name, copy in copies.items():
-        moves = copy.grad is not None and bool((copy.grad != 0).any())
-        place = 0 if moves else 2 if copy.grad is None else 1
+        place = 2 if copy.grad is None else 0 if copy.grad.any() else 1
         counts[name.split(".")[0]][place] += 1
     return {part: tuple(numbers) for part, numbers in counts.items()}
     ### END SOLUTION
