@@ -26,7 +26,7 @@ from minivjepa.homework import check
 # ## 1. How many tokens? (2 points, easy, 10 minutes)
 #
 # A clip has `frames` frames of `height` x `width` pixels. A tubelet is `tubelet` frames deep and `patch` pixels wide and high. Where
-# tubelets do not divide the clip, what is left over at the end is dropped.
+# tubelets do not divide the clip, what is left over at the end is dropped. An axis that is shorter than a tubelet has none: its count is 0.
 #
 # Return two things: the grid `(t, h, w)` of tubelets, and how many there are.
 #
@@ -54,9 +54,10 @@ check_hidden("hw1", "grid_shape", grid_shape)
 # %% [markdown]
 # ## 2. Cut a clip into tokens (4 points, medium, 30 minutes)
 #
-# `clip` is [B, C, T, H, W], and tubelets divide it. Return its tubelets as tokens, [B, N, values].
+# `clip` is float32 [B, C, T, H, W]. Tubelets of `tubelet` frames and `patch` x `patch` pixels divide it without a rest. Return them as tokens,
+# [B, N, values]. The values themselves stay as they are.
 #
-# - `order` says how tokens are listed: three letters, the slowest axis first. `"thw"` is V-JEPA's: time, then rows, then columns. In `"wth"`
+# - `order` says how tokens are listed: the letters t, h and w in some order, the slowest axis first. `"thw"` is V-JEPA's: time, then rows, then columns. In `"wth"`
 #   the column changes slowest and the row fastest.
 # - The values inside a token are listed frame by frame, row by row, column by column, with the **channels last** (fastest).
 #
@@ -86,11 +87,11 @@ check_hidden("hw1", "cut", cut)
 # ## 3. Where is each token? (4 points, hard, 30 minutes)
 #
 # Fixed positions, three axes. The grid has `shape` (t, h, w), tokens are listed in the order t, h, w. Each axis gets as many numbers as `dims` says,
-# for example `(4, 6, 6)`, always even, and the three parts stand behind each other: [time | row | column].
+# for example `(4, 6, 6)`, always even and at least 2, and the three parts stand behind each other: [time | row | column].
 #
-# For an axis with d numbers and a place p on it, the numbers come in pairs (sine, cosine), i = 0, 1, ... d/2 - 1:
+# For an axis with d numbers and a place p on it (places count from 0), the numbers come in pairs (sine, cosine), i = 0, 1, ... d/2 - 1:
 #
-# > sin(p f₀), cos(p f₀), sin(p f₁), cos(p f₁), ... with fᵢ = base to the power of -(i / (d/2))
+# > sin(p f₀), cos(p f₀), sin(p f₁), cos(p f₁), ... with fᵢ = `base` to the power of -(i / (d/2)), base > 1
 #
 # Return float32 [N, sum of dims]. (V-JEPA puts all sines before all cosines. Here they are **interleaved**.)
 #
@@ -105,12 +106,12 @@ def positions(shape: tuple[int, int, int], dims: tuple[int, int, int], base: flo
     """Interleaved sine-cosine positions, float32 [t * h * w, sum(dims)]."""
     ### BEGIN SOLUTION
     parts = []
-    places = torch.cartesian_prod(*(torch.arange(length) for length in shape)).reshape(-1, 3)  # [N, 3]
+    places = torch.cartesian_prod(*(torch.arange(length) for length in shape))  # [N, 3]
     for axis, d in enumerate(dims):
-        frequency = base ** -(torch.arange(d // 2) / (d / 2))
+        frequency = base ** -(torch.arange(0, d, 2) / d)  # 2i / d is i / (d/2)
         angle = places[:, axis, None] * frequency
         parts.append(torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1))
-    return torch.cat(parts, dim=1).float()
+    return torch.cat(parts, dim=1)
     ### END SOLUTION
 
 
@@ -125,10 +126,12 @@ check_hidden("hw1", "positions", positions)
 # %% [markdown]
 # ## 4. Hide at random (3 points, medium, 20 minutes)
 #
-# `noise` is [B, N]: one random number for every token of every clip, drawn for you. In each clip, **hide** the tokens with the *largest* noise: as many
-# as `ratio * N`, rounded to the nearest whole number. The others are the context.
+# `noise` is [B, N]: one random number for every token of every clip, drawn for you. Only the order of the numbers counts: they may be negative or
+# large, and no two in a clip are equal. In each clip, **hide** the tokens with the *largest* noise: as many as `ratio * N`, rounded to the nearest
+# whole number (it never lies halfway between two). The others are the context.
 #
-# Return `(context, target)`: ids of the kept and of the hidden tokens, int64 [B, K] and [B, M], each row in rising order.
+# Return `(context, target)`: ids of the kept and of the hidden tokens, int64 [B, K] and [B, M], each row in rising order. `ratio` is between 0 and
+# 1, so K or M may be 0: what is empty is still int64.
 #
 # <details><summary>Hint 1</summary><code>noise.argsort(dim=1)</code> lists each clip's tokens from the smallest noise to the largest.</details>
 # <details><summary>Hint 2</summary>Cut that list in two, and sort both parts.</details>
@@ -139,8 +142,8 @@ def random_mask(noise: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
     """noise [B, N] -> (context ids [B, K], target ids [B, M])."""
     ### BEGIN SOLUTION
     kept = noise.shape[1] - round(ratio * noise.shape[1])
-    order = noise.argsort(dim=1)
-    return order[:, :kept].sort(dim=1).values, order[:, kept:].sort(dim=1).values
+    order = noise.argsort()  # of each row, from the smallest noise to the largest
+    return order[:, :kept].sort().values, order[:, kept:].sort().values
     ### END SOLUTION
 
 
@@ -155,13 +158,14 @@ check_hidden("hw1", "random_mask", random_mask)
 # %% [markdown]
 # ## 5. Hide tubes (3 points, medium, 20 minutes)
 #
-# Now `noise` is [B, S]: one number for every *place* of the frame (S = h w of them), and the `round(ratio * S)` places with the largest noise are hidden
-# **in every one of `steps` time steps**. Ids count all tokens, S of them per step.
+# Now `noise` is [B, S]: one number for every *place* of the frame (S = h w of them), and the places with the largest noise are hidden
+# **in every one of `steps` time steps**: as many as `ratio * S`, rounded to the nearest whole number. For the rest, noise and ratio are as in
+# exercise 4. Ids count all tokens, S of them per step.
 #
 # - If `time_major` is true, token ids go through all places of step 0, then all of step 1, and so on (V-JEPA's order).
 # - If it is false, they go through all steps of place 0, then all of place 1.
 #
-# Return the ids of the **context** alone, int64 [B, K], each row in rising order.
+# Return the ids of the **context** alone, int64 [B, K], each row in rising order. Again, K may be 0.
 #
 # <details><summary>Hint 1</summary>First find the kept places of each clip, as in exercise 4.</details>
 # <details><summary>Hint 2</summary>Time-major, the token of place p in step s has the id s S + p. And otherwise?</details>
@@ -172,10 +176,10 @@ def tube_mask(noise: Tensor, ratio: float, steps: int, time_major: bool) -> Tens
     """noise [B, S] -> context ids [B, K] of clips with `steps` time steps."""
     ### BEGIN SOLUTION
     count = noise.shape[1]
-    kept = noise.argsort(dim=1)[:, : count - round(ratio * count)]  # [B, places]
+    kept = noise.argsort()[:, : count - round(ratio * count)]  # [B, places]
     time = torch.arange(steps)
     ids = time[None, :, None] * count + kept[:, None] if time_major else kept[:, :, None] * steps + time
-    return ids.flatten(1).sort(dim=1).values
+    return ids.flatten(1).sort().values
     ### END SOLUTION
 
 
@@ -191,7 +195,8 @@ check_hidden("hw1", "tube_mask", tube_mask)
 # ## 6. Hide blocks (4 points, medium, 25 minutes)
 #
 # `corners` is a list of (row, column): the upper left corners of blocks of `size` (rows, columns), on a frame of `frame` (h, w) patches. Return a
-# boolean map [h, w]: true where **any** block hides the patch.
+# boolean map [h, w]: true where **any** block hides the patch. Corners lie on the frame. The list may be empty, and a block may be larger than
+# the frame.
 #
 # - If `wrap` is false, the part of a block that reaches beyond the lower or right edge is cut off.
 # - If `wrap` is true, it goes on at the opposite edge.
@@ -233,9 +238,9 @@ check_hidden("hw1", "block_map", block_map)
 #
 # - With `keep="first"` each clip keeps its first K visible ids. That is what V-JEPA's code does, and why late time steps lose (lesson 02).
 # - With `keep="spread"` it keeps K of its visible ids as evenly as possible: of a clip with n visible ids, those at the places 0, n/K, 2n/K, ...
-#   rounded **down**, in the list of its visible ids.
+#   rounded **down**, in the list of its visible ids. Compute them exactly: in floats, `j * (n / K)` can fall just below a whole number.
 #
-# Return int64 [B, K], rising in each row.
+# Return int64 [B, K], rising in each row. If a clip shows nothing, K is 0.
 #
 # <details><summary>Hint 1</summary><code>row.nonzero().flatten()</code> lists where a row is true.</details>
 # <details><summary>Hint 2</summary>The places are <code>j * n // K</code> for j = 0 ... K - 1.</details>
@@ -245,11 +250,13 @@ check_hidden("hw1", "block_map", block_map)
 def cut_to_smallest(visible: Tensor, keep: str) -> Tensor:
     """bool [B, N] -> ids [B, K], K the smallest number of visible tokens in the batch."""
     ### BEGIN SOLUTION
-    lists = [row.nonzero().flatten() for row in visible]
+    lists = [row.nonzero().flatten().tolist() for row in visible]
     K = min(len(ids) for ids in lists)
     if keep == "first":
-        return torch.stack([ids[:K] for ids in lists])
-    return torch.stack([ids[torch.arange(K) * len(ids) // max(K, 1)] for ids in lists])
+        rows = [ids[:K] for ids in lists]
+    else:
+        rows = [[ids[j * len(ids) // K] for j in range(K)] for ids in lists]
+    return torch.tensor(rows, dtype=torch.int64)  # the type of an empty list would be float
     ### END SOLUTION
 
 
@@ -264,8 +271,9 @@ check_hidden("hw1", "cut_to_smallest", cut_to_smallest)
 # %% [markdown]
 # ## 8. Coverage (2 points, easy, 15 minutes)
 #
-# `ids` is int64 [draws, K]: the context of many draws, on a grid of `shape` (t, h, w) in time-major order. How often is each place of the frame
-# context? Return float32 [h, w]: for each place, the share of all draws and time steps in which it is kept.
+# `ids` is int64 [draws, K]: the context of one or many draws, on a grid of `shape` (t, h, w) in time-major order: ids count through the columns of
+# a row, then the rows, then the time steps. The ids of a draw are all different, and stand in any order. How often is each place of the frame
+# context? Return float32 [h, w]: for each place, the share of all draws and time steps in which it is kept. If K is 0, that is 0 everywhere.
 #
 # <details><summary>Hint 1</summary>Count how often every id occurs: <code>torch.bincount</code> of all ids, with a <code>minlength</code>.</details>
 # <details><summary>Hint 2</summary>Then give the counts the shape [t, h, w] and average over time.</details>
