@@ -171,17 +171,18 @@ def skewed(rng: Rng, dim: int, many: float) -> np.ndarray:
     return np.array(rng.permutation([1.05 - many, *[many] * (dim - 1)])) * rng.uniform(0.95, 1.05, dim)
 
 
-def low_across(rng: Rng, places: float, digits: int | None = None) -> dict[str, Any] | None:
-    """Clips with an average std below the limit, and root mean square, median, maximum and sample's above it.
+def low_across(rng: Rng, places: float, above: tuple[str, ...], digits: int | None = None) -> dict[str, Any] | None:
+    """Clips with an average std below the limit, and numbers `above` it: others, such as the median, are above too, or all below.
 
     places: how much places differ; 0 for clips that are the same at all places.
     """
     clips, tokens, dim = int(rng.integers(4, 9)), int(rng.integers(2, 6)), int(rng.integers(4, 7))
-    scale = skewed(rng, dim, 0.97)
+    scale = skewed(rng, dim, 0.97 if "median" in above else 0.1)
     own = rng.normal(size=(clips, tokens, dim)) if places else rng.normal(size=(clips, 1, dim)).repeat(tokens, axis=1)
     h = tensor(scale * own + places * rng.normal(size=(1, tokens, dim)) + rng.normal(0, 3, dim), digits)
     across, within = stds(h, 0), stds(h, 1)["mean"]
-    limit = limit_between(across["mean"], min(across[one] for one in ("rms", "median", "max", "sample")))
+    below = max(across[one] for one in ("mean", "rms", "median", "sample") if one not in above)
+    limit = limit_between(below, min(across[one] for one in above))
     if limit is None or (places and (within < 1.3 * limit or across["together"] < 1.3 * limit)):
         return None
     return {"h": h, "limit": limit, "directions": 1, "share": 0.5 * held(h, 1)}
@@ -197,16 +198,13 @@ def high_across(rng: Rng, kind: str, digits: int | None = None) -> dict[str, Any
     return {"h": h, "limit": limit, "directions": 1, "share": share} if limit and share < 0.98 else None
 
 
-def one_within(rng: Rng, low: bool, digits: int | None = None) -> dict[str, Any] | None:
-    """Clips that are nearly the same, whose average std over places is low or not, and other numbers on the other side of the limit."""
+def one_within(rng: Rng, above: tuple[str, ...], below: tuple[str, ...], digits: int | None = None) -> dict[str, Any] | None:  # fmt: skip
+    """Clips that are nearly the same, whose average std over places is on one side of the limit, and other numbers on the other."""
     clips, tokens, dim = int(rng.integers(3, 8)), int(rng.integers(3, 6)), int(rng.integers(4, 7))
-    scale = skewed(rng, dim, 0.97 if low else 0.1)
+    scale = skewed(rng, dim, 0.97 if "median" in above else 0.1)
     h = tensor(scale * (rng.normal(size=(1, tokens, dim)) + 0.05 * rng.normal(size=(clips, tokens, dim))) + rng.normal(0, 3, dim), digits)  # fmt: skip
     within, across = stds(h, 1), stds(h, 0)["mean"]
-    if low:
-        limit = limit_between(within["mean"], min(within[one] for one in ("rms", "median", "max", "sample")))
-    else:
-        limit = limit_between(max(within["median"], within["min"]), within["mean"])
+    limit = limit_between(max(within[one] for one in below), min(within[one] for one in above))
     return {"h": h, "limit": limit, "directions": 1, "share": 0.5 * held(h, 1)} if limit and across < 0.5 * limit else None  # fmt: skip
 
 
@@ -287,13 +285,15 @@ def scaled(case: dict[str, Any], factor: float) -> dict[str, Any]:
     return {**case, "h": case["h"] * factor, "limit": case["limit"] * factor}
 
 
+ALL = ("rms", "median", "max", "sample")
 KINDS = {  # rule -> a visible case
     "clips that are all the same, with places that differ, are content-free": {"h": torch.tensor([[0.0, 4.0], [2.0, 0.0]]).expand(3, 2, 2).clone(), "limit": 0.01, "directions": 1, "share": 0.9},
     "a number that is exactly at the limit is not below it": {"h": torch.tensor([[[1.0, 2.0]], [[2.0, 5.0]]]), "limit": 1.0, "directions": 1, "share": 0.8},
-    "across is an average of stds across clips, each divided by n": until(lambda: low_across(SEEN, 3.0, 2)),
+    "across is an average of stds across clips, each divided by n": until(lambda: low_across(SEEN, 3.0, ALL, 2)),
     "an average is not low because most stds are": until(lambda: high_across(SEEN, "healthy", 2)),
-    "across and within below the limit are complete, in whatever direction the rest lies": until(lambda: low_across(SEEN, 0.0, 2)),
-    "within is an average of stds over places, each divided by n": until(lambda: one_within(SEEN, True, 2)),
+    "across and within below the limit are complete, in whatever direction the rest lies": until(lambda: low_across(SEEN, 0.0, ("max",), 2)),
+    "within is an average of stds over places, each divided by n": until(lambda: one_within(SEEN, ALL, ("mean",), 2)),
+    "an average of stds is not the root of an average of variances": until(lambda: one_within(SEEN, ("rms", "max"), ("mean", "sample"), 2)),
     "within is that of each clip, averaged over clips": until(lambda: within_each(SEEN, 2)),
     "variance goes with the squared singular values": until(lambda: by_squares(SEEN, 2)),
     "the mean over clips is subtracted": until(lambda: with_common(SEEN, 2)),
@@ -306,13 +306,14 @@ KINDS = {  # rule -> a visible case
 
 def kinds(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
     """Features of every kind, at every scale, each on the other side of a limit than a wrong number is."""
-    free, border, across, most, complete, within, each, squares, common, averaged, no_more, no_fewer, enough = KINDS
+    free, border, across, most, complete, within, no_root, each, squares, common, averaged, no_more, no_fewer, enough = KINDS
     drawn: list[tuple[str, Callable[[], dict[str, Any] | None]]] = [
-        (free, lambda: one_within(rng, False)),
-        (across, lambda: low_across(rng, 3.0)),
+        (free, lambda: one_within(rng, ("mean",), ("median", "min"))),
+        (across, lambda: low_across(rng, 3.0, ALL)),
         (most, lambda: high_across(rng, str(rng.choice(["healthy", "dimensional"])))),
-        (complete, lambda: low_across(rng, 0.0)),
-        (within, lambda: one_within(rng, True)),
+        (complete, lambda: low_across(rng, 0.0, ("max",))),
+        (within, lambda: one_within(rng, ALL, ("mean",))),
+        (no_root, lambda: one_within(rng, ("rms", "max"), ("mean", "sample"))),
         (each, lambda: within_each(rng)),
         (squares, lambda: by_squares(rng)),
         (common, lambda: with_common(rng)),
@@ -417,15 +418,15 @@ def numbers(rng: Rng, text: str, low: float, high: float) -> list[float]:
 
 PATIENT = {"gone": 0.01, "alive": 0.1, "margin": 0.05}
 DIAGNOSES = {  # rule -> a visible case
-    "a low target alone is a collapsed target": {"rows": log([0.7, 0.5, 0.6], [0.7, 0.004, 0.006]), "last": 2, **PATIENT},
+    "a low target alone is a collapsed target, and low is what is below `gone`": {"rows": log([0.7, 0.5, 0.6], [0.7, 0.03, 0.02]), "last": 2, "gone": 0.04, "alive": 0.3, "margin": 0.1},
     "an online encoder that is low in each of the last rows has collapsed, whatever its target does": {"rows": log([0.7, 0.008, 0.006], [0.7, 0.3, 0.2]), "last": 2, **PATIENT},
     "the online encoder is asked first": {"rows": RUNS["B"], "last": 3, **PATIENT},
     "each of the last rows has to be low, not one and not their average": {"rows": log([0.7, 0.001, 0.24, 0.002], rank=(40.0, 10.0)), "last": 3, "gone": 0.2, "alive": 0.4, "margin": 0.05},
     "each encoder has to be low by itself": {"rows": log([0.7, 0.004, 0.5, 0.003], [0.7, 0.4, 0.006, 0.3]), "last": 3, **PATIENT},
     "a number that is exactly at `gone` is not below it": {"rows": log([0.7, 0.004, 0.01], [0.7, 0.6, 0.5]), "last": 2, **PATIENT},
     "a log with fewer rows than `last` is not yet clear": {"rows": log([0.004, 0.003], [0.02, 0.003]), "last": 3, **PATIENT},
-    "only the last rows decide": {"rows": log([0.004, 0.003, 0.7, 0.5], margin=[0.0, 0.0, 0.3, 0.4], loss=(0.2, 0.4)), "last": 2, **PATIENT},
-    "exactly `alive` and exactly `margin` are healthy, and earlier margins do not count": {"rows": log([0.7, 0.5, 0.25], [0.7, 0.25, 0.5], [0.3, 0.0, 0.125], rank=(40.0, 4.0)), "last": 2, "gone": 0.01, "alive": 0.25, "margin": 0.125},
+    "only the last rows decide, and of margins only the very last": {"rows": log([0.004, 0.003, 0.7, 0.5], margin=[0.0, 0.0, 0.0, 0.4], loss=(0.2, 0.4)), "last": 2, **PATIENT},
+    "exactly `alive` and exactly `margin` are healthy": {"rows": log([0.7, 0.5, 0.25], [0.7, 0.25, 0.5], [0.3, 0.2, 0.125], rank=(40.0, 4.0)), "last": 2, "gone": 0.01, "alive": 0.25, "margin": 0.125},
     "the margin of the last row has to be reached": {"rows": RUNS["C"], "last": 3, **PATIENT},
     "both encoders have to be alive in each of the last rows": {"rows": log([0.7, 0.5, 0.6, 0.5], [0.7, 0.5, 0.05, 0.9], [0.0, 0.2, 0.3, 0.4]), "last": 3, **PATIENT},
 }  # fmt: skip
@@ -444,30 +445,22 @@ def patients(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         return {"rows": rows, "last": last, "gone": gone, "alive": alive, "margin": margin}
 
     mixed = "".join(rng.permutation(list("ddzm")))
-    runs = [recorded(rng, str(rng.choice(arms))) for arms in (["vjepa", "frozen"], ["neither", "no-stopgrad", "no-ema"])]
     return [
         (target, case(3, "zzdmd", "zdddd", "mmmmm", falling)),  # the online encoder is low in some of the rows
         (online, case(3, "adddd", "zzzaz", "aaaaa", falling)),
-        (order, case(2, "aadd", "aadd", "dddd", falling)),
         (order, case(4, "dddd", "dddd", "aaaa", falling)),  # the log has just enough rows
-        (each, case(3, "aazdd", "aaaaa", "dddda", falling)),
-        (each, case(3, "aaddz", "aaaaa", "ddddd", falling)),
-        (each, case(5, "adddmdd", "adddmdd", "ddddddd", rising)),
+        (each, case(3, "aazdd", "aaddz", "dddda", falling)),
         (each, case(3, "avnv", "avnv", "dddd", falling)),
         (apart, case(4, "a" + mixed, "a" + mixed.translate(str.maketrans("dzm", "zdd")), "ddddd", falling)),
         (border, case(3, "aadDd", "aadDd", "ddddd", falling)),
-        (border, case(1, "aaaa", "dddD", "dddd", falling)),
         (short, case(4, "ddd", "ddd", "mmm", rising)),
         (short, {"rows": [], "last": int(rng.integers(1, 4)), "gone": gone, "alive": alive, "margin": margin}),
-        (end, case(3, "ddmaaa", "dddzaa", "dddmmm", rising)),
-        (healthy, case(3, "maAzA", "mAzaA", "ddddD", rising)),
-        (healthy, case(1, "mmA", "ddA", "ddm", rising)),
+        (end, case(1, "mmA", "ddA", "ddm", rising)),
+        (healthy, case(3, "ddAzA", "mdzaA", "ddddD", rising)),
         (enough, case(3, "azaaa", "azaaa", "mmmmd", falling)),
         (both, case(3, "zzzmz", "zzzzz", "mmmmm", falling)),
         (both, case(3, "zzzzz", "zzmzz", "mmmmm", falling)),
-        (both, case(2, "zzzz", "zzmd", "mmmm", falling)),
-        *((end, {"rows": rows, "last": int(rng.integers(2, 6)), "gone": 0.015, "alive": 0.18, "margin": 0.08}) for rows in runs),
-    ]  # fmt: skip
+    ]
 
 
 FIRST = '    if max(online) < gone:\n        return "collapsed"\n'
@@ -519,15 +512,16 @@ def slim(rows: Log) -> Log:
 
 def stages(rng: Rng, text: str, limit: float, steps: list[int] | None = None) -> Log:
     """A row for each letter: h both encoders are above the limit, o the online one alone is low, t the target alone, b both,
-    e and f one is exactly at the limit (the online encoder, the target) and the other above, E both are exactly there."""
-    letters = {"h": "zz", "o": "dz", "t": "zd", "b": "dd", "e": "Dz", "f": "zD", "E": "DD"}
+    e and f one is exactly at the limit (the online encoder, the target) and the other above, x and y one is far below
+    and the other just above."""
+    letters = {"h": "zz", "o": "dz", "t": "zd", "b": "dd", "e": "Dz", "f": "zD", "x": "vn", "y": "nv"}
     online, target = (numbers(rng, "".join(letters[one][i] for one in text), limit, 1.1 * limit) for i in (0, 1))
     return slim(log(online, target, steps=steps or drawn_steps(rng, len(text))))
 
 
 ALARMS = {  # rule -> a visible case
-    "the smaller of both encoders counts, row by row": {"rows": slim(log([0.7, 0.3, 0.3, 0.05, 0.02, 0.01], [0.7, 0.15, 0.05, 0.4, 0.03, 0.02], steps=[0, 10, 20, 50, 100, 150])), "limit": 0.1, "patience": 2, "after": 0},
-    "the rows have to be in a row": {"rows": slim(log([0.7, 0.08, 0.07, 0.2, 0.09, 0.05, 0.04, 0.02], steps=[0, 5, 10, 20, 50, 100, 200, 400])), "limit": 0.1, "patience": 3, "after": 0},
+    "the rows have to be in a row": {"rows": slim(log([0.7, 0.08, 0.2, 0.09, 0.05], steps=[0, 5, 10, 20, 50])), "limit": 0.1, "patience": 2, "after": 0},
+    "the smaller of both encoders counts, row by row": {"rows": slim(log([0.7, 0.7, 0.05, 0.11, 0.01, 0.5, 0.5, 0.02, 0.03, 0.02, 0.02], [0.7, 0.05, 0.7, 0.01, 0.11, 0.02, 0.03, 0.5, 0.5, 0.02, 0.02])), "limit": 0.1, "patience": 2, "after": 0},
     "the warning is given at the row which completes them, the first time": {"rows": slim(log([0.7, 0.2, 0.15, 0.8, 0.2, 0.1, 0.2], [0.9, 0.8, 0.2, 0.8, 0.2, 0.1, 0.3], steps=[1, 20, 50, 200, 800, 1400, 2000])), "limit": 0.3, "patience": 2, "after": 0},
     "a number that is exactly at the limit is not below it": {"rows": slim(log([0.7, 0.1, 0.2, 0.1, 0.1], [0.7, 0.3, 0.5, 0.5, 0.5])), "limit": 0.2, "patience": 2, "after": 0},
     "a count begins at step `after`": {"rows": slim(RUNS["B"]), "limit": 0.1, "patience": 2, "after": 300},
@@ -540,7 +534,7 @@ ALARMS = {  # rule -> a visible case
 
 def alarms(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
     """Logs that tell wrong counters apart, under other limits each time, and a recorded one."""
-    smaller, in_a_row, completes, border, begins, at_after, one, never, before = ALARMS
+    in_a_row, smaller, completes, border, begins, at_after, one, never, before = ALARMS
     limit, steps = float(rng.choice([0.01, 0.02, 0.4, 0.7])), drawn_steps(rng, 8)
     first = "h" * int(rng.integers(1, 4))
 
@@ -549,22 +543,18 @@ def alarms(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
 
     run = slim(recorded(rng, str(rng.choice(["neither", "no-stopgrad"]))))
     return [
-        (smaller, case(first + "ttttt", 3)),
+        (smaller, case(first + "tyyyt", 3)),
         (smaller, case(first + "ooooo", 2)),
         (smaller, case("hotothh", 4)),
         (in_a_row, case("bbhbhbbbb", 3)),
         (in_a_row, case("bhb" + first + "tb", 3)),  # the log ends too early
         (completes, case("hbbhbbbb", 2)),
-        (completes, case("hbbbbhh", 4)),
         (border, case("hoefoto", 3)),
-        (border, case("hEEEhbb", 2)),
         (begins, case("bbbbbbbb", 3, steps[3] + 1, steps)),
         (begins, case("bbbbhbbb", 3, steps[2], steps)),
         (at_after, case("bbbbbbbb", 2, steps[4], steps)),
         (one, case("bhtb", 1, 0, [0, *drawn_steps(rng, 3)])),
-        (one, case("hho", 1)),
         (never, {"rows": [], "limit": limit, "patience": 1, "after": 0}),
-        (never, case("hb", 3)),
         (before, case("bbbbbbbb", int(rng.integers(1, 4)), steps[-1] + 1, steps)),
         (completes, {"rows": run, "limit": float(rng.choice([0.05, 0.3])), "patience": int(rng.integers(2, 4)), "after": int(rng.choice([0, 20, 300]))}),
     ]  # fmt: skip
@@ -619,7 +609,7 @@ TRIALS = {  # rule -> a visible case
     "a slash leads one level down": {"base": {"lr": 0.1, "prevention": {"target": "ema", "momentum": 0.99}}, "switches": [("prevention/momentum", [1.0, 0.9]), ("prevention/target", ["online"]), ("lr", [0.2])]},
     "there may be several slashes": {"base": {"dim": 8, "model": {"dim": 16, "encoder": {"dim": 24, "depth": 1}}}, "switches": [("model/encoder/dim", [48]), ("model/dim", [12]), ("dim", [9])]},
     "a value that the base has is left out": {"base": {"loss": "l1", "lr": 0.4}, "switches": [("lr", [0.2, 0.4, 0.8]), ("loss", ["l1"])]},
-    "a value that was tried before is left out": {"base": {"lr": 0.1, "decay": 0.4}, "switches": [("lr", [0.2, 0.4, 0.2]), ("decay", [0.2, 0.1]), ("lr", [0.3, 0.4])]},
+    "a value that was tried before is left out": {"base": {"lr": 0.1, "decay": 0.4}, "switches": [("lr", [0.2, 0.2, 0.4, 0.2]), ("decay", [0.2, 0.1]), ("lr", [0.3, 0.4])]},
     "a value may be a list, or a dict in place of a dict": {"base": {"mask": {"kind": "tube", "ratio": 0.5}, "sizes": [2, 4]}, "switches": [("sizes", [[2, 8], [2, 4], [4]]), ("mask", [{"kind": "block"}]), ("mask/ratio", [0.9])]},
     "without switches the base is alone": {"base": {"lr": 0.1}, "switches": []},
 }  # fmt: skip
@@ -770,7 +760,6 @@ def comparisons(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (below, 3, -0.9, 0.5, 0.3, (2, 0), float(rng.choice([0.98, 0.99]))),
         (many, int(rng.integers(31, 60)), 2.0, 2.1, 5.0, (1, 4), float(rng.choice([0.99, 0.999]))),
         (many, int(rng.integers(10, 30)), -40.0, 39.0, 300.0, (0, 2), float(rng.choice([0.6, 0.95]))),
-        (seeds, 11, 0.3, 0.29, 0.0, (1, 1), 0.95),
         (above, 2, 3.0, 2.5, 0.3, (0, 0), 0.5),
     ]  # fmt: skip
     cases = [
