@@ -53,7 +53,8 @@ from tests.test_cli import refused
 pytest.importorskip("jupytext")
 if TEACHER.is_dir():
     import build
-    from assignment import function_of, given_code, hidden_cases, load, read_source, reference_code, visible_cases
+    from mutants import survivors
+from assignment import function_of, given_code, hidden_cases, load, read_source, reference_code, visible_cases
 
 ROOT = Path(__file__).parents[1]
 NAMES = [(name, exercise) for name in assignments() for exercise in json.loads((FOLDER / f"{name}.json").read_text())]
@@ -129,6 +130,17 @@ def test_every_mistake_is_rejected_and_called_by_its_own_name(assignment: str, n
         for cases in all_cases(assignment, name):
             first = said(cases, wrong).split("\n")[0].removeprefix(f"{name}: ").removeprefix("perhaps: ")
             assert first == message or first not in mistakes, message
+
+
+@needs_teacher
+@pytest.mark.slow
+@each_exercise
+def test_every_mutant_of_the_answer_is_found_on_ten_seeds(assignment: str, name: str) -> None:
+    """Catches: hidden inputs that never leave a narrow region, so that a slip gets full points."""
+    exercise = exercises(assignment)[name]
+    survived = survivors(assignment, exercise)
+    assert [what for what in survived if what not in exercise.equivalent] == []
+    assert [what for what in exercise.equivalent if what not in survived] == []  # a reason for nothing
 
 
 @needs_teacher

@@ -83,7 +83,7 @@ def measured(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         return int(rng.integers(low, high))
 
     return [
-        (n_rule, {"h": uneven(rng, some(3, 6), 1, 3), "power": 1.0}),
+        (n_rule, {"h": uneven(rng, some(2, 6), 1, 3), "power": 1.0}),
         (place_rule, {"h": uneven(rng, some(5, 9), some(4, 8), 3), "power": powers[0]}),
         (odd_rule, {"h": uneven(rng, some(13, 24), some(2, 5), int(rng.choice([5, 7]))), "power": powers[1]}),
         (even_rule, {"h": uneven(rng, some(13, 24), some(2, 5), int(rng.choice([4, 6, 8]))), "power": powers[2]}),
@@ -197,7 +197,8 @@ def low_across(rng: Rng, places: float, above: tuple[str, ...], digits: int | No
 def high_across(rng: Rng, kind: str, digits: int | None = None) -> dict[str, Any] | None:
     """Clips, healthy or dimensional, with an average std above the limit, and median, minimum and the average tokens' below it."""
     clips, tokens, dim = int(rng.integers(6, 12)), int(rng.integers(3, 6)), int(rng.integers(4, 7))
-    h = tensor(skewed(rng, dim, 0.1) * rng.normal(size=(clips, tokens, dim)) + rng.normal(0, 3, (1, tokens, dim)), digits)
+    own, place = rng.normal(size=(clips, tokens, dim)), rng.normal(0, 3, (1, tokens, dim))
+    h = tensor(skewed(rng, dim, 0.1) * own + place, digits)
     across = stds(h, 0)
     limit = limit_between(max(across[one] for one in ("median", "min", "of the average")), across["mean"])
     share = held(h, 1) * (0.8 if kind == "dimensional" else 1.03)
@@ -315,7 +316,7 @@ KINDS = {  # rule -> a visible case
 
 def kinds(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
     """Features of every kind, at every scale, each on the other side of a limit than a wrong number is."""
-    free, border, across, most, complete, within, no_root, each, squares, common, averaged, no_more, no_fewer, enough = KINDS
+    free, border, across, most, complete, within, no_root, each, squares, common, averaged, no_more, no_fewer, enough = KINDS  # fmt: skip
     drawn: list[tuple[str, Callable[[], dict[str, Any] | None]]] = [
         (free, lambda: one_within(rng, ("mean",), ("median", "min"))),
         (across, lambda: low_across(rng, 3.0, ALL)),
@@ -454,7 +455,7 @@ DIAGNOSES = {  # rule -> a visible case
 def patients(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
     """Logs at the borders of every rule, for other limits each time, and recorded ones."""
     target, online, order, each, apart, border, short, end, healthy, enough, both = DIAGNOSES
-    gone, alive, margin = (float(rng.choice(some)) for some in ([0.004, 0.03, 0.04], [0.15, 0.2, 0.3], [0.0, 0.02, 0.1, 0.2]))
+    gone, alive, margin = (float(rng.choice(some)) for some in ([0.004, 0.03, 0.04], [0.15, 0.2, 0.3], [0.0, 0.02, 0.1, 0.2]))  # fmt: skip
     falling, rising = {"loss": (1.0, 0.01), "rank": (40.0, 50.0)}, {"loss": (0.1, 0.4), "rank": (40.0, 5.0)}
 
     def case(last: int, first: str, second: str, margins: str, shape: dict[str, tuple[float, float]]) -> dict[str, Any]:
@@ -646,7 +647,8 @@ def nested(rng: Rng, depth: int) -> dict[str, Any]:
 def experiments(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
     """Bases on one to four levels, with values that repeat, and values of every kind."""
     (first, order, one, slash, slashes, of_base, again, kinds_of, alone) = TRIALS
-    lr, momentum, width = float(rng.choice([0.1, 0.2, 0.4])), float(rng.choice([0.9, 0.95])), int(rng.choice([24, 48, 96]))
+    lr, momentum = float(rng.choice([0.1, 0.2, 0.4])), float(rng.choice([0.9, 0.95]))
+    width = int(rng.choice([24, 48, 96]))
     flat = {"loss": "l1", "lr": lr, "mask": "tube", "decay": 2 * lr}
     two = {"loss": "l1", "lr": lr, "prevention": {"target": "ema", "momentum": momentum, "stop": True}}
     three = {"steps": 100.0, "model": {"encoder": {"width": width, "depth": 3}, "predictor": {"width": 24.0}}, "lr": lr}
@@ -863,7 +865,8 @@ def probed(rng: Rng, names: list[int], sizes: tuple[int, int], dim: int, shrink:
     scale[[*small]], offset[[*small]] = 2e-4, 0.0
     parts = []
     for count, shift in zip(sizes, (0.0, 0.4)):
-        own = np.concatenate([rng.permutation(len(names)), rng.integers(0, len(names), max(0, count - len(names)))])[:count]
+        more = rng.integers(0, len(names), max(0, count - len(names)))
+        own = np.concatenate([rng.permutation(len(names)), more])[:count]
         x = scale * (centers[own] + rng.normal(size=(count, dim)) + shift) + offset
         if not shift:
             x[:, [*dead]] = rng.choice([0.5, -2.25, 4.0])
