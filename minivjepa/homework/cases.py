@@ -44,8 +44,10 @@ def as_arrays(value: Any, name: str = "result") -> Arrays:
     """
     if isinstance(value, Tensor) and not value.is_complex():
         return {name: value.detach().to(torch.float64 if value.is_floating_point() else value.dtype).numpy()}
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and value:
         return {k: v for key in value for k, v in as_arrays(value[key], f"{name}.{key}").items()}
+    if isinstance(value, Mapping):
+        return {name: np.array("an empty dict")}  # flattened to nothing, it would not be seen
     if isinstance(value, list | tuple) and value and all(isinstance(v, Tensor) and not v.ndim for v in value):
         return as_arrays(torch.stack(list(value)), name)
     if isinstance(value, list | tuple) and not all(isinstance(v, bool | int | float | np.generic) for v in value):

@@ -1,16 +1,38 @@
 """Homework 3: the cases of every exercise, the mistakes that people make, and right answers in other styles."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from assignment import Exercise, function_of, given_code
+from assignment import Exercise, function_of, given_code, reference_code
 from scipy import stats
 
-SEEN = np.random.default_rng(0)  # of the visible inputs
+Rng = np.random.Generator
 Log = list[dict[str, Any]]  # what a run wrote down, row by row
+SEEN = np.random.default_rng(0)  # of the visible inputs
+RIGHT = reference_code("hw3")
+
+
+def slip(name: str, *changes: tuple[str, str]) -> str:
+    """The right answer with parts exchanged.  Raises ValueError for a part that is not in it."""
+    code = RIGHT[name]
+    for old, new in changes:
+        if old not in code:
+            raise ValueError(f"{old!r} is not in the answer to {name}")
+        code = code.replace(old, new)
+    return code
+
+
+def until(draw: Callable[[], Any]) -> Any:
+    """What is drawn, again and again until it is not None."""
+    for _ in range(2000):
+        found = draw()
+        if found is not None:
+            return found
+    raise ValueError("nothing that is drawn here keeps its distance from the limits")
 
 
 def tensor(values: Any, digits: int | None = None) -> torch.Tensor:
@@ -19,135 +41,372 @@ def tensor(values: Any, digits: int | None = None) -> torch.Tensor:
     return torch.from_numpy((array if digits is None else array.round(digits)).astype(np.float32))
 
 
-def uneven(rng: np.random.Generator, clips: int, tokens: int, dim: int, digits: int | None = None) -> torch.Tensor:
-    """Features [clips, tokens, dim] with a mean far from 0, other scales for every feature and other places."""
-    scale = np.exp(rng.normal(0, 0.6, dim))
-    apart = rng.normal(size=(clips, 1, dim)) + rng.normal(size=(clips, tokens, dim)) * rng.uniform(
-        0.2, 2.0, (1, tokens, dim)
-    )
-    return tensor(scale * apart + rng.normal(0, 2, (1, 1, dim)) + rng.normal(0, 1, (1, tokens, dim)), digits)
+# --- 1. spread_and_rank ---
 
 
-RANK = "def spread_and_rank(h, power):\n    h = h.double()\n    std = h.std(dim=0, correction=0).mean(dim=0)\n    spread = np.median(std.numpy())\n    pooled = h.mean(dim=1)\n    sigma = torch.linalg.svdvals(pooled - pooled.mean(dim=0))\n    share = sigma ** power / (sigma ** power).sum()\n    rank = torch.special.entr(share).sum().exp()\n    return {'spread': float(spread), 'rank': float(rank)}"
+def uneven(rng: Rng, clips: int, tokens: int, dim: int, offset: float = 2.0, digits: int | None = None) -> torch.Tensor:
+    """Features [clips, tokens, dim] of very different scales, whose places differ in mean and in spread, with a mean far from 0."""
+    scale = np.exp(rng.permutation(np.linspace(-1.2, 1.2, dim)) + rng.normal(0, 0.1, dim)) if dim > 1 else np.ones(1)
+    place = rng.permuted(np.linspace(0.1, 2.0, tokens)[:, None].repeat(dim, axis=1), axis=0)
+    own = rng.normal(size=(clips, 1, dim)) + rng.normal(size=(clips, tokens, dim)) * place
+    return tensor(scale * (own + rng.normal(size=(tokens, dim)) + offset * rng.choice([-1.0, 1.0], dim)), digits)
+
+
+def still(rng: Rng, clips: int, power: float) -> dict[str, Any]:
+    """Clips (an even number) whose tokens differ in both features, and their averages in one: the other has a share of exactly 0."""
+    away = rng.choice([0.5, 1.0, 2.0]) * np.array([1.0, -1.0] * (clips // 2))
+    h = np.zeros((clips, 2, 2))
+    h[:, :, 0] = rng.permutation(away)[:, None]
+    h[:, :, 1] = 0.25 * rng.permutation(away)[:, None] * np.array([1.0, -1.0])
+    return {"h": tensor(h), "power": power}
+
+
+MEASURE = {  # rule -> a visible case
+    "a std runs across clips, and is divided by n": {"h": torch.tensor([[[1.0, 0.0]], [[5.0, 6.0]]]), "power": 1.0},
+    "the stds of a feature at its places are averaged": {"h": torch.tensor([[[0.0, 1.0], [0.0, 2.0], [1.0, 0.0]], [[2.0, 4.0], [-8.0, 1.0], [5.0, 1.0]], [[3.0, 4.0], [1.0, 0.0], [2.0, 7.0]]]), "power": 1.0},
+    "the spread is the median of the features' stds": {"h": uneven(SEEN, 7, 3, 5, digits=2), "power": 1.0},
+    "with an even number of features, the median is half-way between the two in the middle": {"h": uneven(SEEN, 9, 2, 4, digits=2), "power": 1.0},
+    "each clip's tokens are averaged, and the mean over clips is subtracted": {"h": uneven(SEEN, 8, 3, 3, 6.0, digits=2), "power": 1.0},
+    "singular values are raised to the power before they are divided by their sum": {"h": torch.tensor([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]])[:, None] + torch.tensor([[5.0, 1.0], [1.0, 3.0]]), "power": 2.0},
+    "a share of 0 adds nothing": {"h": torch.tensor([[[1.0, 2.0], [1.0, -2.0]], [[-1.0, -2.0], [-1.0, 2.0]]]), "power": 1.5},
+    "there may be fewer clips than features": {"h": uneven(SEEN, 3, 2, 9, digits=2), "power": 1.0},
+    "there may be one token, or one feature": {"h": uneven(SEEN, 6, 1, 2, digits=2), "power": 0.5},
+}  # fmt: skip
+
+
+def measured(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
+    """Features of every size, with powers on both sides of 1."""
+    n_rule, place_rule, odd_rule, even_rule, mean_rule, power_rule, zero_rule, few_rule, one_rule = MEASURE
+    powers = rng.permutation([1.25, 1.5, 2.0, 2.5, 3.0]).tolist()
+
+    def some(low: int, high: int) -> int:
+        return int(rng.integers(low, high))
+
+    return [
+        (n_rule, {"h": uneven(rng, some(2, 6), 1, 3), "power": 1.0}),
+        (place_rule, {"h": uneven(rng, some(5, 9), some(4, 8), 3), "power": powers[0]}),
+        (odd_rule, {"h": uneven(rng, some(13, 24), some(2, 5), int(rng.choice([5, 7]))), "power": powers[1]}),
+        (even_rule, {"h": uneven(rng, some(13, 24), some(2, 5), int(rng.choice([4, 6, 8]))), "power": powers[2]}),
+        (even_rule, {"h": uneven(rng, some(5, 9), 3, 2), "power": powers[3]}),
+        (mean_rule, {"h": uneven(rng, some(17, 30), some(2, 6), 4, 25.0), "power": 1.0}),
+        (power_rule, {"h": uneven(rng, some(25, 40), 3, 4), "power": 0.5}),
+        (zero_rule, still(rng, 2 * some(2, 5), float(rng.choice([0.5, 2.0])))),
+        (few_rule, {"h": 40 * uneven(rng, some(3, 6), some(2, 4), some(16, 24)), "power": 1.0}),
+        (one_rule, {"h": uneven(rng, some(6, 12), 1, 5), "power": powers[4]}),
+        (one_rule, {"h": uneven(rng, some(4, 9), some(2, 4), 1), "power": 2.0}),
+    ]
+
+
+STD, CENTERED, SHARE = "h.std(dim=0, correction=0)", "pooled - pooled.mean(dim=0)", "weight / weight.sum()"
+RANK = "spread_and_rank"
 SPREAD_AND_RANK = Exercise(
-    "spread_and_rank",
+    RANK,
     ("minivjepa.collapse.feature_std", "minivjepa.collapse.position_std", "minivjepa.collapse.singular_values", "minivjepa.collapse.entropy_rank",
      "minivjepa.collapse.effective_rank", "minivjepa.collapse.rankme", "minivjepa.collapse.token_metrics"),
+    MEASURE,
+    measured,
     (
-        {"h": torch.tensor([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]])[:, None] + torch.tensor([[5.0, 1.0], [1.0, 3.0]]), "power": 1.0},
-        {"h": uneven(SEEN, 9, 3, 3, 2), "power": 1.0},
-        {"h": uneven(SEEN, 12, 2, 4, 2), "power": 2.0},
-    ),
-    lambda rng: [
-        {"h": uneven(rng, int(rng.integers(25, 40)), int(rng.integers(3, 6)), dim), "power": power} for dim, power in zip((5, 6, 4), rng.choice([0.5, 1.5, 2.5, 3.0], 3, replace=False).tolist())
-    ],
-    (
-        ("the std is divided by n - 1, which torch does unless it is told otherwise; the population's is divided by n", RANK.replace("h.std(dim=0, correction=0)", "h.std(dim=0)")),
-        ("two defaults of torch are at work: its std divides by n - 1, and its median takes the lower of the two in the middle", RANK.replace("h.std(dim=0, correction=0)", "h.std(dim=0)").replace("np.median(std.numpy())", "std.median()")),
-        ("this spread is the mean over features; asked is the median", RANK.replace("np.median(std.numpy())", "std.mean()")),
-        ("torch.median takes the lower of the two features in the middle; meet half-way between them", RANK.replace("np.median(std.numpy())", "std.median()")),
-        ("this std runs within each clip, over its places: it stays high where all clips are the same", RANK.replace("h.std(dim=0, correction=0).mean(dim=0)", "h.std(dim=1, correction=0).mean(dim=0)")),
-        ("clips and places are put into one std: differences between places are not differences between clips", RANK.replace("h.std(dim=0, correction=0).mean(dim=0)", "h.std(dim=(0, 1), correction=0)")),
-        ("the tokens are averaged before the std; the spread is that at fixed places, and only then averaged over them", RANK.replace("h.std(dim=0, correction=0).mean(dim=0)", "h.mean(dim=1).std(dim=0, correction=0)")),
-        ("this is the median over places and features together; average over the places first", RANK.replace("h.std(dim=0, correction=0).mean(dim=0)", "h.std(dim=0, correction=0)")),
-        ("the mean over clips was not subtracted: what all clips share counts as a direction of its own", RANK.replace("pooled - pooled.mean(dim=0)", "pooled")),
-        ("what is subtracted is the mean of each clip over its features; it has to be that of each feature over clips", RANK.replace("pooled - pooled.mean(dim=0)", "pooled - pooled.mean(dim=1, keepdim=True)")),
-        ("the argument power is ignored", RANK.replace("sigma ** power / (sigma ** power).sum()", "sigma / sigma.sum()")),
-        ("the power is taken after dividing by the sum, so that the shares do not add up to 1", RANK.replace("sigma ** power / (sigma ** power).sum()", "(sigma / sigma.sum()) ** power")),
-        ("this is the sum, - p log p, itself; the rank is exp of it", RANK.replace(".sum().exp()", ".sum()")),
-        ("the directions are those of all tokens; average each clip's tokens first", RANK.replace("pooled = h.mean(dim=1)", "pooled = h.flatten(0, 1)")),
+        ("the std is divided by n - 1, which torch does unless it is told otherwise; the population's is divided by n", slip(RANK, (STD, "h.std(dim=0)"))),
+        ("two defaults of torch are at work: its std divides by n - 1, and its median takes the lower of the two in the middle", slip(RANK, (STD, "h.std(dim=0)"), ("np.median", "torch.median"), (".numpy()", ""))),
+        ("this spread is the mean over features; asked is the median", slip(RANK, ("np.median", "np.mean"))),
+        ("torch.median takes the lower of the two features in the middle; meet half-way between them", slip(RANK, ("np.median", "torch.median"), (".numpy()", ""))),
+        ("this std runs within each clip, over its places: it stays high where all clips are the same", slip(RANK, (STD, "h.std(dim=1, correction=0)"))),
+        ("clips and places are put into one std: differences between places are not differences between clips", slip(RANK, (STD + ".mean(dim=0)", "h.std(dim=(0, 1), correction=0)"))),
+        ("the tokens are averaged before the std; the spread is that at fixed places, and only then averaged over them", slip(RANK, (STD + ".mean(dim=0)", "h.mean(dim=1).std(dim=0, correction=0)"))),
+        ("this is the median over places and features together; average over the places first", slip(RANK, (STD + ".mean(dim=0)", STD))),
+        ("the mean over clips was not subtracted: what all clips share counts as a direction of its own", slip(RANK, (CENTERED, "pooled"))),
+        ("what is subtracted is the mean of each clip over its features; it has to be that of each feature over clips", slip(RANK, (CENTERED, "pooled - pooled.mean(dim=1, keepdim=True)"))),
+        ("the argument power is ignored", slip(RANK, (" ** power", ""))),
+        ("the power is taken after dividing by the sum, so that the shares do not add up to 1", slip(RANK, (" ** power", ""), (f"({SHARE})", f"(({SHARE}) ** power)"))),
+        ("this is the sum, - p log p, itself; the rank is exp of it", slip(RANK, (".sum().exp()", ".sum()"))),
+        ("the directions are those of all tokens; average each clip's tokens first", slip(RANK, ("pooled = h.mean(dim=1)", "pooled = h.flatten(0, 1)"))),
+        ("log 0 is minus infinity, and 0 times that is nan: leave out shares of 0", slip(RANK, (f"torch.special.entr({SHARE})", f"(-({SHARE}) * ({SHARE}).log())"))),
+        ("eigenvalues of a covariance lose half the digits in float32, and what should be 0 counts as small directions: take singular values, or float64", slip(RANK, (f"torch.linalg.svdvals({CENTERED})", f"torch.linalg.eigvalsh(({CENTERED}).T @ ({CENTERED})).abs().sqrt()"))),
     ),
     (
         "def spread_and_rank(h, power):\n    x = h.numpy().astype(np.float64)\n    std = np.sqrt(((x - x.mean(axis=0)) ** 2).mean(axis=0)).mean(axis=0)\n    p = np.sort(std)\n    d = len(p)\n    spread = (p[(d - 1) // 2] + p[d // 2]) / 2\n    c = x.mean(axis=1)\n    c = c - c.mean(axis=0)\n    s = np.linalg.svd(c, compute_uv=False) ** power\n    entropy = -sum(q * math.log(q) for q in s / s.sum() if q > 0)\n    return {'rank': math.exp(entropy), 'spread': spread}",
-        "def spread_and_rank(h, power):\n    std = h.var(dim=0, unbiased=False).sqrt().mean(dim=0)\n    pooled = einops.reduce(h, 'B N D -> B D', 'mean')\n    centred = pooled - einops.reduce(pooled, 'B D -> 1 D', 'mean')\n    values = torch.linalg.eigvalsh(centred.T.double() @ centred.double()).clamp_min(0) ** (power / 2)\n    p = values / values.sum()\n    return {'spread': std.quantile(0.5), 'rank': torch.exp(-torch.xlogy(p, p).sum())}",
+        "def spread_and_rank(h, power):\n    std = h.var(dim=0, unbiased=False).sqrt().mean(dim=0)\n    pooled = einops.reduce(h.double(), 'B N D -> B D', 'mean')\n    centred = pooled - einops.reduce(pooled, 'B D -> 1 D', 'mean')\n    values = torch.linalg.eigvalsh(centred.T @ centred).clamp_min(0) ** (power / 2)\n    p = values / values.sum()\n    return {'spread': std.quantile(0.5), 'rank': torch.exp(-torch.xlogy(p, p).sum())}",
+        "def spread_and_rank(h, power):\n    import statistics\n    B, N, D = h.shape\n    per_feature = []\n    for d in range(D):\n        per_feature.append(sum(statistics.pstdev(h[:, n, d].tolist()) for n in range(N)) / N)\n    pooled = np.array([[np.mean(h[b, :, d].tolist()) for d in range(D)] for b in range(B)])\n    s = np.linalg.svd(pooled - pooled.mean(0), full_matrices=False)[1]\n    p = s ** power / np.sum(s ** power)\n    return {'spread': statistics.median(per_feature), 'rank': float(np.exp(stats.entropy(p)))}",
+        "def spread_and_rank(h, power):\n    s = torch.linalg.svd(h.mean(1) - h.mean((0, 1)), full_matrices=False).S.pow(power)\n    p = s / s.sum()\n    p = p[p > 0]\n    return dict(spread=np.percentile(h.numpy().std(0).mean(0), 50), rank=float(torch.prod(p ** -p)))",
+        "def spread_and_rank(h, power):\n    mean = torch.einsum('bnd->nd', h) / len(h)\n    std = (torch.einsum('bnd,bnd->nd', h - mean, h - mean) / len(h)) ** 0.5\n    ordered = std.mean(0).sort().values\n    d = len(ordered)\n    middle = ordered[d // 2] if d % 2 else (ordered[d // 2 - 1] + ordered[d // 2]) / 2\n    s = torch.linalg.svdvals((h - mean).mean(dim=1))\n    log_p = power * s.log() - torch.logsumexp(power * s.log(), 0)\n    p = log_p.exp()\n    return {'spread': middle.item(), 'rank': math.exp(-sum(q * l for q, l in zip(p.tolist(), log_p.tolist()) if q > 0))}",
+        "def spread_and_rank(h, power):\n    std, _ = torch.std_mean(h.double(), dim=0, correction=0)\n    v = std.mean(0)\n    spread = (v.median() - (-v).median()) / 2\n    c = h.double().mean(1)\n    c = c - c.mean(0)\n    w = np.linalg.eigvalsh((c @ c.T).numpy())\n    w = np.where(w > 1e-12 * w.max(), w, 0) ** (power / 2)\n    return {'spread': spread.item(), 'rank': float(torch.distributions.Categorical(probs=torch.from_numpy(w)).entropy().exp())}",
     ),
+    equivalent={
+        "h.mean(dim=1) -> h.sum(dim=1)": "sums are N times the averages, and have the same shares",
+        "h.std(dim=0, correction=0).mean(dim=0).numpy() -> h.std(dim=0, correction=0).mean(dim=0)": "np.median takes tensors too",
+        "float(spread) -> spread": "a number of numpy is a number",
+        "float(rank) -> rank": "a tensor of one number is a number",
+        "pooled - pooled.mean(dim=0) -> pooled.mean(dim=0) - pooled": "singular values do not depend on the sign",
+    },
 )  # fmt: skip
 
+# --- 2. kind_of_collapse ---
 
-def directed(rng: np.random.Generator, shape: tuple[int, int, int], values: list[float], noise: float = 0.0, places: float = 0.0, common: float = 0.0,
-             digits: int | None = None) -> torch.Tensor:  # fmt: skip
-    """Features whose pooled part has std `values` along orthogonal directions; noise and places vanish in the average over tokens."""
-    clips, tokens, dim = shape
+
+def stds(h: torch.Tensor, dim: int) -> dict[str, float]:
+    """Along clips (dim 0) or places (dim 1): the average std that the text asks for, and what else people take for it."""
+    x = h.double().numpy()
+    each, n = x.std(axis=dim), x.shape[dim]
+    return {
+        "mean": each.mean(), "rms": (each**2).mean() ** 0.5, "median": np.median(each), "max": each.max(), "min": each.min(),
+        "sample": each.mean() * (n / (n - 1)) ** 0.5, "together": x.std(axis=(0, 1)).mean(),
+        "of the average": x.mean(axis=1 - dim).std(axis=0).mean(),
+    }  # fmt: skip
+
+
+def held(h: torch.Tensor, directions: int, power: int = 2, centered: bool = True, of: str = "average") -> float:
+    """The share of the variance that the largest directions hold, or what a wrong answer takes for it."""
+    x = h.double().numpy()
+    x = {"average": x.mean(axis=1), "all": x.reshape(-1, x.shape[2]), "first": x[:, 0], "last": x[:, -1], "largest": x.max(axis=1)}[of]  # fmt: skip
+    s = np.linalg.svd(x - x.mean(axis=0) * centered, compute_uv=False) ** power
+    return float(s[:directions].sum() / s.sum())
+
+
+def limit_between(low: float, high: float) -> float | None:
+    """A limit between two numbers; None if they are too close, or in the other order."""
+    return float((low * high) ** 0.5) if high > 1.03 * low > 0 else None
+
+
+def share_between(a: float, b: float) -> float | None:
+    """A share between two; None if they are too close."""
+    return (a + b) / 2 if abs(a - b) > 0.03 else None
+
+
+def skewed(rng: Rng, dim: int, many: float) -> np.ndarray:
+    """Scales of features: one differs from all others, which are `many`."""
+    return np.array(rng.permutation([1.05 - many, *[many] * (dim - 1)])) * rng.uniform(0.95, 1.05, dim)
+
+
+def low_across(rng: Rng, places: float, above: tuple[str, ...], digits: int | None = None) -> dict[str, Any] | None:
+    """Clips with an average std below the limit, and numbers `above` it: others, such as the median, are above too, or all below.
+
+    places: how much places differ; 0 for clips that are the same at all places.
+    """
+    clips, tokens, dim = int(rng.integers(4, 9)), int(rng.integers(2, 6)), int(rng.integers(4, 7))
+    scale = skewed(rng, dim, 0.97 if "median" in above else 0.1)
+    own = rng.normal(size=(clips, tokens, dim)) if places else rng.normal(size=(clips, 1, dim)).repeat(tokens, axis=1)
+    h = tensor(scale * own + places * rng.normal(size=(1, tokens, dim)) + rng.normal(0, 3, dim), digits)
+    across, within = stds(h, 0), stds(h, 1)["mean"]
+    below = max(across[one] for one in ("mean", "rms", "median", "sample") if one not in above)
+    limit = limit_between(below, min(across[one] for one in above))
+    if limit is None or (places and (within < 1.3 * limit or across["together"] < 1.3 * limit)):
+        return None
+    return {"h": h, "limit": limit, "directions": 1, "share": 0.5 * held(h, 1)}
+
+
+def high_across(rng: Rng, kind: str, digits: int | None = None) -> dict[str, Any] | None:
+    """Clips, healthy or dimensional, with an average std above the limit, and median, minimum and the average tokens' below it."""
+    clips, tokens, dim = int(rng.integers(6, 12)), int(rng.integers(3, 6)), int(rng.integers(4, 7))
+    own, place = rng.normal(size=(clips, tokens, dim)), rng.normal(0, 3, (1, tokens, dim))
+    h = tensor(skewed(rng, dim, 0.1) * own + place, digits)
+    across = stds(h, 0)
+    limit = limit_between(max(across[one] for one in ("median", "min", "of the average")), across["mean"])
+    share = held(h, 1) * (0.8 if kind == "dimensional" else 1.03)
+    return {"h": h, "limit": limit, "directions": 1, "share": share} if limit and share < 0.98 else None
+
+
+def one_within(rng: Rng, above: tuple[str, ...], below: tuple[str, ...], digits: int | None = None) -> dict[str, Any] | None:  # fmt: skip
+    """Clips that are nearly the same, whose average std over places is on one side of the limit, and other numbers on the other."""
+    clips, tokens, dim = int(rng.integers(3, 8)), int(rng.integers(3, 6)), int(rng.integers(4, 7))
+    scale = skewed(rng, dim, 0.97 if "median" in above else 0.1)
+    h = tensor(scale * (rng.normal(size=(1, tokens, dim)) + 0.05 * rng.normal(size=(clips, tokens, dim))) + rng.normal(0, 3, dim), digits)  # fmt: skip
+    within, across = stds(h, 1), stds(h, 0)["mean"]
+    limit = limit_between(max(within[one] for one in below), min(within[one] for one in above))
+    return {"h": h, "limit": limit, "directions": 1, "share": 0.5 * held(h, 1)} if limit and across < 0.5 * limit else None  # fmt: skip
+
+
+def within_each(rng: Rng, digits: int | None = None) -> dict[str, Any] | None:
+    """Clips that differ so much within that the limit is reached, though the average clip, the first and the last do not."""
+    clips, tokens, dim = int(rng.integers(4, 8)), int(rng.integers(4, 7)), int(rng.integers(3, 6))
+    noise = np.array([0.2, *[1.0] * (clips - 2), 0.2])[:, None, None] * rng.normal(size=(clips, tokens, dim))
+    h = tensor(noise + 0.8 * rng.normal(size=(1, tokens, dim)), digits)
+    within, across = stds(h, 1), stds(h, 0)["mean"]
+    limit = limit_between(max(within["of the average"], across, *(stds(h[i : i + 1], 1)["mean"] for i in (0, -1 % clips))), within["mean"])  # fmt: skip
+    return limit and {"h": h, "limit": limit, "directions": 1, "share": 0.5 * held(h, 1)}
+
+
+def directed(rng: Rng, values: list[float], noise: float = 0.0, common: float = 0.0, digits: int | None = None) -> torch.Tensor:  # fmt: skip
+    """Features whose pooled part has std `values` along orthogonal directions; noise vanishes in the average over tokens."""
+    clips, tokens, dim = int(rng.integers(8, 20)), int(rng.integers(2, 7)), len(values)
     drawn = rng.normal(size=(clips, dim))
     q = np.linalg.qr(drawn - drawn.mean(axis=0))[0] * clips**0.5
     turn = np.linalg.qr(rng.normal(size=(dim, dim)))[0]
-    extra = noise * rng.normal(size=shape) + places * rng.normal(size=(1, tokens, dim))
-    return tensor(
-        (q * np.array(values) @ turn)[:, None]
-        + extra
-        - extra.mean(axis=1, keepdims=True)
-        + common * rng.normal(size=dim),
-        digits,
-    )
+    extra = noise * rng.normal(size=(clips, tokens, dim))
+    pooled = (q * np.array(values) @ turn)[:, None] + common * rng.normal(size=dim)
+    return tensor(pooled + extra - extra.mean(axis=1, keepdims=True), digits)
 
 
-def many_kinds(rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Features of every kind, with the traps that tell wrong rules apart."""
-
-    def case(values: list[float], limit: float, directions: int, share: float, **parts: float) -> dict[str, Any]:
-        shape = (int(rng.integers(15, 30)), int(rng.integers(5, 9)), 6)
-        return {"h": directed(rng, shape, values, **parts), "limit": limit, "directions": directions, "share": share}
-
-    return [
-        case([0.5] * 6, 0.05, 2, 0.8, noise=0.3, common=6.0),  # healthy, and the common vector is no direction
-        case([0.001, 0, 0, 0, 0, 0], 0.04, 2, 0.8, common=1.0),  # complete; what little is left has one direction
-        case([0.001] * 6, 0.04, 2, 0.8, noise=0.001, places=0.7, common=1.0),  # content-free
-        case([0.8, 0.7, 0.02, 0.02, 0.02, 0.02], 0.03, 2, 0.9, noise=0.1, places=0.9),  # dimensional in two directions
-        case([1.6, 0.45, 0.45, 0.45, 0.45, 0.45], 0.03, 1, 0.65, places=1.0),  # dimensional by variance, 0.72, and not by sigma, 0.42
-        case([0.6] * 6, 0.06, 3, 0.7),  # healthy, and all tokens of a clip are the same
-        case([0.005] * 6, 0.03, 2, 0.8, noise=0.12),  # healthy, and the average token hardly differs
-        case([0.005] * 6, 0.001, 2, 0.8, noise=0.004),  # healthy on a small scale
-        case([0.2] * 6, 0.5, 2, 0.8, noise=0.1, places=0.05),  # complete on a large scale
-        case([0.7, 0.7, 0.3, 0.3, 0.3, 0.3], 0.03, 1, 0.6, noise=0.1),  # healthy: the first direction has 0.37, two have 0.73
-    ]  # fmt: skip
+def alive(rng: Rng, h: torch.Tensor, directions: int, share: float | None) -> dict[str, Any] | None:
+    """A case far from dead."""
+    limit = stds(h, 0)["mean"] / float(rng.uniform(3, 6))
+    return share and {"h": h, "limit": limit, "directions": directions, "share": share}
 
 
-KIND = "def kind_of_collapse(h, limit, directions, share):\n    across = h.std(dim=0, correction=0).mean()\n    within = h.std(dim=1, correction=0).mean()\n    if across < limit:\n        return 'complete' if within < limit else 'content-free'\n    pooled = h.mean(dim=1)\n    variance = torch.linalg.svdvals(pooled - pooled.mean(dim=0)) ** 2\n    return 'dimensional' if variance[:directions].sum() >= share * variance.sum() else 'healthy'"
+def by_squares(rng: Rng, digits: int | None = None) -> dict[str, Any] | None:
+    """Dimensional by variance, and not by singular values."""
+    h = directed(rng, [float(rng.uniform(1.2, 1.8)), *rng.uniform(0.3, 0.6, 4)], noise=0.3, digits=digits)
+    return alive(rng, h, 1, share_between(held(h, 1), held(h, 1, power=1)))
+
+
+def with_common(rng: Rng, digits: int | None = None) -> dict[str, Any] | None:
+    """Healthy; by cubes it would be dimensional, and also if the vector that all clips share were a direction."""
+    h = directed(rng, [0.8, *rng.uniform(0.4, 0.5, 3)], noise=0.3, common=6.0, digits=digits)
+    right, wrong = held(h, 1), min(held(h, 1, power=3), held(h, 1, centered=False))
+    return alive(rng, h, 1, share_between(right, wrong) if right < wrong else None)
+
+
+def with_noise(rng: Rng, digits: int | None = None) -> dict[str, Any] | None:
+    """Dimensional where tokens are averaged, and not in all tokens or in one: they differ in every direction."""
+    h = directed(rng, [0.9, 0.7, *rng.uniform(0.02, 0.05, 3)], noise=1.0, digits=digits)
+    right, wrong = held(h, 2), max(held(h, 2, of=other) for other in ("all", "first", "last", "largest"))
+    return alive(rng, h, 2, share_between(right, wrong) if right > wrong else None)
+
+
+def counted(rng: Rng, right: int, wrong: int, digits: int | None = None) -> dict[str, Any] | None:
+    """The largest `right` directions give another answer than `wrong` do, and all tokens of a clip are the same."""
+    h = directed(rng, [*rng.uniform(0.7, 1.2, 4), 0.3], digits=digits)
+    return alive(rng, h, right, share_between(held(h, right), held(h, wrong)))
+
+
+def at_the_limit(rng: Rng, of_clips: bool) -> dict[str, Any]:
+    """Across or within is exactly the limit, in quarters that every way to compute it gets right."""
+    sizes = np.array([0.25, 0.75, 0.5, 1.5, 1.0, 0.5, 0.25, 2.25]).reshape(2, 4) * float(rng.choice([0.5, 1.0, 4.0]))
+    base, signs = rng.integers(-8, 9, (2, 4)) / 4, np.array([1.0, -1.0, -1.0, 1.0])
+    if of_clips:
+        h = base + rng.permutation(signs)[:, None, None] * rng.permuted(sizes, axis=1)
+    else:
+        clip = base[0] + signs[:, None] * rng.permutation(sizes.ravel())[:4]
+        h = np.repeat(clip[None], int(rng.integers(2, 6)), axis=0)
+    made = tensor(h)
+    limit = float(made.std(dim=0 if of_clips else 1, correction=0).mean())
+    return {"h": made, "limit": limit, "directions": 1, "share": 0.9}
+
+
+def all_in_one(rng: Rng) -> dict[str, Any]:
+    """One feature has all the variance of the averages, and exactly that share is asked."""
+    h = np.zeros((4, 2, int(rng.integers(2, 4))))
+    h[:, :, 0] = (rng.permutation([1.0, -1.0, -1.0, 1.0]) * rng.choice([0.5, 1.0, 2.0]))[:, None]
+    h[:, :, 1] = rng.choice([0.25, 0.5]) * np.array([1.0, -1.0])
+    return {"h": tensor(h), "limit": 0.01, "directions": 1, "share": 1.0}
+
+
+def scaled(case: dict[str, Any], factor: float) -> dict[str, Any]:
+    """The same case with larger or smaller numbers."""
+    return {**case, "h": case["h"] * factor, "limit": case["limit"] * factor}
+
+
+ALL = ("rms", "median", "max", "sample")
+KINDS = {  # rule -> a visible case
+    "clips that are all the same, with places that differ, are content-free": {"h": torch.tensor([[0.0, 4.0], [2.0, 0.0]]).expand(3, 2, 2).clone(), "limit": 0.01, "directions": 1, "share": 0.9},
+    "a number that is exactly at the limit is not below it": {"h": torch.tensor([[[1.0, 2.0]], [[2.0, 5.0]]]), "limit": 1.0, "directions": 1, "share": 0.8},
+    "across is an average of stds across clips, each divided by n": until(lambda: low_across(SEEN, 3.0, ALL, 2)),
+    "an average is not low because most stds are": until(lambda: high_across(SEEN, "healthy", 2)),
+    "across and within below the limit are complete, in whatever direction the rest lies": until(lambda: low_across(SEEN, 0.0, ("max",), 2)),
+    "within is an average of stds over places, each divided by n": until(lambda: one_within(SEEN, ALL, ("mean",), 2)),
+    "an average of stds is not the root of an average of variances": until(lambda: one_within(SEEN, ("rms", "max"), ("mean", "sample"), 2)),
+    "within is that of each clip, averaged over clips": until(lambda: within_each(SEEN, 2)),
+    "variance goes with the squared singular values": until(lambda: by_squares(SEEN, 2)),
+    "the mean over clips is subtracted": until(lambda: with_common(SEEN, 2)),
+    "the tokens of a clip are averaged first": until(lambda: with_noise(SEEN, 2)),
+    "the largest `directions` count, no more": until(lambda: counted(SEEN, 2, 3, 2)),
+    "the largest `directions` count, no fewer": until(lambda: counted(SEEN, 2, 1, 2)),
+    "exactly `share` is enough": all_in_one(SEEN),
+}  # fmt: skip
+
+
+def kinds(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
+    """Features of every kind, at every scale, each on the other side of a limit than a wrong number is."""
+    free, border, across, most, complete, within, no_root, each, squares, common, averaged, no_more, no_fewer, enough = KINDS  # fmt: skip
+    drawn: list[tuple[str, Callable[[], dict[str, Any] | None]]] = [
+        (free, lambda: one_within(rng, ("mean",), ("median", "min"))),
+        (across, lambda: low_across(rng, 3.0, ALL)),
+        (most, lambda: high_across(rng, str(rng.choice(["healthy", "dimensional"])))),
+        (complete, lambda: low_across(rng, 0.0, ("max",))),
+        (within, lambda: one_within(rng, ALL, ("mean",))),
+        (no_root, lambda: one_within(rng, ("rms", "max"), ("mean", "sample"))),
+        (each, lambda: within_each(rng)),
+        (squares, lambda: by_squares(rng)),
+        (common, lambda: with_common(rng)),
+        (averaged, lambda: with_noise(rng)),
+        (no_more, lambda: counted(rng, 1, 2)),
+        (no_fewer, lambda: counted(rng, 3, 2)),
+    ]
+    # a variance in place of a std is too small in small numbers, and too large in large ones
+    sign = {free: -1, most: -1, across: 1, within: 1}
+    cases = [
+        (rule, scaled(until(draw), float(10 ** (rng.uniform(0.7, 2) * sign.get(rule, rng.choice([-1, 1]))))))
+        for rule, draw in drawn
+    ]
+    return [*cases, (border, at_the_limit(rng, True)), (border, at_the_limit(rng, False)), (enough, all_in_one(rng))]
+
+
 ACROSS, WITHIN = "h.std(dim=0, correction=0).mean()", "h.std(dim=1, correction=0).mean()"
+DEAD = f'    if {ACROSS} < limit:\n        return "complete" if {WITHIN} < limit else "content-free"\n'
+KIND = "kind_of_collapse"
+
+
+def in_both(old: str, new: str) -> str:
+    """The right answer with one part exchanged in across and in within."""
+    return slip(KIND, (ACROSS, ACROSS.replace(old, new)), (WITHIN, WITHIN.replace(old, new)))
+
+
 KIND_OF_COLLAPSE = Exercise(
-    "kind_of_collapse",
+    KIND,
     ("minivjepa.collapse.feature_std", "minivjepa.collapse.position_std", "minivjepa.collapse.singular_values", "minivjepa.collapse.effective_rank",
      "minivjepa.collapse.token_metrics"),
+    KINDS,
+    kinds,
     (
-        {"h": torch.tensor([[0.0, 4.0], [2.0, 0.0]]).expand(3, 2, 2).clone(), "limit": 0.01, "directions": 1, "share": 0.9},
-        {"h": directed(SEEN, (10, 3, 3), [0.0004, 0, 0], common=1.0, digits=4), "limit": 0.01, "directions": 1, "share": 0.9},
-        {"h": directed(SEEN, (10, 4, 3), [0.9, 0.25, 0.25], noise=0.2, places=1.2, digits=2), "limit": 0.01, "directions": 1, "share": 0.75},
-        {"h": directed(SEEN, (10, 3, 4), [0.7, 0.6, 0.1, 0.1], noise=0.2, places=0.8, digits=2), "limit": 0.01, "directions": 2, "share": 0.9},
-        {"h": directed(SEEN, (10, 3, 3), [0.5, 0.5, 0.5], noise=0.2, common=4.0, digits=2), "limit": 0.01, "directions": 1, "share": 0.9},
-        {"h": directed(SEEN, (10, 3, 3), [0.5, 0.5, 0.4], digits=2), "limit": 0.01, "directions": 1, "share": 0.9},
-    ),
-    many_kinds,
-    (
-        ("directions are asked for before the std: what is left of dead features may have few directions too, but rule 2 comes first", KIND.replace("    if across < limit:\n        return 'complete' if within < limit else 'content-free'\n", "").replace("    return 'dim", "    if variance[:directions].sum() < share * variance.sum() and across < limit:\n        return 'complete' if within < limit else 'content-free'\n    return 'dim")),
-        ("across and within are exchanged: dim 0 counts the clips, dim 1 the places", KIND.replace(ACROSS, "HERE").replace(WITHIN, ACROSS).replace("HERE", WITHIN)),
-        ("complete and content-free are exchanged: in a content-free collapse, places still differ", KIND.replace("'complete' if within < limit else 'content-free'", "'content-free' if within < limit else 'complete'")),
-        ("across is taken over clips and places together, so that places which differ hide clips which do not", KIND.replace(ACROSS, "h.std(dim=(0, 1), correction=0).mean()")),
-        ("across is taken of the average tokens, where differences cancel out: take it at fixed places", KIND.replace(ACROSS, "h.mean(dim=1).std(dim=0, correction=0).mean()")),
-        ("a content-free collapse is never found: where across is below the limit, within decides", KIND.replace("'complete' if within < limit else 'content-free'", "'complete'")),
-        ("one low number is enough here for complete; it takes both, and clips whose places agree may be healthy", KIND.replace("    if across < limit:\n        return 'complete' if within < limit else 'content-free'", "    if across < limit or within < limit:\n        return 'complete'")),
-        ("the limit is fixed at 0.01: use the argument", KIND.replace("< limit", "< 0.01")),
-        ("the variance along a direction is its singular value squared", KIND.replace(" ** 2", "")),
-        ("the mean over clips was not subtracted: the vector that all clips share looks like one strong direction", KIND.replace("pooled - pooled.mean(dim=0)", "pooled")),
-        ("only the largest direction is counted: the argument directions says how many", KIND.replace("variance[:directions].sum()", "variance[0]")),
-        ("one direction too many is counted: a slice ends before its second number", KIND.replace("variance[:directions]", "variance[:directions + 1]")),
-        ("the directions are those of all tokens, where places have directions too; average each clip's tokens first", KIND.replace("pooled = h.mean(dim=1)", "pooled = h.flatten(0, 1)")),
+        ("directions are asked for before the std: what is left of dead features may have few directions too, but rule 2 comes first", slip(KIND, (DEAD, ""), ('    return "dim', f"    if variance[:directions].sum() < share * variance.sum() and {ACROSS} < limit:\n        return 'complete' if {WITHIN} < limit else 'content-free'\n    return \"dim"))),
+        ("across and within are exchanged: dim 0 counts the clips, dim 1 the places", slip(KIND, (ACROSS, "HERE"), (WITHIN, ACROSS), ("HERE", WITHIN))),
+        ("complete and content-free are exchanged: in a content-free collapse, places still differ", slip(KIND, ('"complete" if', '"HERE" if'), ('"content-free"', '"complete"'), ('"HERE"', '"content-free"'))),
+        ("across is taken over clips and places together, so that places which differ hide clips which do not", slip(KIND, (ACROSS, "h.std(dim=(0, 1), correction=0).mean()"))),
+        ("across is taken of the average tokens, where differences cancel out: take it at fixed places", slip(KIND, (ACROSS, "h.mean(dim=1).std(dim=0, correction=0).mean()"))),
+        ("within is taken of the average clip, where what clips differ in cancels out: take it of each clip", slip(KIND, (WITHIN, "h.mean(dim=0).std(dim=0, correction=0).mean()"))),
+        ("the stds are divided by n - 1, which torch does unless it is told otherwise; the population's are divided by n", in_both(", correction=0", "")),
+        ("these are medians over places and features; across and within are averages", in_both("mean", "median")),
+        ("every single std has to be below the limit here; the rule asks for their average", in_both("mean", "amax")),
+        ("variances are averaged before the root; average the stds themselves", in_both("std", "var").replace(".mean() < limit", ".mean().sqrt() < limit")),
+        ("a number that is exactly at the limit is not below it", slip(KIND, ("< limit", "<= limit"))),
+        ("one low number is enough here for complete; it takes both, and clips whose places agree may be healthy", slip(KIND, (DEAD, f'    if {ACROSS} < limit or {WITHIN} < limit:\n        return "complete"\n'))),
+        ("the variance along a direction is its singular value squared", slip(KIND, (" ** 2", ""))),
+        ("the mean over clips was not subtracted: the vector that all clips share looks like one strong direction", slip(KIND, (CENTERED, "pooled"))),
+        ("only the largest direction is counted: the argument directions says how many", slip(KIND, ("variance[:directions].sum()", "variance[0]"))),
+        ("one direction too many is counted: a slice ends before its second number", slip(KIND, ("variance[:directions]", "variance[:directions + 1]"))),
+        ("the directions are those of all tokens, where places have directions too; average each clip's tokens first", slip(KIND, ("pooled = h.mean(dim=1)", "pooled = h.flatten(0, 1)"))),
+        ("exactly `share` of the variance is enough: at least means >=", slip(KIND, (">= share", "> share"))),
     ),
     (
         "def kind_of_collapse(h, limit, directions, share):\n    x = h.numpy().astype(float)\n    dead = x.std(axis=0).mean() < limit\n    still = x.std(axis=1).mean() < limit\n    if dead and still:\n        return 'complete'\n    if dead:\n        return 'content-free'\n    c = np.cov(x.mean(axis=1), rowvar=False, bias=True)\n    v = sorted(np.linalg.eigvalsh(c), reverse=True)\n    return 'healthy' if sum(v[:directions]) / sum(v) < share else 'dimensional'",
         "def kind_of_collapse(h, limit, directions, share):\n    def spread(axis):\n        return float(((h - h.mean(axis, keepdim=True)) ** 2).mean(axis).sqrt().mean())\n    if spread(0) >= limit:\n        pooled = einops.reduce(h, 'B N D -> B D', 'mean')\n        s = torch.linalg.svdvals(pooled - pooled.mean(0, keepdim=True))\n        held = s.square().cumsum(0) / s.square().sum()\n        return ('healthy', 'dimensional')[int(held[directions - 1] >= share)]\n    return ('content-free', 'complete')[int(spread(1) < limit)]",
+        "def kind_of_collapse(h, limit, directions, share):\n    import statistics\n    B, N, D = h.shape\n    x = h.tolist()\n    across = statistics.fmean(statistics.pstdev([x[b][n][d] for b in range(B)]) for n in range(N) for d in range(D))\n    within = statistics.fmean(statistics.pstdev([x[b][n][d] for n in range(N)]) for b in range(B) for d in range(D))\n    if across < limit:\n        if within < limit:\n            return 'complete'\n        return 'content-free'\n    c = h.numpy().mean(1)\n    s = np.linalg.svd(c - c.mean(0))[1]\n    s = s * s / np.sum(s * s)\n    if s[:directions].sum() >= share - 1e-9:\n        return 'dimensional'\n    return 'healthy'",
+        "def kind_of_collapse(h, limit, directions, share):\n    across = h.double().var(0, unbiased=False).sqrt().mean().item()\n    within = h.double().var(1, unbiased=False).sqrt().mean().item()\n    c = h.mean(1) - h.mean((0, 1))\n    gram = torch.einsum('bd,cd->bc', c, c).double()\n    v = torch.linalg.eigvalsh(gram).flip(0)\n    few = v[:directions].sum() / v.sum() > share - 1e-7\n    table = {(True, True): 'complete', (True, False): 'content-free'}\n    return table.get((across < limit, within < limit), 'dimensional' if few else 'healthy')",
+        "def kind_of_collapse(h, limit, directions, share):\n    a = torch.std(h, dim=0, unbiased=False).flatten().sum() / h[0].numel()\n    w = torch.std(h, dim=1, unbiased=False).flatten().sum() / h[:, 0].numel()\n    if not a < limit:\n        p = h.mean(dim=1)\n        u, s, v = torch.linalg.svd(p - p.mean(dim=0))\n        top, _ = (s ** 2).topk(directions)\n        return 'dimensional' if float(top.sum()) >= share * float((s ** 2).sum()) else 'healthy'\n    return 'content-free' if w >= limit else 'complete'",
+        "def kind_of_collapse(h, limit, directions, share):\n    x = h.numpy()\n    match (bool(np.std(x, 0).mean() < limit), bool(np.std(x, 1).mean() < limit)):\n        case (True, True):\n            return 'complete'\n        case (True, False):\n            return 'content-free'\n    c = x.mean(1) - x.mean((0, 1))\n    v = np.linalg.svd(c, compute_uv=False) ** 2\n    rest = v[directions:].sum()\n    return 'dimensional' if rest <= (1 - share) * v.sum() else 'healthy'",
     ),
+    equivalent={
+        "h.mean(dim=1) -> h.sum(dim=1)": "sums are N times the averages, and have the same shares",
+        "pooled - pooled.mean(dim=0) -> pooled.mean(dim=0) - pooled": "singular values do not depend on the sign",
+    },
 )  # fmt: skip
+
+# --- 3. diagnose ---
 
 RUNS: dict[str, Log] = function_of(given_code("hw3"), "", "RUNS")  # type: ignore[assignment]  # as the notebook gives them
 RECORDED = json.loads((Path(__file__).parents[2] / "results" / "matrix.json").read_text())["arms"]
 SHOWN = {("frozen", 13), ("neither", 11), ("no-ema", 14), ("no-stopgrad", 10), ("vjepa", 12)}  # which runs A to E are
 
 
-def recorded(rng: np.random.Generator, arm: str) -> Log:
+def recorded(rng: Rng, arm: str) -> Log:
     """What a run of an arm logged, one that the notebook does not show."""
     run = rng.choice([run for run in RECORDED[arm] if (arm, run["seed"]) not in SHOWN])
     keys = ("loss", "feature_std", "target_feature_std", "effective_rank", "margin")
     return [{"step": row["step"], **{key: round(row[key], 4) for key in keys}} for row in run["history"] if row["step"]]
+
+
+def drawn_steps(rng: Rng, count: int) -> list[int]:
+    """Steps at uneven distances."""
+    return [int(step) for step in 10 * np.sort(rng.choice(np.arange(1, 90), count, replace=False))]
 
 
 def log(online: list[float], target: list[float] | None = None, margin: list[float] | None = None, loss: tuple[float, float] = (1.0, 0.2),
@@ -165,82 +424,105 @@ def log(online: list[float], target: list[float] | None = None, margin: list[flo
     return [dict(zip(columns, row)) for row in zip(*columns.values())]
 
 
-def patients(rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Recorded runs under other limits, and made-up ones at the borders of every rule."""
-    limits = {
-        "last": int(rng.integers(2, 7)),
-        "gone": float(rng.choice([0.005, 0.015, 0.025])),
-        "alive": float(rng.choice([0.15, 0.18, 0.25])),
-        "margin": float(rng.choice([0.02, 0.08, 0.15])),
-    }
-    cases = [{"rows": recorded(rng, arm), **limits} for arm in RECORDED]
-    gone, alive, margin = (
-        float(value) for value in (rng.choice([0.03, 0.04]), rng.choice([0.2, 0.3]), rng.choice([0.1, 0.2]))
-    )
-    fine, more = [0.6] * 5, round(margin + 0.05, 2)
-    made = [
-        log([0.5, 0.5, 0.4, 0.3, gone / 2], fine),  # below at the very last row only
-        log([0.5, 0.5, 0.5, gone / 2, 0.5], fine, margin=[more] * 5),  # below at one of the last rows
-        log([0.5, 0.01, 0.01, 0.01, 0.01]),  # dead in both, with a high rank
-        log(
-            [0.01, 0.01, 0.5, 0.5, 0.5], margin=[0.0, 0.0, more, more, more], loss=(0.1, 0.4)
-        ),  # recovered, and its loss rises
-        log([0.5, 0.5, 0.001, gone + 0.01, 0.001], fine),  # below on average, not in each
-        log([0.5, 0.5, gone, gone, gone]),  # at the limit is not below it
-        log(
-            [0.5, 0.5, alive, alive, alive], margin=[0.0, 0.0, 0.0, 0.0, margin]
-        ),  # at both limits is healthy; earlier margins do not count
-        log(fine, [0.5, 0.3, 0.02, 0.02, 0.02]),  # target collapsed
-        log([0.5, 0.3, 0.02, 0.02, 0.02], fine),  # the online encoder collapsed, and its target has not followed yet
-        log([0.01, 0.01]),  # too short
-        log(fine, [0.5, 0.5, gone + 0.05, gone + 0.05, gone + 0.05], margin=[more] * 5),  # neither dead nor alive
-        log(fine, margin=[0.0, 0.0, 0.0, 0.0, more], rank=(40.0, 4.0)),  # healthy, and its rank falls
-        log(fine, margin=[more, more, more, more, 0.0], rank=(40.0, 4.0)),  # the margin was good once
+def numbers(rng: Rng, text: str, low: float, high: float) -> list[float]:
+    """A number for each letter: v far below low, d below, D exactly low, n just above, m between, A exactly high,
+    a above, z far above, w as far below 0."""
+    gap = high - low
+    drawn = {
+        "v": lambda: 0.1 * low, "d": lambda: low - (low or gap) * rng.uniform(0.05, 0.9), "D": lambda: low, "n": lambda: 1.2 * low,
+        "m": lambda: low + gap * rng.uniform(0.05, 0.95), "A": lambda: high, "a": lambda: high * rng.uniform(1.05, 1.5), "z": lambda: high * rng.uniform(3, 5),
+        "w": lambda: -high * rng.uniform(3, 5),
+    }  # fmt: skip
+    return [float(drawn[letter]()) for letter in text]
+
+
+PATIENT = {"gone": 0.01, "alive": 0.1, "margin": 0.05}
+DIAGNOSES = {  # rule -> a visible case
+    "a low target alone is a collapsed target, and low is what is below `gone`": {"rows": log([0.7, 0.5, 0.6], [0.7, 0.03, 0.02]), "last": 2, "gone": 0.04, "alive": 0.3, "margin": 0.1},
+    "an online encoder that is low in each of the last rows has collapsed, whatever its target does": {"rows": log([0.7, 0.008, 0.006], [0.7, 0.3, 0.2]), "last": 2, **PATIENT},
+    "the online encoder is asked first": {"rows": RUNS["B"], "last": 3, **PATIENT},
+    "each of the last rows has to be low, not one and not their average": {"rows": log([0.7, 0.001, 0.24, 0.002], rank=(40.0, 10.0)), "last": 3, "gone": 0.2, "alive": 0.4, "margin": 0.05},
+    "each encoder has to be low by itself": {"rows": log([0.7, 0.004, 0.5, 0.003], [0.7, 0.4, 0.006, 0.3]), "last": 3, **PATIENT},
+    "a number that is exactly at `gone` is not below it": {"rows": log([0.7, 0.004, 0.01], [0.7, 0.6, 0.5]), "last": 2, **PATIENT},
+    "a log with fewer rows than `last` is not yet clear": {"rows": log([0.004, 0.003], [0.02, 0.003]), "last": 3, **PATIENT},
+    "only the last rows decide, and of margins only the very last": {"rows": log([0.004, 0.003, 0.7, 0.5], margin=[0.0, 0.0, 0.0, 0.4], loss=(0.2, 0.4)), "last": 2, **PATIENT},
+    "exactly `alive` and exactly `margin` are healthy": {"rows": log([0.7, 0.5, 0.25], [0.7, 0.25, 0.5], [0.3, 0.2, 0.125], rank=(40.0, 4.0)), "last": 2, "gone": 0.01, "alive": 0.25, "margin": 0.125},
+    "the margin of the last row has to be reached": {"rows": RUNS["C"], "last": 3, **PATIENT},
+    "both encoders have to be alive in each of the last rows": {"rows": log([0.7, 0.5, 0.6, 0.5], [0.7, 0.5, 0.05, 0.9], [0.0, 0.2, 0.3, 0.4]), "last": 3, **PATIENT},
+}  # fmt: skip
+
+
+def patients(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
+    """Logs at the borders of every rule, for other limits each time, and recorded ones."""
+    target, online, order, each, apart, border, short, end, healthy, enough, both = DIAGNOSES
+    gone, alive, margin = (float(rng.choice(some)) for some in ([0.004, 0.03, 0.04], [0.15, 0.2, 0.3], [0.0, 0.02, 0.1, 0.2]))  # fmt: skip
+    falling, rising = {"loss": (1.0, 0.01), "rank": (40.0, 50.0)}, {"loss": (0.1, 0.4), "rank": (40.0, 5.0)}
+
+    def case(last: int, first: str, second: str, margins: str, shape: dict[str, tuple[float, float]]) -> dict[str, Any]:
+        """Letters of `numbers` for the online encoder, for the target, and for the margin (D: exactly the limit), row by row."""
+        stds_of = [numbers(rng, text, gone, alive) for text in (first, second)]
+        rows = log(*stds_of, numbers(rng, margins, margin, margin + 0.1), steps=drawn_steps(rng, len(first)), **shape)
+        return {"rows": rows, "last": last, "gone": gone, "alive": alive, "margin": margin}
+
+    mixed = "".join(rng.permutation(list("ddzm")))
+    return [
+        (target, case(3, "zzdmd", "zdddd", "mmmmm", falling)),  # the online encoder is low in some of the rows
+        (online, case(3, "adddd", "zzzaz", "aaaaa", falling)),
+        (order, case(4, "dddd", "dddd", "aaaa", falling)),  # the log has just enough rows
+        (each, case(3, "aazdd", "aaddz", "dddda", falling)),
+        (each, case(3, "avnv", "avnv", "dddd", falling)),
+        (apart, case(4, "a" + mixed, "a" + mixed.translate(str.maketrans("dzm", "zdd")), "ddddd", falling)),
+        (border, case(3, "aadDd", "aadDd", "ddddd", falling)),
+        (short, case(4, "ddd", "ddd", "mmm", rising)),
+        (short, {"rows": [], "last": int(rng.integers(1, 4)), "gone": gone, "alive": alive, "margin": margin}),
+        (end, case(1, "mmA", "ddA", "ddm", rising)),
+        (healthy, case(3, "ddAzA", "mdzaA", "ddddD", rising)),
+        (enough, case(3, "azaaa", "azaaa", "mmmmd", falling)),
+        (enough, case(2, "aaza", "azaa", "mmmw", rising)),
+        (both, case(3, "zzzmz", "zzzzz", "mmmmm", falling)),
+        (both, case(3, "zzzzz", "zzmzz", "mmmmm", falling)),
     ]
-    return cases + [{"rows": rows, "last": 3, "gone": gone, "alive": alive, "margin": margin} for rows in made]  # fmt: skip
 
 
-DIAGNOSE_RIGHT = "def diagnose(rows, last, gone, alive, margin):\n    end = rows[-last:]\n    online = [row['feature_std'] for row in end]\n    target = [row['target_feature_std'] for row in end]\n    if len(end) < last:\n        return 'not yet clear'\n    if max(online) < gone:\n        return 'collapsed'\n    if max(target) < gone:\n        return 'target collapsed'\n    if min(online + target) >= alive and end[-1]['margin'] >= margin:\n        return 'healthy'\n    return 'not yet clear'"
-FIRST, SECOND = (
-    "    if max(online) < gone:\n        return 'collapsed'\n",
-    "    if max(target) < gone:\n        return 'target collapsed'\n",
-)
-PATIENT = {"last": 3, "gone": 0.01, "alive": 0.1, "margin": 0.05}
+FIRST = '    if max(online) < gone:\n        return "collapsed"\n'
+SECOND = '    if max(target) < gone:\n        return "target collapsed"\n'
+TOO_SHORT = '    if len(end) < last:\n        return "not yet clear"\n'
+ENOUGH = 'end[-1]["margin"] >= margin'
+OF_ALL = '    online, target = [row["feature_std"] for row in rows], [row["target_feature_std"] for row in rows]\n'
 DIAGNOSE = Exercise(
     "diagnose",
     ("minivjepa.evaluation.collapsed_runs.collapsed", "minivjepa.evaluation.collapsed_runs.alarm", "minivjepa.collapse.early_warning"),
-    (
-        {"rows": log([0.7, 0.008, 0.006], [0.7, 0.3, 0.2]), "last": 2, "gone": 0.01, "alive": 0.1, "margin": 0.05},
-        {"rows": log([0.7, 0.008, 0.3]), "last": 2, "gone": 0.01, "alive": 0.1, "margin": 0.05},
-        *({"rows": rows, **PATIENT} for rows in RUNS.values()),
-        {"rows": RUNS["D"][:6], **PATIENT},
-        {"rows": log([0.7, 0.5, 0.4], [0.7, 0.6, 0.5], [0.0, 0.02, 0.2], loss=(0.2, 0.4)), **PATIENT},
-    ),
+    DIAGNOSES,
     patients,
     (
-        ("the target encoder is not looked at: a run can die in its target while the online encoder looks well", DIAGNOSE_RIGHT.replace(SECOND, "").replace("online + target", "online")),
-        ("healthy is decided by the online encoder alone; both have to be alive", DIAGNOSE_RIGHT.replace("min(online + target)", "min(online)")),
-        ("only the very last row is looked at; each of the last rows has to be below, or alive", DIAGNOSE_RIGHT.replace("if len(end)", "online, target = online[-1:], target[-1:]\n    if len(end)")),
-        ("one low row is enough here to call an encoder collapsed: it has to be low in each of the last rows", DIAGNOSE_RIGHT.replace("max(", "min(")),
-        ("the average of the last rows is compared: one very low row pulls it down; ask each row", DIAGNOSE_RIGHT.replace("max(online)", "np.mean(online)").replace("max(target)", "np.mean(target)").replace("min(online + target)", "min(np.mean(online), np.mean(target))")),
-        ("the whole log is looked at: every run starts alive, and what counts are its last rows", DIAGNOSE_RIGHT.replace("    if len(end)", "    online, target = [row['feature_std'] for row in rows], [row['target_feature_std'] for row in rows]\n    if len(end)")),
-        ("these are the first rows of the log; the last ones decide", DIAGNOSE_RIGHT.replace("rows[-last:]", "rows[:last]")),
-        ("a fallen loss counts as health here: the loss of collapsed runs falls furthest, so there is no rule about it", DIAGNOSE_RIGHT.replace("end[-1]['margin'] >= margin", "rows[-1]['loss'] < rows[0]['loss']")),
-        ("a fallen effective rank counts as collapse here: it falls in healthy runs and stays high in dead ones, so there is no rule about it", DIAGNOSE_RIGHT.replace("max(online) < gone", "end[-1]['effective_rank'] < 0.6 * rows[0]['effective_rank']")),
-        ("the margin is not looked at: features can differ between clips while predictions say nothing about the clip", DIAGNOSE_RIGHT.replace(" and end[-1]['margin'] >= margin", "")),
-        ("the margin is asked of every one of the last rows; only the very last counts", DIAGNOSE_RIGHT.replace("end[-1]['margin'] >= margin", "min(row['margin'] for row in end) >= margin")),
-        ("the target is asked first, so that runs in which both encoders died are called target collapsed", DIAGNOSE_RIGHT.replace(FIRST, "").replace(SECOND, SECOND + FIRST)),
-        ("a value exactly at the limit is not below it", DIAGNOSE_RIGHT.replace("< gone", "<= gone")),
-        ("a value exactly at the limit is at least the limit: healthy begins there", DIAGNOSE_RIGHT.replace(">= alive", "> alive").replace(">= margin", "> margin")),
-        ("the limits are fixed at those of the visible cases: use the arguments", DIAGNOSE_RIGHT.replace("< gone", "< 0.01").replace(">= alive", ">= 0.1").replace(">= margin", ">= 0.05")),
-        ("a log with fewer than `last` rows is not yet clear, however low it is", DIAGNOSE_RIGHT.replace("    if len(end) < last:\n        return 'not yet clear'\n", "")),
-        ("every run that has not died is called healthy; some are neither", DIAGNOSE_RIGHT.replace("    return 'not yet clear'", "    return 'healthy'", 2).replace("return 'healthy'\n    if max(online)", "return 'not yet clear'\n    if max(online)")),
+        ("the target encoder is not looked at: a run can die in its target while the online encoder looks well", slip("diagnose", (SECOND, ""), ("online + target", "online"))),
+        ("healthy is decided by the online encoder alone; both have to be alive", slip("diagnose", ("min(online + target)", "min(online)"))),
+        ("only the very last row is looked at; each of the last rows has to be below, or alive", slip("diagnose", (TOO_SHORT, TOO_SHORT + "    online, target = online[-1:], target[-1:]\n"))),
+        ("one low row is enough here to call an encoder collapsed: it has to be low in each of the last rows", slip("diagnose", ("max(", "min("))),
+        ("the average of the last rows is compared: one very low row pulls it down; ask each row", slip("diagnose", ("max(", "np.mean("), ("min(online + target)", "min(np.mean(online), np.mean(target))"))),
+        ("the target counts as collapsed where the lower of both encoders is below in each row; the target itself has to be", slip("diagnose", ("max(target) < gone", "max(map(min, online, target)) < gone"))),
+        ("the whole log is looked at: every run starts alive, and what counts are its last rows", slip("diagnose", (TOO_SHORT, TOO_SHORT + OF_ALL))),
+        ("a fallen loss counts as health here: the loss of collapsed runs falls furthest, so there is no rule about it", slip("diagnose", (ENOUGH, 'rows[-1]["loss"] < rows[0]["loss"]'))),
+        ("a fallen effective rank counts as collapse here: it falls in healthy runs and stays high in dead ones, so there is no rule about it", slip("diagnose", ("max(online) < gone", 'end[-1]["effective_rank"] < 0.6 * rows[0]["effective_rank"]'))),
+        ("the margin is not looked at: features can differ between clips while predictions say nothing about the clip", slip("diagnose", (" and " + ENOUGH, ""))),
+        ("the margin is asked of every one of the last rows; only the very last counts", slip("diagnose", (ENOUGH, 'min(row["margin"] for row in end) >= margin'))),
+        ("the target is asked first, so that runs in which both encoders died are called target collapsed", slip("diagnose", (FIRST + SECOND, SECOND + FIRST))),
+        ("a value exactly at the limit is not below it", slip("diagnose", ("< gone", "<= gone"))),
+        ("a value exactly at the limit is at least the limit: healthy begins there", slip("diagnose", (">= alive", "> alive"), (">= margin", "> margin"))),
+        ("the limits are fixed at 0.01, 0.1 and 0.05: use the arguments", slip("diagnose", ("< gone", "< 0.01"), (">= alive", ">= 0.1"), (">= margin", ">= 0.05"))),
+        ("a log that is too short is judged all the same: with fewer than `last` rows it is not yet clear, however low it is", slip("diagnose", (TOO_SHORT, ""), ("max(online)", "max(online, default=1)"), ("max(target)", "max(target, default=1)"), ("min(online + target)", "min(online + target, default=0)"))),
     ),
     (
         "def diagnose(rows, last, gone, alive, margin):\n    if len(rows) < last:\n        return 'not yet clear'\n    std = np.array([[row[key] for key in ('feature_std', 'target_feature_std')] for row in rows])[-last:]\n    dead = (std < gone).all(axis=0)\n    if dead.any():\n        return 'collapsed' if dead[0] else 'target collapsed'\n    good = (std >= alive).all() and rows[-1]['margin'] >= margin\n    return 'healthy' if good else 'not yet clear'",
         "def diagnose(rows, last, gone, alive, margin):\n    end = rows[len(rows) - last:] if len(rows) >= last else None\n    words = [('collapsed', lambda: all(r['feature_std'] < gone for r in end)),\n             ('target collapsed', lambda: all(r['target_feature_std'] < gone for r in end)),\n             ('healthy', lambda: all(min(r['feature_std'], r['target_feature_std']) >= alive for r in end) and not end[-1]['margin'] < margin)]\n    return next((word for word, holds in words if end is not None and holds()), 'not yet clear')",
+        "def diagnose(rows, last, gone, alive, margin):\n    if len(rows) < last:\n        return 'not yet clear'\n    online = torch.tensor([r['feature_std'] for r in rows[-last:]], dtype=torch.float64)\n    target = torch.tensor([r['target_feature_std'] for r in rows[-last:]], dtype=torch.float64)\n    if (online < gone).all():\n        return 'collapsed'\n    if (target < gone).all():\n        return 'target collapsed'\n    if torch.minimum(online, target).min() >= alive and rows[-1]['margin'] >= margin:\n        return 'healthy'\n    return 'not yet clear'",
+        "def diagnose(rows, last, gone, alive, margin):\n    low_online = low_target = fine = count = 0\n    for row in reversed(rows):\n        if count == last:\n            break\n        count += 1\n        low_online += row['feature_std'] < gone\n        low_target += row['target_feature_std'] < gone\n        fine += row['feature_std'] >= alive and row['target_feature_std'] >= alive\n    if count < last:\n        return 'not yet clear'\n    if low_online == last:\n        return 'collapsed'\n    elif low_target == last:\n        return 'target collapsed'\n    elif fine == last and rows[-1]['margin'] >= margin:\n        return 'healthy'\n    return 'not yet clear'",
+        "def diagnose(rows, last, gone, alive, margin):\n    import collections\n    end = list(collections.deque(rows, maxlen=last))\n    word = 'not yet clear'\n    if len(end) == last:\n        online, target = zip(*[(r['feature_std'], r['target_feature_std']) for r in end])\n        if end[-1]['margin'] >= margin and not any(x < alive for x in online + target):\n            word = 'healthy'\n        if not any(x >= gone for x in target):\n            word = 'target collapsed'\n        if not any(x >= gone for x in online):\n            word = 'collapsed'\n    return word",
+        "def diagnose(rows, last, gone, alive, margin):\n    match [row for number, row in enumerate(rows) if number >= len(rows) - last]:\n        case end if len(end) < last:\n            return 'not yet clear'\n        case end if sorted(row['feature_std'] for row in end)[-1] < gone:\n            return 'collapsed'\n        case end if sorted(row['target_feature_std'] for row in end)[-1] < gone:\n            return 'target collapsed'\n        case [*_, row] as end if row['margin'] >= margin and np.min([[r['feature_std'], r['target_feature_std']] for r in end]) >= alive:\n            return 'healthy'\n    return 'not yet clear'",
     ),
 )  # fmt: skip
+
+# --- 4. first_warning ---
 
 
 def slim(rows: Log) -> Log:
@@ -248,133 +530,185 @@ def slim(rows: Log) -> Log:
     return [{key: row[key] for key in ("step", "feature_std", "target_feature_std")} for row in rows]
 
 
-def alarms(rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Recorded runs under other limits, and made-up ones that tell wrong counters apart."""
-    cases = [
-        {
-            "rows": slim(recorded(rng, arm)),
-            "limit": float(rng.choice([0.05, 0.3, 0.45])),
-            "patience": int(rng.integers(2, 4)),
-            "after": int(rng.choice([0, 20, 300])),
-        }
-        for arm in RECORDED
-    ]
-    limit, high = float(rng.choice([0.15, 0.25])), 0.7
-    low, n = round(limit / 2, 4), int(rng.integers(9, 12))
-    steps = sorted(rng.choice(np.arange(1, 60), n, replace=False).tolist())
-    steps = [10 * step for step in steps]
-    fine = [high] * n
-    made = [
-        (log(fine, [high, *[low] * (n - 1)], steps=steps), 3, 0),  # only the target
-        (log([high, *[low] * (n - 1)], fine, steps=steps), 3, 0),  # only the online encoder
-        (log([low, low, high, low, high, *[low] * (n - 5)], steps=steps), 3, 0),  # interrupted
-        (log([low] * n, steps=steps), 2, steps[4]),  # low from the start, and not counted before `after`
-        (log([high, limit, limit, limit, *[low] * (n - 4)], steps=steps), 4, 0),  # at the limit is not below
-        (log([*fine[:-2], low, low], steps=steps), 3, 0),  # the log ends too early
-        (
-            log([high, high, *[0.01] * (n - 2)], [high, high, *[2 * limit - 0.02] * (n - 2)], steps=steps),
-            2,
-            0,
-        ),  # low on average too, but not both
-    ]
-    return cases + [{"rows": slim(rows), "limit": limit, "patience": patience, "after": after} for rows, patience, after in made]  # fmt: skip
+def stages(rng: Rng, text: str, limit: float, steps: list[int] | None = None) -> Log:
+    """A row for each letter: h both encoders are above the limit, o the online one alone is low, t the target alone, b both,
+    e and f one is exactly at the limit (the online encoder, the target) and the other above, x and y one is far below
+    and the other just above."""
+    letters = {"h": "zz", "o": "dz", "t": "zd", "b": "dd", "e": "Dz", "f": "zD", "x": "vn", "y": "nv"}
+    online, target = (numbers(rng, "".join(letters[one][i] for one in text), limit, 1.1 * limit) for i in (0, 1))
+    return slim(log(online, target, steps=steps or drawn_steps(rng, len(text))))
 
 
-WARN = "def first_warning(rows, limit, patience, after):\n    low = 0\n    for row in rows:\n        if row['step'] < after:\n            continue\n        low = low + 1 if min(row['feature_std'], row['target_feature_std']) < limit else 0\n        if low == patience:\n            return row['step']\n    return -1"
-SMALLER = "min(row['feature_std'], row['target_feature_std'])"
-WARN_FROM = "def first_warning(rows, limit, patience, after):\n    rows = [row for row in rows if row['step'] >= after]\n    low = [min(row['feature_std'], row['target_feature_std']) < limit for row in rows]\n    for i in range(len(rows)):\n        if i + 1 >= patience and all(low[i + 1 - patience : i + 1]):\n            return FOUND\n    return NEVER"
-FIRST_WARNING = Exercise(
-    "first_warning",
-    ("minivjepa.collapse.early_warning", "minivjepa.evaluation.collapsed_runs.alarm", "minivjepa.evaluation.collapsed_runs.collapsed"),
-    (
-        {"rows": slim(log([0.7, 0.3, 0.3, 0.3, 0.3], [0.7, 0.15, 0.05, 0.04, 0.03], steps=[0, 10, 20, 50, 100])), "limit": 0.15, "patience": 2, "after": 0},
-        {"rows": slim(log([0.7, 0.08, 0.07, 0.2, 0.09, 0.05, 0.04, 0.02], steps=[0, 5, 10, 20, 50, 100, 200, 400])), "limit": 0.1, "patience": 3, "after": 0},
-        {"rows": slim(RUNS["B"]), "limit": 0.1, "patience": 2, "after": 800},
-        {"rows": slim(log([0.7, 0.12, 0.09, 0.05], [0.7, 0.6, 0.4, 0.4])), "limit": 0.3, "patience": 2, "after": 0},
-        {"rows": slim(RUNS["E"]), "limit": 0.1, "patience": 2, "after": 0},
-    ),
-    alarms,
-    (
-        ("only the online encoder is watched; the target can die while it looks well", WARN.replace(SMALLER, "row['feature_std']")),
-        ("only the target encoder is watched; take the smaller of both", WARN.replace(SMALLER, "row['target_feature_std']")),
-        ("this waits until both encoders are low; the smaller of the two decides", WARN.replace("min(row", "max(row")),
-        ("the average of both encoders is compared; a healthy one hides a dead one in it", WARN.replace(SMALLER, "(row['feature_std'] + row['target_feature_std']) / 2")),
-        ("the first low row warns at once: it takes `patience` rows in a row", WARN.replace("low == patience", "low == 1")),
-        ("this is where the low rows begin; the warning is given when they are complete", WARN_FROM.replace("FOUND", "rows[i + 1 - patience]['step']").replace("NEVER", "-1")),
-        ("low rows are counted without starting again at 0 after a good one: they have to be in a row", WARN.replace("low = low + 1 if", "low = low + 1 if").replace("< limit else 0", "< limit else low").replace("if low == patience", "if low == patience and " + SMALLER + " < limit")),
-        ("one row too many is waited for: the warning is given at row number `patience` itself", WARN.replace("low == patience", "low == patience + 1")),
-        ("this is the number of the row; asked is its step", WARN.replace("for row in rows", "for number, row in enumerate(rows)").replace("return row['step']", "return number")),
-        ("patience is counted in steps; it is a number of rows", "def first_warning(rows, limit, patience, after):\n    start = None\n    for row in rows:\n        if row['step'] < after:\n            continue\n        if min(row['feature_std'], row['target_feature_std']) >= limit:\n            start = None\n        elif start is None:\n            start = row['step']\n        if start is not None and row['step'] - start + 1 >= patience:\n            return row['step']\n    return -1"),
-        ("a value exactly at the limit is not below it", WARN.replace("< limit", "<= limit")),
-        ("rows before step `after` are counted", WARN.replace("        if row['step'] < after:\n            continue\n", "")),
-        ("low rows before step `after` are counted too, once a later row completes them: a count starts at `after`", WARN.replace("        if row['step'] < after:\n            continue\n", "").replace("low == patience", "low >= patience and row['step'] >= after")),
-        ("the count goes on from rows before step `after`, and has passed `patience` by then: it starts at `after`, with 0", WARN.replace("        if row['step'] < after:\n            continue\n", "").replace("low == patience", "low == patience and row['step'] >= after")),
-        ("the row at step `after` itself counts already", WARN.replace("row['step'] < after", "row['step'] <= after")),
-        ("where no warning is given, return -1 and not the last step", WARN.replace("return -1", "return rows[-1]['step']")),
-        ("the limit is fixed at 0.1: use the argument", WARN.replace("< limit", "< 0.1")),
-    ),
-    (
-        WARN_FROM.replace("FOUND", "rows[i]['step']").replace("NEVER", "-1"),
-        "def first_warning(rows, limit, patience, after):\n    kept = [(r['step'], min(r['feature_std'], r['target_feature_std'])) for r in rows if r['step'] >= after]\n    word = ''.join('x' if value < limit else '.' for _, value in kept)\n    place = word.find('x' * patience)\n    return -1 if place < 0 else int(kept[place + patience - 1][0])",
-    ),
-)  # fmt: skip
+ALARMS = {  # rule -> a visible case
+    "the rows have to be in a row": {"rows": slim(log([0.7, 0.08, 0.2, 0.09, 0.05], steps=[0, 5, 10, 20, 50])), "limit": 0.1, "patience": 2, "after": 0},
+    "the smaller of both encoders counts, row by row": {"rows": slim(log([0.7, 0.7, 0.05, 0.11, 0.01, 0.5, 0.5, 0.02, 0.03, 0.02, 0.02], [0.7, 0.05, 0.7, 0.01, 0.11, 0.02, 0.03, 0.5, 0.5, 0.02, 0.02])), "limit": 0.1, "patience": 2, "after": 0},
+    "the warning is given at the row which completes them, the first time": {"rows": slim(log([0.7, 0.2, 0.15, 0.8, 0.2, 0.1, 0.2], [0.9, 0.8, 0.2, 0.8, 0.2, 0.1, 0.3], steps=[1, 20, 50, 200, 800, 1400, 2000])), "limit": 0.3, "patience": 2, "after": 0},
+    "a number that is exactly at the limit is not below it": {"rows": slim(log([0.7, 0.1, 0.2, 0.1, 0.1], [0.7, 0.3, 0.5, 0.5, 0.5])), "limit": 0.2, "patience": 2, "after": 0},
+    "a count begins at step `after`": {"rows": slim(RUNS["B"]), "limit": 0.1, "patience": 2, "after": 300},
+    "the row at step `after` counts": {"rows": slim(RUNS["B"]), "limit": 0.1, "patience": 2, "after": 800},
+    "one row may be enough, also the very first": {"rows": slim(log([0.05, 0.04, 0.03], steps=[0, 3, 9])), "limit": 0.1, "patience": 1, "after": 0},
+    "without a warning it is -1": {"rows": slim(RUNS["E"]), "limit": 0.1, "patience": 2, "after": 0},
+    "rows before step `after` never warn": {"rows": slim(RUNS["B"]), "limit": 0.1, "patience": 2, "after": 2601},
+}  # fmt: skip
 
 
-def experiments(rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Bases on one, two and three levels, with values that repeat."""
-    lr, momentum, width = (
-        float(rng.choice(choice)) for choice in ([0.1, 0.2, 0.4], [0.9, 0.95, 0.99], [24.0, 48.0, 96.0])
-    )
-    flat = {"loss": "l1", "lr": lr, "mask": "tube"}
-    two = {"loss": "l1", "lr": lr, "prevention": {"target": "ema", "momentum": momentum, "stop": True}}
-    three = {
-        "steps": 100.0,
-        "model": {"encoder": {"width": width, "depth": 3.0}, "predictor": {"width": 24.0}},
-        "lr": lr,
-    }
+def alarms(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
+    """Logs that tell wrong counters apart, under other limits each time, and a recorded one."""
+    in_a_row, smaller, completes, border, begins, at_after, one, never, before = ALARMS
+    limit, steps = float(rng.choice([0.01, 0.02, 0.4, 0.7])), drawn_steps(rng, 8)
+    first = "h" * int(rng.integers(1, 4))
+
+    def case(text: str, patience: int, after: int = 0, steps: list[int] | None = None) -> dict[str, Any]:
+        return {"rows": stages(rng, text, limit, steps), "limit": limit, "patience": patience, "after": after}
+
+    run = slim(recorded(rng, str(rng.choice(["neither", "no-stopgrad"]))))
     return [
-        {"base": flat, "switches": [("lr", [3 * lr, lr, 2 * lr, 2 * lr]), ("mask", ["random", "blocks", "tube"])]},
-        {"base": two, "switches": [("prevention/momentum", [1.0, momentum, 0.5]), ("loss", ["l2", "l1"]), ("prevention/stop", [False]), ("loss", ["smooth", "l2"])]},
-        {"base": three, "switches": [("model/encoder/width", [2 * width, width / 2, width]), ("lr", [lr, lr / 10]), ("model/predictor/width", [12.0, 12.0, 48.0])]},
+        (smaller, case(first + "tyyyt", 3)),
+        (smaller, case(first + "ooooo", 2)),
+        (smaller, case("hotothh", 4)),
+        (in_a_row, case("bbhbhbbbb", 3)),
+        (in_a_row, case("bhb" + first + "tb", 3)),  # the log ends too early
+        (completes, case("hbbhbbbb", 2)),
+        (border, case("hoeoofoto", 3)),
+        (begins, case("bbbbbbbb", 3, steps[3] + 1, steps)),
+        (begins, case("bbbbhbbb", 3, steps[2], steps)),
+        (at_after, case("bbbbbbbb", 2, steps[4], steps)),
+        (one, case("bhtb", 1, 0, [0, *drawn_steps(rng, 3)])),
+        (never, {"rows": [], "limit": limit, "patience": 1, "after": 0}),
+        (before, case("bbbbbbbb", 1, steps[-1] + 1, steps)),
+        (completes, {"rows": run, "limit": float(rng.choice([0.05, 0.3])), "patience": int(rng.integers(2, 4)), "after": int(rng.choice([0, 20, 300]))}),
     ]  # fmt: skip
 
 
-ARMS = "def design(base, switches):\n    arms = [copy.deepcopy(base)]\n    for name, values in switches:\n        *path, option = name.split('/')\n        for value in values:\n            arm = copy.deepcopy(base)\n            place = arm\n            for step in path:\n                place = place[step]\n            place[option] = value\n            if arm not in arms:\n                arms.append(arm)\n    return arms"
+WARN = "first_warning"
+SMALLER = 'min(row["feature_std"], row["target_feature_std"])'
+SKIPS = '        if row["step"] < after:\n            continue\n'
+COMPLETE = "low == patience"
+WARN_FROM = "def first_warning(rows, limit, patience, after):\n    rows = [row for row in rows if row['step'] >= after]\n    low = [min(row['feature_std'], row['target_feature_std']) < limit for row in rows]\n    for i in range(len(rows)):\n        if i + 1 >= patience and all(low[i + 1 - patience : i + 1]):\n            return FOUND\n    return -1"
+FIRST_WARNING = Exercise(
+    WARN,
+    ("minivjepa.collapse.early_warning", "minivjepa.evaluation.collapsed_runs.alarm", "minivjepa.evaluation.collapsed_runs.collapsed"),
+    ALARMS,
+    alarms,
+    (
+        ("only the online encoder is watched; the target can die while it looks well", slip(WARN, (SMALLER, 'row["feature_std"]'))),
+        ("only the target encoder is watched; take the smaller of both", slip(WARN, (SMALLER, 'row["target_feature_std"]'))),
+        ("this waits until both encoders are low; the smaller of the two decides", slip(WARN, ("min(row", "max(row"))),
+        ("the average of both encoders is compared; a healthy one hides a dead one in it", slip(WARN, (SMALLER, '(row["feature_std"] + row["target_feature_std"]) / 2'))),
+        ("each encoder has a count of its own here; take the smaller of both in each row, and count the rows", slip(WARN, ("    low = 0\n", "    low, other = 0, 0\n"), (SMALLER, 'row["feature_std"]'), (f"        if {COMPLETE}", '        other = other + 1 if row["target_feature_std"] < limit else 0\n        if patience in (low, other)'))),
+        ("the first low row warns at once: it takes `patience` rows in a row", slip(WARN, (COMPLETE, "low == 1"))),
+        ("this is where the low rows begin; the warning is given when they are complete", WARN_FROM.replace("FOUND", "rows[i + 1 - patience]['step']")),
+        ("this is the last time that the rows are complete; the warning is given the first time", slip(WARN, ("    low = 0\n", "    low, found = 0, -1\n"), ('return row["step"]', 'found = row["step"]'), ("return -1", "return found"))),
+        ("low rows are counted without starting again at 0 after a good one: they have to be in a row", slip(WARN, ("< limit else 0", "< limit else low"))),
+        ("one row too many is waited for: the warning is given at row number `patience` itself", slip(WARN, (COMPLETE, "low == patience + 1"))),
+        ("this is the number of the row; asked is its step", slip(WARN, ("for row in rows", "for number, row in enumerate(rows)"), ('return row["step"]', "return number"))),
+        ("a value exactly at the limit is not below it", slip(WARN, ("< limit", "<= limit"))),
+        ("rows before step `after` are counted", slip(WARN, (SKIPS, ""))),
+        ("low rows before step `after` are counted too, once a later row completes them: a count starts at `after`", slip(WARN, (SKIPS, ""), (COMPLETE, 'low >= patience and row["step"] >= after'))),
+        ("the row at step `after` itself counts already", slip(WARN, ('["step"] < after', '["step"] <= after'))),
+        ("where no warning is given, return -1 and not 0", slip(WARN, ("return -1", "return 0"))),
+        ("the limit is fixed at 0.1: use the argument", slip(WARN, ("< limit", "< 0.1"))),
+    ),
+    (
+        WARN_FROM.replace("FOUND", "rows[i]['step']"),
+        "def first_warning(rows, limit, patience, after):\n    kept = [(r['step'], min(r['feature_std'], r['target_feature_std'])) for r in rows if r['step'] >= after]\n    word = ''.join('x' if value < limit else '.' for _, value in kept)\n    place = word.find('x' * patience)\n    return -1 if place < 0 else int(kept[place + patience - 1][0])",
+        "def first_warning(rows, limit, patience, after):\n    import itertools\n    kept = [r for r in rows if not r['step'] < after]\n    is_low = lambda r: r['feature_std'] < limit or r['target_feature_std'] < limit\n    for low, group in itertools.groupby(kept, key=is_low):\n        group = list(group)\n        if low and len(group) >= patience:\n            return group[patience - 1]['step']\n    return -1",
+        "def first_warning(rows, limit, patience, after):\n    steps = np.array([r['step'] for r in rows], dtype=int)\n    std = np.array([[r['feature_std'], r['target_feature_std']] for r in rows]).reshape(-1, 2).min(axis=1)[steps >= after]\n    steps = steps[steps >= after]\n    run = np.convolve(std < limit, np.ones(patience, dtype=int))[:len(std)] == patience if len(std) else np.array([])\n    return int(steps[run.argmax()]) if run.any() else -1",
+        "def first_warning(rows, limit, patience, after):\n    left = patience\n    for r in rows:\n        if r['step'] >= after:\n            if r['feature_std'] >= limit and r['target_feature_std'] >= limit:\n                left = patience\n            else:\n                left -= 1\n                if not left:\n                    return torch.tensor(r['step'])\n    return torch.tensor(-1)",
+        "def first_warning(rows, limit, patience, after):\n    kept = [r for r in rows if r['step'] >= after]\n    ends = (window[-1]['step'] for window in zip(*(kept[i:] for i in range(patience))) if max(min(r['feature_std'], r['target_feature_std']) for r in window) < limit)\n    return next(ends, -1)",
+    ),
+    equivalent={
+        "min(row['feature_std'], row['target_feature_std']) -> min(row['target_feature_std'], row['feature_std'])": "the smaller of two, in either order",
+    },
+)  # fmt: skip
+
+# --- 5. design ---
+
+TRIALS = {  # rule -> a visible case
+    "the base comes first, then an arm for each value": {"base": {"loss": "l1", "lr": 0.1}, "switches": [("loss", ["l2"])]},
+    "switches and values keep their order": {"base": {"lr": 0.2, "loss": "l1"}, "switches": [("lr", [0.8, 0.1, 0.4]), ("loss", ["l2", "cosine"])]},
+    "an arm differs from the base in one option": {"base": {"lr": 0.1, "stop": True}, "switches": [("stop", [False]), ("lr", [0.0, 0.2])]},
+    "a slash leads one level down": {"base": {"lr": 0.1, "prevention": {"target": "ema", "momentum": 0.99}}, "switches": [("prevention/momentum", [1.0, 0.9]), ("prevention/target", ["online"]), ("lr", [0.2])]},
+    "there may be several slashes": {"base": {"dim": 8, "model": {"dim": 16, "encoder": {"dim": 24, "depth": 1}}}, "switches": [("model/encoder/dim", [48]), ("model/dim", [12]), ("dim", [9])]},
+    "a value that the base has is left out": {"base": {"loss": "l1", "lr": 0.4}, "switches": [("lr", [0.2, 0.4, 0.8]), ("loss", ["l1"])]},
+    "a value that was tried before is left out": {"base": {"lr": 0.1, "decay": 0.4}, "switches": [("lr", [0.2, 0.2, 0.4, 0.2]), ("decay", [0.2, 0.1]), ("lr", [0.3, 0.4])]},
+    "a value may be a list, or a dict in place of a dict": {"base": {"mask": {"kind": "tube", "ratio": 0.5}, "sizes": [2, 4]}, "switches": [("sizes", [[2, 8], [2, 4], [4]]), ("mask", [{"kind": "block"}]), ("mask/ratio", [0.9])]},
+    "without switches the base is alone": {"base": {"lr": 0.1}, "switches": []},
+}  # fmt: skip
+
+
+def nested(rng: Rng, depth: int) -> dict[str, Any]:
+    """Options on `depth` levels, under the same names on each."""
+    options: dict[str, Any] = {"lr": 0.1 * depth, "width": int(rng.choice([24, 48])), "stop": bool(rng.integers(2))}
+    inner = {"part": nested(rng, depth - 1)} if depth > 1 else {}
+    return {key: {**options, **inner}[key] for key in rng.permutation([*options, *inner]).tolist()}
+
+
+def experiments(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
+    """Bases on one to four levels, with values that repeat, and values of every kind."""
+    (first, order, one, slash, slashes, of_base, again, kinds_of, alone) = TRIALS
+    lr, momentum = float(rng.choice([0.1, 0.2, 0.4])), float(rng.choice([0.9, 0.95]))
+    width = int(rng.choice([24, 48, 96]))
+    flat = {"loss": "l1", "lr": lr, "mask": "tube", "decay": 2 * lr}
+    two = {"loss": "l1", "lr": lr, "prevention": {"target": "ema", "momentum": momentum, "stop": True}}
+    three = {"steps": 100.0, "model": {"encoder": {"width": width, "depth": 3}, "predictor": {"width": 24.0}}, "lr": lr}
+    words = rng.permutation(["random", "blocks", "causal", "rows"]).tolist()
+    numbers = (lr * rng.permutation([2.0, 3.0, 5.0, 7.0])).tolist()
+    deep = nested(rng, 4)
+    return [
+        (first, {"base": flat, "switches": [("mask", words[:1])]}),
+        (order, {"base": flat, "switches": [("mask", words), ("lr", numbers), ("decay", [0.0, *numbers[::-1]])]}),
+        (one, {"base": two, "switches": [("loss", ["l2", ""]), ("prevention/stop", [False, "half"]), ("lr", [0.0, 3 * lr, "auto"])]}),
+        (of_base, {"base": flat, "switches": [("lr", [3 * lr, lr, 2 * lr]), ("loss", []), ("mask", ["random", "blocks", "tube"]), ("decay", [2 * lr])]}),
+        (again, {"base": flat, "switches": [("lr", [3 * lr, 2 * lr, 3 * lr, 3 * lr]), ("decay", [3 * lr]), ("mask", ["rows"]), ("lr", [5 * lr, 2 * lr])]}),
+        (slash, {"base": two, "switches": [("prevention/momentum", [1.0, momentum, 0.5]), ("loss", ["l2", "l1"]), ("prevention/target", ["online"]), ("loss", ["smooth", "l2"])]}),
+        (slashes, {"base": three, "switches": [("model/encoder/width", [2 * width, width // 2, width]), ("lr", [lr, lr / 4]), ("model/predictor/width", [12.0, 12.0, 48.0])]}),
+        (slashes, {"base": deep, "switches": [("part/part/part/width", [7, 8]), ("part/lr", [deep["lr"], 0.7, deep["part"]["lr"]]), ("width", [7]), ("part/part/stop", [True, False])]}),
+        (kinds_of, {"base": {**two, "betas": [0.9, 0.5], "sizes": [4]}, "switches": [("betas", [[0.9, 0.8], [0.9, 0.5], [0.9, 0.8]]), ("sizes", [[], [4, 4]])]}),
+        (kinds_of, {"base": two, "switches": [("prevention", [{"target": "frozen"}, two["prevention"], {**two["prevention"], "momentum": 0.25}]), ("prevention/momentum", [0.25, 0.75])]}),
+        (alone, {"base": [flat, two, three][int(rng.integers(3))], "switches": []}),
+    ]  # fmt: skip
+
+
 SETTER = "def design(base, switches):\n    def set_in(arm, name, value):\n        *path, option = name.split('/')\n        for step in path:\n            arm = arm[step]\n        arm[option] = value\n"
+NEW, IS_NEW, VALUES = "arm = copy.deepcopy(base)", "if arm not in arms:", "for value in values"
 DESIGN = Exercise(
     "design",
     ("minivjepa.training.arms.with_arm", "minivjepa.experiments.plan.plan_jobs", "minivjepa.experiments.plan.flags"),
-    (
-        {"base": {"loss": "l1", "lr": 0.1}, "switches": [("loss", ["l2"])]},
-        {"base": {"loss": "l1", "lr": 0.1}, "switches": [("lr", [0.4, 0.1, 0.2, 0.4]), ("loss", ["l2"])]},
-        {"base": {"lr": 0.1, "prevention": {"target": "ema", "momentum": 0.99}}, "switches": [("prevention/momentum", [1.0, 0.9]), ("prevention/target", ["online"]), ("lr", [0.2])]},
-        {"base": {"lr": 0.1, "model": {"encoder": {"dim": 24, "depth": 1}, "dropout": 0.0}}, "switches": [("model/encoder/dim", [48]), ("lr", [0.2]), ("lr", [0.3, 0.2])]},
-    ),
+    TRIALS,
     experiments,
     (
         ("these are all combinations: arms in which several options differ at once cannot say which of them did it", SETTER + "    import itertools\n    arms = [copy.deepcopy(base)]\n    for values in itertools.product(*(values for _, values in switches)):\n        arm = copy.deepcopy(base)\n        for (name, _), value in zip(switches, values):\n            set_in(arm, name, value)\n        if arm not in arms:\n            arms.append(arm)\n    return arms"),
-        ("every arm is made from the one before it, so that changes pile up: start from the base each time", ARMS.replace("arm = copy.deepcopy(base)\n", "arm = copy.deepcopy(arms[-1])\n")),
-        ("dict(base) and base.copy() copy the outer dict only: the dicts inside are shared, and a change in one arm shows in the base and in all others", ARMS.replace("copy.deepcopy(base)", "dict(base)")),
-        ("the base is safe, but each arm copies the outer dict only: the dicts inside are shared, and changes pile up in them", ARMS.replace("arm = copy.deepcopy(base)", "arm = dict(base)")),
+        ("every arm is made from the one before it, so that changes pile up: start from the base each time", SETTER + "    arms = [copy.deepcopy(base)]\n    for name, values in switches:\n        for value in values:\n            arm = copy.deepcopy(arms[-1])\n            if name.count('/') == 0 or isinstance(arm[name.split('/')[0]], dict):\n                set_in(arm, name, value)\n            if arm not in arms:\n                arms.append(arm)\n    return arms"),
+        ("the base is safe, but each arm copies the outer dict only: the dicts inside are shared, and changes pile up in them", slip("design", (NEW, "arm = dict(base)"))),
         ("nothing is copied: all arms are one dict, and it ends with every switch set", SETTER + "    arms, done = [base], []\n    for name, values in switches:\n        for value in values:\n            if (name, value) not in done:\n                done.append((name, value))\n                set_in(base, name, value)\n                arms.append(base)\n    return arms"),
-        ("the base itself is missing: without it there is nothing to compare with", ARMS.replace("return arms", "return arms[1:]")),
-        ("the base stands at the end; it is the first arm", ARMS.replace("return arms", "return arms[1:] + arms[:1]")),
-        ("a value that the base has already gives the base again: leave it out", ARMS.replace("if arm not in arms:", "if arm not in arms[1:]:")),
-        ("a value that was tried before is tried again: leave it out", ARMS.replace("if arm not in arms:", "if arm != base:")),
-        ("no arm is left out: values that the base has, and values that were tried before, give the same arm twice", ARMS.replace("if arm not in arms:", "if True:")),
-        ("repeated values are found inside one switch only; the same option may be in the list twice", ARMS.replace("for value in values", "for value in dict.fromkeys(values)").replace("if arm not in arms:", "if arm != base:")),
-        ("a name with slashes became an option of its own: a slash leads one level down", ARMS.replace("*path, option = name.split('/')", "path, option = [], name")),
-        ("only the first slash is followed: there may be more levels than two", ARMS.replace("name.split('/')", "name.split('/', 1)")),
-        ("the inner dict was replaced by the one option that changes: its other options have to stay", ARMS.replace("            for step in path:\n                place = place[step]\n", "            for step in path:\n                place[step] = {}\n                place = place[step]\n")),
-        ("only the first value of each switch is tried", ARMS.replace("for value in values", "for value in values[:1]")),
-        ("these are the changes alone; an arm is a complete dict of options", "def design(base, switches):\n    arms, found = [{}], [base]\n    for name, values in switches:\n        *path, option = name.split('/')\n        for value in values:\n            arm = copy.deepcopy(base)\n            place = arm\n            for step in path:\n                place = place[step]\n            place[option] = value\n            if arm not in found:\n                found.append(arm)\n                arms.append({name: value})\n    return arms"),
-        ("the values of a switch are sorted: keep the order in which they are given", ARMS.replace("for value in values", "for value in sorted(values)")),
+        ("the base itself is missing: without it there is nothing to compare with", slip("design", ("return arms", "return arms[1:]"))),
+        ("the base stands at the end; it is the first arm", slip("design", ("return arms", "return arms[1:] + arms[:1]"))),
+        ("an empty dict stands at the end: it is no arm", slip("design", ("return arms", "return arms + [{}]"))),
+        ("a value that the base has already gives the base again: leave it out", slip("design", (IS_NEW, "if arm not in arms[1:]:"))),
+        ("a value that was tried before is tried again: leave it out", slip("design", (IS_NEW, "if arm != base:"))),
+        ("an arm is compared with the one before it only: values that repeat may stand apart", slip("design", (IS_NEW, "if arm not in (base, arms[-1]):"))),
+        ("no arm is left out: values that the base has, and values that were tried before, give the same arm twice", slip("design", (IS_NEW, "if True:"))),
+        ("repeated values are found inside one switch only; the same option may be in the list twice", slip("design", (VALUES, "for number, value in enumerate(values)"), (IS_NEW, "if arm != base and value not in values[:number]:"))),
+        ("a value that another option was given is left out too; only the same arm is no new arm", slip("design", ("arms = [", "tried = []\n    arms = ["), (IS_NEW, "if arm != base and value not in tried:\n                tried.append(value)"))),
+        ("a name with slashes became an option of its own: a slash leads one level down", slip("design", ('*path, option = name.split("/")', "path, option = [], name"))),
+        ("only the first slash is followed: there may be more levels than two", slip("design", ('name.split("/")', 'name.split("/", 1)'))),
+        ("the inner dict was replaced by the one option that changes: its other options have to stay", slip("design", ("                place = place[step]\n", "                place[step] = {}\n                place = place[step]\n"))),
+        ("only the first value of each switch is tried", slip("design", (VALUES, "for value in values[:1]"))),
+        ("these are the changes alone; an arm is a complete dict of options", slip("design", ("arms = [copy.deepcopy(base)]", "arms, found = [{}], [base]"), (IS_NEW, "if arm not in found:\n                found.append(arm)"), ("arms.append(arm)", "arms.append({name: value})"))),
+        ("the values of a switch are sorted: keep the order in which they are given", slip("design", (VALUES, "for value in sorted(values, key=str)"))),
     ),
     (
         "def design(base, switches):\n    def changed(options, path, value):\n        head, rest = path[0], path[1:]\n        return {key: (changed(old, rest, value) if rest else value) if key == head else copy.deepcopy(old) for key, old in options.items()}\n    arms = [base]\n    for name, values in switches:\n        for value in values:\n            new = changed(base, name.split('/'), value)\n            if all(new != arm for arm in arms):\n                arms.append(new)\n    return arms",
         "def design(base, switches):\n    import functools, json\n    every = [json.dumps(base)]\n    for name, values in switches:\n        keys = name.split('/')\n        for value in values:\n            arm = json.loads(json.dumps(base))\n            functools.reduce(dict.get, keys[:-1], arm)[keys[-1]] = value\n            every.append(json.dumps(arm))\n    return [json.loads(text) for text in dict.fromkeys(every)]",
+        "def design(base, switches):\n    def with_option(options, name, value):\n        head, slash, rest = name.partition('/')\n        return {**options, head: with_option(options[head], rest, value) if slash else value}\n    arms = (base,)\n    for name, values in switches:\n        for value in values:\n            arm = with_option(base, name, value)\n            arms += () if arm in arms else (arm,)\n    return arms",
+        "def design(base, switches):\n    every = [base] + [(name, value) for name, values in switches for value in values]\n    for i, (name, value) in enumerate(every[1:], 1):\n        every[i] = copy.deepcopy(base)\n        where, keys = every[i], name.split('/')\n        while len(keys) > 1:\n            where = where[keys.pop(0)]\n        where[keys[0]] = value\n    return [arm for i, arm in enumerate(every) if every.index(arm) == i]",
+        "def design(base, switches):\n    arms = [copy.deepcopy(base)]\n    for switch in switches:\n        for value in switch[1]:\n            arm = copy.deepcopy(base)\n            place = arm\n            parts = switch[0].split('/')\n            for i in range(len(parts)):\n                if i == len(parts) - 1:\n                    place[parts[i]] = copy.deepcopy(value)\n                else:\n                    place = place[parts[i]]\n            known = False\n            for other in arms:\n                if other == arm:\n                    known = True\n            if not known:\n                arms.append(arm)\n    return arms",
+        "def design(base, switches):\n    def flat(options, before=()):\n        for key, value in options.items():\n            if isinstance(value, dict):\n                yield from flat(value, (*before, key))\n            else:\n                yield (*before, key), repr(value)\n    arms, seen = [], set()\n    for name, value in [(None, None), *((name, value) for name, values in switches for value in values)]:\n        arm = copy.deepcopy(base)\n        if name is not None:\n            exec(\"arm['\" + name.replace('/', \"']['\") + \"'] = value\", {'arm': arm, 'value': value})\n        mark = frozenset(flat(arm))\n        if mark not in seen:\n            seen.add(mark)\n            arms.append(arm)\n    return arms",
     ),
 )  # fmt: skip
+
+# --- 6. verdict ---
 
 
 def reading(arm: str, metric: str, seeds: tuple[int, ...] = (10, 11, 12, 13, 14)) -> dict[int, float]:
@@ -383,23 +717,23 @@ def reading(arm: str, metric: str, seeds: tuple[int, ...] = (10, 11, 12, 13, 14)
     return {seed: found[seed] for seed in seeds}
 
 
-def spread_out(rng: np.random.Generator, count: int) -> np.ndarray:
+def spread_out(rng: Rng, count: int) -> np.ndarray:
     """Numbers from about -1 to about 1, never all close together."""
     return rng.permutation(np.linspace(-1, 1, count)) + rng.normal(0, 0.1, count)
 
 
-def differences(rng: np.random.Generator, count: int, mean: float, half: float, level: float) -> np.ndarray:
+def differences(rng: Rng, count: int, mean: float, half: float, level: float) -> np.ndarray:
     """Differences on `count` seeds, from far below their mean to far above it, whose interval has this half-width."""
     z = spread_out(rng, count)
     z = (z - z.mean()) / z.std(ddof=1)
     return np.asarray(mean + z * half * count**0.5 / stats.t.ppf((1 + level) / 2, count - 1))
 
 
-def two_arms(rng: np.random.Generator, each: np.ndarray, shared: float, unshared: tuple[int, int], level: float) -> dict[str, Any]:  # fmt: skip
+def two_arms(rng: Rng, each: np.ndarray, shared: float, unshared: tuple[int, int], level: float, around: float = 0.5) -> dict[str, Any]:  # fmt: skip
     """Arms with these differences, in any order.  shared: how much a seed does to both; unshared: how many seeds only one has."""
     count = len(each)
-    seeds = rng.choice(300, count + sum(unshared), replace=False).tolist()
-    both = 0.5 + shared * spread_out(rng, count)
+    seeds = rng.choice(np.arange(-100, 300), count + sum(unshared), replace=False).tolist()
+    both = around + shared * spread_out(rng, count)
     arms = []
     for sign, own in ((1, seeds[count : count + unshared[0]]), (-1, seeds[count + unshared[0] :])):
         results = [*zip(seeds, (both + sign * each / 2).tolist()), *((seed, float(rng.normal(2 * sign))) for seed in own)]  # fmt: skip
@@ -407,149 +741,227 @@ def two_arms(rng: np.random.Generator, each: np.ndarray, shared: float, unshared
     return {"a": arms[0], "b": arms[1], "level": level}
 
 
-def comparisons(rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Pairs that decide although the arms overlap, and pairs that do not; seeds that only one arm has; single pairs."""
-    cases, few = [], int(rng.integers(5, 8))
-    for count, mean, half, shared, unshared, levels in [
-        (8, 0.12, 0.1, 0.6, (2, 1), (0.8,)),  # higher, though some seeds point the other way
-        (few, -0.3, 0.2, 0.7, (1, 2), (0.8, 0.9)),  # lower, though the arms overlap widely
-        (2, 0.35, 0.5, 0.6, (3, 1), (0.9, 0.98)),  # undecided, though both seeds point the same way
-        (few, -0.3, 0.4, 0.0, (0, 0), (0.98, 0.99)),  # undecided, since what helps a hurts b; unpaired it is lower
-        (6, 0.001, 0.005, 0.2, (0, 3), (0.9, 0.99)),  # undecided, however small
-        (3, -0.9, 0.5, 0.3, (2, 0), (0.98, 0.99)),  # lower
-    ]:
-        level = float(rng.choice(levels))
-        cases.append(two_arms(rng, differences(rng, count, mean, half, level), shared, unshared, level))
-    single = [two_arms(rng, np.array([2.0]), 0.3, (2, 3), 0.9), two_arms(rng, np.array([-1.5]), 0.3, (0, 0), 0.8)]
-    return cases + single
+def alike(rng: Rng, gap: float) -> dict[str, Any]:
+    """Arms with the same difference on every seed, in quarters, so that the interval is a point."""
+    seeds = rng.choice(50, int(rng.choice([2, 4])), replace=False).tolist()
+    b = {seed: float(rng.integers(-8, 9)) / 4 for seed in seeds}
+    return {"a": {seed: b[seed] + gap for seed in reversed(seeds)}, "b": b, "level": 0.9}
 
 
-VERDICT_RIGHT = "def verdict(a, b, level):\n    each = [a[seed] - b[seed] for seed in a if seed in b]\n    n = len(each)\n    mean = sum(each) / n\n    half = math.inf\n    if n > 1:\n        s = np.std(each, ddof=1)\n        t = stats.t.ppf((1 + level) / 2, n - 1)\n        half = t * s / math.sqrt(n)\n    word = 'higher' if mean - half > 0 else 'lower' if mean + half < 0 else 'undecided'\n    return {'difference': float(mean), 'half': float(half), 'verdict': word}"
-EACH, STD = "[a[seed] - b[seed] for seed in a if seed in b]", "np.std(each, ddof=1)"
+def zeros(rng: Rng) -> dict[str, Any]:
+    """Arms with results of 0, and the seed 0."""
+    values = rng.permutation([0.0, 1.5, -2.25, 0.75]).tolist()
+    a, b = dict(zip((0, 1, 2, 3), values)), dict(zip((0, 3, 1, 2), values[::-1]))
+    a[1 if a[0] == 0 else 0], b[2] = 0.0, 0.0
+    return {"a": a, "b": b, "level": 0.75}
+
+
+PAIRED = {  # rule -> a visible case
+    "differences are a minus b, seed by seed": {"a": {1: 4.0, 2: 9.0}, "b": {2: 4.0, 1: 3.0}, "level": 0.5},
+    "the whole interval has to lie above 0": {"a": reading("vjepa", "linear_identity"), "b": reading("no-ema", "linear_identity"), "level": 0.95},
+    "an interval around 0 is undecided": {"a": reading("vjepa", "linear_direction"), "b": reading("frozen", "linear_direction"), "level": 0.95},
+    "the interval is that of the differences": {"a": reading("vjepa", "linear_direction"), "b": reading("no-ema", "linear_direction"), "level": 0.95},
+    "seeds that only one arm has are left out": {"a": reading("neither", "linear_direction", (10, 11, 13, 14)), "b": reading("no-stopgrad", "linear_direction", (14, 13, 12, 11)), "level": 0.95},
+    "an interval below 0 is lower": {"a": {7: -0.7, 0: 0.0, 3: -0.4, 5: 0.1}, "b": {0: 0.6, 5: 0.9, 3: 0.5, 7: 0.0}, "level": 0.9},
+    "an interval that touches 0 is undecided": {"a": {1: 0.0, 2: 0.5}, "b": {2: 0.5, 1: 0.0}, "level": 0.95},
+    "with many seeds it is still Student's t, for the level of the argument": two_arms(SEEN, differences(SEEN, 32, -0.25, 0.26, 0.99).round(2), 0.0, (0, 0), 0.99),
+    "a single difference has an infinite half-width": {"a": reading("vjepa", "linear_direction", (13, 14)), "b": reading("no-ema", "linear_direction", (14, 11, 10)), "level": 0.95},
+}  # fmt: skip
+
+
+def comparisons(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
+    """Pairs that decide although the arms overlap, and pairs that do not; few seeds and many; seeds that only one arm has; single pairs."""
+    seeds, above, around, paired, shared_only, below, touches, many, single = PAIRED
+    few = int(rng.integers(5, 8))
+    drawn = [
+        (shared_only, 8, 0.12, 0.1, 0.6, (2, 1), 0.8),  # higher, though some seeds point the other way
+        (paired, few, -0.3, 0.2, 0.7, (1, 2), float(rng.choice([0.8, 0.9]))),  # lower, though the arms overlap widely
+        (around, 2, 0.35, 0.5, 0.6, (3, 1), float(rng.choice([0.9, 0.98]))),  # undecided, though both seeds point the same way
+        (paired, few, -0.3, 0.4, 0.0, (0, 0), float(rng.choice([0.98, 0.99]))),  # undecided, since what helps a hurts b; unpaired it is lower
+        (around, 6, 0.002, 0.005, 0.2, (0, 3), float(rng.choice([0.9, 0.99]))),  # undecided, however small
+        (below, 3, -0.9, 0.5, 0.3, (2, 0), float(rng.choice([0.98, 0.99]))),
+        (many, int(rng.integers(31, 60)), 2.0, 2.1, 5.0, (1, 4), float(rng.choice([0.99, 0.999]))),
+        (many, int(rng.integers(10, 30)), -40.0, 39.0, 300.0, (0, 2), float(rng.choice([0.6, 0.95]))),
+        (above, 2, 0.006, 0.005, 0.3, (0, 0), 0.5),
+    ]  # fmt: skip
+    cases = [
+        (rule, two_arms(rng, differences(rng, count, mean, half, level), shared, unshared, level, float(rng.choice([0.5, -0.5]))))
+        for rule, count, mean, half, shared, unshared, level in drawn
+    ]  # fmt: skip
+    ones = [(2.0, (2, 3), 0.9), (-1.5, (0, 0), 0.8)]
+    return [
+        *cases,
+        *((single, two_arms(rng, np.array([gap]), 0.3, unshared, level)) for gap, unshared, level in ones),
+        (touches, alike(rng, 0.0)),
+        (above, alike(rng, float(rng.choice([0.25, 0.5])))),
+        (seeds, zeros(rng)),
+    ]
+
+
+EACH, SAMPLE = "[a[seed] - b[seed] for seed in a if seed in b]", "np.std(each, ddof=1)"
 SHARED_A, SHARED_B = "[a[seed] for seed in a if seed in b]", "[b[seed] for seed in a if seed in b]"
-OWN_INTERVALS = f"    half_a, half_b = (math.inf if n < 2 else stats.t.ppf((1 + level) / 2, n - 1) * np.std(one, ddof=1) / math.sqrt(n) for one in ({SHARED_A}, {SHARED_B}))\n    word ="
+HIGHER, LOWER = "difference - half > 0", "difference + half < 0"
+QUANTILE, MEAN = "stats.t.ppf((1 + level) / 2, n - 1)", "float(np.mean(each))"
+OWN_INTERVALS = f'    half_a, half_b = (math.inf if n < 2 else {QUANTILE} * np.std(one, ddof=1) / n**0.5 for one in ({SHARED_A}, {SHARED_B}))\n    word = "undecided"'
+START = '    word = "undecided"'
 VERDICT = Exercise(
     "verdict",
     ("minivjepa.evaluation.statistics.interval", "minivjepa.evaluation.statistics.paired", "minivjepa.evaluation.statistics.cell"),
-    (
-        {"a": {1: 4.0, 2: 9.0}, "b": {2: 4.0, 1: 3.0}, "level": 0.5},
-        {"a": reading("vjepa", "linear_identity"), "b": reading("no-ema", "linear_identity"), "level": 0.95},
-        {"a": reading("vjepa", "linear_direction"), "b": reading("frozen", "linear_direction"), "level": 0.95},
-        {"a": reading("vjepa", "linear_direction"), "b": reading("no-ema", "linear_direction"), "level": 0.95},
-        {"a": reading("neither", "linear_direction", (10, 11, 13, 14)), "b": reading("no-stopgrad", "linear_direction", (14, 13, 12, 11)), "level": 0.95},
-        {"a": reading("vjepa", "linear_direction", (13, 14)), "b": reading("no-ema", "linear_direction", (14, 11, 10)), "level": 0.95},
-    ),
+    PAIRED,
     comparisons,
     (
-        ("this is the quantile of the normal distribution; with so few seeds Student's t is much wider", VERDICT_RIGHT.replace("stats.t.ppf((1 + level) / 2, n - 1)", "stats.norm.ppf((1 + level) / 2)")),
-        ("the quantile leaves all of 1 - level above it; an interval has two ends, so half of that is above and half below", VERDICT_RIGHT.replace("(1 + level) / 2", "level")),
-        ("the level is fixed at 95 %: use the argument", VERDICT_RIGHT.replace("(1 + level) / 2", "0.975")),
-        ("this is the quantile for n degrees of freedom; one is used up by the mean", VERDICT_RIGHT.replace("(1 + level) / 2, n - 1", "(1 + level) / 2, n")),
-        ("this is the quantile for two arms that share nothing, with 2n - 2 degrees of freedom; there are n differences, so it is n - 1", VERDICT_RIGHT.replace("(1 + level) / 2, n - 1", "(1 + level) / 2, 2 * n - 2")),
-        ("the population's std is used, divided by n; a sample's is divided by n - 1", VERDICT_RIGHT.replace(STD, "np.std(each)")),
-        ("without √n this is about how far single differences spread, not about how well their mean is known", VERDICT_RIGHT.replace("t * s / math.sqrt(n)", "t * s")),
-        ("this divides by √(n - 1); n - 1 is in the sample std already", VERDICT_RIGHT.replace("math.sqrt(n)", "math.sqrt(n - 1)")),
-        ("this is the whole width of the interval; asked is half of it", VERDICT_RIGHT.replace("float(half)", "float(2 * half)")),
-        ("the verdict looks only at the mean difference: it has to ask whether the whole interval lies on one side of 0", VERDICT_RIGHT.replace("mean - half > 0", "mean > 0").replace("mean + half < 0", "mean < 0")),
-        ("the verdict asks whether all seeds point the same way; asked is whether the whole interval lies on one side of 0", VERDICT_RIGHT.replace("mean - half > 0", "n > 1 and min(each) > 0").replace("mean + half < 0", "n > 1 and max(each) < 0")),
-        ("the verdict compares the two arms' own intervals: they may overlap while the differences, seed by seed, all but agree", VERDICT_RIGHT.replace("    word =", OWN_INTERVALS).replace("mean - half > 0", "mean > half_a + half_b").replace("mean + half < 0", "-mean > half_a + half_b")),
-        ("the verdict asks whether each mean is outside the other arm's interval; what counts is the interval of the differences", VERDICT_RIGHT.replace("    word =", OWN_INTERVALS).replace("mean - half > 0", "mean > max(half_a, half_b)").replace("mean + half < 0", "-mean > max(half_a, half_b)")),
-        ("higher and lower are exchanged: the verdict is about a", VERDICT_RIGHT.replace("'higher'", "'HERE'").replace("'lower'", "'higher'").replace("'HERE'", "'lower'")),
-        ("these differences are b minus a; asked is a minus b", VERDICT_RIGHT.replace("a[seed] - b[seed]", "b[seed] - a[seed]")),
-        ("the differences have lost their signs: a seed on which a is lower has to count against it", VERDICT_RIGHT.replace("a[seed] - b[seed]", "abs(a[seed] - b[seed])")),
-        ("the verdict is only ever asked in one direction: a may also be lower than b", VERDICT_RIGHT.replace("'lower' if mean + half < 0 else ", "")),
-        ("a single difference has the half-width 0 here, as if it were known for certain; nothing is known of its spread", VERDICT_RIGHT.replace("math.inf", "0.0")),
-        ("a single difference has the half-width nan here; it is to be infinite, which decides nothing", VERDICT_RIGHT.replace("math.inf", "math.nan")),
-        ("results are paired by their place in the dicts; pair them by seed", VERDICT_RIGHT.replace(EACH, "[x - y for x, y in zip(a.values(), b.values())]")),
-        ("results are paired by place after sorting the seeds: where an arm lacks a seed, all later pairs are wrong", VERDICT_RIGHT.replace(EACH, "[a[x] - b[y] for x, y in zip(sorted(a), sorted(b))]")),
-        ("the results themselves are sorted before they are paired, the lowest with the lowest; pair them by seed", VERDICT_RIGHT.replace(EACH, f"[x - y for x, y in zip(sorted({SHARED_A}), sorted({SHARED_B}))]")),
-        ("a seed that only one arm has counts here, as if the other arm had got 0; leave it out", VERDICT_RIGHT.replace(EACH, "[a.get(seed, 0.0) - b.get(seed, 0.0) for seed in {**a, **b}]")),
-        ("the difference is that of the means over all seeds of each arm; only seeds that both have count", VERDICT_RIGHT.replace("sum(each) / n", "sum(a.values()) / len(a) - sum(b.values()) / len(b)")),
-        ("n counts the seeds of a; it is the number of seeds that both have", VERDICT_RIGHT.replace("n = len(each)", "n = len(a)").replace("sum(each) / n", "sum(each) / len(each)").replace("if n > 1", "if len(each) > 1")),
-        ("the std of a and that of b are added: what a seed does to both arms is in each of them, and has to drop out", VERDICT_RIGHT.replace(STD, f"np.std({SHARED_A}, ddof=1) + np.std({SHARED_B}, ddof=1)")),
-        ("the variances of a and b are added, which is right for arms that share nothing; take the std of the differences", VERDICT_RIGHT.replace(STD, f"math.sqrt(np.var({SHARED_A}, ddof=1) + np.var({SHARED_B}, ddof=1))")),
+        ("this is the quantile of the normal distribution; with so few seeds Student's t is much wider", slip("verdict", (QUANTILE, "stats.norm.ppf((1 + level) / 2)"))),
+        ("from 10 or 30 seeds on, this is the quantile of the normal distribution: take Student's t for every n", slip("verdict", (QUANTILE, f"({QUANTILE} if n < 30 else stats.norm.ppf((1 + level) / 2))"))),
+        ("the quantile leaves all of 1 - level above it; an interval has two ends, so half of that is above and half below", slip("verdict", ("(1 + level) / 2", "level"))),
+        ("the level is fixed at 95 %: use the argument", slip("verdict", ("(1 + level) / 2", "0.975"))),
+        ("this is the quantile for n degrees of freedom; one is used up by the mean", slip("verdict", ("level) / 2, n - 1", "level) / 2, n"))),
+        ("the population's std is used, divided by n; a sample's is divided by n - 1", slip("verdict", (", ddof=1", ""))),
+        ("without √n this is about how far single differences spread, not about how well their mean is known", slip("verdict", (" / n**0.5", ""))),
+        ("this is the whole width of the interval; asked is half of it", slip("verdict", ('"half": half', '"half": 2 * half'))),
+        ("the verdict looks only at the mean difference: it has to ask whether the whole interval lies on one side of 0", slip("verdict", (HIGHER, "difference > 0"), (LOWER, "difference < 0"))),
+        ("the verdict asks whether all seeds point the same way; asked is whether the whole interval lies on one side of 0", slip("verdict", (HIGHER, "n > 1 and min(each) > 0"), (LOWER, "n > 1 and max(each) < 0"))),
+        ("the verdict compares the two arms' own intervals: they may overlap while the differences, seed by seed, all but agree", slip("verdict", (START, OWN_INTERVALS), (HIGHER, "difference > half_a + half_b"), (LOWER, "-difference > half_a + half_b"))),
+        ("an interval that touches 0 is undecided: above 0 means > 0", slip("verdict", (HIGHER, HIGHER.replace(">", ">=")), (LOWER, LOWER.replace("<", "<=")))),
+        ("these differences are b minus a; asked is a minus b", slip("verdict", ("a[seed] - b[seed]", "b[seed] - a[seed]"))),
+        ("the verdict is only ever asked in one direction: a may also be lower than b", slip("verdict", (LOWER, "False"))),
+        ("a single difference has the half-width 0 here, as if it were known for certain; nothing is known of its spread", slip("verdict", ("math.inf", "0.0"))),
+        ("a single difference has the half-width nan here; it is to be infinite, which decides nothing", slip("verdict", ("math.inf", "math.nan"))),
+        ("results are paired by their place in the dicts; pair them by seed", slip("verdict", (EACH, "[x - y for x, y in zip(a.values(), b.values())]"))),
+        ("results are paired by place after sorting the seeds: where an arm lacks a seed, all later pairs are wrong", slip("verdict", (EACH, "[a[x] - b[y] for x, y in zip(sorted(a), sorted(b))]"))),
+        ("a seed that only one arm has counts here, as if the other arm had got 0; leave it out", slip("verdict", (EACH, "[a.get(seed, 0.0) - b.get(seed, 0.0) for seed in {**a, **b}]"))),
+        ("a result of 0 is taken for a missing one: ask whether the seed is in the dict", slip("verdict", ("if seed in b", "if a[seed] and b.get(seed)"), ("n = len(each)", "each = each or [0.0]\n    n = len(each)"))),
+        ("the difference is that of the means over all seeds of each arm; only seeds that both have count", slip("verdict", (MEAN, "float(np.mean([*a.values()]) - np.mean([*b.values()]))"))),
+        ("the std of a and that of b are added: what a seed does to both arms is in each of them, and has to drop out", slip("verdict", (SAMPLE, f"(np.std({SHARED_A}, ddof=1) + np.std({SHARED_B}, ddof=1))"))),
+        ("the variances of a and b are added, which is right for arms that share nothing; take the std of the differences", slip("verdict", (SAMPLE, f"math.sqrt(np.var({SHARED_A}, ddof=1) + np.var({SHARED_B}, ddof=1))"))),
     ),
     (
         "def verdict(a, b, level):\n    seeds = sorted(set(a) & set(b))\n    x = torch.tensor([a[s] for s in seeds], dtype=torch.float64) - torch.tensor([b[s] for s in seeds], dtype=torch.float64)\n    n = x.numel()\n    half = torch.tensor(math.inf) if n == 1 else stats.t.isf((1 - level) / 2, n - 1) * x.std() / n ** 0.5\n    low, high = float(x.mean() - half), float(x.mean() + half)\n    word = 'undecided'\n    if low > 0:\n        word = 'higher'\n    if high < 0:\n        word = 'lower'\n    return dict(zip(('difference', 'half', 'verdict'), (x.mean(), half, word)))",
-        "def verdict(a, b, level):\n    seeds = a.keys() & b.keys()\n    x, y = [a[seed] for seed in seeds], [b[seed] for seed in seeds]\n    gap = np.mean(x) - np.mean(y)\n    if len(seeds) == 1:\n        return {'difference': gap, 'half': float('inf'), 'verdict': 'undecided'}\n    test = stats.ttest_rel(x, y)\n    low, high = test.confidence_interval(level)\n    sure = test.pvalue < 1 - level\n    return {'verdict': ('higher' if gap > 0 else 'lower') if sure else 'undecided', 'difference': gap, 'half': (high - low) / 2}",
+        "def verdict(a, b, level):\n    seeds = a.keys() & b.keys()\n    x, y = [a[seed] for seed in seeds], [b[seed] for seed in seeds]\n    gap = np.mean(np.subtract(x, y))\n    if len(seeds) == 1:\n        return {'difference': gap, 'half': float('inf'), 'verdict': 'undecided'}\n    low, high = stats.ttest_1samp(np.subtract(x, y), 0).confidence_interval(level)\n    return {'verdict': 'higher' if low > 0 else 'lower' if high < 0 else 'undecided', 'difference': gap, 'half': (high - low) / 2}",
         "def verdict(a, b, level):\n    total = squares = n = 0\n    for seed, value in a.items():\n        if seed not in b:\n            continue\n        d = value - b[seed]\n        total, squares, n = total + d, squares + d * d, n + 1\n    mean = total / n\n    if n == 1:\n        half = math.inf\n    else:\n        half = -stats.t.ppf((1 - level) / 2, n - 1) * math.sqrt((squares - n * mean ** 2) / (n - 1) / n)\n    names = {True: 'higher', False: 'lower'}\n    return {'difference': mean, 'half': half, 'verdict': names[mean > 0] if abs(mean) > half else 'undecided'}",
+        "def verdict(a, b, level):\n    each = np.array([a[s] - b[s] for s in sorted(a) if s in b])\n    half = stats.t.interval(level, len(each) - 1, 0, stats.sem(each))[1] if len(each) > 1 and each.std() > 0 else 0.0 if len(each) > 1 else np.inf\n    sign = np.sign(each.mean()) * (abs(each.mean()) > half)\n    return {'difference': each.mean(), 'half': half, 'verdict': ['undecided', 'higher', 'lower'][int(sign)]}",
+        "def verdict(a, b, level):\n    import statistics\n    each = []\n    for seed in b:\n        if a.get(seed) is not None:\n            each.append(a[seed] - b[seed])\n    mean = statistics.fmean(each)\n    if len(each) < 2:\n        return dict(difference=mean, half=math.inf, verdict='undecided')\n    t = stats.t(df=len(each) - 1).ppf(1 - (1 - level) / 2)\n    half = t * math.sqrt(statistics.variance(each) / len(each))\n    low, high = mean - half, mean + half\n    if low <= 0 <= high:\n        return dict(difference=mean, half=half, verdict='undecided')\n    return dict(difference=mean, half=half, verdict='higher' if mean > 0 else 'lower')",
+        "def verdict(a, b, level):\n    seeds = [seed for seed in a if seed in b]\n    x = np.array(list(map(a.get, seeds))) - np.array(list(map(b.get, seeds)))\n    try:\n        half = stats.t.ppf(0.5 + level / 2, x.size - 1) * (((x - x.mean()) ** 2).sum() / (x.size - 1) / x.size) ** 0.5 if x.size > 1 else 1 / 0\n    except ZeroDivisionError:\n        half = float('inf')\n    ends = x.mean() + half * np.array([-1, 1])\n    return {'half': float(half), 'verdict': 'higher' if (ends > 0).all() else 'lower' if (ends < 0).all() else 'undecided', 'difference': x.mean().item()}",
     ),
+    equivalent={
+        "float(np.mean(each)) -> np.mean(each)": "a number of numpy is a number",
+        "float(stats.t.ppf((1 + level) / 2, n - 1) * np.std(each, ddof=1) / n ** 0.5) -> stats.t.ppf((1 + level) / 2, n - 1) * np.std(each, ddof=1) / n ** 0.5": "a number of numpy is a number",
+    },
 )  # fmt: skip
 
-
-def classes(
-    rng: np.random.Generator,
-    names: list[int],
-    sizes: tuple[int, int],
-    dim: int,
-    shrink: float,
-    dead: bool,
-    digits: int | None = None,
-) -> dict[str, Any]:
-    """Clips of a few classes; test clips are shifted a little, and the second feature may be dead in training."""
-    centres, scale, offset = (
-        rng.normal(0, 0.9, (len(names), dim)),
-        np.exp(rng.normal(0, 0.7, dim)),
-        rng.normal(0, 2, dim),
-    )
-    parts = {}
-    for name, count in zip(("train", "test"), sizes):
-        own = np.concatenate([rng.permutation(len(names)), rng.integers(0, len(names), count - len(names))])
-        x = scale * (centres[own] + rng.normal(size=(count, dim)) + (0.4 if name == "test" else 0.0)) + offset
-        x[:, 1] = 0.5 if dead and name == "train" else x[:, 1]
-        parts[name] = tensor(x, digits), torch.from_numpy(np.array(names)[own])
-    return {
-        "train": parts["train"][0],
-        "labels": parts["train"][1],
-        "test": parts["test"][0],
-        "test_labels": parts["test"][1],
-        "shrink": shrink,
-    }
+# --- 7. probe ---
 
 
-PROBE_RIGHT = "def probe(train, labels, test, test_labels, shrink):\n    mean, std = train.mean(dim=0), train.std(dim=0, correction=0)\n    std = torch.where(std == 0, torch.ones_like(std), std)\n    x, y = (train - mean) / std, (test - mean) / std\n    classes = labels.unique()\n    centroids = torch.stack([x[labels == one].mean(dim=0) for one in classes])\n    centroids = centroids.sign() * (centroids.abs() - shrink).clamp_min(0)\n    distance = ((y[:, None] - centroids[None]) ** 2).sum(dim=2)\n    found = classes[distance.argmin(dim=1)]\n    return {'distance': distance, 'accuracy': float((found == test_labels).float().mean())}"
+ANSWER = function_of("import torch\nfrom torch import Tensor", RIGHT["probe"], "probe")
+
+
+def probed(rng: Rng, names: list[int], sizes: tuple[int, int], dim: int, shrink: float, dead: tuple[int, ...] = (), small: tuple[int, ...] = (),
+           missing: tuple[int, ...] = (), digits: int | None = None) -> dict[str, Any] | None:  # fmt: skip
+    """Clips of a few classes; test clips are shifted a little.  None if a test clip is nearly as near to two centroids.
+
+    dead: features that are the same in all training clips.  small: features of a tiny scale.  missing: classes of test clips alone.
+    """
+    centers = rng.normal(0, 0.9, (len(names), dim))
+    scale, offset = np.exp(rng.normal(0, 0.7, dim)), rng.normal(0, 2, dim)
+    scale[[*small]], offset[[*small]] = 2e-4, 0.0
+    parts = []
+    for count, shift in zip(sizes, (0.0, 0.4)):
+        more = rng.integers(0, len(names), max(0, count - len(names)))
+        own = np.concatenate([rng.permutation(len(names)), more])[:count]
+        x = scale * (centers[own] + rng.normal(size=(count, dim)) + shift) + offset
+        if not shift:
+            x[:, [*dead]] = rng.choice([0.5, -2.25, 4.0])
+        parts += [tensor(x, digits), torch.from_numpy(np.array(names)[own])]
+    train, labels, test, test_labels = parts
+    test_labels[: len(missing)] = torch.tensor(missing, dtype=torch.int64)
+    case = {"train": train, "labels": labels, "test": test, "test_labels": test_labels, "shrink": shrink}
+    nearest = ANSWER(**case)["distance"].sort(dim=1).values
+    return case if bool((nearest[:, 1] > 1.002 * nearest[:, 0] + 0.002).all()) else None
+
+
+def decided_by_shrink(case: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The case, if without shrinking another number of test clips were right."""
+    if case is None or ANSWER(**case)["accuracy"] == ANSWER(**{**case, "shrink": 0.0})["accuracy"]:
+        return None
+    return case
+
+
+EXAMS = {  # rule -> a visible case
+    "every number of a centroid moves towards 0 by `shrink`": {"train": torch.tensor([[1.0, 0.0], [1.0, 4.0], [3.0, 0.0], [3.0, 4.0]]), "labels": torch.tensor([3, 3, 8, 8]), "test": torch.tensor([[2.5, 2.0], [1.0, 4.0]]), "test_labels": torch.tensor([8, 8]), "shrink": 0.25},
+    "a number that is smaller than `shrink` stops at 0": {"train": torch.tensor([[0.0, 4.0], [4.0, 0.0], [0.0, 0.0], [4.0, 4.0], [4.0, 4.0]]), "labels": torch.tensor([2, 2, 1, 1, 1]), "test": torch.tensor([[1.0, 3.0], [3.0, 0.5], [6.0, 5.0]]), "test_labels": torch.tensor([2, 1, 2]), "shrink": 0.3},
+    "features are standardised by the training clips alone": until(lambda: probed(SEEN, [0, 1, 2], (12, 8), 4, 0.0, digits=2)),
+    "a dead feature is divided by 1": until(lambda: probed(SEEN, [7, 2, 4], (14, 9), 4, 0.3, dead=(1,), digits=2)),
+    "a feature with a small std is not dead": {"train": torch.tensor([[1.0, 0.0005], [2.0, 0.0015], [3.0, 0.001], [2.0, -0.001]]), "labels": torch.tensor([0, 0, 5, 5]), "test": torch.tensor([[2.0, 0.002], [2.5, -0.001], [2.0, 0.0004]]), "test_labels": torch.tensor([0, 5, 5]), "shrink": 0.1},
+    "labels may be any whole numbers, in any order": until(lambda: probed(SEEN, [300, -40, 12], (8, 5), 2, 0.1, digits=2)),
+    "a test clip whose class has no training clip is not right": until(lambda: probed(SEEN, [6, 1], (9, 6), 3, 0.2, missing=(0, 9), digits=2)),
+}  # fmt: skip
+
+
+def exams(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
+    """Many features and one, many test clips and one, two classes and many, one training clip in a class, and labels of any size."""
+    moves, stops, alone, dead, small, labels, missing = EXAMS
+
+    def some(low: int, high: int) -> int:
+        return int(rng.integers(low, high))
+
+    shrink = rng.permutation([0.1, 0.2, 0.35, 0.5]).tolist()
+    cases: list[tuple[str, Callable[[], dict[str, Any] | None]]] = [
+        (moves, lambda: probed(rng, [2, 0, 5], (some(24, 40), some(20, 30)), 6, shrink[0], dead=(1,))),
+        (stops, lambda: decided_by_shrink(probed(rng, [3, 1, 0, 8], (some(24, 40), some(10, 20)), 5, 0.6))),
+        (stops, lambda: probed(rng, [1, 2], (some(5, 9), 7), 3, shrink[1])),
+        (alone, lambda: probed(rng, [1, 0], (some(4, 8), some(3, 6)), 3, 0.0)),
+        (alone, lambda: probed(rng, [9, 4, 5], (some(12, 20), 1), 4, 0.0)),
+        (dead, lambda: probed(rng, [6, 1], (some(13, 20), some(10, 20)), 7, shrink[2], dead=(0, 5))),
+        (small, lambda: probed(rng, [0, 1, 2], (some(12, 20), some(7, 12)), 4, 0.15, small=(some(0, 4),))),
+        (labels, lambda: probed(rng, rng.permutation([1000, -30, 7, 256, 44]).tolist(), (some(5, 7), some(5, 11)), 3, shrink[3])),
+        (labels, lambda: probed(rng, [5, 2, 11], (3, 11), 2, 0.25)),
+        (labels, lambda: probed(rng, [4, -1], (some(6, 12), 6), 1, 0.2)),
+        (missing, lambda: probed(rng, [8, 3, 5], (some(12, 20), 13), 4, 0.2, missing=(4, 0, 8, -7))),
+    ]  # fmt: skip
+    return [(rule, until(draw)) for rule, draw in cases]
+
+
+MEAN_AND_STD = "mean, std = train.mean(dim=0), train.std(dim=0, correction=0)"
+LIVING = "    std = torch.where(std == 0, torch.ones_like(std), std)\n"
+STANDARD = "(train - mean) / std, (test - mean) / std"
 SHRUNK = "centroids.sign() * (centroids.abs() - shrink).clamp_min(0)"
 PROBE = Exercise(
     "probe",
     ("minivjepa.evaluation.probes.linear_accuracy", "minivjepa.evaluation.probes.linear_r2", "minivjepa.evaluation.probes.knn_accuracy", "minivjepa.evaluation.probes.standardise",
      "minivjepa.evaluation.probes.attentive_accuracy"),
+    EXAMS,
+    exams,
     (
-        {"train": torch.tensor([[1.0, 0.0], [1.0, 4.0], [3.0, 0.0], [3.0, 4.0]]), "labels": torch.tensor([3, 3, 8, 8]), "test": torch.tensor([[2.5, 2.0], [1.0, 4.0]]),
-         "test_labels": torch.tensor([8, 8]), "shrink": 0.25},
-        classes(SEEN, [0, 1, 2], (12, 8), 4, 0.0, False, 2),
-        classes(SEEN, [7, 2, 4], (14, 9), 4, 0.3, True, 2),
-    ),
-    lambda rng: [
-        classes(rng, names, (int(rng.integers(24, 40)), int(rng.integers(20, 40))), dim, float(rng.choice([0.1, 0.2, 0.35])), dead)
-        for names, dim, dead in (([2, 0, 5], 6, True), ([3, 1, 0, 8], 5, False), ([6, 1], 7, True))
-    ],
-    (
-        ("the test clips are standardised with their own mean and std: the probe has looked at the exam, and the shift between the two sets is gone", PROBE_RIGHT.replace("(test - mean) / std\n", "(test - test.mean(dim=0)) / test.std(dim=0, correction=0)\n")),
-        ("mean and std are those of training and test clips together: nothing of the test may be used before the exam", PROBE_RIGHT.replace("mean, std = train.mean(dim=0), train.std(dim=0, correction=0)", "every = torch.cat([train, test])\n    mean, std = every.mean(dim=0), every.std(dim=0, correction=0)")),
-        ("the features are not standardised: the one with the largest numbers decides alone", PROBE_RIGHT.replace("(train - mean) / std, (test - mean) / std", "train, test")),
-        ("the mean is subtracted, and the division by the std is missing", PROBE_RIGHT.replace("(train - mean) / std, (test - mean) / std", "train - mean, test - mean")),
-        ("every clip is standardised over its own features; it is every feature, over the training clips", PROBE_RIGHT.replace("x, y = (train - mean) / std, (test - mean) / std", "x, y = ((part - part.mean(dim=1, keepdim=True)) / part.std(dim=1, correction=0, keepdim=True) for part in (train, test))")),
-        ("the std is divided by n - 1, which torch does unless it is told otherwise; here it is the population's", PROBE_RIGHT.replace("train.std(dim=0, correction=0)", "train.std(dim=0)")),
-        ("the std is divided by n - 1, and where it is 0 it divides all the same: use the population's, and 1 for dead features", PROBE_RIGHT.replace("train.std(dim=0, correction=0)", "train.std(dim=0)").replace("    std = torch.where(std == 0, torch.ones_like(std), std)\n", "")),
-        ("a feature that is the same in all training clips has std 0, and dividing by it gives nan or infinity: divide by 1", PROBE_RIGHT.replace("    std = torch.where(std == 0, torch.ones_like(std), std)\n", "")),
-        ("a tiny number in place of a std of 0 makes a dead feature huge as soon as a test clip differs in it: divide by 1", PROBE_RIGHT.replace("torch.where(std == 0, torch.ones_like(std), std)", "std.clamp_min(1e-6)")),
-        ("the argument shrink is ignored", PROBE_RIGHT.replace(SHRUNK, "centroids")),
-        ("the centroids are multiplied by 1 - shrink; every number moves towards 0 by the same amount", PROBE_RIGHT.replace(SHRUNK, "centroids * (1 - shrink)")),
-        ("a number smaller than shrink comes out on the other side of 0; it stops there", PROBE_RIGHT.replace(".clamp_min(0)", "")),
-        ("small numbers become 0, but the large ones have not moved: every number moves by shrink", PROBE_RIGHT.replace(SHRUNK, "torch.where(centroids.abs() > shrink, centroids, torch.zeros_like(centroids))")),
-        ("the centroids are those of the test clips, made with their labels: the probe has seen the answers", PROBE_RIGHT.replace("torch.stack([x[labels == one].mean(dim=0) for one in classes])", "torch.stack([y[test_labels == one].mean(dim=0) for one in classes])")),
-        ("these are distances and accuracy on the training clips: a probe is judged on clips that it has not seen", PROBE_RIGHT.replace("y[:, None]", "x[:, None]").replace("found == test_labels", "found == labels")),
-        ("these distances are not squared", PROBE_RIGHT.replace(".sum(dim=2)", ".sum(dim=2).sqrt()")),
-        ("absolute differences are summed; it is the squared ones", PROBE_RIGHT.replace("((y[:, None] - centroids[None]) ** 2)", "(y[:, None] - centroids[None]).abs()")),
-        ("the place of the nearest centroid is compared with labels: look up which class stands at that place", PROBE_RIGHT.replace("classes[distance.argmin(dim=1)]", "distance.argmin(dim=1)")),
-        ("clips get the class that is farthest away", PROBE_RIGHT.replace("argmin", "argmax")),
-        ("this is the share of errors; asked is the accuracy", PROBE_RIGHT.replace("found == test_labels", "found != test_labels")),
-        ("the classes stand in the order in which they are met; asked is rising order", PROBE_RIGHT.replace("labels.unique()", "torch.tensor(list(dict.fromkeys(labels.tolist())))")),
+        ("the test clips are standardised with their own mean and std: the probe has looked at the exam, and the shift between the two sets is gone", slip("probe", ("(test - mean) / std", "(test - test.mean(dim=0)) / test.std(dim=0, correction=0)"))),
+        ("mean and std are those of training and test clips together: nothing of the test may be used before the exam", slip("probe", (MEAN_AND_STD, "every = torch.cat([train, test])\n    mean, std = every.mean(dim=0), every.std(dim=0, correction=0)"))),
+        ("the features are not standardised: the one with the largest numbers decides alone", slip("probe", (STANDARD, "train, test"))),
+        ("the mean is subtracted, and the division by the std is missing", slip("probe", (STANDARD, "train - mean, test - mean"))),
+        ("the std is divided by n - 1, which torch does unless it is told otherwise; here it is the population's", slip("probe", ("train.std(dim=0, correction=0)", "train.std(dim=0)"))),
+        ("a feature that is the same in all training clips has std 0, and dividing by it gives nan or infinity: divide by 1", slip("probe", (LIVING, ""))),
+        ("a tiny number in place of a std of 0 makes a dead feature huge as soon as a test clip differs in it: divide by 1", slip("probe", ("torch.where(std == 0, torch.ones_like(std), std)", "std.clamp_min(1e-6)"))),
+        ("a feature with a small std counts as dead here; dead is one that is the same in all training clips", slip("probe", ("std == 0", "std < 0.05"))),
+        ("the argument shrink is ignored", slip("probe", (SHRUNK, "centroids"))),
+        ("the centroids are multiplied by 1 - shrink; every number moves towards 0 by the same amount", slip("probe", (SHRUNK, "centroids * (1 - shrink)"))),
+        ("a number smaller than shrink comes out on the other side of 0; it stops there", slip("probe", (".clamp_min(0)", ""))),
+        ("small numbers become 0, but the large ones have not moved: every number moves by shrink", slip("probe", (SHRUNK, "torch.where(centroids.abs() > shrink, centroids, torch.zeros_like(centroids))"))),
+        ("these are distances and accuracy on the training clips: a probe is judged on clips that it has not seen", slip("probe", ("y[:, None]", "x[:, None]"), ("found == test_labels", "found == labels"))),
+        ("these distances are not squared", slip("probe", (".sum(dim=2)", ".sum(dim=2).sqrt()"))),
+        ("the place of the nearest centroid is compared with labels: look up which class stands at that place", slip("probe", ("classes[distance.argmin(dim=1)]", "distance.argmin(dim=1)"))),
+        ("this is the share of errors; asked is the accuracy", slip("probe", ("found == test_labels", "found != test_labels"))),
+        ("the classes stand in the order in which they are met; asked is rising order", slip("probe", ("labels.unique()", "torch.tensor(list(dict.fromkeys(labels.tolist())))"))),
+        ("test clips of classes without a training clip are left out of the accuracy; they count, and are not right", slip("probe", ("(found == test_labels)", "(found == test_labels)[torch.isin(test_labels, classes)]"))),
     ),
     (
         "def probe(train, labels, test, test_labels, shrink):\n    a, b, k = train.numpy().astype(float), test.numpy().astype(float), labels.numpy()\n    m, s = a.mean(axis=0), a.std(axis=0)\n    s[s == 0] = 1\n    a, b = (a - m) / s, (b - m) / s\n    names = sorted(set(k.tolist()))\n    d = np.zeros((len(b), len(names)))\n    for j, name in enumerate(names):\n        c = a[k == name].mean(axis=0)\n        c = np.where(c > shrink, c - shrink, np.where(c < -shrink, c + shrink, 0))\n        for i in range(len(b)):\n            d[i, j] = np.sum((b[i] - c) ** 2)\n    right = [names[int(row.argmin())] == int(t) for row, t in zip(d, test_labels)]\n    return {'accuracy': sum(right) / len(right), 'distance': d}",
         "def probe(train, labels, test, test_labels, shrink):\n    std, mean = torch.std_mean(train.double(), dim=0, correction=0)\n    std[std < 1e-9] = 1.0\n    x, y = (train - mean) / std, (test - mean) / std\n    names, which = labels.unique(return_inverse=True)\n    member = torch.nn.functional.one_hot(which).double()\n    c = torch.nn.functional.softshrink(member.T @ x / member.sum(0)[:, None], shrink)\n    d = (y ** 2).sum(1, keepdim=True) - 2 * y @ c.T + (c ** 2).sum(1)\n    return dict(distance=d, accuracy=(names[d.min(1).indices] == test_labels).double().mean())",
+        "def probe(train, labels, test, test_labels, shrink):\n    import statistics\n    columns = train.T.tolist()\n    means = [statistics.fmean(c) for c in columns]\n    stds = [1.0 if max(c) == min(c) else statistics.pstdev(c) for c in columns]\n    scale = lambda rows: [[(v - m) / s for v, m, s in zip(row, means, stds)] for row in rows.tolist()]\n    x, y, k = scale(train), scale(test), labels.tolist()\n    names = sorted(set(k))\n    centroids = []\n    for name in names:\n        mean = [statistics.fmean(c) for c in zip(*(row for row, label in zip(x, k) if label == name))]\n        centroids.append([math.copysign(max(abs(v) - shrink, 0), v) for v in mean])\n    distance = [[sum((v - w) ** 2 for v, w in zip(row, c)) for c in centroids] for row in y]\n    right = sum(names[row.index(min(row))] == t for row, t in zip(distance, test_labels.tolist()))\n    return {'distance': np.array(distance), 'accuracy': right / len(y)}",
+        "def probe(train, labels, test, test_labels, shrink):\n    dead = (train == train[0]).all(dim=0)\n    std = train.std(dim=0, correction=0).masked_fill(dead, 1)\n    x, y = (train - train.mean(0)) / std, (test - train.mean(0)) / std\n    names = np.unique(labels.numpy())\n    c = torch.cat([einops.reduce(x[labels == int(n)], 'n D -> 1 D', 'mean') for n in names])\n    c = c - c.clamp(-shrink, shrink)\n    d = torch.cdist(y.double(), c.double(), compute_mode='donot_use_mm_for_euclid_dist') ** 2\n    found = names[d.argmin(1).numpy()]\n    return {'accuracy': float(np.mean(found == test_labels.numpy())), 'distance': d}",
+        "def probe(train, labels, test, test_labels, shrink):\n    mean, var = train.mean(0, keepdim=True), train.var(0, unbiased=False, keepdim=True)\n    std = var.sqrt() + (var == 0)\n    x, y = (train - mean) / std, (test - mean) / std\n    order = sorted(labels.unique().tolist())\n    gaps = []\n    for name in order:\n        members = x[labels.eq(name)]\n        c = members.sum(0) / len(members)\n        c = torch.relu(c - shrink) - torch.relu(-c - shrink)\n        gaps.append(torch.einsum('md,md->m', y - c, y - c))\n    distance = torch.stack(gaps, dim=1)\n    votes = torch.tensor(order)[distance.min(dim=1).indices]\n    return {'distance': distance, 'accuracy': torch.count_nonzero(votes == test_labels).item() / len(votes)}",
+        "def probe(train, labels, test, test_labels, shrink):\n    a, b = np.float64(train), np.float64(test)\n    z = stats.zmap(b, a, axis=0) if (a.std(0) > 0).all() else (b - a.mean(0)) / np.where(a.std(0) == 0, 1, a.std(0))\n    x = (a - a.mean(0)) / np.where(np.ptp(a, axis=0) == 0, 1, a.std(0))\n    names, which = np.unique(labels, return_inverse=True)\n    c = np.stack([x[which == i].mean(0) for i in range(len(names))])\n    c = np.sign(c) * np.maximum(np.abs(c) - shrink, 0)\n    d = ((z[:, np.newaxis, :] - c[np.newaxis]) ** 2).sum(-1)\n    return {'distance': torch.from_numpy(d), 'accuracy': (names[np.argmin(d, axis=1)] == test_labels.numpy()).mean()}",
     ),
+    equivalent={
+        "float((found == test_labels).float().mean()) -> (found == test_labels).float().mean()": "a tensor of one number is a number",
+        "y[:, None] - centroids[None] -> centroids[None] - y[:, None]": "squares do not depend on the sign",
+    },
 )  # fmt: skip
 
 EXERCISES = [SPREAD_AND_RANK, KIND_OF_COLLAPSE, DIAGNOSE, FIRST_WARNING, DESIGN, VERDICT, PROBE]

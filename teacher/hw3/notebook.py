@@ -49,6 +49,9 @@ from minivjepa.training.trainer import Trainer
 #
 # > exp(- the sum of p log p), where a share of 0 adds nothing
 #
+# There are at least two clips, and some averages differ. There may be fewer clips than features, and a single token or a single feature. Singular values that
+# should be 0 must not become small directions: if you prefer the eigenvalues of a covariance, compute them in float64.
+#
 # (With `power` 1 this is the effective rank of lesson 06. A median does not care about a few features that are still alive.)
 #
 # <details><summary>Hint 1</summary>Which axis of <code>h</code> counts clips? The std runs along that one.</details>
@@ -60,7 +63,6 @@ from minivjepa.training.trainer import Trainer
 def spread_and_rank(h: Tensor, power: float) -> dict[str, float]:
     """The median std across clips, and the effective rank of the pooled features, of h [B, N, D]."""
     ### BEGIN SOLUTION
-    h = h.double()
     spread = np.median(h.std(dim=0, correction=0).mean(dim=0).numpy())
     pooled = h.mean(dim=1)
     weight = torch.linalg.svdvals(pooled - pooled.mean(dim=0)) ** power
@@ -83,10 +85,11 @@ check_hidden("hw3", "spread_and_rank", spread_and_rank)
 # Again `h` is [B, N, D]. Return `"complete"`, `"content-free"`, `"dimensional"` or `"healthy"`:
 #
 # 1. *across* is the std across clips at a fixed place, averaged over places and features. *within* is the std across the places of a clip, averaged over
-#    clips and features.
+#    clips and features. Both are averages of stds: no median, no maximum.
 # 2. If across is below `limit`, the features are dead: `"complete"` if within is below `limit` too, otherwise `"content-free"`.
 # 3. If not, average each clip's tokens, subtract the mean over clips, and ask how the variance is spread over directions: it goes with the
-#    **squared** singular values. If the largest `directions` of them hold at least `share` of all variance, it is `"dimensional"`.
+#    **squared** singular values. If the largest `directions` of them hold at least `share` of all variance, it is `"dimensional"`. (`directions` is at
+#    least 1, and not larger than B or D.)
 # 4. Otherwise `"healthy"`.
 #
 # <details><summary>Hint 1</summary>Both numbers of rule 1 come from the same <code>h</code>, and differ in one <code>dim</code>.</details>
@@ -179,7 +182,8 @@ RUNS = {name: [dict(zip(LOGGED, row)) for row in rows] for name, rows in NUMBERS
 # %% [markdown]
 # Before you go on, write down a guess for each: which learned, and which died?
 #
-# `rows` is such a log: a list of dicts, in the order of their steps. The **last `last` rows** decide. Return the first word whose rule holds:
+# `rows` is such a log: a list of dicts, in the order of their steps; it may be empty. The **last `last` rows** decide; `last` is at least 1. Return the first word
+# whose rule holds:
 #
 # 1. `"not yet clear"`: the log has fewer than `last` rows;
 # 2. `"collapsed"`: the online std is below `gone` in *each* of the last rows;
@@ -227,7 +231,7 @@ check_hidden("hw3", "diagnose", diagnose)
 # ## 4. When would you have known? (3 points, easy, 15 minutes)
 #
 # A warning is given when the **smaller** of both encoders' stds has been below `limit` in `patience` rows in a row. Rows before step `after` do not count, as
-# if they had not been logged; a row at step `after` does.
+# if they had not been logged; a row at step `after` does. `patience` is at least 1, and `rows` may be empty.
 #
 # Return the step at which the warning is given: that of the row which *completes* the `patience` rows, the first time that this happens. Return -1 if it never
 # is.
@@ -263,10 +267,11 @@ check_hidden("hw3", "first_warning", first_warning)
 # ## 5. Design an ablation (3 points, medium, 20 minutes)
 #
 # `base` is a dict of options; an option may be a dict of options itself. `switches` is a list of (name, values): an option, and the values to try. In a name, a
-# slash leads one level down: `"prevention/momentum"` is `base["prevention"]["momentum"]`. There may be several slashes.
+# slash leads one level down: `"prevention/momentum"` is `base["prevention"]["momentum"]`. There may be several slashes. Every option that is named is in the base.
+# A value may be a number, a word, True or False, a list, or a dict that takes the place of a whole dict of options.
 #
 # Return the arms as a list of complete dicts of options. The first is the base itself. After it, for every switch in turn and for every of its values in turn, an
-# arm that differs from the base in **this one option**. Leave out what is in the list already: a value that the base has, or that was tried before.
+# arm that differs from the base in **this one option**. Leave out an arm that is in the list already: its value is the base's, or was tried before.
 #
 # <details><summary>Hint 1</summary>Start every arm from a fresh copy of the base. <code>copy.deepcopy</code> also copies the dicts inside; <code>dict(base)</code> does not.</details>
 # <details><summary>Hint 2</summary>Take the name apart at its slashes. Every part but the last leads into a dict; the last is the option to set in the dict where you arrive. Without a slash that is the arm itself.</details>
@@ -307,7 +312,7 @@ check_hidden("hw3", "design", design)
 #
 # The same seed means the same clips and the same first weights. If a seed draws hard clips, it is hard for both arms, and what a seed does to both
 # drops out of the difference. So arms are compared **seed by seed**: for each seed that both have, take a's result minus b's. Leave out the seeds that only one
-# of them has. At least one seed is shared.
+# of them has. At least one seed is shared. Results may be negative or 0, and so may seeds.
 #
 # Return a dict of three:
 #
@@ -319,6 +324,7 @@ check_hidden("hw3", "design", design)
 #
 #   A single difference has no s, and the mean could be anywhere: its half-width is infinite, `math.inf`;
 # - `"verdict"`: `"higher"` if the whole interval, from difference - half to difference + half, lies above 0, `"lower"` if it lies below 0, else `"undecided"`.
+#   An interval that only touches 0 is undecided.
 #
 # ("Undecided" does not mean equal. It means that these seeds cannot tell.)
 #
@@ -362,7 +368,7 @@ check_hidden("hw3", "verdict", verdict)
 # 1. **Standardise** all clips: from every feature subtract its mean and divide by its std, both over the **training clips alone**. A feature that is the same in all
 #    training clips is dead: subtract its mean, and divide by 1.
 # 2. The **centroid** of a class is the mean of its standardised training clips. Then **shrink** it: every number in it moves towards 0 by `shrink`, and stops at 0.
-# 3. A test clip gets the class of the centroid with the smallest **squared** Euclidean distance.
+# 3. A test clip gets the class of the centroid with the smallest **squared** Euclidean distance. A test clip whose own class has no training clip cannot be right.
 #
 # Return a dict: `"distance"`, the squared distances of the test clips to the centroids, float [m, classes], classes of `labels` in rising order; and `"accuracy"`, held
 # out: the share of test clips that get their own class.
