@@ -165,18 +165,24 @@ def test_every_slider_and_menu_of_a_lesson_changes_its_picture(lesson: Path, lab
 
 
 def check_prediction(page: "Page", box: "Locator") -> None:
-    """Predict 1, or the first choice; an AssertionError says what was shown too early, or not at all."""
-    answer = re.compile("you said 1|Exactly|Right: |You said ")
+    """Predict 1, or the first choice, or sketch a curve; an AssertionError says what was shown too early, or not at all."""
+    answer = re.compile("you said 1|Exactly|Right: |You said |Furthest off at 1: by 0.5")
     assert not answer.search(box.inner_text())
     entry = box.locator("input, select")
-    if box.locator("select").count():
+    if box.locator(".noUi-handle").count():
+        box.locator(".noUi-handle").first.press(
+            "ArrowUp"
+        )  # off by .48 there, and still by .5 in time step 1
+    elif box.locator("select").count():
         entry.select_option(index=1)
     else:
         entry.fill("1")
         entry.press("Tab")
     box.get_by_role("button").click()
     wait_until(page, lambda: answer.search(box.inner_text()) is not None, DRAW, "an answer to a prediction")
-    assert entry.is_disabled()
+    assert box.get_by_role("button").is_disabled()
+    if box.locator(".noUi-handle").count():
+        assert box.locator("img").is_visible()  # both curves
 
 
 PLANTED = """
