@@ -42,6 +42,8 @@ def as_arrays(value: Any, name: str = "result") -> Arrays:
 
     Raises TypeError for anything other than numbers, booleans and text.
     """
+    if value is None:
+        raise TypeError(f"{name} is None, expected numbers: is a `return` missing?")
     if isinstance(value, Tensor) and not value.is_complex():
         return {name: value.detach().to(torch.float64 if value.is_floating_point() else value.dtype).numpy()}
     if isinstance(value, Mapping) and value:
