@@ -187,7 +187,7 @@ print(
 #
 # ## Write it: `block_cost` (easy, 6 minutes)
 #
-# Count each part's FLOPs. Leave out what's small: softmax, norms, biases.
+# Count the FLOPs of each part, in whole numbers. Leave out what's small: softmax, norms, biases.
 #
 # <details><summary>Hint 1</summary>
 #
