@@ -153,7 +153,7 @@ print("your tubelets", tuple(mine.shape), "(B, N, values)")
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
-assert torch.equal(mine, patchify(clips, small)), "your loop and the package differ: run attempt above until it says right"
+assert torch.equal(mine, patchify(clips, small)), "your loop is not right yet: see attempt"
 print(
     "verified: your cut and the package's give the same numbers,",
     small.values,
