@@ -1,6 +1,7 @@
 """The project keeps its own promises: files, dependencies, layout, and numbers in prose."""
 
 import ast
+import functools
 import graphlib
 import json
 import re
@@ -319,13 +320,15 @@ def test_commands_in_the_pages_parse() -> None:
         if line.startswith("    minivjepa "):
             words = line.split("#")[0].split()
             command = words[1:3] if words[1] == "world" else words[1:2]
-            known = subprocess.run(
-                [sys.executable, "-m", "minivjepa", *command, "--help"],
-                capture_output=True,
-                text=True,
-                encoding="utf-8",
-            ).stdout
+            known = help_of(*command)
             assert all(word in known for word in words if word.startswith("--")), line
+
+
+@functools.cache
+def help_of(*command: str) -> str:
+    """What a command says of itself."""
+    words = [sys.executable, "-m", "minivjepa", *command, "--help"]
+    return subprocess.run(words, capture_output=True, text=True, encoding="utf-8").stdout
 
 
 @pytest.fixture(scope="module")
