@@ -38,7 +38,7 @@ world-ablation: .venv/figures     ## what prevents collapse in a world model: an
 lab: .venv/notebooks      ## put the lessons into my-course/ and open JupyterLab on the first; what you changed there is kept
 	$(BIN)/minivjepa lab
 
-homework: .venv/notebooks ## run your answers in fresh copies of the homework: one line an exercise, exit code 1 until all are right
+homework: .venv/notebooks ## run your homework as your teacher will: one line an exercise, exit code 1 until all are right
 	$(BIN)/minivjepa check $(or $(wildcard my-course/notebooks/homework/hw?.ipynb),$(wildcard notebooks/homework/*.ipynb))
 
 # lessons run in a pytest of their own: their kernels do not start beside tests that start processes themselves

@@ -25,7 +25,7 @@ COMMANDS = {
     "world train": "train a world model of two rooms",
     "world plan": "let world models reach goals, beside an oracle and random actions",
     "bench": "time a training step on this machine, and compare it with the rate of a large matrix product",
-    "check": "run your homework's answers in a fresh copy of the notebook: one line per exercise",
+    "check": "run your homework as your teacher will: one line per exercise",
     "grade": "grade a folder of homework: a table, and a page of feedback per student",
     "doctor": "check that this machine can run the course",
 }

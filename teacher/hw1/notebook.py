@@ -298,5 +298,5 @@ check_hidden("hw1", "coverage", coverage)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Done? `minivjepa check hw1.ipynb` runs your answers in a fresh copy of this notebook, as your teacher will, and prints one line an exercise. Then hand
+# Done? `minivjepa check hw1.ipynb` runs this notebook as your teacher will, and prints one line an exercise. Then hand
 # in this file.

@@ -411,5 +411,5 @@ check_hidden("hw2", "audit", audit)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Done? `minivjepa check hw2.ipynb` runs your answers in a fresh copy of this notebook, as your teacher will, and prints one line an exercise. Then hand
+# Done? `minivjepa check hw2.ipynb` runs this notebook as your teacher will, and prints one line an exercise. Then hand
 # in this file.

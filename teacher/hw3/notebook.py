@@ -487,5 +487,5 @@ if "get_ipython" in globals():  # here in the notebook, and not where your funct
 # the dead runs have the lowest.
 
 # %% [markdown]
-# Done? `minivjepa check hw3.ipynb` runs your answers in a fresh copy of this notebook, as your teacher will, and prints one line an exercise. Then hand
+# Done? `minivjepa check hw3.ipynb` runs this notebook as your teacher will, and prints one line an exercise. Then hand
 # in this file.
