@@ -273,7 +273,7 @@ def unmoved(self: FrozenWorldModel, z: Tensor, actions: Tensor) -> Tensor:
 
 
 TRUTHS = {
-    "the grid transposed": ("minivjepa.tubelets.patchify", transposed, "01_tubelets", "equal to the loop"),
+    "the grid transposed": ("minivjepa.tubelets.patchify", transposed, "01_tubelets", "your loop is not right yet"),
     "hidden pixels leaked": ("minivjepa.encoder.Encoder.forward", leaking, "04_components", "P1"),
     "the detach dropped": ("minivjepa.vjepa.VJEPA.targets", undetached, "04_components", "P3"),
     "the momentum swapped": ("minivjepa.ema.ema_update", swapped, "05_objective", "O4"),
