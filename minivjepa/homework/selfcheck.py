@@ -79,7 +79,8 @@ def run_program(
                 name: found[name].removeprefix(f"{name}: ").removeprefix(f"{name} ") for name in left if name in found
             }
             return wrong, ended | {number: found[number] for number in steps if number in found}
-        culprit = keys[skipped - 1]
+        interrupted = [place for place, test in enumerate(tests) if "KeyboardInterrupt" in message_of(test)]
+        culprit = keys[min([*interrupted, skipped - 1])]  # nbval interrupts a cell that takes too long
         if culprit is None:
             raise ValueError(f"nbval could not run {path}: the given cells did not finish")
         if isinstance(culprit, int):
