@@ -146,7 +146,7 @@ def parts_in_words(expected: Arrays, got: Arrays) -> Iterator[str]:
 def diagnose(cases: Sequence[Case], results: Sequence[Arrays]) -> tuple[str, int] | None:
     """None if all results are right; else the likely bug, and the number of the first wrong case.
 
-    A known mistake is named if it explains every result, and no other does.  If it explains only those up to the first wrong one,
+    A known mistake is named if it is the only one that explains every result.  If it explains only those up to the first wrong one,
     "perhaps" comes before its name.  Without a known mistake, the message is the first difference.
     """
     pairs = list(zip(cases, results, strict=True))

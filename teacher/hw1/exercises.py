@@ -184,7 +184,7 @@ CUT = Exercise(
         ("reshape alone does not cut: it only reads the same numbers row by row; axes have to change places", "def cut(clip, tubelet, patch, order):\n    B, C = clip.shape[:2]\n    return clip.reshape(B, -1, tubelet * patch * patch * C)"),
         ("the letters of order are read backwards: the first is the slowest axis", changed(CUT_CODE, ("join(order)", "join(order[::-1])"))),
         ("order is read as the places that t, h and w get; it lists the axes themselves, the slowest first", changed(CUT_CODE, ("join(order)", "join('thw'[order.index(axis)] for axis in 'thw')"))),
-        ("order is of the tokens alone: inside a token it is always frame, row, column", changed(CUT_CODE, ("outer = ' '.join(order)", "outer, inner = ' '.join(order), ' '.join('d' + axis for axis in order)"), ("dt dh dw C", "{inner} C"))),
+        ("order applies only to the list of tokens: inside a token it is always frame, row, column", changed(CUT_CODE, ("outer = ' '.join(order)", "outer, inner = ' '.join(order), ' '.join('d' + axis for axis in order)"), ("dt dh dw C", "{inner} C"))),
         ("only the first frame of each tubelet is kept: a token has the pixels of all its frames", changed(CUT_CODE, ("rearrange(clip, ", "rearrange(clip[:, :, ::tubelet], "), ("dt=tubelet", "dt=1"))),
         ("the clips of the batch are put behind one another: keep the batch axis", changed(CUT_CODE, ("B ({outer})", "(B {outer})"))),
         ("rows and columns of the clip are exchanged: its last axis is the width", changed(CUT_CODE, ("(h dh) (w dw)", "(w dw) (h dh)"))),
@@ -477,8 +477,8 @@ RANDOM_MASK = Exercise(
         ("at least one token is hidden and one kept here; ratio 0 hides none, and 1 all", changed(RANDOM, ("round(ratio * N)", "min(max(1, round(ratio * N)), N - 1)"))),
         ("every clip gets the mask of the first: sort each row of the noise", changed(RANDOM, ("noise.argsort(dim=1)", "noise[:1].argsort(dim=1).expand(len(noise), -1)"))),
         ("these are places in the sorted list (ranks), not ids of tokens", changed(RANDOM, ("argsort(dim=1)", "argsort(dim=1).argsort(dim=1)"))),
-        ("the ids are uint8, which ends at 255: asked is int64", changed(RANDOM, (".values", ".values.to(torch.uint8)"))),
-        ("these are maps of true and false; asked are the ids of the tokens", "def random_mask(noise, ratio):\n    hidden = torch.zeros_like(noise, dtype=torch.bool)\n    hidden.scatter_(1, noise.topk(round(ratio * noise.shape[1]), dim=1).indices, True)\n    return ~hidden, hidden"),
+        ("the ids are uint8, which ends at 255: return int64", changed(RANDOM, (".values", ".values.to(torch.uint8)"))),
+        ("these are maps of true and false; return the ids of the tokens", "def random_mask(noise, ratio):\n    hidden = torch.zeros_like(noise, dtype=torch.bool)\n    hidden.scatter_(1, noise.topk(round(ratio * noise.shape[1]), dim=1).indices, True)\n    return ~hidden, hidden"),
         ("the noise is compared in float16, where close numbers are equal", changed(RANDOM, ("noise.argsort", "noise.half().argsort"))),
         ("the noise is compared with the ratio, so that clips hide different numbers: hide exactly round(ratio * N)", "def random_mask(noise, ratio):\n    hidden = noise > 1 - ratio\n    kept, rest = int((~hidden).sum(dim=1).min()), int(hidden.sum(dim=1).min())\n    return torch.stack([(~row).nonzero().flatten()[:kept] for row in hidden]), torch.stack([row.nonzero().flatten()[:rest] for row in hidden])"),
     ),
@@ -598,8 +598,8 @@ TUBE_MASK = Exercise(
         ("the number of places to hide is cut off, not rounded to the nearest", changed(TUBE, ("round(", "int("))),
         ("the number of places to hide is rounded up, not to the nearest", changed(TUBE, ("round(", "math.ceil("))),
         ("at least one place is kept here; ratio 1 keeps none", changed(TUBE, ("round(ratio * S)", "min(round(ratio * S), S - 1)"))),
-        ("the ids are uint8, which ends at 255: asked is int64", changed(TUBE, (".values", ".values.to(torch.uint8)"))),
-        ("the hidden ids are returned as well: asked are those of the context alone", changed(TUBE, ("    return ", "    hidden = torch.tensor([[i for i in range(S * steps) if i not in row.tolist()] for row in ids.flatten(1)])\n    return hidden, "))),
+        ("the ids are uint8, which ends at 255: return int64", changed(TUBE, (".values", ".values.to(torch.uint8)"))),
+        ("the hidden ids are returned as well: return only those of the context", changed(TUBE, ("    return ", "    hidden = torch.tensor([[i for i in range(S * steps) if i not in row.tolist()] for row in ids.flatten(1)])\n    return hidden, "))),
     ),
     (
         """def tube_mask(noise, ratio, steps, time_major):
@@ -738,10 +738,10 @@ BLOCK_MAP = Exercise(
         ("what leaves on the right goes on in the next row here; with wrap, it goes on in its own row, at the left edge", changed(BLOCK, ("out[r % h, c % w]", "out.view(-1)[(r * w + c) % (h * w)]"))),
         ("a block is one row and one column too large: it ends before top + rows", changed(BLOCK, ("size[0]", "size[0] + 1"), ("size[1]", "size[1] + 1"))),
         ("only the last block is on the map: keep what the others have hidden", changed(BLOCK, ("corners:\n", "corners:\n        out = torch.zeros(h, w, dtype=torch.bool)\n"))),
-        ("this is what all blocks hide together (and); asked is what any of them hides (or)", changed(BLOCK, ("zeros", "ones"), ("    for top, left in corners:\n", ONE_BLOCK), ("out[", "one["), ("    return", "        out &= one\n    return"))),
-        ("where two blocks overlap, the map is false again (exclusive or); asked is what any of them hides (or)", changed(BLOCK, ("    for top, left in corners:\n", ONE_BLOCK), ("out[", "one["), ("    return", "        out ^= one\n    return"))),
+        ("this is what all blocks hide together (and); return what any of them hides (or)", changed(BLOCK, ("zeros", "ones"), ("    for top, left in corners:\n", ONE_BLOCK), ("out[", "one["), ("    return", "        out &= one\n    return"))),
+        ("where two blocks overlap, the map is false again (exclusive or); return what any of them hides (or)", changed(BLOCK, ("    for top, left in corners:\n", ONE_BLOCK), ("out[", "one["), ("    return", "        out ^= one\n    return"))),
         ("a block that does not fit is moved back inside; here it is cut off or goes on at the other side", "def block_map(corners, size, frame, wrap):\n    h, w = frame\n    out = torch.zeros(h, w, dtype=torch.bool)\n    for top, left in corners:\n        top, left = max(0, min(top, h - size[0])), max(0, min(left, w - size[1]))\n        out[top:top + size[0], left:left + size[1]] = True\n    return out"),
-        ("these are counts, how many blocks hide a patch; asked is true or false", changed(BLOCK, ("torch.bool", "torch.int64"), ("] = True", "] += 1"))),
+        ("these are counts, how many blocks hide a patch; return true or false", changed(BLOCK, ("torch.bool", "torch.int64"), ("] = True", "] += 1"))),
     ),
     (
         """def block_map(corners, size, frame, wrap):
@@ -883,7 +883,7 @@ CUT_TO_SMALLEST = Exercise(
     lambda rng: [(rule, {"visible": visible, "keep": keep}) for rule, visible, keep in cut_to_smallest_cases(rng)],
     (
         ("the hidden ids are listed: true means visible", changed(SMALLEST, ("row.nonzero()", "(~row).nonzero()"))),
-        ("each clip keeps its last ids; asked are the first", changed(SMALLEST, (FIRST_IDS, "ids[len(ids) - K:]"))),
+        ("each clip keeps its last ids; keep the first", changed(SMALLEST, (FIRST_IDS, "ids[len(ids) - K:]"))),
         ("keep is ignored: the first ids are kept even for spread", changed(SMALLEST, ("if keep == 'first':", "if True:"))),
         ("keep is ignored: the ids are spread even for first", changed(SMALLEST, ("if keep == 'first':", "if False:"))),
         ("the rows have different lengths: cut every clip to the smallest number of the batch", "def cut_to_smallest(visible, keep):\n    return [row.nonzero().flatten().tolist() for row in visible]"),
@@ -897,7 +897,7 @@ CUT_TO_SMALLEST = Exercise(
         ("the step is rounded before it is multiplied, so that the end of the list is never reached: j * n // K, not j * (n // K)", changed(SMALLEST, (STEPS, "torch.arange(K) * (len(ids) // max(K, 1))"))),
         ("the step n / K is a float, so that j * (n / K) can fall just below a whole number: multiply first, j * n // K", changed(SMALLEST, (STEPS, "[int(j * (len(ids) / K)) for j in range(K)]"))),
         ("the places come from float32 steps, which can fall just below a whole number: j * n // K is exact", changed(SMALLEST, (STEPS, "(np.arange(K, dtype=np.float32) * np.float32(len(ids) / max(K, 1))).astype(int)"))),
-        ("the ids are uint8, which ends at 255: asked is int64", changed(SMALLEST, ("for ids in lists])", "for ids in lists]).to(torch.uint8)"))),
+        ("the ids are uint8, which ends at 255: return int64", changed(SMALLEST, ("for ids in lists])", "for ids in lists]).to(torch.uint8)"))),
     ),
     (
         """def cut_to_smallest(visible, keep):
@@ -1020,17 +1020,17 @@ COVERAGE = Exercise(
     (
         ("these are counts; divide by the number of draws", changed(COVER, (" / len(ids)", ""))),
         ("the counts are summed over time: average over time steps, or divide by their number as well", changed(COVER, ("mean", "sum"))),
-        ("counts are normalized to add up to one; asked is how often each place is kept", changed(COVER, ("mean(dim=0) / len(ids)", "sum(dim=0) / max(1, ids.numel())"))),
+        ("counts are normalized to add up to one; return how often each place is kept", changed(COVER, ("mean(dim=0) / len(ids)", "sum(dim=0) / max(1, ids.numel())"))),
         ("this is the share that is hidden", changed(COVER, ("return counts", "return 1 - counts"))),
         ("ids are time-major: the shape of the counts is [t, h, w], and here time is the fastest axis", changed(COVER, (".reshape(t, h, w)", ".reshape(h, w, t).permute(2, 0, 1)"))),
         ("rows and columns are exchanged: each step is [h, w]", changed(COVER, (".reshape(t, h, w)", ".reshape(t, w, h).transpose(1, 2)"))),
         ("only the first time step is counted", changed(COVER, (".float().mean(dim=0)", ".float()[0]"))),
-        ("the best time step alone is taken (max); average over time steps", changed(COVER, ("mean", "amax"))),
+        ("only the best time step is taken (max); average over time steps", changed(COVER, ("mean", "amax"))),
         ("the result still has a time axis: average over it", changed(COVER, (".mean(dim=0)", ""))),
         ("a token is counted once, however many draws keep it: count it in each", changed(COVER, (".float()", ".clamp(max=1).float()"))),
         ("a place counts in full if any of its time steps is kept: count every step", "def coverage(ids, shape):\n    t, h, w = shape\n    kept = torch.zeros(len(ids), t * h * w).scatter(1, ids, 1.0)\n    return kept.reshape(len(ids), t, h, w).amax(dim=1).mean(dim=0)"),
         ("only the first draw is counted: average over all draws", changed(COVER, ("ids.flatten()", "ids[0]"), (" / len(ids)", ""))),
-        ("the map is compared with its largest value; asked are shares of all draws and steps", changed(COVER, ("    return counts.float().mean(dim=0) / len(ids)", "    total = counts.float().sum(dim=0)\n    return total / total.max().clamp(min=1)"))),
+        ("the map is compared with its largest value; return shares of all draws and steps", changed(COVER, ("    return counts.float().mean(dim=0) / len(ids)", "    total = counts.float().sum(dim=0)\n    return total / total.max().clamp(min=1)"))),
         ("counts are kept in uint8, which ends at 255: 256 draws are 0 there", changed(COVER, (COUNTS, f"{COUNTS}.to(torch.uint8)"))),
     ),
     (

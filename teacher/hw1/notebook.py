@@ -165,7 +165,7 @@ check_hidden("hw1", "random_mask", random_mask)
 # - If `time_major` is true, token ids go through all places of step 0, then all of step 1, and so on (V-JEPA's order).
 # - If it is false, they go through all steps of place 0, then all of place 1.
 #
-# Return the ids of the **context** alone, int64 [B, K], each row in rising order. Again, K may be 0.
+# Return only the ids of the **context**, int64 [B, K], each row in rising order. Again, K may be 0.
 #
 # <details><summary>Hint 1</summary>First find the kept places of each clip, as in exercise 4.</details>
 # <details><summary>Hint 2</summary>Time-major, the token of place p in step s has the id s S + p. And otherwise?</details>

@@ -59,7 +59,7 @@ EYE = torch.eye(2)
 EMBED = "def embed_kept(tubelets, ids, weight, bias, positions):\n    clip = torch.arange(len(ids))[:, None]\n    kept = tubelets[clip, ids]\n    kept = kept - kept.mean(dim=(1, 2), keepdim=True)\n    return kept @ weight.T + bias + positions[ids]"
 MEAN = "kept.mean(dim=(1, 2), keepdim=True)"
 HIDDEN_APART = "hidden tubelets have no part in the mean"
-IN_ORDER = "the rows stand in the order of ids, whatever it is"
+IN_ORDER = "the rows keep the order of ids"
 OWN_IDS = "each clip keeps tubelets of its own"
 ONE_MEAN = "each clip has one mean, over all values of its kept tubelets, and nothing but this mean is taken off"
 LINEAR = "a tubelet is embedded as tubelet @ weight.T + bias"
@@ -115,15 +115,15 @@ EMBED_KEPT = Exercise(
         ("all clips get the positions of the first: each clip has ids of its own", EMBED.replace("positions[ids]", "positions[ids[0]]")),
         ("all clips keep the tubelets that the first one keeps: each clip has ids of its own", EMBED.replace("tubelets[clip, ids]", "tubelets[:, ids[0]]")),
         ("this is one mean for the whole batch: each clip has its own, or its vectors would depend on what else is in the batch", EMBED.replace(MEAN, "kept.mean()")),
-        ("this is a mean for every tubelet; asked is one number for each clip, over all its kept tubelets", EMBED.replace(MEAN, "kept.mean(dim=2, keepdim=True)")),
-        ("this is a mean for every place in a tubelet; asked is one number for each clip, over all values", EMBED.replace(MEAN, "kept.mean(dim=1, keepdim=True)")),
+        ("this is a mean for every tubelet; return one number for each clip, over all its kept tubelets", EMBED.replace(MEAN, "kept.mean(dim=2, keepdim=True)")),
+        ("this is a mean for every place in a tubelet; return one number for each clip, over all values", EMBED.replace(MEAN, "kept.mean(dim=1, keepdim=True)")),
         ("no mean is subtracted: do it before you embed", EMBED.replace(f"kept - {MEAN}", "kept")),
         ("the bias is missing", EMBED.replace(" + bias", "")),
         ("the mean is subtracted from the embedded vectors; it belongs to the pixels, before they are embedded", EMBED.replace(f"kept - {MEAN}", "kept @ weight.T + bias").replace("kept @ weight.T + bias + positions[ids]", "kept - kept.mean(dim=(1, 2), keepdim=True) + positions[ids]")),
         ("the positions are missing: without them nobody knows where a tubelet was", EMBED.replace(" + positions[ids]", "")),
         ("the result is right, but tubelets is another than before: an operation in place has changed the input; make a new tensor", EMBED.replace("    kept = kept -", "    tubelets -=").replace("return kept @", "return tubelets[clip, ids] @")),
         ("the first K tubelets are embedded, and not those that ids names", EMBED.replace("tubelets[clip, ids]", "tubelets[:, :ids.shape[1]]")),
-        ("the rows are sorted by id; they stand in the order of ids", EMBED.replace("    kept = tubelets", "    ids = ids.sort(dim=1).values\n    kept = tubelets")),
+        ("the rows are sorted by id; they keep the order of ids", EMBED.replace("    kept = tubelets", "    ids = ids.sort(dim=1).values\n    kept = tubelets")),
         ("the pixels are divided by their standard deviation as well: only the mean is subtracted", EMBED.replace(f"kept - {MEAN}", f"(kept - {MEAN}) / kept.std(dim=(1, 2), keepdim=True, correction=0).clamp(min=1e-6)")),
     ),
     (
@@ -239,7 +239,7 @@ ATTEND_EXERCISE = Exercise(
         ("padding is taken to stand at the end of a clip; real says where it stands", ATTEND.replace("    d = x", "    real = torch.arange(x.shape[1]) < real.sum(dim=1, keepdim=True)\n    d = x")),
         ("the rows of padding are not zeros: padding looks at others too", ATTEND.replace(ROWS, "").replace("-math.inf", "-1e9")),
         ("the rows of padding are zeros in the vectors and not in the weights that you return", ATTEND.replace(ROWS, "").replace("-math.inf", "-1e9").replace("return mixed @ weights['out']", "return mixed * real[..., None] @ weights['out']")),
-        ("a clip that is all padding gives nan: a softmax over minus infinities alone is nan, and nan times 0 is nan too; put zeros in their place", ATTEND.replace(ROWS, "    weight = weight * real[:, None, :, None]\n")),
+        ("a clip that is all padding gives nan: a softmax over nothing but minus infinities is nan, and nan times 0 is nan too; put zeros in their place", ATTEND.replace(ROWS, "    weight = weight * real[:, None, :, None]\n")),
         ("the softmax divides exp(score) by their sum, and with large scores exp is infinite, or zero for all: use torch's softmax, or subtract the largest score of a row first", ATTEND.replace(f"score{MASK}.softmax(dim=3)", "score.exp() * real[:, None, None]\n    weight = weight / weight.sum(dim=3, keepdim=True)")),
         ("the mask is turned around: real is true where there is a token", ATTEND.replace("~real[:, None, None], -math.inf", "real[:, None, None], -1e9")),
         ("what the heads take home is not multiplied by \"out\"", ATTEND.replace("mixed @ weights['out']", "mixed")),
@@ -487,7 +487,7 @@ LATENT_LOSS = Exercise(
         ("all groups count alike: weights is ignored", LOSS.replace(WEIGHTED, "sum(losses) / len(losses)")),
         ("a weighted mean is divided by the sum of the weights", LOSS.replace(" / sum(weights)", "")),
         ("the weighted losses are divided by the number of groups; divide by the sum of the weights", LOSS.replace("/ sum(weights)", "/ len(weights)")),
-        ("these are squared differences; asked are absolute ones", LOSS.replace(".abs()", ".square()")),
+        ("these are squared differences; return absolute ones", LOSS.replace(".abs()", ".square()")),
         ("the result is right, but features is another than before: an operation in place has changed the input; make a new tensor", LOSS.replace("centred = features -", "features -=").replace("h = centred / (features.std(dim=-1, correction=0, keepdim=True) + eps)", "h = features / (features.std(dim=-1, correction=0, keepdim=True) + eps)")),
         ("the differences are summed over features: take the mean over them too", LOSS.replace(".abs().mean()", ".abs().sum(dim=-1).mean()")),
     ),
@@ -606,7 +606,7 @@ STUDENT_LOSS = Exercise(
         ("the target is made of all tokens; only the hidden ones are to be guessed", STUDENT.replace("tokens[:, hidden]", "tokens")),
         ("the tanh comes after the mean; features are tanh(tokens @ matrix), and these are averaged", STUDENT.replace("@ encoder).mean(dim=1)", "@ encoder.mul(1)).mean(dim=1)").replace("torch.tanh(tokens[:, kept] @ encoder.mul(1)).mean(dim=1)", "torch.tanh((tokens[:, kept] @ encoder).mean(dim=1))").replace("torch.tanh(tokens[:, hidden] @ matrix).mean(dim=1)", "torch.tanh((tokens[:, hidden] @ matrix).mean(dim=1))")),
         ("the target goes through the predictor too: only the guess does", STUDENT.replace("@ matrix).mean(dim=1)", "@ matrix).mean(dim=1) @ predictor")),
-        ("the loss is a mean of squares; asked is the mean of absolute differences", STUDENT.replace(".abs()", ".square()")),
+        ("the loss is a mean of squares; return the mean of absolute differences", STUDENT.replace(".abs()", ".square()")),
     ),
     (
         "def student_loss(tokens, encoder, teacher, predictor, kept, hidden, own, stop):\n    def features(ids, matrix):\n        return torch.tanh(torch.einsum('bnf,fd->bnd', tokens[:, ids], matrix))\n    guess = features(kept, encoder).mean(1) @ predictor\n    with torch.set_grad_enabled(not stop):\n        target = features(hidden, encoder if own else teacher).mean(1)\n    return torch.nn.functional.l1_loss(guess, target)",
@@ -840,9 +840,9 @@ PLAN_EXERCISE = Exercise(
         ("left is what is left of the old target, and here it is what is gone", PLAN.replace("m <= left", "m <= 1 - left").replace("math.log(left)", "math.log(1 - left)")),
         ("the number of updates is rounded down, so that more than left is left: round up", PLAN.replace(UPDATES, "max(1, math.floor(math.log(left) / math.log(m)))")),
         ("the number of updates is rounded to the nearest: sometimes more than left is left then; round up", PLAN.replace(UPDATES, "round(math.log(left) / math.log(m))")),
-        ("n has to leave less than left; asked is at most left, so that exactly left is enough", PLAN.replace("1 if m <= left else " + UPDATES, "1 if m < left else math.floor(math.log(left) / math.log(m)) + 1")),
+        ("n has to leave less than left; exactly left is enough", PLAN.replace("1 if m <= left else " + UPDATES, "1 if m < left else math.floor(math.log(left) / math.log(m)) + 1")),
         ("-1 also stands where n is large: a search that gives up too early, or a momentum near 1 that is taken for 1; only momentum 1 has no n", PLAN.replace(UPDATES, "next((n for n in range(1, 10001) if m ** n <= left), -1)")),
-        ("this is 1 / (1 - momentum), a rule of thumb; asked is when at most left is left", PLAN.replace("1 if m <= left else " + UPDATES, "round(1 / (1 - m))")),
+        ("this is 1 / (1 - momentum), a rule of thumb; return when at most left is left", PLAN.replace("1 if m <= left else " + UPDATES, "round(1 / (1 - m))")),
     ),
     (
         "def plan(steps, start, end, stretch, shape, left):\n    p = np.minimum(np.arange(steps) / (steps * stretch), 1)\n    if shape == 'line':\n        m = start + (end - start) * p\n    else:\n        m = end - (end - start) * (1 + np.cos(np.pi * p)) / 2\n    n = np.full(steps, -1)\n    moving = m < 1\n    with np.errstate(divide='ignore'):\n        n[moving] = np.maximum(1, np.ceil(np.log(left) / np.log(m[moving])))\n    return m.tolist(), n.tolist()",
@@ -970,7 +970,7 @@ AUDIT_EXERCISE = Exercise(
         ("one zero is enough here to count a gradient as zeros: it has to be zero everywhere", AUDIT.replace(".any()", ".all()")),
         ("this looks at the weights, and not at their gradients, for zeros", AUDIT.replace("(g != 0)", "(copy != 0)")),
         ("this counts what wants a gradient (requires_grad), and not what got one", AUDIT.replace(PLACE, "0 if copy.requires_grad else 2")),
-        ("single numbers are counted; asked are tensors", AUDIT.replace("+= 1", "+= copy.numel()")),
+        ("single numbers are counted; return tensors", AUDIT.replace("+= 1", "+= copy.numel()")),
         ("the part is what stands before the first dot of a name, not what stands after it", AUDIT.replace("name.split('.')[0]", "name.split('.')[1]")),
         ("the part is cut at the last dot of a name: cut at the first", AUDIT.replace("name.split('.')[0]", "name.rsplit('.', 1)[0]")),
         ("names are sorted into encoder, predictor and target by how they begin: encoder_old is a part of its own", AUDIT.replace("name.split('.')[0]", "next((part for part in ('encoder', 'predictor', 'target') if name.startswith(part)), name.split('.')[0])")),

@@ -56,7 +56,7 @@ class Picture:
 
 
 def shown_width(png: bytes) -> int:
-    """How many pixels wide a picture of ours stands on a page; a PNG file says its own width in bytes 16 to 19."""
+    """How many pixels wide a picture is on a page.  A PNG file has its own width in bytes 16 to 19."""
     return int.from_bytes(png[16:20], "big") * SHOWN // DPI
 
 

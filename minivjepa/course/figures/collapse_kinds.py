@@ -42,7 +42,9 @@ def loss_and_spread(histories: Mapping[str, Sequence[tuple[int, float, float]]],
     for ax in axes:
         ax.set_yscale("log")
         low, high = ax.get_ylim()
-        ax.set(xlim=(None, until), ylim=(min(low, 0.01), max(high, 1.5)))  # a little less spread is no collapse
+        ax.set(
+            xlim=(None, until), ylim=(min(low, 0.01), max(high, 1.5))
+        )  # so that slightly less spread does not look like collapse
     axes[0].legend()
     ends = "; ".join(
         f"{name}: loss {rows[-1][1]:.3f}, feature std {rows[-1][2]:.3f}" for name, rows in histories.items()

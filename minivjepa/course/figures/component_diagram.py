@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 SCENE = Grid(frames=8, height=32, width=32, tubelet=2, patch=8)
 CENTERED = 23  # a clip whose digit stays inside the frame
 STUDENT, TEACHER = 3.6, 1.0  # the heights of both lanes
-SHADES = np.random.default_rng(0).uniform(
-    0.25, 1, (16, 5)
-)  # of 3 context vectors, 5 predictions, and 8 features of the teacher
+# of 3 context vectors, 5 predictions and 8 features of the teacher
+SHADES = np.random.default_rng(0).uniform(0.25, 1, (16, 5))
 GRADIENT, LINE, FADED = "#c00000", "#444444", 0.2
 LESSONS = {  # what each lesson is about; the parts' names are those of _parts
     "00": ("the whole of V-JEPA", None),
