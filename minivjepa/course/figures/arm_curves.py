@@ -159,7 +159,7 @@ def sweep(arms: Mapping[str, Mapping[float, Sequence[float]]], title: str, xlabe
     figure, [ax] = panels((6.4, 3.6))
     for number, (arm, found) in enumerate(arms.items()):
         color, _ = look(arm, number)
-        places = [x + 0.02 * number for x in found]
+        places = [x + 0.02 * (number - 1.5) for x in found]
         ax.plot(places, [np.mean(values) for values in found.values()], "-", color=color, label=arm)
         for x, values in zip(places, found.values()):
             ax.plot([x] * len(values), values, "o", color=color, mec="white", mew=0.5, ms=6)
