@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 TEACHER = ROOT / "teacher"
 pytestmark = pytest.mark.skipif(not TEACHER.is_dir(), reason="the teacher's folder was removed from this copy")
 REFERENCE = re.compile(r"\b(\d\d)((?:(?:,|,? and) \*[^*]+\*)+)")  # 02, *The cut* and *And the batch*
+GIVEN = re.compile(r"\b(\d\d) \(\d+ minutes")  # 05 (35 minutes): a whole lesson, at home
 LESSONS = [f"{number:02}" for number in range(13)]
 
 
@@ -65,7 +66,8 @@ def quoted(lesson: str, heading: str, said: str) -> None:
     quotations = re.findall(r'"([^"]+)"', said)
     assert quotations, f"no quotation for {lesson}, {heading}"
     for quotation in quotations:
-        assert plain(quotation) in sections(lesson)[heading], f"{lesson}, {heading} does not say: {quotation}"
+        words = rf"(?<!\w){re.escape(plain(quotation))}(?!\w)"
+        assert re.search(words, sections(lesson)[heading]), f"{lesson}, {heading} does not say: {quotation}"
 
 
 @pytest.mark.parametrize("name", ["sessions.md", "quiz.md"])
@@ -105,6 +107,8 @@ def test_discussions_are_used_and_exist() -> None:
     for session in (session for plan in sessions().values() for session in plan):
         [named] = re.findall(r"^\*\*Discuss:\*\* (.+)\.$", session, re.M)
         assert 2 <= len(named.split(", ")) <= 3, session.splitlines()[0]
+        steps = " ".join(line for line in session.splitlines() if line.startswith("|"))
+        assert set(named.split(", ")) == set(re.findall(r"\b\d\d[a-z]\b", steps)), session.splitlines()[0]
         used |= set(named.split(", "))
     assert used == set(known)
 
@@ -112,7 +116,8 @@ def test_discussions_are_used_and_exist() -> None:
 def test_both_plans_come_to_every_lesson() -> None:
     """Catches: a lesson that a plan forgets."""
     for plan, each in sessions().items():
-        assert [lesson for lesson in LESSONS if not re.search(rf"\b{lesson}\b", "\n".join(each))] == [], plan
+        text = "\n".join(each)
+        assert {lesson for lesson, _ in references(text)} | set(re.findall(GIVEN, text)) == set(LESSONS), plan
 
 
 def test_minutes_of_lessons_and_homework_are_those_of_their_pages() -> None:
