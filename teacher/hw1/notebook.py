@@ -12,7 +12,7 @@
 # - Do not change the inputs: make new tensors.
 # - Stuck? Open the hints one after the other.
 #
-# The exercises go from easy to hard. Below a check there is often a picture of what your function does.
+# The exercises go from easy to hard. Below many checks, a picture shows what your function does.
 
 # %%
 import math

@@ -274,17 +274,17 @@ check_hidden("hw2", "predict", predict)
 # %% [markdown]
 # ## 5. One loss, several groups (4 points, medium, 25 minutes)
 #
-# `features` is [B, N, D]: what the target encoder says of all tubelets. `guesses` and `ids` are lists with one entry for each mask group: [B, M, D], and
+# `features` is [B, N, D]: the target encoder's features of all tubelets. `guesses` and `ids` are lists with one entry for each mask group: [B, M, D], and
 # int64 [B, M], the tubelets that are guessed, in any order. Groups have different M, and a tubelet may be in several groups.
 #
-# 1. Normalise each vector of `features` as a LayerNorm without weights does: subtract its mean, and divide by the root of its **variance plus `eps`**. The
+# 1. Normalize each vector of `features` as a LayerNorm without weights does: subtract its mean, and divide by the root of its **variance plus `eps`**. The
 #    variance is the mean squared deviation: divide by D, not by D - 1. `eps` is above 0, so a vector whose numbers are all alike becomes zeros.
-# 2. The loss of a group is the mean absolute difference between its guesses, as they are, and the normalised vectors at its ids. The mean is over clips,
+# 2. The loss of a group is the mean absolute difference between its guesses, as they are, and the normalized vectors at its ids. The mean is over clips,
 #    tubelets and features.
 # 3. Return the weighted mean of the groups, one number: each group counts as much as `weights` (a list of numbers) says, however many tubelets it has.
 #    The weights need not add up to 1, and some may be 0.
 #
-# <details><summary>Hint 1</summary>Normalise all of <code>features</code> once, along the last axis, before the loop over groups.</details>
+# <details><summary>Hint 1</summary>Normalize all of <code>features</code> once, along the last axis, before the loop over groups.</details>
 # <details><summary>Hint 2</summary><code>std</code> and <code>var</code> have an argument <code>correction</code>, and with 0 they divide by D.</details>
 # <details><summary>Hint 3</summary>A weighted mean of a and b is (u a + v b) / (u + v).</details>
 
@@ -312,13 +312,13 @@ check_hidden("hw2", "latent_loss", latent_loss)
 # %% [markdown]
 # ## 6. Where the gradient stops (3 points, medium, 20 minutes)
 #
-# V-JEPA's training step on one page: the student sees what is kept, guesses what is hidden, and the guess is compared with what the target encoder makes of
-# the whole clip. Three functions stand in for the networks and the loss. `tokens` is [B, N, F], and a network is a single matrix here:
+# V-JEPA's training step on one page: the student sees what is kept, guesses what is hidden, and its guess is compared with the features that the target
+# encoder computes of the whole clip. Three functions stand in for the networks and the loss. `tokens` is [B, N, F], and a network is a single matrix here:
 
 
 # %%
 def encode(tokens: Tensor, ids: Tensor | None, network: Tensor) -> Tensor:
-    """What an encoder says of the tokens at ids, [B, K, D]; ids None: of all tokens.  network: [F, D]."""
+    """The features of the tokens at ids, [B, K, D]; ids None: of all tokens.  network: [F, D]."""
     return torch.tanh((tokens if ids is None else tokens[:, ids]) @ network)
 
 
@@ -524,7 +524,7 @@ if "get_ipython" in globals():  # only to look at
     )
 
 # %% [markdown]
-# ## Capstone: a V-JEPA of your own (no points, half a minute of computing)
+# ## Capstone: a V-JEPA of your own (no points, a minute of computing)
 #
 # Each function passed its check on a few numbers. Together they're a V-JEPA:
 #
@@ -640,7 +640,7 @@ def vjepa_loss(
 
 
 # %% [markdown]
-# And the training. Find `vjepa_loss`, `plan` and `follow`, and how the target encoder comes by its weights:
+# And the training. Find `vjepa_loss`, `plan` and `follow`. Where does the target encoder get its weights?
 
 
 # %%
@@ -685,7 +685,7 @@ def train(own: bool, stop: bool, seed: int = 0, steps: int = STEPS) -> Iterator[
 
 
 # %% [markdown]
-# The next cell looks whether all your functions are right and fit together, and says so if one doesn't.
+# The next cell tests that your functions are right and fit together. If one doesn't, you'll read which and why.
 
 
 # %% folded=true
@@ -798,8 +798,8 @@ if "get_ipython" in globals():
     watch("without both", own=True, stop=False)
 
 # %% [markdown]
-# Cover the right panel, and you'd take the dead run for the better one. Its loss is so low because its encoder gives every clip nearly the same features: these are easy to
-# guess. Your stop and your average are all that's different.
+# Cover the right panel, and you'd take the dead run for the better one. Its loss is so low because its encoder gives every clip nearly the same features, and those are
+# easy to guess. Your stop and your average are all that's different.
 #
 # **Break it.** Take away one of the two: `watch("no EMA", own=True, stop=True)`, then `watch("no stop", own=False, stop=False)`.
 #

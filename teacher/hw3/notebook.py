@@ -13,7 +13,7 @@
 # - Do not change the inputs: make new ones.
 # - Stuck? Open the hints one after the other.
 #
-# The exercises go from easy to hard. Below a check there is often a picture of what your function does.
+# The exercises go from easy to hard. Below many checks, a picture shows what your function does.
 #
 # Throughout, *std* means the population's: the root of the mean squared distance from the mean (divided by n, not by n - 1). Exercise 6 says where
 # it is otherwise.
