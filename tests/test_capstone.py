@@ -64,6 +64,7 @@ def test_right_answers_make_a_vjepa_that_lives_with_its_own_stop_and_dies_withou
     assert spread(notebook, own=True, stop=True) < 0.1
 
 
+@pytest.mark.slow
 def test_every_way_to_write_it_takes_part_or_is_told_why_not(notebook: dict[str, Any]) -> None:
     """Catches: a right answer that gives another V-JEPA, or stops the capstone with a traceback."""
     notebook["BATCH"] = 2  # loops over tokens are slow

@@ -364,7 +364,7 @@ if "get_ipython" in globals():  # only to look at
     from minivjepa.data.digits import ClipRules, DigitClips
     from minivjepa.tubelets import Grid
 
-    film, _ = DigitClips(Grid(4, 32, 32, 2, 8), rules=ClipRules(noise=0.02)).batch(0, torch.tensor([4]))
+    film, _ = DigitClips(Grid(4, 32, 32, 2, 8), rules=ClipRules(noise=0.02)).batch(0, torch.tensor([12]))
     colors = displayed(film)[0]  # from 0 to 1, [T, H, W, C]
     listed = [cut(torch.from_numpy(colors).permute(3, 0, 1, 2)[None], 2, 8, order)[0] for order in ("thw", "wth")]
     tiles = [tokens[:16].reshape(4, 4, 2, 8, 8, 3)[:, :, 0].numpy() for tokens in listed]  # first frames, four a row

@@ -129,7 +129,7 @@ if "get_ipython" in globals():  # only to look at
         "cosine, 0.99 to 1": plan(200, 0.99, 1.0, 1.25, "cosine", 0.5),
     }
     columns = {name: (range(200), momenta, updates) for name, (momenta, updates) in runs.items()}
-    figure, axes = curves((9, 3.3), ["momentum", "updates until half is left"], columns, "step")
+    figure, axes = curves((9, 3.3), ["momentum, stretch 1.25", "updates until half is left"], columns, "step")
     ends = "; ".join(
         f"{name}: {updates[0]} updates at first, {updates[-1]} at the end" for name, (_, updates) in runs.items()
     )
