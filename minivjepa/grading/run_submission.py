@@ -44,13 +44,15 @@ CallResults = list[Arrays] | Failed  # of an exercise: the results of its cases,
 class Outcome:
     """What came of a submission: results of its exercises; number of a step -> why it stopped, and -> what was done to its code.
 
-    again: something was lost through no fault of the submission, such as a busy machine.
+    again: something was lost through no fault of the submission, such as a busy machine; answered: exercise -> case -> its result, also of
+    exercises in which other cases failed.
     """
 
     results: dict[str, CallResults] = field(default_factory=dict)
     stopped: dict[int, str] = field(default_factory=dict)
     done: dict[int, str] = field(default_factory=dict)
     again: bool = False
+    answered: dict[str, dict[int, Arrays]] = field(default_factory=dict)
 
 
 def run_submission(
@@ -119,7 +121,6 @@ def follow(
     A step or a call has its time once: only what was not running before starts the clock again.
     """
     counts = {exercise.name: len(exercise.cases) for exercise in exercises}
-    so_far: dict[str, list[Arrays]] = {name: [] for name in counts}
     running: Running = (exercises[0].name, None)
     known: set[Running] = set()
     room = ROOM
@@ -150,14 +151,15 @@ def follow(
                 outcome.done.setdefault(name, str(about["what"]))
         elif event == "stopped":
             outcome.results.setdefault(name, stopped_call(about.get("why"), name, case))
-        elif event == "result" and name not in outcome.results:
+        elif event == "result" and case is not None:
+            answers = outcome.answered.setdefault(name, {})
             try:
-                so_far[name].append(read_arrays(message.arrays, room))
+                answers.setdefault(case, read_arrays(message.arrays, room))
             except ValueError as error:
-                outcome.results[name] = Failed(str(error), case)
+                outcome.results.setdefault(name, Failed(str(error), case))
             room -= len(message.arrays)
-            if len(so_far[name]) == counts[name]:
-                outcome.results.setdefault(name, so_far[name])
+            if len(answers) == counts[name]:
+                outcome.results.setdefault(name, [answers[number] for number in range(counts[name])])
 
 
 def one_line(why: Any) -> str:
