@@ -60,7 +60,7 @@ def moodle(rows: Sequence[Row], most: float) -> list[Sequence[str]]:
         status = "No submission" if row.item.instead else "Submitted for grading"
         name, grade = row.item.student, grade_of(row)
         lines.append(
-            [f"Participant {row.item.number}", name, "", status, grade, f"{most:g}", "Yes", "-", "-", " ".join(told)]
+            [f"Participant {row.item.number}", name, "", status, grade, f"{most:g}", "Yes", "", "", " ".join(told)]
         )
     return lines
 

@@ -12,7 +12,7 @@ from minivjepa.homework.cases import ExerciseCases
 MOST_SHOWN = 8  # mistakes and rules of an exercise
 STYLE = """
 table { border-collapse: collapse; width: 100% } td, th { padding: .2rem .5rem; text-align: left; vertical-align: top }
-td.number { text-align: right; white-space: nowrap } td.bar { width: 40% }
+td.number { text-align: right } td.bar { width: 40% } td.count { text-align: right; width: 2rem } th { padding-top: 1rem }
 .bar div { background: var(--bar); height: 1.1rem }
 """
 ENDS = {  # how messages begin that no known mistake explains -> what to call them
@@ -56,17 +56,18 @@ def shares(assignment: Assignment, mine: Sequence[Graded]) -> str:
 
 
 def mistakes(exercise: ExerciseCases, mine: Sequence[Graded]) -> str:
-    """What was wrong with an exercise, and which rules were broken, the most frequent first."""
+    """What was wrong with an exercise, the most frequent first; then the rules that were broken by those who kept another."""
     wrong = [result for result in mine if not is_right(result, exercise.name)]
     if not wrong:
         return ""
     named = {message for case in exercise.cases for message in case.mistakes}
     kinds = Counter(kind_of(result.messages.get(exercise.name, ""), named) for result in wrong)
-    broken = Counter(
-        rule for result in wrong for rule, right in result.rules.get(exercise.name, {}).items() if not right
-    )
-    tables = [(f"{exercise.name}: what was wrong", kinds), ("rules that were broken", broken)]
-    return "".join(counted(title, counts) for title, counts in tables if counts)
+    rules = [result.rules.get(exercise.name, {}) for result in wrong]
+    broken = Counter(f"broken: {rule}" for held in rules if any(held.values()) for rule in held if not held[rule])
+    title = f"<tr><th></th><th>{escape(exercise.name)}: wrong in {len(wrong)}</th></tr>"
+    counted = [*kinds.most_common(MOST_SHOWN), *broken.most_common(MOST_SHOWN)]
+    lines = [f'<tr><td class="count">{count}</td><td>{escape(words)}</td></tr>' for words, count in counted]
+    return f"<table>{title}{''.join(lines)}</table>"
 
 
 def kind_of(message: str, named: set[str]) -> str:
@@ -75,11 +76,3 @@ def kind_of(message: str, named: set[str]) -> str:
     if first in named:
         return first
     return next((words for start, words in ENDS.items() if first.startswith(start)), "gives another wrong result")
-
-
-def counted(title: str, counts: Counter[str]) -> str:
-    """A table of the most frequent."""
-    lines = [
-        f'<tr><td class="number">{n}</td><td>{escape(words)}</td></tr>' for words, n in counts.most_common(MOST_SHOWN)
-    ]
-    return f"<table><tr><th></th><th>{escape(title)}</th></tr>{''.join(lines)}</table>"
