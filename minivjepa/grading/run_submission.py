@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 from minivjepa.grading.child_process import Child, Stop
 from minivjepa.grading.messages import ROOM, read_arrays
 from minivjepa.grading.processes import user_ids
-from minivjepa.grading.sandbox import SECONDS
 from minivjepa.homework.calling import BLOCKED, LINE, LONGEST, NO_FUNCTION, NOT_WRITTEN
 from minivjepa.homework.cases import CHANGED, Arrays, Case, ExerciseCases, encode
-from minivjepa.homework.program import DONE, MOST_ENDS, Step
+from minivjepa.homework.program import DONE, MOST_ENDS, SECONDS, Step
 
 STARTING = 60.0  # seconds that a child may take to load torch
 GIVEN = 60.0  # seconds for the given cells, which are the teacher's
