@@ -53,21 +53,10 @@ def moodle(rows: Sequence[Row], most: float) -> list[Sequence[str]]:
     """The lines of an offline grading worksheet."""
     lines: list[Sequence[str]] = [MOODLE]
     for row in rows:
-        told = [
-            row.result.message or "All exercises are right.",
-            *(["Some points are still to come."] if waits(row) else []),
-        ]
+        who = [f"Participant {row.item.number}", row.item.student, ""]
         status = "No submission" if row.item.instead else "Submitted for grading"
-        name, grade = row.item.student, grade_of(row)
-        lines.append(
-            [f"Participant {row.item.number}", name, "", status, grade, f"{most:g}", "Yes", "", "", " ".join(told)]
-        )
+        lines.append([*who, status, grade_of(row), f"{most:g}", "Yes", "", "", row.result.message or "all right"])
     return lines
-
-
-def waits(row: Row) -> bool:
-    """Whether a written answer is still to be marked."""
-    return bool(row.result.to_mark) and row.by_hand is None
 
 
 def canvas(rows: Sequence[Row], most: float, name: str) -> list[Sequence[str]]:
