@@ -6,6 +6,7 @@ is marked by hand; a cell `folded=true` starts folded.  teacher/NAME/exercises.p
 teacher/lessonNN/exercises.py; notebooks/build.py computes their cases.
 """
 
+import functools
 import os
 import re
 import runpy
@@ -97,11 +98,13 @@ def nbgrader_metadata(cell: NotebookNode) -> dict[str, Any]:
     return {**FLAGS[kind], **about, **points, "cell_type": cell.cell_type}
 
 
+@functools.cache
 def given_code(assignment: str) -> str:
     """The code cells of an assignment that students do not write and that check nothing: imports and helpers."""
     return "\n\n".join(given_cells(read_source(TEACHER / assignment / "notebook.py")))
 
 
+@functools.cache
 def reference_code(assignment: str) -> dict[str, str]:
     """Exercise -> code of the right answer, from the text of the assignment."""
     cells = cells_by_id(read_source(TEACHER / assignment / "notebook.py"))

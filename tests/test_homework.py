@@ -41,7 +41,7 @@ from minivjepa.homework.cases import (
 from minivjepa.homework.checking import FOLDER, CheckFailed, assignments, load_cases, require_right
 from minivjepa.homework.notebooks import cells_by_id, is_answer, is_check
 from minivjepa.homework.program import new_space, run
-from minivjepa.homework.selfcheck import message_of
+from minivjepa.homework.selfcheck import message_of, run_step
 from tests.test_cli import call as command
 from tests.test_cli import refused
 
@@ -601,6 +601,20 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
     """An environment in which a pytest can be started from a test."""
     for name in [name for name in os.environ if name.startswith(("PYTEST_", "COV_"))]:
         monkeypatch.delenv(name)
+
+
+def test_what_grading_would_stop_for_its_time_is_said_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a function that is right at home, and has no points because grading does not wait for it."""
+    cases = ExerciseCases("f", "call", (), (Case({"x": 1.0}, call(lambda x: 2 * x, {"x": 1.0})),))
+    monkeypatch.setattr("minivjepa.homework.checking.load_cases", lambda assignment, exercise: cases)
+    check("hw1", "f", lambda x: 2 * x)
+    run_step(new_space(), 1, "a = 1")
+    for module in ("checking", "selfcheck"):
+        monkeypatch.setattr(f"minivjepa.homework.{module}.SECONDS", 0.0)
+    with pytest.raises(CheckFailed, match="f: a call took 0 s, and grading stops a call after"):
+        check("hw1", "f", lambda x: 2 * x)
+    with pytest.raises(CheckFailed, match="took 0 s: grading leaves out a cell"):
+        run_step(new_space(), 1, "a = 1")
 
 
 @pytest.mark.slow
