@@ -39,23 +39,23 @@ def neighbors_strip(trails: np.ndarray, labels: Sequence[tuple[int, str]], found
     return Picture(
         figure,
         f"Trails of clips, one encoder per row. The query is a {digit} that moves {heading}; {'; '.join(said)}.",
-        "Each picture is a whole clip: its early frames are blue, its late ones orange. An orange frame marks clips that move the query's way.",
+        "Each picture is a whole clip: its early frames are blue, its late ones orange. An orange frame marks clips that move in the query's direction.",
     )
 
 
 def probe_dots(scores: Mapping[str, Mapping[str, Mapping[str, float]]], chance: Mapping[str, float]) -> Picture:
     """Accuracies as dots.  scores: task -> probe -> what the probe reads -> accuracy; what wasn't measured is missing."""
-    figure, axes = panels((8.4, 2.9), len(scores))
+    figure, axes = panels((8.4, 3.2), len(scores))
     said, seen = [], list(dict.fromkeys(name for probes in scores.values() for row in probes.values() for name in row))
     for ax, (task, probes) in zip(axes, scores.items()):
         ax.axvline(chance[task], color="gray", ls=":", label="chance")
         for number, name in enumerate(seen):
-            dots = [(row[name], probe) for probe, row in probes.items() if name in row]
-            look = {"ms": 9, "color": COLORS[number], "alpha": 0.85, "label": name}
-            ax.plot(*zip(*dots), MARKERS[number], **look)
-            said += [f"{task}, {probe}, {name}: {value:.2f}" for value, probe in dots]
-        ax.set(xlim=(0, 1.03), title=task, xlabel="accuracy on test clips")
-        ax.margins(y=0.25)
+            dots = {line: row[name] for line, row in enumerate(probes.values()) if name in row}
+            lines = [line - 0.27 + 0.18 * number for line in dots]  # one below the other
+            ax.plot([*dots.values()], lines, MARKERS[number], ms=8, color=COLORS[number], label=name)
+            said += [f"{task}, {[*probes][line]}, {name}: {value:.2f}" for line, value in dots.items()]
+        ax.set(xlim=(0, 1.03), ylim=(len(probes) - 0.5, -0.5), title=task, xlabel="accuracy on test clips")
+        ax.set_yticks(range(len(probes)), list(probes))
         ax.grid(alpha=0.25)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
     return Picture(
@@ -73,14 +73,7 @@ def token_map(accuracy: Mapping[str, np.ndarray], chance: float) -> Picture:
     for ax, square in zip(axes, (square for each in maps for square in each)):
         for (row, column), value in np.ndenumerate(square):
             place = (column + 0.5) / square.shape[1], (row + 0.5) / square.shape[0]
-            ax.text(
-                *place,
-                f".{100 * value:02.0f}",
-                ha="center",
-                va="center",
-                fontsize=10,
-                color="black" if value > 0.5 else "white",
-            )
+            ax.text(*place, f"{value:.2f}", ha="center", va="center", color="black" if value > 0.5 else "white")
     said = "; ".join(f"{name} from {each.min():.2f} to {each.max():.2f}" for name, each in accuracy.items())
     return Picture(
         figure,
@@ -92,7 +85,7 @@ def token_map(accuracy: Mapping[str, np.ndarray], chance: float) -> Picture:
 def token_arrows(frames: np.ndarray, answers: Mapping[str, np.ndarray], truth: int) -> Picture:
     """What single tokens answer about one clip.  frames [t, H, W, 3]: 0..1, one per time step.  answers: encoder -> directions int [t, h, w]."""
     titles = [f"time step {number}" for number in range(len(frames))]
-    figure, axes = strip([0.6 * frames] * len(answers), titles, 1.9, 2.1 * len(answers) + 0.2, [*answers])
+    figure, axes = strip([0.8 * frames] * len(answers), titles, 1.9, 2.1 * len(answers) + 0.2, [*answers])
     for ax, given in zip(axes, (each for rows in answers.values() for each in rows)):
         down, right = ((np.indices(given.shape) + 0.5) / given.shape[0]).reshape(2, -1)
         angle = given.reshape(-1) * (2 * np.pi / len(HEADINGS))  # clockwise on the screen
@@ -101,6 +94,6 @@ def token_arrows(frames: np.ndarray, answers: Mapping[str, np.ndarray], truth: i
     said = ", ".join(f"{name} {(given == truth).sum()} of {given.size}" for name, given in answers.items())
     return Picture(
         figure,
-        f"Frames of a clip with an arrow on each token, one encoder per row. The digit moves {HEADINGS[truth]}; right arrows: {said}.",
+        f"Frames of a clip with an arrow on each token, one encoder per row. The digit moves {HEADINGS[truth]}; correct arrows: {said}.",
         f"The digit moves {HEADINGS[truth]}. Each arrow is what a probe reads from that token alone, blue where it's right: {said}.",
     )
