@@ -3,7 +3,7 @@
 // A browser that opens a file from disk loads no second script and no module.  So the worker's code travels as text in
 // the page, from which the page makes a Blob and a classic worker.
 
-import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
 
@@ -19,13 +19,6 @@ async function bundle(entry) {
   return outputFiles[0].text.replaceAll("</script", "<\\/script").replaceAll("<!--", "<\\!--").trim();
 }
 
-/** The JSON files of page/data, by name. */
-function data() {
-  const names = readdirSync(here("data")).filter((name) => name.endsWith(".json")).sort();
-  const all = Object.fromEntries(names.map((name) => [name.slice(0, -".json".length), JSON.parse(read(`data/${name}`))]));
-  return JSON.stringify(all).replaceAll("<", "\\u003c");
-}
-
 const { outputFiles } = await build({
   entryPoints: [here("src/ui/style.css")], minify: true, charset: "utf8", write: false,
 });
@@ -33,7 +26,7 @@ const parts = {
   "/*STYLE*/": outputFiles[0].text.trim(),
   "/*WORKER*/": await bundle("src/engine/worker.js"),
   "/*MAIN*/": await bundle("src/ui/main.js"),
-  "/*DATA*/": data(),
+  "/*DATA*/": read("data/recorded.json").trim().replaceAll("<", "\\u003c"),
 };
 let page = read("src/ui/page.html");
 for (const [placeholder, text] of Object.entries(parts)) {

@@ -34,7 +34,7 @@
  * @property {number} warmup  steps in which the learning rate climbs
  * @property {number} finalLr  learning rate at the end of the cosine, as a share of the peak
  * @property {number} weightDecay
- * @property {number} heldOut  clips that are looked at and never trained on
+ * @property {number} heldOut  clips that are looked at and never trained on, a multiple of 64
  */
 
 /** What each arm sets; the same switches as in minivjepa/vjepa.py.
@@ -62,7 +62,7 @@ const RECIPE = { tubelet: 2, channels: 3, batch: 16, predictorLr: 2, warmup: 40,
 export const GEOMETRIES = {
   small: {
     ...{ ...RECIPE, frames: 8, side: 16, patch: 8, dim: 32, depth: 2, heads: 2 },
-    ...{ predictorDim: 24, predictorDepth: 1, predictorHeads: 2, steps: 3000, lr: 1e-3, finalLr: 0.05, heldOut: 768 },
+    ...{ predictorDim: 24, predictorDepth: 1, predictorHeads: 2, steps: 3000, lr: 2.5e-3, finalLr: 0.05, heldOut: 768 },
   },
   larger: {
     ...{ ...RECIPE, frames: 8, side: 32, patch: 8, dim: 64, depth: 3, heads: 2 },

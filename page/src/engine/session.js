@@ -3,7 +3,6 @@
 // In: start, play, pause, step, speed, change, clip.  Out: ready, clip, curve, look, pace, diverged, failed.  Every
 // message out carries the number of its run, so that the page can ignore what an older run still says.
 
-import { complaint } from "./arms.js";
 import { Run } from "./training.js";
 
 const EVERY = 5; // steps between points of the curves
@@ -60,8 +59,6 @@ export class Session {
     this.number = number;
     this.playing = false;
     this.run = null; // frees its memory, also where the settings are refused
-    const refused = complaint(settings);
-    if (refused) throw new Error(refused);
     const run = (this.run = new Run(settings, this.wasm));
     this.points = [];
     this.losses = [];

@@ -22,6 +22,7 @@ export class Run {
   /** @param {Settings} settings @param {Uint8Array | null} wasm  gemm.wasm; null: plain JavaScript
    * @param {import("./arms.js").Geometry} geometry */
   constructor(settings, wasm, geometry = GEOMETRIES[settings.model]) {
+    check(settings);
     const arena = new Arena(MEGABYTES);
     this.tape = new Tape(arena, kernelFrom(wasm, arena.memory));
     const g = (this.geometry = layout(this.tape, geometry));
@@ -56,8 +57,7 @@ export class Run {
   /** Flip switches in the middle of a run; weights stay.  A copy that was not in use starts as the online encoder.
    * @param {Settings} settings */
   change(settings) {
-    const refused = complaint(settings);
-    if (refused) throw new Error(refused);
+    check(settings);
     for (const [name, x] of Object.entries(this.copy)) {
       if (settings.target === "ema" && this.settings.target !== "ema") {
         x.data.set(this.online[name].data);
@@ -155,6 +155,12 @@ export class Run {
   get directions() {
     return Uint8Array.from(this.heldOut.factors.slice(0, POINTS), (clip) => clip.direction);
   }
+}
+
+/** Throw an error with a sentence for the reader if these settings cannot train. @param {Settings} settings */
+function check(settings) {
+  const refused = complaint(settings);
+  if (refused) throw new Error(refused);
 }
 
 /** Fill the rows with random directions. @param {import("./tensor.js").Tensor} x @param {() => number} uniform */
