@@ -51,15 +51,9 @@ export class Controls {
 
   /** Show how fast it should go, and what this computer manages if that's less.  @param {number} index  in SPEEDS @param {number} [pace] */
   showSpeed(index, pace = SPEEDS[index]) {
-    const wanted = SPEEDS[index] ? `${SPEEDS[index]} step${SPEEDS[index] > 1 ? "s" : ""} a second` : "as fast as it goes";
+    const wanted = SPEEDS[index], words = `${wanted} step${wanted > 1 ? "s" : ""} a second`, got = pace && pace.toFixed(pace < 10 ? 1 : 0);
     get("speed").value = index;
-    say("speed", pace < 0.8 * SPEEDS[index] || (pace && !SPEEDS[index]) ? `${wanted}: ${pace.toFixed(pace < 10 ? 1 : 0)}` : wanted);
-  }
-
-  /** Where nothing can train, nothing can be switched. */
-  disable() {
-    for (const id of ["play", "step", "restart", "speed", "another", "film", "future", "random"]) get(id).disabled = true;
-    for (const input of document.querySelectorAll("#switches input, #guess input")) input.disabled = true;
+    say("speed", !wanted ? `as fast as it goes${got ? `: ${got} a second` : ""}` : pace < 0.8 * wanted ? `${got} of ${words}` : words);
   }
 }
 

@@ -23,7 +23,12 @@ export function drawChart(canvas, chart) {
   const x = step => LEFT + step / chart.steps * (width - LEFT - RIGHT);
   const y = value => TOP + (1 - Math.min(Math.max(along(Math.max(value, chart.log ? low : -Infinity)), 0), 1)) * (height - TOP - BOTTOM);
   drawAxes(brush, chart, x, y, width, height);
+  brush.save();
+  brush.beginPath();
+  brush.rect(LEFT, 0, width - LEFT - RIGHT, height);
+  brush.clip();
   for (const ghost of chart.ghosts) trace(brush, ghost.x.map(x), ghost.y.map(y), ink("recorded"), 1.25);
+  brush.restore();
   for (const { step, words } of chart.flips) drawFlip(brush, x(step), words, width, height);
   for (const { steps, values, color, dashed } of chart.lines) {
     brush.setLineDash(dashed ? [7, 4] : []);

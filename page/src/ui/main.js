@@ -5,7 +5,7 @@ import { describeMeasures, drawMeasures, recordedArm } from "./measures.js";
 import { Painter } from "./painter.js";
 import { drawSchematic } from "./schematic.js";
 import { Run, differences, flip, fromLink, isLive, ofArm, toLink } from "./state.js";
-import { CHAPTERS, FATES, answer, fate, says } from "./story.js";
+import { CHAPTERS, FATES, answer, facts, fate, says, saysRecorded } from "./story.js";
 
 const get = id => document.getElementById(id);
 const SETTLED = 0.1;  // share of a run after which a guess is answered
@@ -23,12 +23,17 @@ class Page {
     this.controls = new Controls(next => this.change(next));
     this.painter = new Painter(get("clip"), get("strip"), hidden => this.change({ ...this.settings, hidden }), words => this.notice(words));
     this.run = new Run(0);
-    this.speed = SPEEDS.indexOf(40);
+    this.speed = SPEEDS.indexOf(20);
     this.writeStory();
     this.listen();
     this.worker = startWorker(event => this.receive(event.data), words => this.withoutTraining(words));
     this.begin();
-    this.notice(wrong);
+    if (this.worker) this.notice(wrong);
+  }
+
+  /** The number of the chapter that these switches are in, or -1. */
+  chapter() {
+    return CHAPTERS.findIndex(({ arm }) => arm === nameOf(this.settings));
   }
 
   geometry() { return GEOMETRIES[this.settings.model]; }
@@ -50,7 +55,7 @@ class Page {
   /** Switches were flipped: go on with them if the run can, or start a new one.  @param {import("./state.js").Settings} next */
   change(next) {
     const keys = differences(this.settings, next), why = complaint(next);
-    this.notice(why ?? "");
+    if (this.worker) this.notice(why ?? "");
     if (why || !keys.length) return this.showSettings();
     this.settings = next;
     if (!isLive(keys)) return this.begin();
@@ -64,7 +69,7 @@ class Page {
     this.settings = ofArm(CHAPTERS[number].arm, this.settings);
     this.guess = null;
     for (const radio of document.getElementsByName("guess")) radio.checked = false;
-    this.notice("");
+    if (this.worker) this.notice("");
     this.begin();
   }
 
@@ -79,7 +84,7 @@ class Page {
   receive(message) {
     if (message.run !== undefined && message.run !== this.run.id) return;
     const { type } = message;
-    if (type === "ready") this.parameters = message.parameters;
+    if (type === "ready") get("facts").textContent = facts(message);
     else if (type === "clip") { this.painter.set(this.geometry(), this.settings.hidden); this.painter.show(message.frames); }
     else if (type === "curve") this.run.addCurve(message.points);
     else if (type === "look") { this.run.addLook(message); this.speak(false); }
@@ -93,7 +98,7 @@ class Page {
     this.controls.show(this.settings);
     this.controls.showSpeed(this.speed);
     this.painter.set(this.geometry(), this.settings.hidden);
-    const chapter = CHAPTERS.findIndex(({ arm }) => arm === nameOf(this.settings));
+    const chapter = this.chapter();
     for (const [i, button] of [...get("chapters").querySelectorAll("button")].entries()) {
       if (i === chapter) button.setAttribute("aria-current", "step"); else button.removeAttribute("aria-current");
     }
@@ -111,11 +116,11 @@ class Page {
   }
 
   draw() {
-    const { run, settings, playing } = this, shares = run.shares(), loss = run.loss.values.at(-1), words = says(run, this.geometry());
+    const { run, settings, playing } = this, shares = run.shares(), loss = run.loss.values.at(-1), arm = recordedArm(this.recorded, settings);
     drawSchematic(get("schematic"), settings, { shares, loss, moving: playing });
-    drawMeasures(run, settings, this.geometry(), this.recorded);
+    drawMeasures(run, settings, this.geometry(), arm, Boolean(this.worker));
     describeMeasures(run, this.geometry().dim);
-    if (this.worker) get("says").textContent = words;
+    get("says").textContent = this.worker ? says(run, this.geometry()) : saysRecorded(arm, this.recorded.steps);
     get("play").textContent = playing ? "Pause" : "Play";
     get("hidden-words").textContent = `${Math.round(100 * this.painter.hidden.size / this.painter.shape.tokens)} % is hidden.`;
     this.answer(shares);
@@ -128,7 +133,9 @@ class Page {
   answer(shares) {
     if (this.answered || this.run.step < SETTLED * this.geometry().steps) return;
     this.answered = true;
-    get("answer").textContent = answer(this.guess, fate(shares));
+    const next = (this.chapter() + 1) % CHAPTERS.length;
+    get("answer-words").textContent = answer(this.guess, fate(shares));
+    get("next").textContent = `Next: ${CHAPTERS[next].title} →`;
     get("answer").hidden = false;
   }
 
@@ -149,9 +156,8 @@ class Page {
   withoutTraining(why) {
     this.worker = null;
     this.playing = false;
-    this.controls.disable();
-    get("says").textContent = "Recorded curves of the full model. Choose a chapter above.";
-    this.notice(`This browser can't train here (${why}). What you see are recorded curves of the full model; the chapters above choose which.`);
+    document.documentElement.classList.add("recorded");
+    this.notice(`This browser can't train here (${why}). What you see instead was recorded with the full model.`);
     this.redraw();
   }
 
@@ -178,6 +184,7 @@ class Page {
     on("play", () => this.play(!this.playing));
     on("step", () => { this.play(false); this.send({ type: "step" }); });
     on("restart", () => this.begin());
+    on("next", () => this.open((this.chapter() + 1) % CHAPTERS.length));
     on("future", () => this.change({ ...this.settings, hidden: "future" }));
     on("random", () => this.change({ ...this.settings, hidden: this.painter.random() }));
     on("another", () => this.send({ type: "clip", index: this.clips = (this.clips + 1) % CLIPS }));
@@ -206,7 +213,7 @@ class Page {
   key(event) {
     const { target } = event, busy = target.matches("input[type=number]") || get("keys").open || event.ctrlKey || event.metaKey || event.altKey;
     if (busy || (event.key === " " && target.matches("button, input"))) return;
-    const chapter = CHAPTERS.findIndex(({ arm }) => arm === nameOf(this.settings)), { length } = CHAPTERS;
+    const chapter = this.chapter(), { length } = CHAPTERS;
     const actions = {
       " ": () => this.play(!this.playing), s: () => get("step").click(), r: () => this.begin(), "?": () => get("keys").showModal(),
       n: () => this.open((chapter + 1) % length), b: () => this.open((Math.max(chapter, 0) + length - 1) % length),

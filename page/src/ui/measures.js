@@ -4,6 +4,7 @@ import { drawCloud } from "./cloud.js";
 import { nameOf } from "../engine/arms.js";
 import { percent } from "./state.js";
 
+const ZOOMS = [300, 1000];  // steps that the charts show; after that, the whole run
 const get = id => document.getElementById(id);
 const whole = value => `${Math.round(100 * value)} %`;
 const label = (id, words) => get(id).setAttribute("aria-label", words);
@@ -16,17 +17,18 @@ export function recordedArm(recorded, settings) {
 
 /**
  * @param {import("./state.js").Run} run @param {import("./state.js").Settings} settings @param {import("../engine/arms.js").Geometry} geometry
- * @param {any} recorded
+ * @param {any} arm  the recorded curves, or null
+ * @param {boolean} live  whether something trains; if not, the charts show a whole recorded run
  */
-export function drawMeasures(run, settings, geometry, recorded) {
+export function drawMeasures(run, settings, geometry, arm, live) {
   drawClouds(run, settings);
-  const steps = Math.max(geometry.steps, run.step), flips = run.flips, arm = recordedArm(recorded, settings), look = run.look;
-  const ghosts = (...keys) => !arm ? [] : arm.runs.flatMap(one => keys.filter(key => one[key]).map(key => ghost(arm.share, one[key], steps)));
+  const most = live ? ZOOMS.find(zoom => run.step <= zoom) ?? geometry.steps : geometry.steps, steps = Math.max(Math.min(most, geometry.steps), run.step), flips = run.flips, look = run.look;
+  const ghosts = (...keys) => !arm ? [] : arm.runs.flatMap(one => keys.filter(key => one[key]).map(key => ghost(arm.share, one[key], geometry.steps)));
   const online = { ...run.std, color: "online" }, target = { ...run.target, color: "target", dashed: true };
   const zone = { below: 0.1, words: "collapsed" };
-  drawChart(get("std"), { steps, flips, zone, log: true, ticks: [1e-4, 0.001, 0.01, 0.1, 1, 2], label: v => v === 2 ? "" : `${Number((100 * v).toPrecision(1))} %`, ghosts: ghosts("std", "target"), lines: [online, target] });
-  const most = Math.max(1.2, ...run.loss.values, ...(arm ? arm.runs.flatMap(one => one.loss) : []));
-  drawChart(get("loss"), { steps, flips, ticks: ticks(most), label: v => v.toFixed(1), ghosts: ghosts("loss"), lines: [{ ...run.loss, color: "ink" }] });
+  drawChart(get("std"), { steps, flips, zone, log: true, ticks: [0.001, 0.01, 0.1, 1, 2], label: v => v === 2 ? "" : `${Number((100 * v).toPrecision(1))} %`, ghosts: ghosts("std", "target"), lines: [online, target] });
+  const top = Math.max(1.2, ...run.loss.values, ...(arm ? arm.runs.flatMap(one => one.loss) : []));
+  drawChart(get("loss"), { steps, flips, ticks: ticks(top), label: v => v.toFixed(1), ghosts: ghosts("loss"), lines: [{ ...run.loss, color: "ink" }] });
   const levels = [{ value: look?.chance ?? 1 / 8, words: "chance", under: true }, ...(look ? [{ value: look.untrained, words: "untrained" }] : [])];
   drawChart(get("probe"), { steps, flips, levels, ticks: [0, 0.5, 1], label: whole, ghosts: [], lines: [{ ...run.probe, color: "online" }, { ...run.targetProbe, color: "target", dashed: true }] });
   drawChart(get("rank"), { steps, flips, ticks: [0, geometry.dim / 2, geometry.dim], label: String, ghosts: [], lines: [{ ...run.rank, color: "online" }, { ...run.targetRank, color: "target", dashed: true }] });

@@ -124,7 +124,7 @@ export class Run {
   addLook(look) {
     this.look = look;
     for (const key of ["probe", "targetProbe", "rank", "targetRank"]) add(this[key], look.step, look[key]);
-    if (!this.radius) this.radius = 1.25 * farthest(look.points);
+    if (!this.radius) this.radius = 1.7 * farthest(look.points);
   }
 
   /** Mark a flip; several at one step are one mark.  @param {string} words */

@@ -37,11 +37,27 @@ export function says(run, geometry) {
   if (run.step === 0) return "Not trained yet. Press play.";
   const [online, target] = run.shares(), loss = run.loss.values.at(-1), look = run.look;
   const at = `Step ${run.step}, loss ${loss === undefined ? "unknown" : loss.toPrecision(2)}.`;
-  const probe = look ? ` A probe reads the direction from them for ${read(look.probe)} of clips (untrained ${read(look.untrained)}, chance ${read(look.chance)}).` : "";
+  const probe = look ? ` A probe reads the direction from them for ${read(look.probe)} of clips (untrained ${read(look.untrained)}, chance 1 in ${Math.round(1 / look.chance)}).` : "";
   if (online < DEAD) {
     const lie = look && geometry ? ` The effective rank still says ${look.rank.toFixed(0)} of ${geometry.dim}: it ignores scale.` : "";
     return `${at} Collapse: every clip gets nearly the same features; ${percent(online)} of their spread is left.${lie}`;
   }
   if (target !== null && target < DEAD) return `${at} The target collapsed, with ${percent(target)} of its spread left. The encoder keeps ${percent(online)}.${probe}`;
   return `${at} The features keep ${percent(online)} of their spread.${probe}`;
+}
+
+/** The same of the recorded runs of an arm, where nothing can train.  @param {any} arm  or null @param {number} steps */
+export function saysRecorded(arm, steps) {
+  if (!arm) return "No recorded run has these settings. Choose a chapter above.";
+  const last = (key, write) => {
+    const ends = arm.runs.map(run => run[key].at(-1)).sort((a, b) => a - b).map(write);
+    return ends[0] === ends.at(-1) ? ends[0] : `${ends[0]} to ${ends.at(-1)}`;
+  };
+  const target = arm.runs[0].target ? `, their targets ${last("target", percent)}` : "";
+  return `Recorded: after ${steps} steps of the full model, the features of ${arm.runs.length} seeds keep ${last("std", percent)} of their spread${target}. The loss is ${last("loss", v => v.toPrecision(2))}.`;
+}
+
+/** What trains here, in numbers.  @param {{parameters: number, geometry: import("../engine/arms.js").Geometry}} ready */
+export function facts({ parameters, geometry: { frames, side, dim, depth, batch } }) {
+  return `${parameters.toLocaleString("en-US")} weights, an encoder of ${depth} blocks of width ${dim}, and ${batch} clips a step, each of ${frames} frames of ${side} by ${side} pixels.`;
 }
