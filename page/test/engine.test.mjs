@@ -64,11 +64,15 @@ test("SIGReg of a standard normal sample is 1.05, whatever the number of clips, 
 
 test("eigenvalues and axes put a matrix together again", () => {
   const uniform = stream("eigen"), n = 12, a = new Float64Array(n * n);
-  for (let i = 0; i < n; i++) for (let j = 0; j <= i; j++) a[i * n + j] = a[j * n + i] = normal(uniform) + (i === j ? 8 : 0);
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j <= i; j++) a[i * n + j] = a[j * n + i] = normal(uniform) + (i === j ? 8 : 0);
+  }
   const { values, vectors } = eigen(a.slice(), n);
   assert.deepEqual(values, values.toSorted((x, y) => y - x));
   for (let i = 0; i < n; i++) {
-    for (let j = 0; j < n; j++) near(values.reduce((sum, value, k) => sum + value * vectors[k][i] * vectors[k][j], 0), a[i * n + j], 1e-9);
+    for (let j = 0; j < n; j++) {
+      near(values.reduce((sum, value, k) => sum + value * vectors[k][i] * vectors[k][j], 0), a[i * n + j], 1e-9);
+    }
   }
 });
 
@@ -117,8 +121,7 @@ test("settings in which a switch does nothing are refused with a sentence", () =
   const { tokens } = grid(GEOMETRIES.small);
   for (const settings of [
     arm("pixels", { stop: false }), arm("sigreg", { stop: true }), arm("pixels", { predictor: "linear" }),
-    arm("vjepa", { hidden: [] }), arm("vjepa", { hidden: [...Array(tokens).keys()] }), arm("vjepa", { hidden: [tokens] }),
-    arm("vjepa", { hidden: [1, 1] }),
+    ...[[], [...Array(tokens).keys()], [tokens], [1, 1]].map((hidden) => arm("vjepa", { hidden })),
   ]) {
     assert.match(complaint(settings), /\.$/);
     assert.throws(() => new Run(settings, null, few("small")), /\.$/);
@@ -159,5 +162,7 @@ test("switches flip in the middle of a run, and a new copy starts as the online 
 });
 
 test("a step of the larger model fits into memory, with the arms that need most", () => {
-  for (const name of ["no-stopgrad", "sigreg"]) assert.ok(Number.isFinite(start(arm(name, { model: "larger" })).train()));
+  for (const name of ["no-stopgrad", "sigreg"]) {
+    assert.ok(Number.isFinite(start(arm(name, { model: "larger" })).train()));
+  }
 });

@@ -1,8 +1,8 @@
-// Trains on what a test in Python sends: reads a job as JSON from standard input, writes what happened to standard output.
+// Does what a test in Python asks: reads a job as JSON from standard input, writes what happened to standard output.
 // Arrays travel as base64 of their 32-bit numbers.  Started by tests/test_page.py.
 
 import fs from "node:fs";
-import { DEFAULTS } from "../src/engine/arms.js";
+import { ARMS, DEFAULTS, GEOMETRIES } from "../src/engine/arms.js";
 import { paint } from "../src/engine/clips.js";
 import * as measures from "../src/engine/measures.js";
 import { Run } from "../src/engine/training.js";
@@ -13,8 +13,9 @@ const text = (numbers) => Buffer.from(Float32Array.from(numbers).buffer).toStrin
 const wasm = fs.readFileSync(new URL("../src/engine/gemm.wasm", import.meta.url));
 
 /** Gradients of the first step, then the losses of as many updates as there are sets of SIGReg's directions. */
-function train({ geometry, settings, kernel, weights, pixels, context, target, directions }) {
-  const run = new Run({ ...DEFAULTS, ...settings }, kernel === "wasm" ? wasm : null, geometry), { batch } = geometry;
+function train({ geometry, arm, settings, kernel, weights, pixels, context, target, directions }) {
+  const run = new Run({ ...DEFAULTS, ...ARMS[arm], ...settings }, kernel === "wasm" ? wasm : null, geometry);
+  const { batch } = geometry;
   for (const [name, values] of Object.entries(weights)) {
     run.online[name].data.set(floats(values));
     run.copy[name]?.data.set(floats(values));
@@ -22,7 +23,7 @@ function train({ geometry, settings, kernel, weights, pixels, context, target, d
   const mask = { context: Int32Array.from(context), target: Int32Array.from(target) };
   const inputs = (step) => {
     run.tape.clear(run.base);
-    const drawn = settings.regulariser === "sigreg" ? floats(directions[step]) : null;
+    const drawn = run.settings.regulariser === "sigreg" ? floats(directions[step]) : null;
     const rows = drawn && run.tape.constant(drawn.length / geometry.dim, geometry.dim, drawn);
     return [run.pixels(floats(pixels), batch), mask, rows];
   };
@@ -65,11 +66,12 @@ function measured({ h, clips, dim, directions }) {
   };
 }
 
-/** The feature std of fresh runs as they train: one list of numbers for each encoder. */
-function live({ settings, steps, every }) {
-  const run = new Run({ ...DEFAULTS, ...settings }, wasm), first = run.std(), losses = [];
-  for (let step = 0; step < steps; step++) losses.push(run.train());
-  return { ratio: run.std().map((std, i) => std / first[i]), loss: losses.slice(-every).reduce((a, b) => a + b) / every };
+/** A short run of the page's small model: each encoder's feature std as a share of the first, and the last losses. */
+function live({ arm, steps, last }) {
+  const geometry = { ...GEOMETRIES.small, heldOut: 128 }, run = new Run({ ...DEFAULTS, ...ARMS[arm] }, wasm, geometry);
+  const [first] = run.std(), losses = Array.from({ length: steps }, () => run.train());
+  const loss = losses.slice(-last).reduce((sum, one) => sum + one / last, 0);
+  return { ratio: run.std().map((std) => std / first), loss, geometry: GEOMETRIES.small, arms: Object.keys(ARMS) };
 }
 
 const job = JSON.parse(fs.readFileSync(0, "utf8"));

@@ -21,7 +21,9 @@ function talk() {
   const until = async (condition) => {
     while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
   };
-  return { session, said, of, steps, until, start: (run = 1, arm = "vjepa") => session.receive({ type: "start", run, settings: { ...DEFAULTS, ...ARMS[arm] } }) };
+  const start = (run = 1, arm = "vjepa") =>
+    session.receive({ type: "start", run, settings: { ...DEFAULTS, ...ARMS[arm] } });
+  return { session, said, of, steps, until, start };
 }
 
 test("a new run shows everything before its first step, and then waits", async () => {

@@ -2,7 +2,7 @@
 
 /**
  * @typedef {object} Settings
- * @property {"ema" | "online" | "pixels"} target  what is predicted: features of an EMA copy, of the encoder itself, or pixels
+ * @property {"ema" | "online" | "pixels"} target  what is predicted: features of an EMA copy, its own, or pixels
  * @property {boolean} stop  stop-gradient: detach the targets; without it the optimizer also trains the EMA copy
  * @property {number} momentum  of the EMA copy, 0 to 1; 1 freezes the copy, 0 means no EMA
  * @property {boolean} schedule  momentum rises linearly from `momentum` to 1 over the run, as in V-JEPA
@@ -78,7 +78,7 @@ export function grid(g) {
 
 /** The name of the arm that these settings are, or null.  @param {Settings} settings */
 export function nameOf(settings) {
-  const fits = (/** @type {Partial<Settings>} */ arm) =>
+  const fits = (arm) =>
     Object.entries(arm).every(([key, value]) => settings[/** @type {keyof Settings} */ (key)] === value);
   return Object.keys(ARMS).find((name) => fits(ARMS[name])) ?? null;
 }
@@ -86,11 +86,17 @@ export function nameOf(settings) {
 /** Why these settings cannot train, as a sentence for the reader, or null.  @param {Settings} settings */
 export function complaint({ target, stop, regulariser, predictor, hidden, model }) {
   if (target === "pixels" && !stop) return "Pixels have no gradient to let through; leave stop-gradient on.";
-  if (regulariser !== "none" && stop) return "The regulariser acts on the targets, which stop-gradient detaches; switch stop-gradient off too.";
-  if (target === "pixels" && predictor === "linear") return "The linear predictor predicts features only; choose the transformer for pixels.";
+  if (regulariser !== "none" && stop) {
+    return "The regulariser acts on the targets, which stop-gradient detaches; switch stop-gradient off too.";
+  }
+  if (target === "pixels" && predictor === "linear") {
+    return "The linear predictor predicts features only; choose the transformer for pixels.";
+  }
   const { tokens } = grid(GEOMETRIES[model]);
   if (hidden === "future") return null;
-  const known = hidden.every((id) => Number.isInteger(id) && id >= 0 && id < tokens) && new Set(hidden).size === hidden.length;
-  if (!known) return `Hidden tubelets are named by different numbers from 0 to ${tokens - 1}.`;
+  const known = hidden.every((id) => Number.isInteger(id) && id >= 0 && id < tokens);
+  if (!known || new Set(hidden).size < hidden.length) {
+    return `Hidden tubelets are named by different numbers from 0 to ${tokens - 1}.`;
+  }
   return hidden.length > 0 && hidden.length < tokens ? null : "Hide some tubelets and show some.";
 }

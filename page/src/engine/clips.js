@@ -1,5 +1,5 @@
-// Clips of real handwriting in motion, by the rules of minivjepa/data/digits.py: one digit moves at constant velocity in
-// one of 8 directions over a dark noisy frame and wraps around at the edges.  It starts anywhere, whatever its
+// Clips of real handwriting in motion, by the rules of minivjepa/data/digits.py: one digit moves at constant velocity
+// in one of 8 directions over a dark noisy frame and wraps around at the edges.  It starts anywhere, whatever its
 // direction; otherwise the first frame would give the direction away.
 
 import { grid } from "./arms.js";
@@ -19,7 +19,7 @@ import { TRAIN, VALIDATION } from "../../data/digits.js";
 export const DIRECTIONS = 8;
 const CELLS = 8, DIGIT = 20, NOISE = 0.2, MEAN = 0.15, STD = 0.3; // DIGIT: side of the image in a frame of 32 pixels
 
-const unpacked = (/** @type {string[]} */ split) => split.map((image) => Float32Array.from(image, (level) => parseInt(level, 17) / 16));
+const unpacked = (split) => split.map((image) => Float32Array.from(image, (level) => parseInt(level, 17) / 16));
 const IMAGES = { train: unpacked(TRAIN), validation: unpacked(VALIDATION) };
 
 /** Draw what is in a clip, everything independently of everything else.
@@ -55,7 +55,7 @@ export function paint(g, { image, direction, y, x, color, speed }, pixels) {
 function cells(side, corner) {
   const cell = (DIGIT * side) / 32 / CELLS;
   return Float64Array.from({ length: side }, (_, pixel) => {
-    const apart = pixel + 0.5 - corner + cell / 2; // from half a cell before the image, on a ring: the frame's edges are joined
+    const apart = pixel + 0.5 - corner + cell / 2; // from half a cell before the image, on a ring: edges are joined
     return (apart - Math.floor(apart / side) * side) / cell - 1;
   });
 }
@@ -64,10 +64,10 @@ function cells(side, corner) {
 function interpolated(image, y, x) {
   if (y >= CELLS || x >= CELLS) return 0;
   const r = Math.floor(y), c = Math.floor(x), down = y - r, right = x - c;
-  const at = (/** @type {number} */ row, /** @type {number} */ column) =>
+  const at = (row, column) =>
     row < 0 || column < 0 || row >= CELLS || column >= CELLS ? 0 : image[row * CELLS + column];
-  const above = at(r, c) * (1 - right) + at(r, c + 1) * right, below = at(r + 1, c) * (1 - right) + at(r + 1, c + 1) * right;
-  return above * (1 - down) + below * down;
+  const inRow = (row) => at(row, c) * (1 - right) + at(row, c + 1) * right;
+  return inRow(r) * (1 - down) + inRow(r + 1) * down;
 }
 
 /** Where a pixel is among the tubelets: tubelets in the order t, h, w; in each, channel, frame, row, column.
@@ -97,7 +97,8 @@ function fillWithNoise(pixels, uniform) {
 }
 
 /** `count` clips, one after the other, and what is in them.  They depend only on the arguments.
- * @param {Geometry} g @param {"train" | "validation"} split @param {number} seed @param {number} step @param {number} count */
+ * @param {Geometry} g @param {"train" | "validation"} split @param {number} seed @param {number} step
+  * @param {number} count */
 export function clips(g, split, seed, step, count) {
   const all = Array.from({ length: count }, (_, i) => draw(stream(split, seed, step, i), split));
   const pixels = new Float32Array(count * g.channels * g.frames * g.side ** 2);

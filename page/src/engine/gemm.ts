@@ -3,14 +3,19 @@
 // in b and c the next column is the next number.  `npm run wasm` makes gemm.wasm from this file.
 
 export function gemm(
-  a: usize, aDown: i32, aRight: i32, b: usize, bDown: i32, c: usize, cDown: i32, rows: i32, columns: i32, inner: i32, add: i32
+  a: usize, aDown: i32, aRight: i32, b: usize, bDown: i32, c: usize, cDown: i32,
+  rows: i32, columns: i32, inner: i32, add: i32
 ): void {
   const downA = <usize>aDown << 2, rightA = <usize>aRight << 2, downB = <usize>bDown << 2, downC = <usize>cDown << 2;
   let i = 0;
   for (; i + 4 <= rows; i += 4, a += 4 * downA, c += 4 * downC) {
     let j = 0;
-    for (; j + 8 <= columns; j += 8) fourByEight(a, downA, rightA, b + (<usize>j << 2), downB, c + (<usize>j << 2), downC, inner, add);
-    for (let row: usize = 0; row < 4; row++) rest(a + row * downA, rightA, b, downB, c + row * downC, j, columns, inner, add);
+    for (; j + 8 <= columns; j += 8) {
+      fourByEight(a, downA, rightA, b + (<usize>j << 2), downB, c + (<usize>j << 2), downC, inner, add);
+    }
+    for (let row: usize = 0; row < 4; row++) {
+      rest(a + row * downA, rightA, b, downB, c + row * downC, j, columns, inner, add);
+    }
   }
   for (; i < rows; i++, a += downA, c += downC) rest(a, rightA, b, downB, c, 0, columns, inner, add);
 }
@@ -44,12 +49,16 @@ function fourByEight(
 }
 
 // What is left of one row of c, from column j on: four columns at a time, then one at a time.
-function rest(a: usize, rightA: usize, b: usize, downB: usize, c: usize, j: i32, columns: i32, inner: i32, add: i32): void {
+function rest(
+  a: usize, rightA: usize, b: usize, downB: usize, c: usize, j: i32, columns: i32, inner: i32, add: i32
+): void {
   for (; j + 4 <= columns; j += 4) {
     const to = c + (<usize>j << 2);
     let sums = add ? v128.load(to) : f32x4.splat(0);
     let x = a, y = b + (<usize>j << 2);
-    for (let k = 0; k < inner; k++, x += rightA, y += downB) sums = f32x4.add(sums, f32x4.mul(v128.load32_splat(x), v128.load(y)));
+    for (let k = 0; k < inner; k++, x += rightA, y += downB) {
+      sums = f32x4.add(sums, f32x4.mul(v128.load32_splat(x), v128.load(y)));
+    }
     v128.store(to, sums);
   }
   for (; j < columns; j++) {

@@ -26,7 +26,8 @@ export function matmul(tape, a, b, c, add = false) {
   tape.arena.top = top; // the copy is no longer needed
 }
 
-/** The same matrix with neighbors in a row next to each other. @param {import("./tensor.js").Tape} tape @param {View} a */
+/** The same matrix with neighbors in a row next to each other.
+ * @param {import("./tensor.js").Tape} tape @param {View} a */
 function copied(tape, { values, rows, columns, start, down, right }) {
   const copy = tape.arena.take(rows * columns);
   for (let i = 0, to = 0; i < rows; i++) {
@@ -54,7 +55,7 @@ export function plain(a, b, c, add) {
   }
 }
 
-/** The kernel in WebAssembly, for 32-bit numbers in this memory; plain JavaScript if the browser can't or may not run it.
+/** The kernel in WebAssembly, for 32-bit numbers in this memory; plain JavaScript where that's missing or forbidden.
  * @param {Uint8Array | null} bytes @param {WebAssembly.Memory | null} memory @returns {Kernel} */
 export function kernelFrom(bytes, memory) {
   if (!bytes || !memory) return plain;
@@ -66,6 +67,7 @@ export function kernelFrom(bytes, memory) {
   } catch {
     return plain; // no SIMD, or a page that forbids WebAssembly
   }
-  const at = (/** @type {View} */ x) => x.values.byteOffset + 4 * x.start;
-  return (a, b, c, add) => gemm(at(a), a.down, a.right, at(b), b.down, at(c), c.down, c.rows, c.columns, a.columns, add);
+  const at = (x) => x.values.byteOffset + 4 * x.start;
+  return (a, b, c, add) =>
+    gemm(at(a), a.down, a.right, at(b), b.down, at(c), c.down, c.rows, c.columns, a.columns, add);
 }

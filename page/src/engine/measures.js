@@ -35,7 +35,8 @@ function centered(rows, dim) {
   return { mean, rows: rows.map((value, i) => value - mean[i % dim]) };
 }
 
-/** a^T b / rows, [columns of a, columns of b]. @param {Float64Array} a @param {number} n @param {Float64Array} b @param {number} m */
+/** a^T b / rows, [columns of a, columns of b].
+ * @param {Float64Array} a @param {number} n @param {Float64Array} b @param {number} m */
 function products(a, n, b, m) {
   const sums = new Float64Array(n * m), rows = a.length / n;
   for (let r = 0; r < rows; r++) {
@@ -55,7 +56,7 @@ export function principalAxes(pooled, dim) {
  * element off the diagonal 0, until all are.  @param {Float64Array} matrix  is used up @param {number} n */
 export function eigen(matrix, n) {
   const a = matrix, v = new Float64Array(n * n).map((_, i) => (i % (n + 1) ? 0 : 1));
-  const turn = (/** @type {Float64Array} */ x, /** @type {number} */ i, /** @type {number} */ j, /** @type {number} */ cos, /** @type {number} */ sin) => {
+  const turn = (x, i, j, cos, sin) => {
     const before = x[i];
     x[i] = cos * before - sin * x[j];
     x[j] = sin * before + cos * x[j];
@@ -68,7 +69,8 @@ export function eigen(matrix, n) {
       for (let q = p + 1; q < n; q++) {
         off += a[p * n + q] ** 2;
         if (a[p * n + q] === 0) continue;
-        const angle = Math.atan2(2 * a[p * n + q], a[q * n + q] - a[p * n + p]) / 2, cos = Math.cos(angle), sin = Math.sin(angle);
+        const angle = Math.atan2(2 * a[p * n + q], a[q * n + q] - a[p * n + p]) / 2;
+        const cos = Math.cos(angle), sin = Math.sin(angle);
         for (let k = 0; k < n; k++) turn(a, p * n + k, q * n + k, cos, sin);
         for (let k = 0; k < n; k++) turn(a, k * n + p, k * n + q, cos, sin);
         for (let k = 0; k < n; k++) turn(v, p * n + k, q * n + k, cos, sin);
@@ -77,7 +79,8 @@ export function eigen(matrix, n) {
     off /= diagonal;
   }
   const order = [...Array(n).keys()].sort((i, j) => a[j * n + j] - a[i * n + i]);
-  return { values: order.map((i) => Math.max(0, a[i * n + i])), vectors: order.map((i) => v.subarray(i * n, (i + 1) * n)) };
+  const vectors = order.map((i) => v.subarray(i * n, (i + 1) * n));
+  return { values: order.map((i) => Math.max(0, a[i * n + i])), vectors };
 }
 
 /** exp of the entropy of the principal axes' shares in the spread: from 1 to D.  It ignores scale.
@@ -92,7 +95,7 @@ export function effectiveRank(variances) {
  * @param {Float64Array} pooled @param {Float64Array[]} axes @param {number} count */
 export function onPlane(pooled, axes, count) {
   const dim = axes[0].length, { mean } = centered(pooled, dim);
-  const along = (/** @type {number} */ row, /** @type {Float64Array} */ axis) =>
+  const along = (row, axis) =>
     axis.reduce((sum, value, j) => sum + value * (pooled[row * dim + j] - mean[j]), 0);
   return Float32Array.from({ length: 2 * count }, (_, i) => along(i >> 1, axes[i % 2]));
 }
@@ -109,16 +112,21 @@ export function aligned(points, before) {
   }
   const mirror = Math.hypot(xx - yy, xy + yx) > Math.hypot(xx + yy, xy - yx) ? -1 : 1;
   const angle = Math.atan2(xy - mirror * yx, xx + mirror * yy), cos = Math.cos(angle), sin = Math.sin(angle);
-  return points.map((value, i) => (i % 2 ? sin * points[i - 1] + cos * mirror * value : cos * value - sin * mirror * points[i + 1]));
+  return points.map((_, i) => {
+    const x = points[i - (i % 2)], y = mirror * points[i - (i % 2) + 1];
+    return i % 2 ? sin * x + cos * y : cos * x - sin * y;
+  });
 }
 
 /** A linear probe: ridge regression onto the directions of the first half of the clips; its accuracy on the other half.
- * Features are standardised on the first half. @param {Float64Array} pooled @param {ArrayLike<number>} directions @param {number} dim */
+ * Features are standardised on the first half. @param {Float64Array} pooled @param {ArrayLike<number>} directions
+  * @param {number} dim */
 export function probe(pooled, directions, dim, alpha = 10) {
   const half = pooled.length / dim / 2, { mean, rows } = centered(pooled.slice(0, half * dim), dim);
   const scale = centered(rows.map((value) => value ** 2), dim).mean.map((variance) => Math.sqrt(variance) || 1);
   const x = rows.map((value, i) => value / scale[i % dim]);
-  const y = new Float64Array(half * DIRECTIONS).map((_, i) => (i % DIRECTIONS === directions[Math.floor(i / DIRECTIONS)] ? 1 : -1));
+  const y = new Float64Array(half * DIRECTIONS).fill(-1);
+  for (let i = 0; i < half; i++) y[i * DIRECTIONS + directions[i]] = 1;
   const labels = centered(y, DIRECTIONS), squares = products(x, dim, x, dim);
   for (let i = 0; i < dim; i++) squares[i * dim + i] += alpha / half;
   const weights = solve(squares, products(x, dim, labels.rows, DIRECTIONS), dim);

@@ -9,7 +9,7 @@ import { grid } from "./arms.js";
  *  @typedef {import("./tensor.js").Tensor} Tensor
  *  @typedef {import("./arms.js").Geometry} Geometry
  *  @typedef {Record<string, Tensor>} Parameters
- *  @typedef {{context: Int32Array, target: Int32Array}} Mask  ids of the tubelets to see and to predict, clip after clip */
+ *  @typedef {{context: Int32Array, target: Int32Array}} Mask  ids of tubelets to see and to predict, clip after clip */
 
 /** A geometry with its tables of positions, [N, D] and [N, P].
  * @typedef {Geometry & {encoderPositions: Tensor, predictorPositions: Tensor}} Layout */
@@ -24,7 +24,8 @@ const layerNorm = (tape, p, name, x) =>
 const project = (tape, p, name, x) => linear(tape, x, p[`${name}.weight`], p[`${name}.bias`]);
 
 /** x + attention(norm(x)), then x + mlp(norm(x)).
- * @param {Tape} tape @param {Parameters} p @param {string} name @param {Tensor} x @param {number} tokens  per clip @param {number} heads */
+ * @param {Tape} tape @param {Parameters} p @param {string} name @param {Tensor} x @param {number} tokens  per clip
+  * @param {number} heads */
 export function block(tape, p, name, x, tokens, heads) {
   const qkv = project(tape, p, `${name}.attention.qkv`, layerNorm(tape, p, `${name}.norm1`, x));
   x = add(tape, x, project(tape, p, `${name}.attention.proj`, attention(tape, qkv, tokens, heads)));
@@ -33,18 +34,20 @@ export function block(tape, p, name, x, tokens, heads) {
 }
 
 /** Pixels of the tubelets that `ids` names, [clips * K, values] -> one vector each, [clips * K, D].
- * @param {Tape} tape @param {Parameters} p @param {Layout} g @param {Tensor} x @param {Int32Array} ids @param {number} clips */
+ * @param {Tape} tape @param {Parameters} p @param {Layout} g @param {Tensor} x @param {Int32Array} ids
+  * @param {number} clips */
 export function encode(tape, p, g, x, ids, clips) {
   let h = add(tape, project(tape, p, "encoder.embed.project", x), gather(tape, g.encoderPositions, ids));
   for (let i = 0; i < g.depth; i++) h = block(tape, p, `encoder.blocks.${i}`, h, ids.length / clips, g.heads);
   return layerNorm(tape, p, "encoder.norm", h);
 }
 
-/** Context vectors and positions in, one vector for each hidden tubelet out: features, or pixels from the head "pixels".
- * @param {Tape} tape @param {Parameters} p @param {Layout} g @param {Tensor} context @param {Mask} mask @param {number} clips */
+/** Context vectors and positions in, one vector for each hidden tubelet out: features, or pixels from that head.
+ * @param {Tape} tape @param {Parameters} p @param {Layout} g @param {Tensor} context @param {Mask} mask
+  * @param {number} clips */
 export function predict(tape, p, g, context, mask, clips, head = "leave") {
   if (p["predictor.mixing"]) return predictLinearly(tape, p, context, mask, clips);
-  const hidden = mask.target.length, places = (/** @type {Int32Array} */ ids) => gather(tape, g.predictorPositions, ids);
+  const hidden = mask.target.length, places = (ids) => gather(tape, g.predictorPositions, ids);
   const seen = add(tape, project(tape, p, "predictor.enter", context), places(mask.context));
   const token = gather(tape, p["predictor.mask_tokens"], new Int32Array(hidden)); // the same one everywhere
   const asked = add(tape, token, places(mask.target)); // where they are, not what they show
@@ -86,19 +89,20 @@ export const layout = (tape, g) => ({
   ...g, encoderPositions: positions(tape, g, g.dim), predictorPositions: positions(tape, g, g.predictorDim),
 });
 
-/** Names and shapes [rows, columns] of encoder and predictor. @param {Geometry} g @param {import("./arms.js").Settings} settings */
+/** Names and shapes [rows, columns] of encoder and predictor.
+ * @param {Geometry} g @param {import("./arms.js").Settings} settings */
 export function shapes(g, settings) {
   const { tokens } = grid(g), values = g.channels * g.tubelet * g.patch ** 2;
   /** @type {Record<string, [number, number]>} */
   const found = {};
-  const layer = (/** @type {string} */ name, /** @type {number} */ inputs, /** @type {number} */ outputs) => {
+  const layer = (name, inputs, outputs) => {
     found[`${name}.weight`] = [outputs, inputs];
     found[`${name}.bias`] = [1, outputs];
   };
-  const norm = (/** @type {string} */ name, /** @type {number} */ width) => {
+  const norm = (name, width) => {
     found[`${name}.weight`] = found[`${name}.bias`] = [1, width];
   };
-  const blocks = (/** @type {string} */ network, /** @type {number} */ width, /** @type {number} */ depth) => {
+  const blocks = (network, width, depth) => {
     for (let i = 0; i < depth; i++) {
       const name = `${network}.blocks.${i}`;
       norm(`${name}.norm1`, width);
@@ -127,12 +131,13 @@ export function shapes(g, settings) {
 }
 
 /** Fresh parameters: Xavier-uniform matrices, norms at 1, everything else at 0, a linear predictor's table at the mean.
- * @param {Tape} tape @param {Record<string, [number, number]>} shapes @param {() => number} uniform @returns {Parameters} */
+ * @param {Tape} tape @param {Record<string, [number, number]>} shapes @param {() => number} uniform
+  * @returns {Parameters} */
 export function initialise(tape, shapes, uniform) {
   return Object.fromEntries(Object.entries(shapes).map(([name, [rows, columns]]) => {
     const reach = Math.sqrt(6 / (rows + columns)), x = tape.tensor(rows, columns);
     x.data.fill(/norm\d?\.weight$/.test(name) ? 1 : name === "predictor.mixing" ? 1 / columns : 0);
-    if (name.endsWith(".weight") && rows > 1) for (let i = 0; i < x.data.length; i++) x.data[i] = (2 * uniform() - 1) * reach;
+    if (name.endsWith(".weight") && rows > 1) x.data.forEach((_, i) => (x.data[i] = (2 * uniform() - 1) * reach));
     x.needsGradient = true;
     return [name, x];
   }));

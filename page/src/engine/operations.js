@@ -2,13 +2,13 @@
 //
 // The first half of an operation computes its result.  The second half, the function given to tape.record, gets the
 // gradient g of the loss with respect to the result and adds to the gradients of the inputs; that is the chain rule.
+// The gradient of x is called gx, and is null where x needs none.
 
 import { flip, matmul, view } from "./matmul.js";
 
 /** @typedef {import("./tensor.js").Tape} Tape
  *  @typedef {import("./tensor.js").Tensor} Tensor
- *  @typedef {import("./matmul.js").Numbers} Numbers
- *  @typedef {Numbers | null} Gradient  null where none is needed */
+ *  @typedef {import("./matmul.js").Numbers} Numbers */
 
 /** A tensor's numbers, or its gradient's, as a matrix. @param {Tensor} x */
 const whole = (x, values = x.data) => view(values, x.rows, x.columns);
@@ -17,7 +17,7 @@ const whole = (x, values = x.data) => view(values, x.rows, x.columns);
 export function add(tape, x, y, weight = 1) {
   const z = tape.tensor(x.rows, x.columns);
   for (let i = 0; i < z.data.length; i++) z.data[i] = x.data[i] + weight * y.data[i];
-  return tape.record(z, [x, y], (g, /** @type {Gradient} */ gx, /** @type {Gradient} */ gy) => {
+  return tape.record(z, [x, y], (g, gx, gy) => {
     if (gx) for (let i = 0; i < g.length; i++) gx[i] += g[i];
     if (gy) for (let i = 0; i < g.length; i++) gy[i] += weight * g[i];
   });
@@ -29,14 +29,15 @@ export function linear(tape, x, w, b) {
   const y = tape.tensor(x.rows, w.rows);
   for (let i = 0; i < y.rows; i++) y.data.set(b.data, i * y.columns);
   matmul(tape, whole(x), flip(whole(w)), whole(y), true);
-  return tape.record(y, [x, w, b], (g, /** @type {Gradient} */ gx, /** @type {Gradient} */ gw, /** @type {Gradient} */ gb) => {
+  return tape.record(y, [x, w, b], (g, gx, gw, gb) => {
     if (gx) matmul(tape, whole(y, g), whole(w), whole(x, gx), true);
     if (gw) matmul(tape, flip(whole(y, g)), whole(x), whole(w, gw), true);
     if (gb) for (let i = 0; i < g.length; i += gb.length) for (let j = 0; j < gb.length; j++) gb[j] += g[i + j];
   });
 }
 
-/** Every row shifted and scaled to mean 0 and variance 1. @param {Tape} tape @param {Tensor} x @param {number} epsilon */
+/** Every row shifted and scaled to mean 0 and variance 1.
+ * @param {Tape} tape @param {Tensor} x @param {number} epsilon */
 export function normalise(tape, x, epsilon) {
   const y = tape.tensor(x.rows, x.columns), scale = tape.arena.take(x.rows), n = x.columns;
   for (let i = 0; i < x.rows; i++) {
@@ -66,7 +67,7 @@ export function scaleAndShift(tape, x, w, b) {
   for (let i = 0; i < y.data.length; i += n) {
     for (let j = 0; j < n; j++) y.data[i + j] = x.data[i + j] * w.data[j] + b.data[j];
   }
-  return tape.record(y, [x, w, b], (g, /** @type {Gradient} */ gx, /** @type {Gradient} */ gw, /** @type {Gradient} */ gb) => {
+  return tape.record(y, [x, w, b], (g, gx, gw, gb) => {
     for (let i = 0; i < g.length; i += n) {
       if (gx) for (let j = 0; j < n; j++) gx[i + j] += g[i + j] * w.data[j];
       if (gw) for (let j = 0; j < n; j++) gw[j] += g[i + j] * x.data[i + j];
@@ -96,8 +97,7 @@ export function gelu(tape, x) {
 export function attention(tape, qkv, tokens, heads) {
   const width = qkv.columns / 3, d = width / heads, clips = qkv.rows / tokens, scale = 1 / Math.sqrt(d);
   const y = tape.tensor(qkv.rows, width), shares = tape.arena.take(clips * heads * tokens * tokens);
-  const window = (/** @type {Numbers} */ values, /** @type {number} */ clip, /** @type {number} */ columns, /** @type {number} */ from) =>
-    view(values, tokens, d, clip * tokens * columns + from, columns);
+  const window = (values, clip, columns, from) => view(values, tokens, d, clip * tokens * columns + from, columns);
   /** Call visit(share, q, k, v, its part of `result`) for each clip and head; q, k and v are parts of `values`.
    * @param {Numbers} values @param {Numbers} result @param {(...views: import("./matmul.js").View[]) => void} visit */
   const eachHead = (values, result, visit) => {
@@ -117,7 +117,7 @@ export function attention(tape, qkv, tokens, heads) {
   return tape.record(y, [qkv], (g, gx) => {
     const { top } = tape.arena, gs = tape.arena.take(tokens * tokens), gShare = view(gs, tokens, tokens);
     eachHead(qkv.data, g, (share, q, k, v, gOut) => {
-      const into = (/** @type {import("./matmul.js").View} */ part) => ({ ...part, values: gx });
+      const into = (part) => ({ ...part, values: gx });
       matmul(tape, flip(share), gOut, into(v), true);
       matmul(tape, gOut, flip(v), gShare);
       softmaxBackward(share, gs, scale);
@@ -148,7 +148,8 @@ function softmaxBackward({ values, start, rows, columns }, g, scale) {
   }
 }
 
-/** The rows of x that `ids` name; an id may come up several times. @param {Tape} tape @param {Tensor} x @param {ArrayLike<number>} ids */
+/** The rows of x that `ids` name; an id may come up several times.
+ * @param {Tape} tape @param {Tensor} x @param {ArrayLike<number>} ids */
 export function gather(tape, x, ids) {
   const y = tape.tensor(ids.length, x.columns), n = x.columns;
   for (let i = 0; i < ids.length; i++) y.data.set(x.data.subarray(ids[i] * n, (ids[i] + 1) * n), i * n);
@@ -159,7 +160,8 @@ export function gather(tape, x, ids) {
   });
 }
 
-/** Clip by clip: the rows of x, then the rows of y. @param {Tape} tape @param {Tensor} x @param {Tensor} y @param {number} clips */
+/** Clip by clip: the rows of x, then the rows of y.
+ * @param {Tape} tape @param {Tensor} x @param {Tensor} y @param {number} clips */
 export function join(tape, x, y, clips) {
   const z = tape.tensor(x.rows + y.rows, x.columns), own = x.data.length / clips, others = y.data.length / clips;
   for (let clip = 0; clip < clips; clip++) {
@@ -167,7 +169,7 @@ export function join(tape, x, y, clips) {
     z.data.set(x.data.subarray(clip * own, (clip + 1) * own), to);
     z.data.set(y.data.subarray(clip * others, (clip + 1) * others), to + own);
   }
-  return tape.record(z, [x, y], (g, /** @type {Gradient} */ gx, /** @type {Gradient} */ gy) => {
+  return tape.record(z, [x, y], (g, gx, gy) => {
     for (let clip = 0; clip < clips; clip++) {
       const from = clip * (own + others);
       if (gx) for (let i = 0; i < own; i++) gx[clip * own + i] += g[from + i];
@@ -177,20 +179,21 @@ export function join(tape, x, y, clips) {
 }
 
 /** Clip by clip, y[j] = sum over k of table[to[j], from[k]] x[k].  from, to: ids of the clip's rows of x and of y.
- * @param {Tape} tape @param {Tensor} table @param {Tensor} x @param {Int32Array} from @param {Int32Array} to @param {number} clips */
+ * @param {Tape} tape @param {Tensor} table @param {Tensor} x @param {Int32Array} from @param {Int32Array} to
+  * @param {number} clips */
 export function mix(tape, table, x, from, to, clips) {
   const y = tape.tensor(to.length, x.columns), k = from.length / clips, m = to.length / clips, n = x.columns;
-  const place = (/** @type {number} */ clip, /** @type {number} */ i) => // in the table, of entry i of a clip's share [m, k]
+  const place = (clip, i) => // in the table, of entry i of a clip's share [m, k]
     to[clip * m + Math.floor(i / k)] * table.columns + from[clip * k + (i % k)];
   const share = view(tape.arena.take(m * k), m, k);
-  const load = (/** @type {number} */ clip) => {
+  const load = (clip) => {
     for (let i = 0; i < m * k; i++) share.values[i] = table.data[place(clip, i)];
   };
   for (let clip = 0; clip < clips; clip++) {
     load(clip);
     matmul(tape, share, view(x.data, k, n, clip * k * n), view(y.data, m, n, clip * m * n));
   }
-  return tape.record(y, [table, x], (g, /** @type {Gradient} */ gTable, /** @type {Gradient} */ gx) => {
+  return tape.record(y, [table, x], (g, gTable, gx) => {
     for (let clip = 0; clip < clips; clip++) {
       load(clip);
       const gOut = view(g, m, n, clip * m * n);
@@ -207,7 +210,7 @@ export function meanDistance(tape, x, y) {
   let sum = 0;
   for (let i = 0; i < n; i++) sum += Math.abs(x.data[i] - y.data[i]);
   z.data[0] = sum / n;
-  return tape.record(z, [x, y], (g, /** @type {Gradient} */ gx, /** @type {Gradient} */ gy) => {
+  return tape.record(z, [x, y], (g, gx, gy) => {
     for (let i = 0; i < n; i++) {
       const slope = (Math.sign(x.data[i] - y.data[i]) * g[0]) / n;
       if (gx) gx[i] += slope;

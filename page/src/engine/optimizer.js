@@ -6,10 +6,11 @@
  *  @typedef {Map<import("./tensor.js").Tensor, Memory>} Memories */
 
 /** Matrices decay; biases, norms and other single vectors don't.  The mask token counts as a matrix, as in torch. */
-const decays = (/** @type {string} */ name, /** @type {import("./tensor.js").Tensor} */ x) => x.rows > 1 || name.endsWith("mask_tokens");
+const decays = (name, x) => x.rows > 1 || name.endsWith("mask_tokens");
 
 /** One step of AdamW for every parameter that has a gradient; the gradients are used up.
- * @param {Parameters} parameters @param {Memories} memories @param {number} lr @param {number} predictorLr  a multiple of lr
+ * @param {Parameters} parameters @param {Memories} memories @param {number} lr
+  * @param {number} predictorLr  a multiple of lr
  * @param {number} weightDecay */
 export function adamw(parameters, memories, lr, predictorLr, weightDecay) {
   for (const [name, x] of Object.entries(parameters)) {
@@ -31,7 +32,8 @@ export function adamw(parameters, memories, lr, predictorLr, weightDecay) {
   }
 }
 
-/** Move the copy a share 1 - momentum of the way to the online encoder. @param {Parameters} copy @param {Parameters} online @param {number} momentum */
+/** Move the copy a share 1 - momentum of the way to the online encoder.
+ * @param {Parameters} copy @param {Parameters} online @param {number} momentum */
 export function follow(copy, online, momentum) {
   if (momentum === 1) return;
   for (const [name, { data }] of Object.entries(copy)) {

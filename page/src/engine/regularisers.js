@@ -12,25 +12,26 @@ import { linear } from "./operations.js";
  * @param {Tape} tape @param {Tensor} h @param {number} clips */
 export function vicreg(tape, h, clips) {
   const loss = tape.tensor(1, 1), dim = h.columns, width = h.data.length / clips, positions = width / dim;
-  const slope = tape.arena.take(h.data.length).fill(0), centred = new Float64Array(clips * dim);
+  const slope = tape.arena.take(h.data.length).fill(0), centered = new Float64Array(clips * dim);
   let total = 0;
   for (let position = 0; position < positions; position++) {
     for (let j = 0; j < dim; j++) {
       let mean = 0;
-      for (let clip = 0; clip < clips; clip++) mean += h.data[clip * width + position * dim + j] / clips;
-      for (let clip = 0; clip < clips; clip++) centred[clip * dim + j] = h.data[clip * width + position * dim + j] - mean;
+      const at = (clip) => h.data[clip * width + position * dim + j];
+      for (let clip = 0; clip < clips; clip++) mean += at(clip) / clips;
+      for (let clip = 0; clip < clips; clip++) centered[clip * dim + j] = at(clip) - mean;
     }
     for (let i = 0; i < dim; i++) {
       for (let j = i; j < dim; j++) {
         let covariance = 0;
-        for (let clip = 0; clip < clips; clip++) covariance += (centred[clip * dim + i] * centred[clip * dim + j]) / (clips - 1);
+        for (let at = 0; at < clips * dim; at += dim) covariance += (centered[at + i] * centered[at + j]) / (clips - 1);
         const std = Math.sqrt(covariance + 1e-4); // used only on the diagonal
         total += i < j ? (2 * 0.04 * covariance ** 2) / dim / positions : Math.max(0, 1 - std) / dim / positions;
         // d total / d covariance, times d covariance / d h
         const d = i < j ? (4 * 0.04 * covariance) / dim / positions : std < 1 ? -1 / (2 * std) / dim / positions : 0;
         for (let clip = 0, at = position * dim; clip < clips; clip++, at += width) {
-          slope[at + i] += (d * centred[clip * dim + j]) / (clips - 1);
-          slope[at + j] += (d * centred[clip * dim + i]) / (clips - 1);
+          slope[at + i] += (d * centered[clip * dim + j]) / (clips - 1);
+          slope[at + j] += (d * centered[clip * dim + i]) / (clips - 1);
         }
       }
     }
@@ -42,7 +43,8 @@ export function vicreg(tape, h, clips) {
 }
 
 /** How far the features are from a standard normal, along random directions.
- * @param {Tape} tape @param {Tensor} h @param {Tensor} directions  [how many, D], rows of length 1 @param {number} clips */
+ * @param {Tape} tape @param {Tensor} h @param {Tensor} directions  [how many, D], rows of length 1
+  * @param {number} clips */
 export function sigreg(tape, h, directions, clips) {
   const nothing = tape.constant(1, directions.rows, new Float32Array(directions.rows));
   return normality(tape, linear(tape, h, directions, nothing), clips);
@@ -55,7 +57,8 @@ const POINTS = 17, REACH = 3, STEP = REACH / (POINTS - 1); // where the characte
  * @param {Tape} tape @param {Tensor} x @param {number} clips */
 export function normality(tape, x, clips) {
   const loss = tape.tensor(1, 1), columns = x.data.length / clips; // (position, direction) pairs
-  const slope = tape.arena.take(x.data.length), cosines = new Float64Array(clips * POINTS), sines = new Float64Array(clips * POINTS);
+  const slope = tape.arena.take(x.data.length);
+  const cosines = new Float64Array(clips * POINTS), sines = new Float64Array(clips * POINTS);
   const normal = Float64Array.from({ length: POINTS }, (_, p) => Math.exp(-((p * STEP) ** 2) / 2));
   // the trapezoid rule on -REACH .. REACH, whose two halves are equal; then the mean over columns
   const weight = normal.map((w, p) => (w * STEP * (p % (POINTS - 1) ? 2 : 1) * clips) / columns);

@@ -6,7 +6,7 @@
 import { Run } from "./training.js";
 
 const EVERY = 5; // steps between points of the curves
-const QUIET = 50, LOOK = 1000, LOOK_SHARE = 4; // ms between curve messages; ms between looks, or 4 times a look's own time
+const QUIET = 50, LOOK = 1000, LOOK_SHARE = 4; // ms between curve messages; ms between looks, or 4 looks' own time
 
 export class Session {
   /** @param {(message: any) => void} post @param {Uint8Array | null} wasm
@@ -26,8 +26,8 @@ export class Session {
     this.losses = [];
     this.untrained = 0; // the probe at step 0
     this.seen = -1; // the step of the last look
-    this.looked = this.lookTime = this.sent = 0; // when the last look ended, how long it took, when curves were last sent
-    this.due = this.paced = this.spent = this.counted = 0; // the next step; since when steps are timed, ms in them, how many
+    this.looked = this.lookTime = this.sent = 0; // when the last look ended and how long it took; when curves were sent
+    this.due = this.paced = this.spent = this.counted = 0; // the next step; pace: since when, ms in steps, how many
   }
 
   /** @param {any} message */
@@ -164,7 +164,8 @@ export class Session {
 
   pace() {
     const now = performance.now();
-    this.post("pace", { stepsPerSecond: (1000 * this.counted) / (now - this.paced), msPerStep: this.spent / this.counted });
+    const stepsPerSecond = (1000 * this.counted) / (now - this.paced);
+    this.post("pace", { stepsPerSecond, msPerStep: this.spent / this.counted });
     this.paced = now;
     this.counted = this.spent = 0;
   }

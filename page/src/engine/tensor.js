@@ -22,7 +22,9 @@ export class Arena {
   /** An array of `count` numbers, whatever was in memory there. @param {number} count */
   take(count) {
     const end = this.top + count * this.Numbers.BYTES_PER_ELEMENT;
-    if (end > this.buffer.byteLength) throw new Error(`the arena of ${this.buffer.byteLength >> 20} MB is full; make the model smaller`);
+    if (end > this.buffer.byteLength) {
+      throw new Error(`the arena of ${this.buffer.byteLength >> 20} MB is full; make the model smaller`);
+    }
     const array = new this.Numbers(this.buffer, this.top, count);
     this.top = Math.ceil(end / 16) * 16;
     return array;

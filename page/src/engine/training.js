@@ -12,7 +12,7 @@ import { features, loss } from "./vjepa.js";
 
 /** @typedef {import("./arms.js").Settings} Settings
  *  @typedef {import("./model.js").Parameters} Parameters
- *  @typedef {{std: number, rank: number, probe: number, points: Float32Array}} Look  one encoder, as measures.js sees it */
+ *  @typedef {{std: number, rank: number, probe: number, points: Float32Array}} Look  at an encoder */
 
 const MEGABYTES = 160, DIRECTIONS = 256; // of the arena; random directions of SIGReg in a step
 const STD_CLIPS = 64, POINTS = 96; // held-out clips for the feature std, and in the cloud of points
@@ -73,6 +73,7 @@ export class Run {
     const { geometry: g, settings, tape, step } = this;
     tape.clear(this.base);
     const values = clips(g, "train", settings.seed, step, g.batch).pixels;
+    /** @type {import("./tensor.js").Tensor | null} */
     let directions = null;
     if (settings.regulariser === "sigreg") {
       directions = tape.tensor(DIRECTIONS, g.dim);
@@ -107,9 +108,9 @@ export class Run {
   /** The same tubelets are hidden in every clip. @param {number} count @returns {import("./model.js").Mask} */
   mask(count) {
     const { t, h, w, tokens } = grid(this.geometry), { hidden } = this.settings;
-    const isHidden = (/** @type {number} */ id) => (hidden === "future" ? id >= Math.ceil(t / 2) * h * w : hidden.includes(id));
+    const isHidden = (id) => (hidden === "future" ? id >= Math.ceil(t / 2) * h * w : hidden.includes(id));
     const ids = [...Array(tokens).keys()];
-    const repeated = (/** @type {number[]} */ kept) => Int32Array.from(Array(count).fill(kept).flat());
+    const repeated = (kept) => Int32Array.from(Array(count).fill(kept).flat());
     return { context: repeated(ids.filter((id) => !isHidden(id))), target: repeated(ids.filter(isHidden)) };
   }
 
@@ -119,7 +120,8 @@ export class Run {
     const { tape, geometry, settings } = this, size = this.heldOut.pixels.length / geometry.heldOut;
     tape.clear(this.base);
     const pixels = this.pixels(this.heldOut.pixels.subarray(first * size, (first + count) * size), count);
-    return tape.detached(() => features(tape, { geometry, settings, online: encoder, copy: null }, encoder, pixels, count)).data;
+    const model = { geometry, settings, online: encoder, copy: null };
+    return tape.detached(() => features(tape, model, encoder, pixels, count)).data;
   }
 
   /** Feature std of each encoder. */
@@ -147,8 +149,9 @@ export class Run {
 
   /** A held-out clip to show. @param {number} index */
   clip(index) {
-    const { geometry: g, heldOut } = this, size = heldOut.pixels.length / g.heldOut, { direction, digit } = heldOut.factors[index];
-    return { index, frames: pictures(g, heldOut.pixels.subarray(index * size, (index + 1) * size)), direction, digit };
+    const { pixels, factors } = this.heldOut, size = pixels.length / factors.length;
+    const frames = pictures(this.geometry, pixels.subarray(index * size, (index + 1) * size));
+    return { index, frames, direction: factors[index].direction, digit: factors[index].digit };
   }
 
   /** What way each of the look's points moves. */
@@ -166,7 +169,7 @@ function check(settings) {
 /** Fill the rows with random directions. @param {import("./tensor.js").Tensor} x @param {() => number} uniform */
 function unitRows(x, uniform) {
   for (let i = 0; i < x.rows; i++) {
-    const row = x.data.subarray(i * x.columns, (i + 1) * x.columns).map(() => normal(uniform)), length = Math.hypot(...row);
+    const row = Array.from({ length: x.columns }, () => normal(uniform)), length = Math.hypot(...row);
     x.data.set(row.map((value) => value / length), i * x.columns);
   }
 }

@@ -9,7 +9,7 @@ import { sigreg, vicreg } from "./regularisers.js";
  *  @typedef {import("./tensor.js").Tensor} Tensor
  *  @typedef {import("./model.js").Parameters} Parameters
  *  @typedef {{geometry: import("./model.js").Layout, settings: import("./arms.js").Settings, online: Parameters,
- *    copy: Parameters | null}} Model  encoder and predictor; the EMA copy of the encoder where the targets come from one */
+ *    copy: Parameters | null}} Model  encoder and predictor; the encoder's EMA copy where the targets come from it */
 
 /** Features of whole clips, [clips * N, values] -> [clips * N, D].
  * @param {Tape} tape @param {Model} model @param {Parameters} encoder @param {Tensor} pixels @param {number} clips */
@@ -32,7 +32,7 @@ export function targets(tape, model, pixels, clips) {
  * @param {number} clips @param {Tensor | null} directions  SIGReg's, redrawn each step */
 export function loss(tape, model, pixels, mask, clips, directions) {
   const { tokens } = grid(model.geometry), { regulariser, lambda } = model.settings;
-  const inBatch = (/** @type {Int32Array} */ ids) => ids.map((id, i) => Math.floor((i * clips) / ids.length) * tokens + id);
+  const inBatch = (ids) => ids.map((id, i) => Math.floor((i * clips) / ids.length) * tokens + id);
   const h = targets(tape, model, pixels, clips);
   const wanted = gather(tape, normalise(tape, h, 1e-5), inBatch(mask.target));
   const visible = gather(tape, pixels, inBatch(mask.context)); // before the encoder: what's hidden can't leak
