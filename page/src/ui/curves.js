@@ -14,6 +14,7 @@ const LEFT = 58, RIGHT = 8, TOP = 10, BOTTOM = 24;
  * @property {{x: number[], y: number[]}[]} ghosts  recorded curves
  * @property {{steps: number[], values: number[], color: string, dashed?: boolean}[]} lines
  * @property {{step: number, words: string}[]} flips
+ * @property {boolean} [words]  whether to say what was flipped
  */
 
 /** @param {HTMLCanvasElement} canvas @param {Chart} chart */
@@ -29,7 +30,7 @@ export function drawChart(canvas, chart) {
   brush.clip();
   for (const ghost of chart.ghosts) trace(brush, ghost.x.map(x), ghost.y.map(y), ink("recorded"), 1.25);
   brush.restore();
-  for (const { step, words } of chart.flips) drawFlip(brush, x(step), words, width, height);
+  chart.flips.forEach(({ step, words }, i) => drawFlip(brush, x(step), chart.words ? words : "", TOP + 12 + 16 * (i % 4), width, height));
   for (const { steps, values, color, dashed } of chart.lines) {
     brush.setLineDash(dashed ? [7, 4] : []);
     trace(brush, steps.map(x), values.map(y), ink(color), 2.5);
@@ -60,11 +61,12 @@ function drawAxes(brush, { ticks, label, levels = [], zone, steps }, x, y, width
   brush.setLineDash([]);
 }
 
-function drawFlip(brush, at, words, width, height) {
+function drawFlip(brush, at, words, y, width, height) {
+  const left = at > width * 0.6;
   trace(brush, [at, at], [TOP, height - BOTTOM], ink("gradient"), 1.25);
   brush.fillStyle = ink("gradient");
-  brush.textAlign = at > width * 0.6 ? "right" : "left";
-  brush.fillText(words, at + (at > width * 0.6 ? -5 : 5), TOP + 12);
+  brush.textAlign = left ? "right" : "left";
+  brush.fillText(words, at + (left ? -5 : 5), y);
 }
 
 function trace(brush, xs, ys, color, thickness) {

@@ -5,7 +5,7 @@ import { describeMeasures, drawMeasures, recordedArm } from "./measures.js";
 import { Painter } from "./painter.js";
 import { drawSchematic } from "./schematic.js";
 import { Run, differences, flip, fromLink, isLive, ofArm, toLink } from "./state.js";
-import { CHAPTERS, FATES, answer, facts, fate, says, saysRecorded } from "./story.js";
+import { CHAPTERS, answer, facts, fate, says, saysRecorded, writeStory } from "./story.js";
 
 const get = id => document.getElementById(id);
 const SETTLED = 0.1;  // share of a run after which a guess is answered
@@ -22,25 +22,26 @@ class Page {
     document.documentElement.classList.toggle("embedded", this.embedded);
     this.controls = new Controls(next => this.change(next));
     this.painter = new Painter(get("clip"), get("strip"), hidden => this.change({ ...this.settings, hidden }), words => this.notice(words));
-    this.run = new Run(0);
+    this.run = new Run(0, settings);
     this.speed = SPEEDS.indexOf(20);
-    this.writeStory();
+    writeStory(number => this.open(number), guess => { this.guess = guess; }, recorded);
     this.listen();
     this.worker = startWorker(event => this.receive(event.data), words => this.withoutTraining(words));
     this.begin();
     if (this.worker) this.notice(wrong);
   }
 
-  /** The number of the chapter that these switches are in, or -1. */
-  chapter() {
-    return CHAPTERS.findIndex(({ arm }) => arm === nameOf(this.settings));
-  }
+  /** The number of the chapter in which this run began, or -1. */
+  chapter() { return CHAPTERS.findIndex(({ arm }) => arm === nameOf(this.run.settings)); }
+
+  recordedArm() { return recordedArm(this.recorded, this.run.settings); }
 
   geometry() { return GEOMETRIES[this.settings.model]; }
 
   /** A new run from step 0, with the settings as they are. */
   begin() {
-    this.run = new Run(this.run.id + 1);
+    this.run = new Run(this.run.id + 1, this.settings);
+    if (!this.worker) this.run.fill(this.recordedArm(), this.recorded.steps);
     this.answered = false;
     get("answer").hidden = true;
     this.send({ type: "start", run: this.run.id, settings: this.settings });
@@ -58,8 +59,8 @@ class Page {
     if (this.worker) this.notice(why ?? "");
     if (why || !keys.length) return this.showSettings();
     this.settings = next;
-    if (!isLive(keys)) return this.begin();
-    if (this.run.step > 0) this.run.addFlip(flip(keys, next));
+    if (!isLive(keys) || !this.worker) return this.begin();
+    this.run.flip(next, flip(keys, next));
     this.send({ type: "change", settings: next });
     this.showSettings();
   }
@@ -102,9 +103,10 @@ class Page {
     for (const [i, button] of [...get("chapters").querySelectorAll("button")].entries()) {
       if (i === chapter) button.setAttribute("aria-current", "step"); else button.removeAttribute("aria-current");
     }
-    get("story-title").textContent = chapter < 0 ? "Your own experiment" : `${chapter + 1}. ${CHAPTERS[chapter].title}`;
-    get("story-text").textContent = chapter < 0 ? "These switches are in no chapter of the story. What do you expect?" : CHAPTERS[chapter].text.replace(/\s+/g, " ");
-    get("recorded-words").textContent = recordedArm(this.recorded, this.settings) ? "recorded: the full model, each seed" : "no recorded run has these settings";
+    const own = chapter < 0 ? "No chapter has these switches. What do you expect?" : this.run.flips.length && "You flipped switches in mid-run, where the red lines are. The gray curves were recorded without that.";
+    get("story-title").textContent = own ? "Your own experiment" : `${chapter + 1}. ${CHAPTERS[chapter].title}`;
+    get("story-text").textContent = own || CHAPTERS[chapter].text.replace(/\s+/g, " ");
+    get("recorded-words").textContent = this.recordedArm() ? "recorded: the full model, each seed" : "no recorded run has these settings";
     if (!this.embedded) history.replaceState(null, "", `#${toLink(this.settings)}`);
     this.redraw();
   }
@@ -116,11 +118,12 @@ class Page {
   }
 
   draw() {
-    const { run, settings, playing } = this, shares = run.shares(), loss = run.loss.values.at(-1), arm = recordedArm(this.recorded, settings);
+    const { run, settings, playing } = this, shares = run.shares(), loss = run.loss.values.at(-1);
+    const arm = this.recordedArm(), geometry = this.worker ? this.geometry() : { ...this.geometry(), steps: this.recorded.steps };
     drawSchematic(get("schematic"), settings, { shares, loss, moving: playing });
-    drawMeasures(run, settings, this.geometry(), arm, Boolean(this.worker));
-    describeMeasures(run, this.geometry().dim);
-    get("says").textContent = this.worker ? says(run, this.geometry()) : saysRecorded(arm, this.recorded.steps);
+    drawMeasures(run, settings, geometry, arm);
+    describeMeasures(run, geometry.dim);
+    get("says").textContent = this.worker ? says(run, geometry) : saysRecorded(arm, geometry.steps);
     get("play").textContent = playing ? "Pause" : "Play";
     get("hidden-words").textContent = `${Math.round(100 * this.painter.hidden.size / this.painter.shape.tokens)} % is hidden.`;
     this.answer(shares);
@@ -158,25 +161,7 @@ class Page {
     this.playing = false;
     document.documentElement.classList.add("recorded");
     this.notice(`This browser can't train here (${why}). What you see instead was recorded with the full model.`);
-    this.redraw();
-  }
-
-  writeStory() {
-    get("chapters").replaceChildren(...CHAPTERS.map(({ title }, i) => {
-      const item = document.createElement("li"), button = document.createElement("button");
-      Object.assign(button, { type: "button", innerHTML: `${i + 1}<span>. ${title}</span>`, onclick: () => this.open(i) });
-      item.append(button);
-      return item;
-    }));
-    get("guess").querySelector(".choices").replaceChildren(...Object.entries(FATES).map(([name, words]) => {
-      const label = document.createElement("label"), radio = document.createElement("input"), span = document.createElement("span");
-      Object.assign(radio, { type: "radio", name: "guess", value: name, onchange: () => { this.guess = name; } });
-      span.textContent = words;
-      label.append(radio, span);
-      return label;
-    }));
-    const seeds = Object.values(this.recorded.arms).map(({ runs }) => runs.length);
-    get("source").textContent = `${this.recorded.steps} steps, ${Math.min(...seeds)} to ${Math.max(...seeds)} seeds. The models differ, so the curves are drawn as shares of the run and of the first spread.`;
+    this.begin();
   }
 
   listen() {

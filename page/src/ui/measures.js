@@ -18,15 +18,14 @@ export function recordedArm(recorded, settings) {
 /**
  * @param {import("./state.js").Run} run @param {import("./state.js").Settings} settings @param {import("../engine/arms.js").Geometry} geometry
  * @param {any} arm  the recorded curves, or null
- * @param {boolean} live  whether something trains; if not, the charts show a whole recorded run
  */
-export function drawMeasures(run, settings, geometry, arm, live) {
+export function drawMeasures(run, settings, geometry, arm) {
   drawClouds(run, settings);
-  const most = live ? ZOOMS.find(zoom => run.step <= zoom) ?? geometry.steps : geometry.steps, steps = Math.max(Math.min(most, geometry.steps), run.step), flips = run.flips, look = run.look;
+  const { flips, look } = run, steps = Math.max(Math.min(ZOOMS.find(zoom => run.step <= zoom) ?? Infinity, geometry.steps), run.step);
   const ghosts = (...keys) => !arm ? [] : arm.runs.flatMap(one => keys.filter(key => one[key]).map(key => ghost(arm.share, one[key], geometry.steps)));
   const online = { ...run.std, color: "online" }, target = { ...run.target, color: "target", dashed: true };
   const zone = { below: 0.1, words: "collapsed" };
-  drawChart(get("std"), { steps, flips, zone, log: true, ticks: [0.001, 0.01, 0.1, 1, 2], label: v => v === 2 ? "" : `${Number((100 * v).toPrecision(1))} %`, ghosts: ghosts("std", "target"), lines: [online, target] });
+  drawChart(get("std"), { steps, flips, zone, words: true, log: true, ticks: [0.001, 0.01, 0.1, 1, 2], label: v => v === 2 ? "" : `${Number((100 * v).toPrecision(1))} %`, ghosts: ghosts("std", "target"), lines: [online, target] });
   const top = Math.max(1.2, ...run.loss.values, ...(arm ? arm.runs.flatMap(one => one.loss) : []));
   drawChart(get("loss"), { steps, flips, ticks: ticks(top), label: v => v.toFixed(1), ghosts: ghosts("loss"), lines: [{ ...run.loss, color: "ink" }] });
   const levels = [{ value: look?.chance ?? 1 / 8, words: "chance", under: true }, ...(look ? [{ value: look.untrained, words: "untrained" }] : [])];

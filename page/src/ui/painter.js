@@ -148,7 +148,7 @@ export class Painter {
   /** One frame with the covers of time step k over it. */
   slice(brush, x0, size, frame, k, opaque, playing) {
     const { h, w } = this.shape, side = this.geometry.side, cell = size / w;
-    brush.imageSmoothingEnabled = false;
+    brush.imageSmoothingQuality = "high";
     if (this.film) brush.drawImage(this.film, 0, frame * side, side, side, x0, 0, size, size);
     for (let patch = 0; patch < h * w; patch++) {
       const x = x0 + patch % w * cell, y = Math.floor(patch / w) * cell;

@@ -19,7 +19,7 @@ export function drawSchematic(svg, settings, { shares: [online, target], loss, m
   const { stop, regulariser } = settings, kind = settings.target, frozen = kind === "ema" && settings.momentum === 1 && !settings.schedule;
   Object.assign(svg.dataset, { target: kind, stop: stop ? "on" : "off", frozen: frozen ? "yes" : "no", extra: regulariser, moving: moving ? "yes" : "no" });
   const write = (id, words) => { svg.querySelector(`#draws-${id}`).textContent = words; };
-  const spread = share => `spread ${percent(share)}`, its = kind === "ema" ? target ?? online : online;
+  const spread = share => `spread ${percent(share).replace("under", "<")}`, its = kind === "ema" ? target ?? online : online;
   write("online", spread(online));
   write("target-spread", kind === "pixels" ? "don't change" : spread(its));
   write("target", { ema: "target encoder", online: "same encoder", pixels: "hidden pixels" }[kind]);

@@ -38,7 +38,7 @@ export const isLive = keys => keys.every(key => LIVE.has(key));
 /** A flip of switches in a few words, for the mark on the curves.  @param {string[]} keys @param {Settings} s */
 export function flip(keys, s) {
   const words = {
-    stop: `stop ${s.stop ? "on" : "off"}`, target: { ema: "average", online: "itself", pixels: "pixels" }[s.target],
+    stop: `stop ${s.stop ? "on" : "off"}`, target: { ema: "average on", online: "own features", pixels: "pixels" }[s.target],
     regulariser: s.regulariser === "none" ? "no term" : name(s.regulariser), lambda: `λ ${s.lambda}`, hidden: "mask", momentum: `m ${s.momentum}`,
   };
   return keys.map(key => words[key]).filter(Boolean).slice(0, 2).join(", ");
@@ -92,9 +92,10 @@ export function fromLink(entries) {
 
 /** What a run has shown: the curves, the last look at the features, and where switches were flipped. */
 export class Run {
-  /** @param {number} id  in all its messages */
-  constructor(id) {
+  /** @param {number} id  in all its messages @param {Settings} settings  with which it began */
+  constructor(id, settings) {
     this.id = id;
+    this.settings = settings;
     this.step = 0;
     this.loss = { steps: [], values: [] };
     this.std = { steps: [], values: [] };  // as shares of the first
@@ -127,12 +128,21 @@ export class Run {
     if (!this.radius) this.radius = 1.7 * farthest(look.points);
   }
 
-  /** Mark a flip; several at one step are one mark.  @param {string} words */
-  addFlip(words) {
-    if (!words) return;
+  /** Note that switches were flipped: before the first step the run simply begins so, later it gets a mark.
+   * @param {Settings} settings @param {string} words */
+  flip(settings, words) {
     const last = this.flips.at(-1);
-    if (last?.step === this.step) last.words = words;
+    if (this.step === 0) this.settings = settings;
+    else if (last?.step === this.step) last.words = words;
     else this.flips.push({ step: this.step, words });
+  }
+
+  /** Become the median of recorded runs.  @param {any} arm  or null @param {number} steps */
+  fill(arm, steps) {
+    const middle = values => values.sort((a, b) => a - b)[values.length >> 1];
+    const median = (key, i) => arm.runs[0][key] && middle(arm.runs.map(run => run[key][i]));
+    this.first = 1;
+    this.addCurve(arm ? arm.share.map((share, i) => ({ step: Math.round(share * steps), loss: median("loss", i), std: median("std", i), targetStd: median("target", i) })) : []);
   }
 
   /** The spread now, as a share of the first, of the encoder and of the target (or null).  @returns {[number, number | null]} */

@@ -6,7 +6,7 @@ export const CHAPTERS = [
     encoder, a slow average of the encoder (EMA), and no gradient reaches it (stop-gradient). Watch the two clouds: each arrow is a clip.` },
   { arm: "neither", title: "Without both", text: `Both safeguards are gone. The encoder makes its own answers, and the gradient may change them. Making all answers alike is easier than
     predicting anything. Watch the loss and the cloud together.` },
-  { arm: "no-stopgrad", title: "Only the target?", text: `The slow average is back, but the gradient still gets into the target encoder. Look at both clouds: most people log only
+  { arm: "no-stopgrad", title: "Only the target?", text: `The slow average is back, but the gradient still gets into the target encoder. Look at both clouds, not only at
     the first.` },
   { arm: "no-ema", title: "No average", text: `The encoder makes its own answers, and no gradient goes through them. Some published methods live like this, others don't. Alive isn't the
     same as learning: compare the probe with chapter 1.` },
@@ -28,7 +28,7 @@ export const fate = ([online, target]) => online < DEAD ? "alike" : target !== n
 /** What became of a guess.  @param {keyof typeof FATES | null} guess @param {keyof typeof FATES} happened */
 export function answer(guess, happened) {
   const what = { apart: "the features stay apart", alike: "the features all became alike", target: "only the target's features died" }[happened];
-  if (!guess) return `So far, ${what}.`;
+  if (!guess) return `Result: ${what}.`;
   return guess === happened ? `You were right: ${what}.` : `You said “${FATES[guess]}”. In this run, ${what}.`;
 }
 
@@ -60,4 +60,23 @@ export function saysRecorded(arm, steps) {
 /** What trains here, in numbers.  @param {{parameters: number, geometry: import("../engine/arms.js").Geometry}} ready */
 export function facts({ parameters, geometry: { frames, side, dim, depth, batch } }) {
   return `${parameters.toLocaleString("en-US")} weights, an encoder of ${depth} blocks of width ${dim}, and ${batch} clips a step, each of ${frames} frames of ${side} by ${side} pixels.`;
+}
+
+/**
+ * Fill in the chapters, the guesses, and where the recorded curves come from.
+ * @param {(number: number) => void} open  called when a chapter is chosen @param {(guess: keyof typeof FATES) => void} guessed
+ * @param {any} recorded
+ */
+export function writeStory(open, guessed, recorded) {
+  const make = (name, properties, ...inside) => {
+    const element = Object.assign(document.createElement(name), properties);
+    element.append(...inside);
+    return element;
+  };
+  const chapters = CHAPTERS.map(({ title }, i) => make("li", {}, make("button", { type: "button", onclick: () => open(i) }, `${i + 1}`, make("span", {}, `. ${title}`))));
+  const guesses = Object.entries(FATES).map(([name, words]) => make("label", {}, make("input", { type: "radio", name: "guess", value: name, onchange: () => guessed(name) }), make("span", {}, words)));
+  document.querySelector("#chapters").replaceChildren(...chapters);
+  document.querySelector("#guess .choices").replaceChildren(...guesses);
+  const seeds = Object.values(recorded.arms).map(({ runs }) => runs.length);
+  document.querySelector("#source").textContent = `${recorded.steps} steps, ${Math.min(...seeds)} to ${Math.max(...seeds)} seeds. The models differ, so the curves are drawn as shares of the run and of the first spread.`;
 }
