@@ -131,7 +131,7 @@ test("settings in which a switch does nothing are refused with a sentence", () =
 test("a run repeats itself, and looking at it changes nothing", () => {
   const [first, second] = [start(arm("sigreg")), start(arm("sigreg"))];
   const losses = train(first, 3);
-  assert.deepEqual(Array.from({ length: 3 }, () => [second.train(), second.look()][0]), losses);
+  assert.deepEqual(Array.from({ length: 3 }, () => [second.train(), ...second.look()][0]), losses);
   assert.notDeepEqual(train(start(arm("sigreg", { seed: 1 })), 3), losses);
 });
 

@@ -27,8 +27,9 @@ function talk() {
 }
 
 test("a new run shows everything before its first step, and then waits", async () => {
-  const { said, start } = talk();
+  const { said, of, until, start } = talk();
   start(7, "neither");
+  await until(() => of("look").length);
   assert.deepEqual(said.map(({ type }) => type), ["ready", "clip", "curve", "look"]);
   assert.ok(said.every(({ run }) => run === 7));
   const [ready, clip, curve, look] = said, { frames, side } = GEOMETRIES.small;
@@ -52,16 +53,27 @@ test("it plays until it is paused, and one step at a time", async () => {
   session.receive({ type: "play" }); // twice is once
   await until(() => steps() >= 10);
   session.receive({ type: "pause" });
-  const count = said.length, at = session.run.step;
+  const at = session.run.step;
+  await until(() => of("look").at(-1).step === at);
+  const count = said.length;
   await new Promise((resolve) => setTimeout(resolve, 60));
   assert.equal(said.length, count);
-  assert.equal(said.at(-1).type, "look");
-  assert.equal(said.at(-1).step, at);
+  assert.equal(session.run.step, at);
   const points = of("curve").flatMap((message) => message.points);
   assert.deepEqual(points.map(({ step }) => step), points.map((_, i) => 5 * i));
   assert.ok(points.slice(1).every(({ loss, std, targetStd }) => loss > 0 && std > 0 && targetStd > 0));
   session.receive({ type: "step" });
   assert.equal(steps(), at + 1);
+});
+
+test("a look at the untrained encoder comes first, whatever the hurry, and a step ends any other look", async () => {
+  const { session, of, steps, until, start } = talk();
+  start();
+  session.receive({ type: "step" });
+  session.receive({ type: "step" });
+  assert.deepEqual([steps(), of("look").map(({ step }) => step)], [2, [0]]);
+  await until(() => of("look").length === 2);
+  assert.deepEqual([of("look")[1].step, of("look")[1].untrained], [2, of("look")[0].probe]);
 });
 
 test("it keeps to a speed", async () => {

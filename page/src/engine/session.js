@@ -6,7 +6,7 @@
 import { Run } from "./training.js";
 
 const EVERY = 5; // steps between points of the curves
-const QUIET = 50, LOOK = 1000, LOOK_SHARE = 4; // ms between curve messages; ms between looks, or 4 looks' own time
+const QUIET = 50, LOOK = 1000, LOOK_SHARE = 4; // ms between curve messages; ms between looks, at least 4 looks' time
 
 export class Session {
   /** @param {(message: any) => void} post @param {Uint8Array | null} wasm
@@ -24,9 +24,10 @@ export class Session {
     this.points = [];
     /** @type {number[]}  since the last point */
     this.losses = [];
+    /** @type {Generator<void, import("./training.js").Look[]> | null}  a look that is going on */
+    this.looking = null;
     this.untrained = 0; // the probe at step 0
-    this.seen = -1; // the step of the last look
-    this.looked = this.lookTime = this.sent = 0; // when the last look ended and how long it took; when curves were sent
+    this.looked = this.began = this.sent = 0; // when the last look ended and began; when curves were sent
     this.due = this.paced = this.spent = this.counted = 0; // the next step; pace: since when, ms in steps, how many
   }
 
@@ -40,7 +41,7 @@ export class Session {
       else if (type === "play") this.play();
       else if (type === "pause") this.stop();
       else if (type === "step") this.single();
-      else if (type === "change") this.run.change(message.settings);
+      else if (type === "change") this.change(message.settings);
       else if (type === "clip") this.post("clip", this.run.clip(message.index % this.run.geometry.heldOut));
       else throw new Error(`unknown message "${type}"`);
     } catch (error) {
@@ -58,11 +59,10 @@ export class Session {
   start(number, settings) {
     this.number = number;
     this.playing = false;
-    this.run = null; // frees its memory, also where the settings are refused
+    this.run = this.looking = null; // frees memory, also where the settings are refused
     const run = (this.run = new Run(settings, this.wasm));
     this.points = [];
     this.losses = [];
-    this.seen = -1;
     const { encoderPositions, predictorPositions, ...geometry } = run.geometry;
     this.post("ready", { settings, geometry, wasm: run.wasm, parameters: run.parameters });
     this.post("clip", run.clip(0));
@@ -86,38 +86,43 @@ export class Session {
 
   single() {
     this.playing = false;
+    while (this.looking && this.run?.step === 0) this.lookOn(); // what an untrained encoder scores must be known
     if (this.train()) this.point();
     this.flush();
-    if (performance.now() > this.looked + this.interval) this.look();
+    this.look();
   }
 
-  /** @param {number} wait  in ms */
+  /** @param {import("./arms.js").Settings} settings */
+  change(settings) {
+    this.run?.change(settings);
+    if (this.looking || !this.playing) this.look(); // again, since the encoders may be others now
+  }
+
+  /** Take another turn, after what's in the queue and this many ms. @param {number} wait */
   next(wait) {
     if (this.waiting) return;
     this.waiting = true;
     const turn = () => {
       this.waiting = false;
-      if (this.playing) this.turn();
+      if (this.looking) this.lookOn();
+      else if (this.playing) this.turn();
+      if (this.looking) this.next(0);
+      else if (this.playing) this.next(this.due - performance.now());
     };
     if (wait > 1) setTimeout(turn, wait);
     else this.soon(turn);
   }
 
+  /** Train if it's time, and say what there is to say. */
   turn() {
     const now = performance.now();
-    if (now >= this.due) {
-      this.due = Math.max(this.due + this.pause, now - 2 * this.pause); // catches up two steps at most
-      if (!this.train()) return;
-      if (this.run && this.run.step % EVERY === 0) this.point();
-      if (now > this.sent + QUIET) this.flush();
-      if (now > this.looked + this.interval) this.look();
-      if (now > this.paced + LOOK) this.pace();
-    }
-    this.next(this.due - performance.now());
-  }
-
-  get interval() {
-    return Math.max(LOOK, LOOK_SHARE * this.lookTime);
+    if (now < this.due) return;
+    this.due = Math.max(this.due + this.pause, now - 2 * this.pause); // catches up two steps at most
+    if (!this.train()) return;
+    if (this.run && this.run.step % EVERY === 0) this.point();
+    if (now > this.sent + QUIET) this.flush();
+    if (now > this.paced + LOOK) this.pace();
+    if (now > this.looked + Math.max(LOOK, LOOK_SHARE * (this.looked - this.began))) this.look();
   }
 
   /** One step; false if the loss is no longer a number. */
@@ -147,14 +152,21 @@ export class Session {
     this.sent = performance.now();
   }
 
+  /** Begin to look at the encoders; an unfinished look is dropped. */
   look() {
-    const run = /** @type {Run} */ (this.run), before = performance.now();
-    if (this.seen === run.step) return;
-    const [online, target] = run.look();
-    if (run.step === 0) this.untrained = online.probe;
-    this.seen = run.step;
+    this.looking = this.run?.look() ?? null;
+    this.began = performance.now();
+    this.next(0);
+  }
+
+  /** Look on; at the end, say what was seen. */
+  lookOn() {
+    const run = /** @type {Run} */ (this.run), seen = this.looking?.next();
+    if (!seen?.done) return;
+    const [online, target] = seen.value;
+    this.looking = null;
     this.looked = performance.now();
-    this.lookTime = this.looked - before;
+    if (run.step === 0) this.untrained = online.probe;
     this.post("look", {
       ...{ step: run.step, std: online.std, rank: online.rank, probe: online.probe, points: online.points },
       ...{ targetStd: target?.std ?? null, targetRank: target?.rank ?? null, targetProbe: target?.probe ?? null },

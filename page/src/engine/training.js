@@ -15,7 +15,7 @@ import { features, loss } from "./vjepa.js";
  *  @typedef {{std: number, rank: number, probe: number, points: Float32Array}} Look  at an encoder */
 
 const MEGABYTES = 160, DIRECTIONS = 256; // of the arena; random directions of SIGReg in a step
-const STD_CLIPS = 64, POINTS = 96; // held-out clips for the feature std, and in the cloud of points
+const CLIPS_AT_ONCE = 32, POINTS = 96; // held-out clips encoded together (the first give the std), and in the cloud
 const HELD_OUT = 2 ** 31; // a seed that no run has
 
 export class Run {
@@ -114,37 +114,40 @@ export class Run {
     return { context: repeated(ids.filter((id) => !isHidden(id))), target: repeated(ids.filter(isHidden)) };
   }
 
-  /** Features of held-out clips, [count * N, D], as an array that lives until the next step.
-   * @param {Parameters} encoder @param {number} first @param {number} count */
-  encodeHeldOut(encoder, first, count) {
+  /** Features of some held-out clips, [CLIPS_AT_ONCE * N, D], as an array that lives until the next step.
+   * @param {Parameters} encoder @param {number} first */
+  encodeHeldOut(encoder, first) {
     const { tape, geometry, settings } = this, size = this.heldOut.pixels.length / geometry.heldOut;
     tape.clear(this.base);
-    const pixels = this.pixels(this.heldOut.pixels.subarray(first * size, (first + count) * size), count);
+    const values = this.heldOut.pixels.subarray(first * size, (first + CLIPS_AT_ONCE) * size);
+    const pixels = this.pixels(values, CLIPS_AT_ONCE);
     const model = { geometry, settings, online: encoder, copy: null };
-    return tape.detached(() => features(tape, model, encoder, pixels, count)).data;
+    return tape.detached(() => features(tape, model, encoder, pixels, CLIPS_AT_ONCE)).data;
   }
 
   /** Feature std of each encoder. */
   std() {
-    return this.encoders.map((encoder) => measures.featureStd(this.encodeHeldOut(encoder, 0, STD_CLIPS), STD_CLIPS));
+    return this.encoders.map((encoder) => measures.featureStd(this.encodeHeldOut(encoder, 0), CLIPS_AT_ONCE));
   }
 
-  /** Everything that is measured of each encoder. */
-  look() {
+  /** Everything that is measured of each encoder.  It takes long, so it pauses after some clips: a generator.
+   * @returns {Generator<void, Look[]>} */
+  *look() {
     const { dim, heldOut } = this.geometry, directions = this.heldOut.factors.map((clip) => clip.direction);
-    const std = this.std();
-    this.before = this.encoders.map((encoder, i) => {
+    const std = this.std(), found = [];
+    for (const [i, encoder] of this.encoders.entries()) {
       const pooled = new Float64Array(heldOut * dim);
-      for (let first = 0; first < heldOut; first += STD_CLIPS) {
-        pooled.set(measures.pool(this.encodeHeldOut(encoder, first, STD_CLIPS), STD_CLIPS, dim), first * dim);
+      for (let first = 0; first < heldOut; first += CLIPS_AT_ONCE) {
+        pooled.set(measures.pool(this.encodeHeldOut(encoder, first), CLIPS_AT_ONCE, dim), first * dim);
+        yield;
       }
       const axes = measures.principalAxes(pooled, dim), points = measures.onPlane(pooled, axes.vectors, POINTS);
-      return {
+      found.push({
         ...{ std: std[i], rank: measures.effectiveRank(axes.values), probe: measures.probe(pooled, directions, dim) },
         points: this.before[i] ? measures.aligned(points, this.before[i].points) : points,
-      };
-    });
-    return this.before;
+      });
+    }
+    return (this.before = found);
   }
 
   /** A held-out clip to show. @param {number} index */
