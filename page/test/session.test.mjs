@@ -50,7 +50,6 @@ test("it plays until it is paused, and one step at a time", async () => {
   const { session, said, of, steps, until, start } = talk();
   start();
   session.receive({ type: "play" });
-  session.receive({ type: "play" }); // twice is once
   await until(() => steps() >= 10);
   session.receive({ type: "pause" });
   const at = session.run.step;
@@ -64,6 +63,13 @@ test("it plays until it is paused, and one step at a time", async () => {
   assert.ok(points.slice(1).every(({ loss, std, targetStd }) => loss > 0 && std > 0 && targetStd > 0));
   session.receive({ type: "step" });
   assert.equal(steps(), at + 1);
+});
+
+test("playing twice is playing once", () => {
+  const tasks = [], session = new Session(() => {}, wasm, (task) => tasks.push(task));
+  session.receive({ type: "start", run: 1, settings: DEFAULTS });
+  for (const type of ["play", "play", "pause", "play"]) session.receive({ type });
+  assert.equal(tasks.length, 1);
 });
 
 test("a look at the untrained encoder comes first, whatever the hurry, and a step ends any other look", async () => {
