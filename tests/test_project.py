@@ -87,7 +87,7 @@ def test_the_core_needs_little_and_extras_bring_the_rest() -> None:
     }
     extras = project["optional-dependencies"]
     assert {name(r) for r in extras["notebooks"]} == {"jupyterlab", "ipywidgets", "matplotlib", "nbval", "pytest"}
-    assert {"figures", "notebooks", "video", "world", "pusht", "test", "browser", "parity"} == set(extras)
+    assert {"figures", "notebooks", "video", "world", "pusht", "test", "site", "browser", "parity"} == set(extras)
 
 
 def test_environment_yml_holds_the_seven_packages_and_conda_brings_only_python() -> None:
