@@ -64,7 +64,7 @@ def test_the_learners_edition_is_that_of_the_text_and_answers_nothing(stem: str)
 
 
 @pytest.mark.parametrize("number", WITH_EXERCISES)
-def test_a_lesson_has_at_most_1100_words_or_from_07_on_1500(number: str) -> None:
+def test_a_lesson_has_at_most_1100_words_and_a_late_one_1500(number: str) -> None:
     """Catches: a lesson that grows back into a paper."""
     cells = BUILD["read"](source_of(number)).cells
     prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
