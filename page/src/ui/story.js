@@ -3,7 +3,8 @@ import { percent } from "./state.js";
 
 export const CHAPTERS = [
   { arm: "vjepa", title: "As published", text: `The encoder sees the first half of a clip; the predictor guesses the features of the second. The right answers come from the target
-    encoder, a slow average of the encoder (EMA), and no gradient reaches it (stop-gradient). Watch the two clouds: each arrow is a clip.` },
+    encoder, a slow average of the encoder (EMA), and no gradient reaches it (stop-gradient). The clouds change,
+    but they don't die. Learning is slow: wait a thousand steps for the probe.` },
   { arm: "neither", title: "Without both", text: `Both safeguards are gone. The encoder makes its own answers, and the gradient may change them. Making all answers alike is easier than
     predicting anything. Watch the loss and the cloud together.` },
   { arm: "no-stopgrad", title: "Only the target?", text: `The slow average is back, but the gradient still gets into the target encoder. Look at both clouds, not only at
@@ -78,5 +79,5 @@ export function writeStory(open, guessed, recorded) {
   document.querySelector("#chapters").replaceChildren(...chapters);
   document.querySelector("#guess .choices").replaceChildren(...guesses);
   const seeds = Object.values(recorded.arms).map(({ runs }) => runs.length);
-  document.querySelector("#source").textContent = `${recorded.steps} steps, ${Math.min(...seeds)} to ${Math.max(...seeds)} seeds. The models differ, so the curves are drawn as shares of the run and of the first spread.`;
+  document.querySelector("#source").textContent = `${recorded.steps} steps, ${Math.min(...seeds)} to ${Math.max(...seeds)} seeds. The small model differs, so they are drawn as shares of the run and of the first spread.`;
 }
