@@ -3,8 +3,8 @@ import { percent } from "./state.js";
 
 export const CHAPTERS = [
   { arm: "vjepa", title: "As published", text: `The encoder sees the first half of a clip; the predictor guesses the features of the second. The right answers come from the target
-    encoder, a slow average of the encoder (EMA), and no gradient reaches it (stop-gradient). The clouds change,
-    but they don't die. Learning is slow: wait a thousand steps for the probe.` },
+    encoder, a slow average of the encoder (EMA), and no gradient reaches it (stop-gradient). Watch the clouds:
+    each arrow is a clip. Learning is slow: give the probe a thousand steps.` },
   { arm: "neither", title: "Without both", text: `Both safeguards are gone. The encoder makes its own answers, and the gradient may change them. Making all answers alike is easier than
     predicting anything. Watch the loss and the cloud together.` },
   { arm: "no-stopgrad", title: "Only the target?", text: `The slow average is back, but the gradient still gets into the target encoder. Look at both clouds, not only at
@@ -21,7 +21,7 @@ export const CHAPTERS = [
 
 export const FATES = { apart: "stay apart", alike: "all become alike", target: "die in the target only" };
 const DEAD = 0.1;
-const read = accuracy => `${Math.round(100 * accuracy)} %`;
+const read = accuracy => `${Math.round(100 * accuracy)}\u00a0%`;
 
 /** What became of the features.  @param {[number, number | null]} shares @returns {keyof typeof FATES} */
 export const fate = ([online, target]) => online < DEAD ? "alike" : target !== null && target < DEAD ? "target" : "apart";
