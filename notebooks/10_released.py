@@ -3,11 +3,11 @@
 #
 # ![You are here: the released networks. The diagram of V-JEPA. In full color: online encoder, predictor, target encoder.](attachment:here-10.png)
 #
-# **At the end you can explain** what is in a file of released V-JEPA weights, how it gets into the classes that you have read, and what
-# V-JEPA 2 changed: positions, momentum, schedule.
+# **At the end you can explain** how V-JEPA 2 tells attention where tokens are, how released weights get into the classes you've read, and
+# which details fail without an error.
 #
-# *35 minutes, including a few seconds of computing. Any laptop; nothing is downloaded unless you ask for it (then it takes minutes).*
-# You need: lessons 03 to 05, and 09 for the pictures.
+# *35 minutes, including a few seconds of computing. Any laptop; nothing is downloaded unless you ask for it.*
+# You need: lessons 03 to 05.
 
 # %% folded=true
 import importlib.util
@@ -25,44 +25,198 @@ if importlib.util.find_spec("minivjepa") is None:
     sys.path.insert(0, os.path.abspath("course"))  # what was installed just now is not on the path yet
     os.chdir("course/notebooks")
 
-# %%
+# %% folded=true
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from minivjepa import rotary
 from minivjepa.course.figures.feature_colors import feature_strip
 from minivjepa.course.figures.film_strips import displayed
-from minivjepa.course.figures.rotary_scores import scores_over_distance
+from minivjepa.course.figures.rotary_scores import dials, scores_over_distance, two_arrows
 from minivjepa.course.figures.training_curves import schedules
-from minivjepa.course.lesson import check, compare, show, table
+from minivjepa.course.lesson import check, play, show, table
+from minivjepa.course.predictions import Predictions
+from minivjepa.course.widgets import explore
 from minivjepa.data.digits import DigitClips
 from minivjepa.data.video import normalise
 from minivjepa.ema import half_life
 from minivjepa.encoder import Encoder
 from minivjepa.evaluation.statistics import markdown
+from minivjepa.homework.checking import attempt, solution
 from minivjepa.predictor import Predictor
 from minivjepa.released.load import load_pretrained
 from minivjepa.released.names import from_original, to_original
-from minivjepa.rotary import rotary_angles, rotate
 from minivjepa.training.config import PRESETS
 from minivjepa.transformer import init_linear
 from minivjepa.tubelets import Grid, sincos_positions
 
-folder = Path(tempfile.mkdtemp())
+guess = Predictions()
 
 # %% [markdown]
-# ## How large the real ones are
-#
-# Sizes apart, the encoder of this course and that of V-JEPA 2 differ in one thing, how positions enter (`rotary-tiled` below; you will see what
-# it means); V-JEPA 1's adds them as ours does. V-JEPA 2 comes in three sizes, whose names are those of vision transformers: ViT-L(arge), -H(uge), -g(iant). Count them without
-# computing anything: a tensor on the device `meta` has a shape and no numbers.
-#
-# **Predict:** how many parameters has the largest, in millions? (Your own models had some hundred thousand.)
+# V-JEPA 1 *adds* a position to every token (lesson 01). V-JEPA 2 adds nothing. It *turns* each query and key by an angle that grows with the
+# token's place. Here a query and a key move along the time axis, always three places apart:
 
 # %%
-my_millions_of_parameters = None
+play(two_arrows(distance=3, places=24, frequency=0.4))
+
+# %% [markdown]
+# On the left, the product depends on where the two are. On the right it depends only on how far apart they are: both arrows turn by the same
+# angle, and the angle between them stays. To attention, an event looks the same at the start of a clip and at its end.
+#
+# ## Many dials
+#
+# A head has more than two numbers, so neighbors pair up: numbers 0 and 1, numbers 2 and 3, and so on. Each pair is a dial with its own
+# frequency. Of P pairs, pair i turns by 10000 to the power of -i/P radians a place: the first dial moves fast and tells neighbors apart, the
+# last one hardly moves and tells far places apart.
+#
+# ## Write it: `angles` (easy, 5 minutes)
+#
+# Places along one axis are given, and the number of pairs. Return the angle of every *number*, `[n, 2 * pairs]`: place times frequency, where
+# both numbers of a pair get the same one.
+#
+# <details><summary>Hint 1</summary>
+#
+# The frequencies: `10000.0 ** -(torch.arange(pairs) / pairs)`.
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# `repeat_interleave(2)` makes f0 f0 f1 f1 ... of f0 f1 ...; `places[:, None]` is a column.
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# In a new cell: `solution("10", "angles")`.
+# </details>
+
+
+# %% exercise="angles"
+def angles(places, pairs):
+    """Places [n] and a number of pairs -> angles [n, 2 * pairs] in radians: f0 f0 f1 f1 ... times the place."""
+    ### BEGIN SOLUTION
+    frequency = 10000.0 ** -(torch.arange(pairs) / pairs)
+    return places[:, None] * frequency.repeat_interleave(2)
+    ### END SOLUTION
+
+
+attempt("10", angles)
+
+# %% [markdown]
+# ## Write it: `rotate` (medium, 8 minutes)
+#
+# Turn the pair (a, b) counterclockwise: it becomes (a cos - b sin, b cos + a sin). Each number uses the cosine and sine of the angle in its
+# own column. If a vector has more numbers than angles, the rest stays as it is.
+#
+# <details><summary>Hint 1</summary>
+#
+# `x[:, 0::2]` takes every other number. Mind that there may be fewer angles than numbers.
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Number j is itself times its cosine, plus its *partner* times its sine. The partners of a, b are -b, a. `torch.stack([...], dim=-1).flatten(1)`
+# weaves two lists together.
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# In a new cell: `solution("10", "rotate")`.
+# </details>
+
+
+# %% exercise="rotate"
+def rotate(x, angle):
+    """Vectors x [n, d] and angles [n, r], r up to d -> pairs turned by their angles; numbers from r on stay, [n, d]."""
+    ### BEGIN SOLUTION
+    turned, still = x[:, : angle.shape[1]], x[:, angle.shape[1] :]
+    a, b = turned[:, 0::2], turned[:, 1::2]
+    partner = torch.stack([-b, a], dim=-1).flatten(1)
+    return torch.cat([turned * angle.cos() + partner * angle.sin(), still], dim=1)
+    ### END SOLUTION
+
+
+attempt("10", rotate)
+
+# %% [markdown]
+# Your functions turn these dials. Move `place`: everything turns, and the product above stays. Then move `distance`.
+
+# %%
+torch.manual_seed(0)
+query, key = torch.randn(24), torch.randn(24)  # of a head with 24 numbers
+
+
+def turned_dials(place, distance):
+    """The first four pairs of the query and the key at their places."""
+    turn = angles(torch.tensor([place, place + distance]), pairs=4)
+    return dials(*rotate(torch.stack([query[:8], key[:8]]), turn), place, distance)
+
+
+explore(turned_dials, {"place": (0, 31, 1, 4), "distance": (0, 31, 1, 3)})
+
+# %% [markdown]
+# ## A quirk in the released code
+#
+# Meta's code pairs neighbors too, but lists the frequencies as f0 f1 ... f0 f1 ... and not as f0 f0 f1 f1 ... So the two numbers of a pair
+# turn by different angles.
+
+# %%
+places = torch.arange(32)
+line = Grid(frames=64, height=16, width=16, tubelet=2, patch=16)  # 32 places in time, one in space
+
+
+def products(turn):
+    """[32, 32]: the query at every place times the key at every place."""
+    return rotate(query.expand(32, -1), turn) @ rotate(key.expand(32, -1), turn).T
+
+
+def by_distance(matrix):
+    """Whether every diagonal of the matrix is constant."""
+    return all(float(matrix.diagonal(d).max() - matrix.diagonal(d).min()) < 1e-3 for d in range(-16, 17))
+
+
+turn = angles(places, pairs=4)  # a third of the head is for time; height and width get the other two
+mixed_up = torch.cat([turn[:, 0::2], turn[:, 0::2]], dim=1)  # f0 f1 ... f0 f1 ...
+added = sincos_positions(line, 24)
+scores = {
+    "added": (query + added) @ (key + added).T,
+    "turned": products(turn),
+    "as released": products(mixed_up),
+}
+released = by_distance(scores["as released"])
+guess(
+    "With Meta's order, does the product still depend only on the distance?", "yes" if released else "no", ["yes", "no"]
+)
+
+# %%
+show(scores_over_distance(scores))
+
+# %% folded=true
+# NBVAL_CHECK_OUTPUT
+lengths = rotate(query.expand(32, -1), mixed_up).norm(dim=1)
+package = {
+    scheme: rotary.rotate(
+        query.expand(1, 1, 32, 24), rotary.rotary_angles(line, places[None], 24, scheme, torch.float32)
+    )
+    for scheme in ("rotary", "rotary-tiled")
+}
+mine = {"rotary": rotate(query.expand(32, -1), turn), "rotary-tiled": rotate(query.expand(32, -1), mixed_up)}
+same = all(torch.allclose(package[scheme][0, 0], mine[scheme], atol=1e-5) for scheme in mine)
+check("rotary", same and [name for name, matrix in scores.items() if by_distance(matrix)] == ["turned"],
+      "your turns are the package's, and only with them the product depends on nothing but the distance")  # fmt: skip
+check("the quirk", float(lengths.max() - lengths.min()) > 0.1,
+      "what the released models do is not a turn: it changes the length of what it turns")  # fmt: skip
+
+# %% [markdown]
+# With Meta's order the curves part: the place counts again, though less than if positions are added. The released weights were trained like
+# that, so to load them you need it too: `positions="rotary-tiled"` in the package. For a model of your own, use `"rotary"`.
+#
+# ## A file like theirs
+#
+# Three sizes of V-JEPA 2's encoder are published, named after vision transformers. On the device `meta` a tensor has a shape and no
+# numbers, so counting costs nothing.
 
 # %%
 grid = Grid(frames=16, height=256, width=256, tubelet=2, patch=16)
@@ -72,65 +226,50 @@ for name, (dim, depth, heads, hidden) in SIZES.items():
     with torch.device("meta"):
         giant = Encoder(grid, dim, depth, heads, "rotary-tiled", hidden)
     millions[name] = sum(p.numel() for p in giant.parameters()) / 1e6
-compare("millions of parameters of ViT-g", my_millions_of_parameters, round(millions["ViT-g"]))
+guess("How many million parameters has the largest, ViT-g? Yours had about 0.2.", round(millions["ViT-g"]))
+
+# %%
 lines = [[name, *map(str, SIZES[name]), f"{count:.0f}", f"{4 * count / 1000:.1f}"] for name, count in millions.items()]
-table(
-    markdown(
-        ["encoder", "width D", "blocks", "heads", "width of the MLP", "million parameters", "GB in float32"], lines
-    )
-)
+table(markdown(["encoder", "width D", "blocks", "heads", "MLP width", "million parameters", "GB in float32"], lines))
 
 # %% [markdown]
-# ## A file like theirs
-#
-# Set `DOWNLOAD = True` to fetch the released ViT-L (more than a gigabyte) from the Hugging Face hub, where weights are published, or put a file or
-# folder that you have into `WEIGHTS`. Both are used in the last picture. For all else the lesson makes a small file of *random*
-# weights in the layout of Meta's files: the same names, the same shapes but for the sizes.
+# For the real ViT-L (more than a gigabyte), set `DOWNLOAD = True`, or put a file or folder of yours into `WEIGHTS`; the last picture uses it.
+# Everything else uses a small file of *random* weights in the layout of Meta's files: same names, same kinds of shapes.
 
 # %%
 DOWNLOAD = False
 WEIGHTS = ""
 
-# %%
+# %% folded=true
+folder = Path(tempfile.mkdtemp())
 small = Grid(frames=8, height=64, width=64, tubelet=2, patch=16)
 torch.manual_seed(0)
 encoder = Encoder(small, dim=96, depth=2, heads=4, positions="rotary-tiled").eval()
 predictor = Predictor(small, dim=96, inner=48, depth=1, heads=2, groups=10, positions="rotary-tiled").eval()
 for network in (encoder, predictor):
     init_linear(network, "xavier")  # random weights that keep numbers at a sensible size
-ours = {f"encoder.{key}": value for key, value in encoder.state_dict().items()}
-ours |= {f"target_encoder.{key}": value for key, value in encoder.state_dict().items()}
-ours |= {f"predictor.{key}": value for key, value in predictor.state_dict().items()}
+parts = {"encoder": encoder, "target_encoder": encoder, "predictor": predictor}
+ours = {f"{part}.{key}": value for part, network in parts.items() for key, value in network.state_dict().items()}
 made = folder / "like-meta.pt"
 torch.save(to_original(ours, small), made)
-held = torch.load(made, weights_only=True)
-print("parts:", list(held))
-for key, value in list(held["encoder"].items())[:6]:
-    print(f"  {key:45} {tuple(value.shape)}")
-
-# %% [markdown]
-# Three things differ from what you have read. The first two are only packaging:
-#
-# - **Names.** `module.backbone.` is what two wrappers around their model left behind; `attn` is our `attention`. And so on.
-# - **The tubelet embedding** is a `Conv3d` with kernel = stride, weight [D, C, 2, 16, 16]. Lesson 01 has shown that it is the linear layer on
-#   flattened tubelets, with its weight written in another shape.
-# - **Ten mask tokens.** V-JEPA 1 has one for each mask group. V-JEPA 2 numbers them by the length of its clips, and its published recipes know one
-#   length: both mask groups use the first token, and the other nine are still the zeros that they started as. Models on the Hugging Face hub take
-#   the second unless they are told, a zero; ours takes the first.
-#
-# ## Load it
-#
-# `load_pretrained` reads such a file, translates names and shapes (`from_original`), builds networks of the size that the weights have, and fills
-# them. What a file does not say has to be given: for which clips it is, and how many heads there are, because heads only cut the same
-# numbers differently. And clips must be normalised as in training: for the released models with the mean and spread of ImageNet's
-# colors, which `minivjepa embed` does.
 
 # %%
-translated = from_original(held)
-for theirs_name, ours_name in zip(
-    list(held["encoder"])[2:6], [key for key in translated if key.startswith("encoder.")][2:6]
-):
-    print(f"{theirs_name:45} -> {ours_name}")
+held = torch.load(made, weights_only=True)
+translated = [key for key in from_original(held) if key.startswith("encoder.")]
+print("parts of the file:", list(held))
+for (theirs, value), name in list(zip(held["encoder"].items(), translated))[:6]:
+    print(f"  {theirs:45} {tuple(value.shape)!s:20} is our {name}")
+
+# %% [markdown]
+# Two differences are packaging: the names, and the tubelet embedding, a `Conv3d` of shape [D, C, 2, 16, 16] that lesson 01 showed to be our
+# linear layer. The third matters: the file has **ten mask tokens**. V-JEPA 1 has one for each mask group. V-JEPA 2 numbers them by clip length, and
+# its recipes use one length, so both groups share the first token and nine stay zero. Models on the Hugging Face hub use the second unless
+# told otherwise, which is a zero.
+#
+# `load_pretrained` reads such a file, translates it, and builds networks to fit. Two things no file tells you: the size of your clips, and the
+# number of heads, which only cut the same numbers differently.
+
+# %%
 loaded = load_pretrained(str(made), clip=(8, 64, 64), heads=4, predictor_heads=2)
 print("layout:", loaded.layout, "| positions:", loaded.encoder.positions)
 
@@ -141,7 +280,7 @@ context, target = torch.arange(32).expand(4, -1), torch.arange(32, 64).expand(4,
 with torch.no_grad():
     z = encoder(clips, context)
     same = torch.equal(loaded.encoder(clips), encoder(clips))
-    same_guesses = torch.equal(loaded.predictor(z, context, target), predictor(z, context, target))
+    same_predictions = torch.equal(loaded.predictor(z, context, target), predictor(z, context, target))
 del held["encoder"]["module.backbone.norm.weight"]
 torch.save(held, folder / "short.pt")
 try:
@@ -149,14 +288,12 @@ try:
     refused = False
 except ValueError as error:
     refused = "norm.weight is missing" in str(error)
-check("loading", same and same_guesses and refused,
+check("loading", same and same_predictions and refused,
       "what is written in that layout is read back to the same numbers, and a file that lacks one tensor is refused")  # fmt: skip
 
 # %% [markdown]
-# That shows that writing and reading fit each other, and not yet that it is *their* model. For that it has to be compared with other people's code:
-# here with `VJEPA2Model` of the Python package `transformers`, where it is installed (`pip install 'minivjepa[parity]'`). It gets random
-# weights, writes them in its own layout, and we read them. Meta's layout, and all gradients, are compared in the tests that `docs/fidelity.md`
-# names, row by row.
+# So our reader inverts our writer. That doesn't prove that it matches Meta's model; for that we need other people's code. If the package
+# `transformers` is installed (`pip install 'minivjepa[parity]'`), its `VJEPA2Model` writes random weights in its own layout, and we read them.
 
 # %%
 if importlib.util.find_spec("transformers") is None:
@@ -183,94 +320,31 @@ else:
     assert difference["rotary-tiled"] < 1e-4 < difference["rotary"]
 
 # %% [markdown]
-# ## What V-JEPA 2 changed: positions
-#
-# V-JEPA 1 *adds* a position to every token (lesson 01). V-JEPA 2 adds nothing. It **turns**: take two numbers (x, y) of a query as an arrow, and turn
-# the arrow by an angle, the token's place times a frequency. The same for the next two numbers, with the next frequency, and for the
-# keys. Three ways to do it:
-#
-# - *added*: sine-cosine positions added to query and key, as in V-JEPA 1.
-# - *rotary*: numbers 0 and 1 are a pair, 2 and 3 the next. Frequencies f0, f1, ... turn them by f0 f0 f1 f1 ...
-# - *as released*: the same pairs, but Meta's code lists the frequencies as f0 f1 ... f0 f1 ... So 0 is turned by f0 and its partner 1 by f1.
-#
-# Put the same query and the same key at different places along the time axis.
-#
-# **Predict:** with which of the three does their product depend only on *how far* they are apart? (A list such as `["added", "rotary"]`.)
-
-# %%
-my_list_of_those = None
-
-# %%
-line = Grid(frames=64, height=16, width=16, tubelet=2, patch=16)  # 32 places in time, one in space
-head = 24
-places = torch.arange(line.tokens)[None]
-torch.manual_seed(0)
-query, key = torch.randn(head), torch.randn(head)
-
-
-def products(scheme):
-    """[n, n]: the query at every place times the key at every place."""
-    q, k = (x.expand(1, 1, line.tokens, head) for x in (query, key))
-    if scheme == "sincos":
-        table = sincos_positions(line, head)
-        return ((q + table) @ (k + table).transpose(-1, -2))[0, 0]
-    angles = rotary_angles(line, places, head, scheme, torch.float32)
-    return (rotate(q, angles) @ rotate(k, angles).transpose(-1, -2))[0, 0]
-
-
-scores = {"added": products("sincos"), "rotary": products("rotary"), "as released": products("rotary-tiled")}
-
-
-def depends_on_distance_alone(matrix):
-    """Whether every diagonal of the matrix is constant."""
-    return all(float(matrix.diagonal(d).max() - matrix.diagonal(d).min()) < 1e-3 for d in range(-16, 17))
-
-
-answer = [name for name, matrix in scores.items() if depends_on_distance_alone(matrix)]
-compare("depends on the distance alone", my_list_of_those, answer)
-show(scores_over_distance(scores))
-
-# %% folded=true
-# NBVAL_CHECK_OUTPUT
-angles = rotary_angles(line, places, head, "rotary-tiled", torch.float32)
-lengths = rotate(query.expand(1, 1, line.tokens, head), angles)[0, 0].norm(dim=-1)
-check("rotary", answer == ["rotary"], "turned positions know distances only; added ones do not")
-check("the quirk", float(lengths.max() - lengths.min()) > 0.1,
-      "what the released models do is not a turn: it changes the length of what it turns")  # fmt: skip
-
-# %% [markdown]
-# If both arrows are turned, their product depends on the difference of the angles, which is the distance times the frequency: in the middle panel, four
-# curves lie on one. With the released order it nearly works, and not quite. That this is really in the released V-JEPA 2 was shown above:
-# `transformers`, which runs those weights, agrees with `rotary-tiled` up to rounding, and with `rotary` it does not. Its weights were trained like
-# that, so whoever loads them has to do it as well. Whoever trains anew should use `"rotary"`.
-#
-# How much does the wrong one change?
+# With the quirk it agrees to rounding; without it, it doesn't. And nothing warns you, because all shapes fit. How far off are the features of our
+# random file?
 
 # %%
 wrong = load_pretrained(str(made), clip=(8, 64, 64), heads=4, predictor_heads=2, positions="rotary").encoder
 with torch.no_grad():
     right, other = encoder(clips), wrong(clips)
-    print(f"relative difference of the features: {float((right - other).norm() / right.norm()):.3f}")
+off = float((right - other).norm() / right.norm())
+guess("Positions of the wrong kind: by how many percent do the features change?", round(100 * off))
 
 # %% [markdown]
-# That is for random weights in two blocks; for trained ones in twenty-four we have not measured it. No error and no warning says so: the shapes are right.
-# That is why `docs/fidelity.md` names a test for every detail.
+# That's two blocks of random weights; trained ones may differ more. Details like this one are why `docs/fidelity.md` names a test for every row.
 #
-# ## What V-JEPA 2 changed: momentum and schedule
+# ## Momentum and schedule
 #
-# One number, .99925, for the whole run, where V-JEPA 1 went from .998 to (nearly) 1. And a learning rate that warms up and then stays, with a
-# constant weight decay: such a run can be prolonged at any time, since nothing in it depends on where it ends.
-#
-# **Predict:** how many times as long is V-JEPA 2's half-life as V-JEPA 1's at its start?
-
-# %%
-my_ratio_of_half_lives = None
+# V-JEPA 1's momentum goes from .998 to nearly 1, and its learning rate falls along a cosine. V-JEPA 2 keeps one momentum, .99925, and after the
+# warm-up one learning rate and one weight decay. Nothing in it depends on where the run ends, so you can always prolong it.
 
 # %%
 first = PRESETS["vitl"]
 second = replace(first, momentum=0.99925, final_momentum=0.99925, final_lr=1.0, final_weight_decay=0.04, clip_grad=0.0)
 ratio = half_life(0.99925) / half_life(0.998)
-compare("half-life, times V-JEPA 1's at its start", my_ratio_of_half_lives, f"{ratio:.1f}")
+guess("V-JEPA 2's half-life, as a multiple of V-JEPA 1's at its start?", round(ratio, 1))
+
+# %%
 show(schedules({"V-JEPA 1": first, "V-JEPA 2": second}))
 
 # %% folded=true
@@ -281,61 +355,61 @@ print(
 assert (round(half_life(0.998)), round(half_life(0.99925))) == (346, 924)
 
 # %% [markdown]
-# (Only these three are compared, with the warm-up drawn as in V-JEPA 1. V-JEPA 2 ended with a last phase of its own on longer clips, trained on images
-# too, and on far more video.)
+# (The picture compares only these. V-JEPA 2 also had a last phase on longer clips, images among its data, and far more video.)
 #
 # ## Look at its features
 #
-# Features of a clip as colors, as in lesson 09. With random weights this only shows that all is connected; with released weights, set above,
-# it shows what they see.
+# A clip's features as colors. With random weights you only see that everything is connected; with released ones, set above, you see what they learned.
 
 # %%
 source = WEIGHTS or ("facebook/vjepa2-vitl-fpc64-256" if DOWNLOAD else "")
 eyes = load_pretrained(source, clip=(16, 256, 256), parts=("encoder",)).encoder if source else loaded.encoder
-clips, _ = DigitClips(eyes.grid, "test").batch(0, torch.arange(1))
-frames = torch.from_numpy((255 * displayed(clips)[0]).astype("uint8"))  # [T, H, W, 3], as a video file has them
+shown, _ = DigitClips(eyes.grid, "test").batch(0, torch.arange(1))
+frames = torch.from_numpy((255 * displayed(shown)[0]).astype("uint8"))  # [T, H, W, 3], as a video file has them
 with torch.no_grad():
     tokens = eyes(normalise(frames.permute(0, 3, 1, 2))[None])[0].unflatten(0, eyes.grid.shape)
-title = f"weights {source}" if source else "random weights: colors show pixels and places, nothing learned"
+title = f"weights {source}" if source else "random weights: pixels and places, nothing learned"
 show(feature_strip(frames.numpy(), tokens.numpy(), title))
 
 # %% [markdown]
-# For a video of your own: `minivjepa embed clip.mp4 --weights WEIGHTS --out clip.npz --picture clip.gif`.
+# For your own video: `minivjepa embed clip.mp4 --weights WEIGHTS --out clip.npz --picture clip.gif`. It normalizes colors by the mean and spread
+# of ImageNet's, as in training.
 #
 # ## Break it
 #
-# Give the file a wrong number of heads below. The shapes of all weights still fit. What happens?
+# Give the file the wrong number of heads. The shapes of all weights still fit. What happens?
 #
 # <details><summary>What to expect</summary>
 #
-# With 2 heads it loads, and its features are different: nothing in a file of Meta's says how many heads there are. Hugging Face's files have a
-# `config.json` beside them, and there a wrong number is refused.
+# With 2 heads it loads, and its features are different: Meta's files don't say how many heads there are. Hugging Face's files come with a
+# `config.json`, and there a wrong number is refused.
 # </details>
 
 # %%
 mine = load_pretrained(str(made), clip=(8, 64, 64), heads=4, predictor_heads=2).encoder  # make this 2 heads
-clips, _ = DigitClips(small, "test").batch(step=0, index=torch.arange(4))
 with torch.no_grad():
     print("the same features as before:", torch.allclose(mine(clips), encoder(clips), atol=1e-5))
+
+# %%
+guess.table()
 
 # %% [markdown]
 # ## Three questions
 #
-# <details><summary>1. Which of the loaded parts do you need to embed a video, and which can you throw away?</summary>
+# <details><summary>1. Which of the loaded parts do you need to embed a video?</summary>
 #
-# One encoder. Predictor and the other encoder were for training (lesson 09).
+# One encoder. The predictor and the other encoder were for training.
 # </details>
 #
-# <details><summary>2. Why can a model with rotary positions read longer clips than it was trained on, at least formally?</summary>
+# <details><summary>2. Why can a model with rotary positions read longer clips than it was trained on?</summary>
 #
-# There is no table with one row per place: angles exist for every place. Whether it does well on distances that it has never seen is
-# another question.
+# There's no table with a row for each place: every place has angles. How well it does at distances it has never seen is another question.
 # </details>
 #
-# <details><summary>3. You load weights without an error, and the features are bad. Name three details to suspect.</summary>
+# <details><summary>3. Weights load without an error, and the features are bad. Name three suspects.</summary>
 #
-# The scheme of the positions, the number of heads, and how pixels are normalised. None of them changes a shape.
+# The scheme of the positions, the number of heads, and how pixels are normalized. None of them changes a shape.
 # </details>
 #
-# **In the package:** `minivjepa/released/names.py`, `minivjepa/released/weight_files.py`, `minivjepa/released/load.py`, `minivjepa/rotary.py`. **In the papers:** V-JEPA 2 (arXiv 2506.09985); RoPE
-# (arXiv 2104.09864). **Next:** 11, what can stand in the place of all three heuristics.
+# **In the package:** `rotary.py`, `released/names.py`, `released/load.py`. **In the papers:** V-JEPA 2 (arXiv 2506.09985); RoPE (arXiv 2104.09864).
+# **Next:** 11, one term in place of three tricks.

@@ -64,12 +64,12 @@ def test_the_learners_edition_is_that_of_the_text_and_answers_nothing(stem: str)
 
 
 @pytest.mark.parametrize("number", WITH_EXERCISES)
-def test_a_lesson_has_at_most_1100_words(number: str) -> None:
+def test_a_lesson_has_at_most_1100_words_and_a_late_one_1500(number: str) -> None:
     """Catches: a lesson that grows back into a paper."""
     cells = BUILD["read"](source_of(number)).cells
     prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     plain = re.sub(r"<[^>]+>|`[^`]*`|!\[[^]]*\]\([^)]*\)|\$+[^$]*\$+", " ", prose)
-    assert len([word for word in plain.split() if re.search("[a-zA-Z]", word)]) <= 1100
+    assert len([word for word in plain.split() if re.search("[a-zA-Z]", word)]) <= (1100 if number < "07" else 1500)
 
 
 @pytest.mark.parametrize("number", WITH_EXERCISES)

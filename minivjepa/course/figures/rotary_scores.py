@@ -2,12 +2,83 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from torch import Tensor
 
-from minivjepa.course.figures import Picture, curves
+from minivjepa.course.figures import COLORS, Picture, curves, finish
+from minivjepa.course.figures.films import Film
 
 STARTS = (0, 5, 10, 15)  # places of the query that are drawn
+ARROWS = {"query": COLORS[3], "key": COLORS[4]}  # the others are those of V-JEPA's parts
+
+
+def two_arrows(distance: int, places: int, frequency: float) -> Film:
+    """A query and a key, each two numbers, that move along an axis, the key `distance` places ahead.
+
+    On the left each gets the sine and cosine of its place added, on the right it is turned by its place.
+    """
+    pair = {"query": np.array([1.0, 0.3]), "key": np.array([0.5, 0.8])}
+    angle = {"query": frequency * np.arange(places), "key": frequency * (np.arange(places) + distance)}
+    added = {name: pair[name] + np.stack([np.sin(a), np.cos(a)], axis=1) for name, a in angle.items()}
+    turned = {name: _turned(np.tile(pair[name], (places, 1)), a) for name, a in angle.items()}
+    ways = {"positions are added": added, "positions turn": turned}
+    products = {way: (arrows["query"] * arrows["key"]).sum(axis=1) for way, arrows in ways.items()}
+    range_of = [float(f(np.stack([*products.values()]))) for f in (np.min, np.max)]
+    figure = Figure(figsize=(6.4, 4.6), layout="constrained")
+    axes = figure.subplots(2, 2, height_ratios=(2, 1), sharey="row")
+    canvas, frames = FigureCanvasAgg(figure), []
+    for place in range(places):
+        for (above, below), (way, arrows) in zip(axes.T, ways.items()):
+            above.clear()
+            below.clear()
+            _arrows(above, {name: each[place] for name, each in arrows.items()}, 2.0)
+            above.set_title(way, fontsize=11)
+            below.plot(products[way][: place + 1], color=COLORS[6], lw=1.8)
+            below.set(xlim=(0, places - 1), ylim=(range_of[0] - 0.5, range_of[1] + 0.5))
+            finish(below, "place of the query", "query . key" if way == "positions are added" else "", legend=False)
+        axes[0, 0].legend(loc="lower left", fontsize=10)
+        canvas.draw()
+        frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+    least, most = ((f"{p.min():.1f}", f"{p.max():.1f}") for p in products.values())
+    said = f"their product goes from {least[0]} to {least[1]} if positions are added; turned, it stays at {most[0]}"
+    alt = f"Two pairs of arrows move along an axis, a query and a key {distance} places ahead of it. With the distance fixed, {said}."
+    caption = (
+        f"A query and a key, always {distance} places apart, move along an axis. Below, the product of the two: {said}."
+    )
+    return Film(np.stack(frames), alt, caption)
+
+
+def _turned(pairs: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    """Arrows [n, 2], turned counterclockwise by angles [n]."""
+    (x, y), cos, sin = pairs.T, np.cos(angle), np.sin(angle)
+    return np.stack([x * cos - y * sin, y * cos + x * sin], axis=1)
+
+
+def _arrows(ax: Axes, arrows: Mapping[str, np.ndarray], reach: float) -> None:
+    """Arrows from the center of a square without ticks."""
+    for name, (x, y) in arrows.items():
+        ax.quiver(0, 0, x, y, angles="xy", scale_units="xy", scale=1, color=ARROWS[name], width=0.02, label=name)
+    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
+
+
+def dials(query: Tensor, key: Tensor, place: int, distance: int) -> Picture:
+    """The pairs of a turned query [2 P] at `place` and of a turned key `distance` places on, one dial for each."""
+    turned = {"query": query.reshape(-1, 2).numpy(), "key": key.reshape(-1, 2).numpy()}  # [P, 2]
+    count = len(turned["query"])
+    figure = Figure(figsize=(2.0 * count, 2.7), layout="constrained")
+    reach = 1.1 * float(max(np.linalg.norm(pairs, axis=1).max() for pairs in turned.values()))
+    for number, ax in enumerate(figure.subplots(1, count)):
+        _arrows(ax, {name: pairs[number] for name, pairs in turned.items()}, reach)
+        ax.set_title(f"numbers {2 * number} and {2 * number + 1}", fontsize=10)
+    ax.legend(loc="lower right", fontsize=10)
+    said = f"Query at place {place}, key at place {place + distance}: their product is {float(query @ key):.3f}"
+    figure.suptitle(said, fontsize=11)
+    alt = f"{count} dials, each with an arrow for the query and one for the key. {said}."
+    return Picture(figure, alt, f"One dial for each pair of numbers. {said}.")
 
 
 def scores_over_distance(scores: Mapping[str, Tensor]) -> Picture:
@@ -22,5 +93,5 @@ def scores_over_distance(scores: Mapping[str, Tensor]) -> Picture:
     apart = [float((lines - lines[0]).abs().max()) for lines in drawn]
     said = [f"{name}: curves differ by up to {most:.2f}" for name, most in zip(scores, apart)]
     alt = f"{len(scores)} panels of query-key products over the distance between them, for queries at places {', '.join(map(str, STARTS))}. {'; '.join(said)}."
-    caption = f"The same query and the same key, put at different places. Where all curves are one, only the distance counts. {'; '.join(said)}."
+    caption = f"The same query and the same key at different places. Where all curves are one, only the distance counts. {'; '.join(said)}."
     return Picture(figure, alt, caption)
