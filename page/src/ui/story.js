@@ -14,9 +14,9 @@ export const CHAPTERS = [
   { arm: "frozen", title: "A frozen target", text: `The target encoder stays what it was before training: a random network. You can't ask for a duller teacher, and you can't
     leave it out of an experiment. Watch what the probe makes of it.` },
   { arm: "sigreg", title: "One term instead", text: `No average and no stop. Instead, SIGReg adds a term to the loss that asks the features of many clips to look like a round Gaussian cloud. A
-    dot isn't one.` },
-  { arm: "pixels", title: "Predict pixels", text: `No target network at all: the predictor must paint the hidden pixels. Pixels can't collapse, but every speck of noise counts. Watch what the
-    features keep.` },
+    dot isn't one, and neither is a line: keep an eye on the effective rank.` },
+  { arm: "pixels", title: "Predict pixels", text: `No target network at all: the predictor must paint the hidden pixels. Pixels can't collapse, but every speck of noise counts. Watch the
+    probe.` },
 ];
 
 export const FATES = { apart: "stay apart", alike: "all become alike", target: "die in the target only" };
