@@ -347,7 +347,7 @@ def test_a_rule_holds_if_all_its_cases_are_right() -> None:
     odd = {**right, "result": np.frombuffer(b"\xff\xff\xff\x7f" * 2, "<U1")}
     cases = tuple(Case({}, right, {}, rule) for rule in "aabbcd")
     exercise = ExerciseCases("f", "call", (), cases)
-    answers = {0: right, 1: right, 2: right, 3: wrong, 5: odd}
+    answers = {0: right, 1: right, 2: wrong, 3: right, 5: odd}
     assert rules_of(exercise, answers) == {"a": True, "b": False, "c": False, "d": False}
 
 
