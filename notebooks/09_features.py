@@ -3,10 +3,10 @@
 #
 # ![You are here: what the trained encoder knows. The diagram of V-JEPA. In full color: context, online encoder.](attachment:here-09.png)
 #
-# **At the end you can explain** what is kept of V-JEPA after training, four ways to ask frozen features what they know, what they
-# know here and what not, and what must stand beside a probe's score.
+# **At the end you can explain** what's kept of V-JEPA after training, what three kinds of probe tell you about frozen features, what these
+# features know, and what must stand beside a probe's score.
 #
-# *40 minutes, including about 2 minutes of computing. Any laptop.*
+# *40 minutes, including about a minute of computing. Any laptop.*
 # You need: lessons 06 to 08.
 
 # %% folded=true
@@ -30,234 +30,463 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from sklearn.linear_model import RidgeClassifierCV
 from sklearn.neighbors import NearestNeighbors
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from minivjepa.collapse import feature_std
-from minivjepa.course.figures.feature_colors import feature_strip, neighbours_strip, trail
+from minivjepa.course.figures.feature_colors import imagination_film
 from minivjepa.course.figures.film_strips import HEADINGS, displayed
-from minivjepa.course.lesson import check, compare, show, table
+from minivjepa.course.figures.films import Film
+from minivjepa.course.figures.probe_pictures import neighbors_strip, probe_dots, token_arrows, token_map, trail
+from minivjepa.course.lesson import check, play, show, table
+from minivjepa.course.predictions import Predictions
+from minivjepa.course.widgets import explore
 from minivjepa.data.digits import CLIPS, DigitClips
-from minivjepa.data.protocol import CHANCE, DATA_SEED, FULL, SPLITS
+from minivjepa.data.protocol import CHANCE, DATA_SEED, FULL
 from minivjepa.evaluation.judge import encode_split, evaluation_clips
-from minivjepa.evaluation.probes import attentive_accuracy, knn_accuracy, linear_accuracy, linear_r2, standardise
-from minivjepa.evaluation.statistics import markdown
+from minivjepa.evaluation.probes import ALPHAS, knn_accuracy, linear_accuracy
+from minivjepa.evaluation.statistics import markdown, paired
+from minivjepa.homework.checking import attempt, solution
 from minivjepa.training.config import Config, from_dict
 from minivjepa.training.recipe import build_model
 from minivjepa.tubelets import patchify
 
-# %% [markdown]
-# ## What is kept
-#
-# Prediction was the exam, not the job. After training, predictor and target encoder are thrown away, and the online encoder is frozen:
-# clips in, features out. Here is a stored one, trained with the preset `cpu-long`. It is the first seed of that experiment, whatever
-# its numbers; `results/README.md` has all five.
-
-# %%
+guess = Predictions()
+cpu = torch.device("cpu")
 saved = torch.load(Path("..") / "results" / "encoder.pt", weights_only=True)
 stored = json.loads((Path("..") / "results" / "long.json").read_text())
 config = from_dict(Config, saved["config"])
-print("trained by:", stored["command"], "|", stored["date"], "|", stored["device"], "| this is seed", config.seed)
-trained = build_model(config).encoder
-trained.load_state_dict(saved["encoder"])
-encoders = {"trained": trained.eval(), "untrained": build_model(config).encoder.eval()}
-whole = sum(p.numel() for p in build_model(config).parameters())
-kept = sum(value.numel() for value in saved["encoder"].values())
-[run] = [run for run in stored["arms"]["vjepa"] if run["seed"] == config.seed]
-print(f"kept: {kept:,} of {whole:,} parameters, those of one encoder; trained for {run['seconds']:.0f} s on one thread")
+grid = config.grid
+encoders = {name: build_model(config).encoder.eval() for name in ("trained", "untrained")}
+encoders["trained"].load_state_dict(saved["encoder"])
+
+
+def encoded(encode):
+    """Features and labels of the clips that train probes and of those that test them."""
+    return {split: encode_split(encode, config, split, FULL, cpu) for split in ("train", "test")}
+
+
+def standardized(parts):
+    """One vector per clip, [B, D] in each split: its mean token, each number with mean 0 and std 1 over the training clips."""
+    pooled = parts["train"].pooled
+    return {split: (part.pooled - pooled.mean(dim=0)) / pooled.std(dim=0) for split, part in parts.items()}
+
+
+features = {name: encoded(encoder) for name, encoder in encoders.items()}
+vectors = {name: standardized(parts) for name, parts in features.items()}
+train, test = features["trained"]["train"], features["trained"]["test"]
+clips, _ = evaluation_clips(config, "test", cpu).batch(0, torch.arange(FULL.test_clips))
+labels = [(digit, HEADINGS[way]) for digit, way in zip(test.identity.tolist(), test.direction.tolist())]
 
 # %% [markdown]
-# Beside it stands its **untrained** twin: same seed, same size, step 0. Everything that we ask the one, we ask the other.
-#
-# Both encode the evaluation clips of `protocol.py`: 4,096 for training probes, 1,024 for choosing their settings, 2,048 for testing them, with
-# handwriting in each that is in no other.
+# Two encoders have the same architecture and started from the same weights. One of them was then trained. Both get the clip on the left, and
+# beside it you see the five clips whose features are nearest.
 
-# %%
-grid, cpu = config.grid, torch.device("cpu")
-features = {
-    name: {split: encode_split(encoder, config, split, FULL, cpu) for split in SPLITS}
-    for name, encoder in encoders.items()
-}
-for split in SPLITS:
-    print(f"{split:10} tokens {tuple(features['trained'][split].tokens.shape)}")
-
-# %% [markdown]
-# ## Four questions to the same features
-#
-# - A **linear probe** averages the tokens of a clip, and adds up the averages with one weight each. What it finds is easy to read.
-# - **k nearest neighbours** learns nothing: the ten training clips with the nearest averages vote. It asks what features are mostly *about*.
-# - An **attentive probe** may first choose which tokens to look at: each of eight learned queries weighs the tokens and takes their mean
-#   (lesson 03, with a single row), and a linear layer reads the eight means. Of six settings, the best on validation clips is kept.
-# - **Retrieval** shows you the neighbours instead of counting them.
-#
-# **Predict:** the attentive probe's accuracy for the direction of motion, when it reads no encoder at all but the *raw pixels* of the
-# tubelets. Chance is 0.125.
-
-# %%
-my_score_of_raw_pixels = None
-
-# %%
-scores = {"trained": {}, "untrained": {}}
-
-
-def simple_probes(name):
-    """Linear and nearest-neighbour accuracy on held-out clips."""
-    train, test = features[name]["train"], features[name]["test"]
-    found = {}
-    for task in CHANCE:
-        x, y = (train.pooled, getattr(train, task)), (test.pooled, getattr(test, task))
-        found[f"{task}, linear"] = linear_accuracy(*x, *y)
-        found[f"{task}, kNN"] = knn_accuracy(*x, *y, FULL.neighbours)
-    return found
-
-
-def attentive_probes(name):
-    """Accuracy of attentive probes; both tasks are trained together, on the same batches."""
-    parts = standardise([features[name][split] for split in SPLITS])
-    found = attentive_accuracy(*parts, FULL, config.seed)
-    return {f"{task}, attentive": held_out for task, (held_out, _) in found.items()}
-
-
-for name in features:
-    scores[name] |= simple_probes(name)
-scores["trained"] |= attentive_probes("trained")
-
-# %%
-scores["untrained"] |= attentive_probes("untrained")
-pixels = stored["controls"]["raw_pixels"]  # probes of the tubelets themselves, stored with the run
-compare("attentive probe, direction, raw pixels", my_score_of_raw_pixels, f"{pixels['attentive_direction']:.2f}")
-[frozen] = [run["final"] for run in stored["arms"]["frozen"] if run["seed"] == config.seed]
-names = {"linear": "linear", "kNN": "knn", "attentive": "attentive"}  # here, and in the stored results
-lines = []
-for task in CHANCE:
-    for probe, stored_name in names.items():
-        ours = [scores[name][f"{task}, {probe}"] for name in ("trained", "untrained")]
-        others = [row.get(f"{stored_name}_{task}") for row in (frozen, pixels)]
-        cells = ["not stored" if value is None else f"{value:.2f}" for value in (*ours, *others)]
-        lines.append([f"{task}, {probe}", *cells, f"{CHANCE[task]:.3f}"])
-table(
-    markdown(
-        ["held-out accuracy", "trained", "untrained", "frozen target, stored", "raw pixels, stored", "chance"], lines
+# %% folded=true
+FIRST = 7
+nearest = {}
+for letter, name in {"A": "untrained", "B": "trained"}.items():
+    x = vectors[name]["test"].numpy()
+    nearest[letter] = NearestNeighbors(n_neighbors=6).fit(x).kneighbors(x[[FIRST]], return_distance=False)[0].tolist()
+assert all(ids[0] == FIRST for ids in nearest.values())
+columns = ["this clip", *(f"nearest {number}" for number in range(1, 6))]
+shown = {title: displayed(clips[[ids[place] for ids in nearest.values()]]) for place, title in enumerate(columns)}
+said = "; ".join(
+    f"{letter}'s nearest: {', '.join('{} {}'.format(*labels[i]) for i in ids[1:])}" for letter, ids in nearest.items()
+)
+play(
+    Film(
+        imagination_film(shown, inches=1.05, rows=[f"encoder {letter}" for letter in nearest]),
+        f"Two rows of six clips, playing. Both start with a {labels[FIRST][0]} that moves {labels[FIRST][1]}. {said}.",
+        f"Five of {len(clips) - 1:,} clips, chosen by the features of encoder A (above) and of encoder B (below).",
     )
 )
 
-# %% folded=true
-# NBVAL_CHECK_OUTPUT
-gain = {question: scores["trained"][question] - scores["untrained"][question] for question in scores["trained"]}
-check("O7a", gain["direction, linear"] > 0.5 and gain["identity, linear"] > 0.2,
-      "the predictor is gone, and frozen features serve: a linear probe reads motion and identity far better than from the untrained encoder")  # fmt: skip
+# %%
+guess("Which encoder was trained?", "B", choices=["A", "B"])
 
 # %% [markdown]
-# Read it row by row:
+# ## What's kept
 #
-# - **Direction, linear and kNN**: from next to nothing to nearly everything. Training has made motion easy to read. The frozen target of lesson
-#   07 does about as well, so it is training of this *kind* that does it; that the moving target is needed is not shown.
-# - **Direction, attentive**: nearly perfect, and so are raw pixels. The untrained encoder is worse than pixels: it hides what they show, and most
-#   of what training gains on it only brings that back.
-# - **Identity**: better than untrained by every probe, yet the attentive probe reads the digit nearly as well from pixels. This recipe learns
-#   motion better than identity.
-#
-# A probe is a learner too: its score is what *it* can make of what it is given. So beside every score belong the same probe on the
-# untrained encoder and on raw pixels, or it says nothing about training. And this is one encoder: what holds over seeds is in
-# `results/README.md`.
-#
-# ## Neighbours
-#
-# Take a clip, and look for those with the nearest features (standardised and averaged over tokens) among all other test clips. The probes above
-# have shown that these are about motion.
-#
-# **Predict:** of the five nearest, what share shows the same *digit* as the query, for the trained encoder? (By chance, one in ten.)
+# Predicting hidden tubelets was only the exercise. After training you throw away the predictor and the target encoder, freeze the online
+# encoder, and use its features. Here the trained one is the first seed of a stored experiment, whatever its numbers:
 
 # %%
-my_share_of_the_same_digit = None
+print(f"{stored['command']} | {stored['date']} | seed {config.seed}")
+whole = sum(p.numel() for p in build_model(config).parameters())
+kept = sum(p.numel() for p in encoders["trained"].parameters())
+print(f"kept: {kept:,} of {whole:,} parameters; each clip becomes {grid.tokens} tokens of {config.dim} numbers")
+print(f"{len(train.tokens):,} clips train probes, {len(test.tokens):,} test them")
+
+# %% [markdown]
+# Its **untrained twin** has the weights of step 0. Every question below goes to both: what the twin knows isn't due to training. No
+# handwriting in the test clips is in a training clip.
+#
+# For now, a clip's features are the mean of its tokens. They are **standardized**: each number has mean 0 and standard
+# deviation 1 over the training clips, so that no number counts more because its scale is larger.
+#
+# ## Write it: `retrieve` (easy, 5 minutes)
+#
+# Which clips are nearest to a clip? `features` is `[B, D]`, one row per clip, and `query` is the number of a row. Return the numbers of the
+# `k` clips at the smallest Euclidean distance, nearest first. Leave out the query itself: it would always win. Go by its number, since
+# another clip may be at distance 0, too.
+#
+# <details><summary>Hint 1</summary>
+#
+# `(features - features[query]).norm(dim=1)` gives all distances.
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# Set the query's own distance to `float("inf")`. Then see `topk`, with `largest=False`.
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# In a new cell: `solution("09", "retrieve")`.
+# </details>
+
+
+# %% exercise="retrieve"
+def retrieve(features, query, k):
+    """Features [B, D] -> the numbers of the k clips nearest to clip number `query`, nearest first, without itself."""
+    ### BEGIN SOLUTION
+    distance = (features - features[query]).norm(dim=1)
+    distance[query] = float("inf")
+    return distance.topk(k, largest=False).indices
+    ### END SOLUTION
+
+
+attempt("09", retrieve)
+
+# %% [markdown]
+# Choose the query. The slider starts at the clip from the film.
 
 # %%
-NEAREST = 5
-
-
-def nearest(name):
-    """The indices [B, 1 + 5] of every test clip and of its nearest among all others, and shares that agree."""
-    test = features[name]["test"]
-    x = (test.pooled - test.pooled.mean(dim=0)) / test.pooled.std(dim=0)
-    own = torch.arange(len(x))[:, None]
-    ids = (
-        NearestNeighbors(n_neighbors=NEAREST).fit(x.numpy()).kneighbors(return_distance=False)
-    )  # without the clip itself
-    found = torch.cat([own, torch.from_numpy(ids)], dim=1)
-    share = {}
-    for task in CHANCE:
-        labels = getattr(test, task)[found]
-        share[task] = float((labels[:, 1:] == labels[:, :1]).float().mean())
-    return found, share
-
-
-found = {name: nearest(name) for name in features}
-compare("share of the same digit", my_share_of_the_same_digit, f"{found['trained'][1]['identity']:.2f}")
-for name, (_, share) in found.items():
-    print(f"  {name:10}", {task: round(value, 2) for task, value in share.items()})
-test = features["trained"]["test"]
-clips, _ = evaluation_clips(config, "test", cpu).batch(0, torch.arange(FULL.test_clips))
 trails = trail(displayed(clips).mean(axis=-1))
-labels = [f"{digit} {HEADINGS[way]}" for digit, way in zip(test.identity.tolist(), test.direction.tolist())]
-for name, (ids, _) in found.items():
-    show(neighbours_strip(trails, labels, ids[:3].numpy(), name))
+
+
+def neighbors(query):
+    """The five nearest clips of each encoder, by your function."""
+    found = {name: [query, *map(int, retrieve(x["test"], query, 5))] for name, x in vectors.items()}
+    return neighbors_strip(trails, labels, found)
+
+
+explore(neighbors, {"query": (0, 199, 1, FIRST)})
+
+# %% [markdown]
+# To the trained encoder, near means *moves the same way*. Does it also mean *shows the same digit*?
+
+
+# %%
+def agreement(name):
+    """Over all test clips as queries, what the five nearest share with the query."""
+    found = torch.stack([torch.as_tensor(retrieve(vectors[name]["test"], query, 5)) for query in range(len(clips))])
+    share = {task: getattr(test, task)[found] == getattr(test, task)[:, None] for task in CHANCE}
+    far = (test.color[found] - test.color[:, None]).norm(dim=-1).mean()
+    random = (test.color - test.color.roll(1, 0)).norm(dim=-1).mean()
+    return {task: float(same.float().mean()) for task, same in share.items()} | {"color": float(far / random)}
+
+
+agree = {name: agreement(name) for name in encoders}
+guess(
+    "Of the trained encoder's five nearest, what share shows the query's digit? By chance it's 0.1.",
+    round(agree["trained"]["identity"], 2),
+)
+
+# %%
+heads = ["five nearest", "same direction", "same digit", "distance in color / that of random pairs"]
+table(markdown(heads, [[name, *(f"{value:.2f}" for value in row.values())] for name, row in agree.items()]))
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
-ours, theirs = (found[name][1] for name in ("trained", "untrained"))
-check("O7a retrieval", ours["direction"] > 2 * theirs["direction"] and ours["identity"] > theirs["identity"],
-      "nearest clips share their direction more than twice as often as by untrained features, and their digit more often too")  # fmt: skip
+ours, theirs = agree["trained"], agree["untrained"]
+check("O7a retrieval", ours["direction"] > 2 * theirs["direction"] and ours["identity"] > theirs["identity"] and max(ours["color"], theirs["color"]) < 0.7,
+      "nearest clips share their direction more than twice as often as by untrained features, and their digit more often; "
+      "both encoders bring similar colors together")  # fmt: skip
 
 # %% [markdown]
-# These are the first three clips of the test set, not chosen ones.
+# Both encoders bring similar colors together. Training has added the motion.
 #
-# ## What the tokens look like
+# ## Write it: `knn` (medium, 8 minutes)
 #
-# Features have 64 numbers a token. Their first three **principal components** (the directions along which the tokens of this clip
-# differ most), drawn as red, green and blue, show which tokens are alike to the encoder.
+# Let neighbors vote, and you have a probe that learns nothing: **k nearest neighbors**, kNN. The `k` training clips nearest to a test clip vote
+# with their labels, and the label with the most votes is the answer.
+#
+# `features` `[B, D]` and `labels` `[B]` (whole numbers from 0) belong to training clips, `queries` `[Q, D]` to test clips. Return one
+# label per query. In a tie, the smallest label wins. No query is among the training clips, so this time leave nothing out.
+#
+# <details><summary>Hint 1</summary>
+#
+# `torch.cdist(queries, features)` gives all distances, `[Q, B]`. `labels[nearest]` looks up the votes, `[Q, k]`.
+# </details>
+#
+# <details><summary>Hint 2</summary>
+#
+# `torch.nn.functional.one_hot(votes).sum(dim=1)` counts them. Of several equal values, `argmax` takes the first.
+# </details>
+#
+# <details><summary>Hint 3</summary>
+#
+# `solution("09", "knn")`.
+# </details>
 
-# %%
-frames = (displayed(clips[:1])[0] * 255).astype("uint8")
-for name, encoder in encoders.items():
-    with torch.no_grad():
-        tokens = encoder(clips[:1])[0].unflatten(0, grid.shape)
-    show(feature_strip(frames, tokens.numpy(), f"{name} encoder"))
+
+# %% exercise="knn"
+def knn(features, labels, queries, k):
+    """Training features [B, D] and labels [B], test features [Q, D] -> the label that most of the k nearest have, [Q]."""
+    ### BEGIN SOLUTION
+    nearest = torch.cdist(queries, features).topk(k, largest=False).indices
+    votes = torch.nn.functional.one_hot(labels[nearest]).sum(dim=1)
+    return votes.argmax(dim=1)
+    ### END SOLUTION
+
+
+attempt("09", knn)
 
 # %% [markdown]
-# Pretty, and easy to read too much into: components have no names, another run turns them, and the untrained encoder has a picture too. So ask
-# for a number. Does a token say whether the digit is in its tubelet? A linear probe *per token*, for how much ink the tubelet has:
+# Use it on three things: features of both encoders, and the *raw pixels* of the tubelets, also averaged.
 
 # %%
-ink = {}
-for name in features:
-    parts = {split: features[name][split].tokens[:512].flatten(0, 1) for split in ("train", "test")}
-    bright = {}
-    for split in parts:
-        shown, _ = evaluation_clips(config, split, cpu).batch(0, torch.arange(512))
-        bright[split] = patchify(shown, grid).mean(dim=2).flatten()[:, None]  # [clips * tokens, 1]
-    ink[name] = linear_r2(parts["train"], bright["train"], parts["test"], bright["test"])
+features["raw pixels"] = encoded(lambda clip: patchify(clip, grid).mean(dim=1, keepdim=True))
+vectors["raw pixels"] = standardized(features["raw pixels"])
+
+
+def knn_score(x, task):
+    """Share of test clips that your probe gets right.  x: vectors of both splits."""
+    answers = torch.as_tensor(knn(x["train"], getattr(train, task), x["test"], FULL.neighbours))
+    return float((answers == getattr(test, task)).float().mean())
+
+
+def linear_score(x, task):
+    """The same for a linear probe."""
+    return linear_accuracy(x["train"], getattr(train, task), x["test"], getattr(test, task))
+
+
+scores = {
+    task: {
+        "kNN": {name: knn_score(x, task) for name, x in vectors.items()},
+        "linear": {name: linear_score(x, task) for name, x in vectors.items()},
+    }
+    for task in CHANCE
+}
+say = {"direction": "direction", "identity": "digit"}
+for task in scores:
+    print(f"kNN, {say[task]}:", {name: round(value, 2) for name, value in scores[task]["kNN"].items()})
+
+# %% folded=true
+# NBVAL_CHECK_OUTPUT
+for task in CHANCE:
+    for name in encoders:
+        x, y = features[name]["train"], features[name]["test"]
+        package = knn_accuracy(x.pooled, getattr(x, task), y.pooled, getattr(y, task), FULL.neighbours)
+        assert abs(scores[task]["kNN"][name] - package) < 0.005
+print("verified: your kNN scores are the package's")
+
+# %% [markdown]
+# kNN tells you what features are mostly **about**: in a distance every number counts, so a fact that few numbers carry is outvoted by the
+# others. A linear probe is different: it learns a weight for each number.
+#
+# Put that to the test. Glue 256 random numbers to each clip's features. Nothing is lost.
+
+# %%
+generator = torch.Generator().manual_seed(0)
+junk = {split: torch.randn(len(x), 256, generator=generator) for split, x in vectors["trained"].items()}
+glued = {split: torch.cat([x, junk[split]], dim=1) for split, x in vectors["trained"].items()}
+before = {"kNN": scores["direction"]["kNN"]["trained"], "linear": scores["direction"]["linear"]["trained"]}
+after = {"kNN": knn_score(glued, "direction"), "linear": linear_score(glued, "direction")}
+lost = {probe: before[probe] - after[probe] for probe in before}
+guess("Whose accuracy for the direction falls further?", max(lost, key=lost.get), choices=["kNN", "linear"])
+
+# %%
+for probe in lost:
+    print(f"{probe}: {before[probe]:.2f}, with random numbers {after[probe]:.2f}")
+
+# %% folded=true
+# NBVAL_CHECK_OUTPUT
+assert lost["kNN"] > 0.1 > 4 * lost["linear"]
+print("verified: random numbers cost kNN more than a tenth, and a linear probe less than a fortieth")
+
+# %% [markdown]
+# ## Three probes, same features
+#
+# - **kNN** shows what features are about.
+# - A **linear probe** shows what's easy to read.
+# - An **attentive probe** shows what can be found. It chooses tokens before it averages: eight learned queries each weigh the tokens and take
+#   their weighted mean (lesson 03's attention, one row per query), and a linear layer reads the eight means.
+#
+# Attentive scores take longer, and were stored with the run. So were those of `frozen`: the same recipe, but its target encoder
+# never moved (lesson 07).
+
+# %%
+pixels = stored["controls"]["raw_pixels"]
+guess(
+    "How often does an attentive probe find the direction in raw pixels, without any encoder?",
+    round(pixels["attentive_direction"], 2),
+)
+
+
+# %%
+def of_this_seed(runs):
+    """The stored run of the encoder that you see here."""
+    return next(run for run in runs if run["seed"] == config.seed)
+
+
+final = of_this_seed(stored["arms"]["vjepa"])["final"]
+frozen = of_this_seed(stored["arms"]["frozen"])["final"]
+rows = {"trained": final, "untrained": of_this_seed(stored["untrained"]), "raw pixels": pixels, "frozen": frozen}
+for task in CHANCE:
+    scores[task]["attentive"] = {name: row[f"attentive_{task}"] for name, row in rows.items()}
+    scores[task]["linear"]["frozen"] = frozen[f"linear_{task}"]
+scores["identity"]["kNN"]["frozen"] = frozen["knn_identity"]  # for the direction it wasn't stored
+show(probe_dots({say[task]: probes for task, probes in scores.items()}, {say[task]: CHANCE[task] for task in CHANCE}))
+
+# %% folded=true
+# NBVAL_CHECK_OUTPUT
+gain = {task: scores[task]["linear"]["trained"] - scores[task]["linear"]["untrained"] for task in CHANCE}
+check("O7a", gain["direction"] > 0.5 and gain["identity"] > 0.2,
+      "with the predictor gone, frozen features serve: a linear probe reads direction and digit far better than from the untrained encoder")  # fmt: skip
+find, know = scores["direction"]["attentive"], scores["identity"]
+assert min(find["trained"], find["raw pixels"]) > 0.95
+assert find["raw pixels"] - find["untrained"] > (find["trained"] - find["untrained"]) / 2 > 0.1
+assert abs(know["attentive"]["trained"] - know["attentive"]["raw pixels"]) < 0.05
+assert know["kNN"]["trained"] < know["linear"]["trained"] - 0.1 < know["attentive"]["trained"] - 0.3
+assert abs(scores["direction"]["linear"]["trained"] - final["linear_direction"]) < 0.01
+assert all(abs(final[key] - final["target"][key]) < 0.02 for key in final if key.endswith(("direction", "identity")))
 print(
-    "share of the variance of a tubelet's brightness that its own token explains:",
-    {name: round(value, 2) for name, value in ink.items()},
+    "verified: an attentive probe finds the direction in pixels, less often after an untrained encoder; the digit as often in pixels as in features"
 )
 
 # %% [markdown]
-# Both know nearly all of it: how bright a tubelet is stands in its pixels, and training did not have to teach it. What training did teach, which way
-# the digit goes, no single token's color shows.
+# **Direction.** Training takes kNN and the linear probe from near chance to nearly everything: these features are about motion. The
+# attentive probe adds a warning. It finds the direction in raw pixels too: a probe is a learner itself. An untrained encoder scrambles
+# what pixels show, and most of what training gains in this row only undoes that.
+#
+# **Digit.** The three probes disagree, and all are right: the digit is in the features, but they aren't mostly about it. And pixels give an
+# attentive probe as much.
+#
+# So a probe's score needs company: the same probe on the untrained encoder and on raw pixels, and chance.
+#
+# ## What did the moving target add?
+#
+# For this seed, `frozen` falls behind most in kNN. Take all five seeds, and subtract seed by seed:
+
+# %%
+names = {"linear_direction": "direction, linear", "attentive_direction": "direction, attentive",
+         "knn_identity": "digit, kNN", "linear_identity": "digit, linear", "attentive_identity": "digit, attentive"}  # fmt: skip
+by_seed = {arm: {run["seed"]: run["final"] for run in stored["arms"][arm]} for arm in ("vjepa", "frozen")}
+moving = {
+    metric: paired(*({seed: row[metric] for seed, row in by_seed[arm].items()} for arm in by_seed)) for metric in names
+}
+lines = [
+    [names[m], str(d), f"{sum(value > 0 for value in d.each.values())} of {len(d.each)}"] for m, d in moving.items()
+]
+table(markdown(["vjepa - frozen", "mean (95 % interval)", "seeds in which vjepa is ahead"], lines))
+
+# %% folded=true
+# NBVAL_CHECK_OUTPUT
+clear = [names[metric] for metric, difference in moving.items() if difference.low > 0.01 or difference.high < -0.01]
+found = [moving["attentive_direction"], moving["attentive_identity"]]
+assert max(abs(limit) for difference in found for limit in (difference.low, difference.high)) < 0.04
+assert clear == ["digit, kNN"] and min(moving["knn_identity"].each.values()) > 0
+print(
+    "verified: one of the five differences is clear, and it's there in every seed: kNN finds the digit more often after a moving target"
+)
+
+# %% [markdown]
+# The moving target changes what features are *about*: in all five seeds, neighbors share the digit more often. What can be *found* in them
+# is nearly the same.
+#
+# ## Ask a single token
+#
+# Now don't average. Train a linear probe on one token only: the tubelet in the upper left corner, in the first time step. It covers 8 x 8
+# pixels of two frames.
+
+
+# %%
+def token_answers(name):
+    """The direction that each token's own linear probe reads, for each test clip: [B, N]."""
+    x, y = features[name]["train"], features[name]["test"]
+    probes = [make_pipeline(StandardScaler(), RidgeClassifierCV(alphas=ALPHAS)) for _ in range(grid.tokens)]
+    columns = [
+        probe.fit(x.tokens[:, n].numpy(), x.direction.numpy()).predict(y.tokens[:, n].numpy())
+        for n, probe in enumerate(probes)
+    ]
+    return torch.from_numpy(np.stack(columns, axis=1))
+
+
+answers = {name: token_answers(name) for name in encoders}
+right = {name: given == test.direction[:, None] for name, given in answers.items()}
+maps = {name: ok.float().mean(dim=0).reshape(grid.shape).numpy() for name, ok in right.items()}
+guess(
+    "How often does this corner's probe get the direction right? By chance it's 0.125.",
+    round(float(maps["trained"][0, 0, 0]), 2),
+)
+
+# %%
+show(token_map(maps, CHANCE["direction"]))
+
+# %% [markdown]
+# The trained encoder's tokens know, everywhere and at every time step: attention has spread the word. Look at single clips, drawn without
+# their noise. Each arrow is one token's answer:
+
+# %%
+clean = replace(config, clips=replace(config.clips, noise=0.0))
+pictures, _ = evaluation_clips(clean, "test", cpu).batch(0, torch.arange(len(clips)))
+firsts = displayed(pictures[:200])[:, :: grid.tubelet]
+
+
+def arrows(clip):
+    """What each token answers about a test clip."""
+    return token_arrows(
+        firsts[clip],
+        {name: given[clip].reshape(grid.shape).numpy() for name, given in answers.items()},
+        int(test.direction[clip]),
+    )
+
+
+explore(arrows, {"clip": (0, 199, 1, 13)})
+
+# %% [markdown]
+# Move the slider. Which tokens tend to be wrong? Count over all clips: call a tubelet *empty* if the digit doesn't touch it.
+
+# %%
+mean, std = config.clips.pixel_scale
+empty = patchify(pictures * std + mean, grid).amax(dim=2) < 0.02  # [B, N]
+ok = right["trained"]
+knows = {"empty": ok[empty].float().mean().item(), "touched by the digit": ok[~empty].float().mean().item()}
+guess("Where is the direction easier to read?", max(knows, key=knows.get), choices=list(knows))
+
+# %%
+ahead = (ok & empty).sum(dim=1) / empty.sum(dim=1) > (ok & ~empty).sum(dim=1) / (~empty).sum(dim=1)
+print(f"{empty.float().mean():.0%} of tubelets are empty")
+print("right:", {name: f"{share:.0%}" for name, share in knows.items()})
+print(f"in {ahead.float().mean():.0%} of clips, a larger share of the empty tubelets is right")
+
+# %% folded=true
+# NBVAL_CHECK_OUTPUT
+assert (grid.patch, grid.tubelet) == (8, 2)
+assert maps["trained"].min() > 0.6 and maps["untrained"].max() < 0.2
+assert knows["empty"] > knows["touched by the digit"] + 0.1 and ahead.float().mean() > 0.8
+print(
+    "verified: every trained token gives the direction in more than 60 % of clips, every untrained one in less than 20 %; empty tubelets give it best"
+)
+
+# %% [markdown]
+# Empty tubelets win. Perhaps a token on the digit must also describe its ink, which gets in a linear probe's way, while an empty one has
+# room to spare. (Large ViTs, too, keep facts about the whole image in tokens of plain background: arXiv 2309.16588.)
 #
 # ## Does it carry over?
 #
-# Handwriting in the test was new already. Now the *speed* too: the encoder has seen 0.7 to 1.5 pixels a frame, and is asked about slower and
-# faster clips. Twice: with the probe that was trained at the usual speed, and with one that is trained at the new speed. If only the
-# first fails, the features are fine and the *probe* does not carry over.
-#
-# **Predict:** at twice the speed (1.6 to 3 pixels a frame), the accuracy for direction of the probe from the usual speed, trained encoder?
+# The encoder was trained on clips at 0.7 to 1.5 pixels per frame. Show it slower and faster ones. Use two probes: the one that was trained
+# at the usual speed, and a new one, trained at the new speed. If only the first fails, the features are fine, and the *probe* doesn't carry over.
 
 # %%
-my_score_at_twice_the_speed = None
-
-# %%
-SPEEDS = {"half the speed": (0.3, 0.65), "as trained": (CLIPS.slowest, CLIPS.fastest), "twice the speed": (1.6, 3.0)}
+SPEEDS = {"0.3 to 0.65": (0.3, 0.65), "0.7 to 1.5, as trained": (CLIPS.slowest, CLIPS.fastest), "1.6 to 3": (1.6, 3.0)}
 
 
 @torch.no_grad()
@@ -276,69 +505,74 @@ carried = {}
 for name in encoders:
     usual = features[name]["train"].pooled, features[name]["train"].direction
     for speed, limits in SPEEDS.items():
-        test = at_speed(name, "test", limits, 1024)
-        carried[name, speed] = (
-            linear_accuracy(*usual, *test),
-            linear_accuracy(*at_speed(name, "train", limits, 2048), *test),
-        )
-measured = carried["trained", "twice the speed"][0]
-compare("direction at twice the speed, probe from the usual speed", my_score_at_twice_the_speed, f"{measured:.2f}")
-kinds = ("probe from the usual speed", "probe of its own")
+        new = at_speed(name, "test", limits, 1024)
+        own = at_speed(name, "train", limits, 2048)
+        carried[name, speed] = linear_accuracy(*usual, *new), linear_accuracy(*own, *new)
+guess(
+    "At 1.6 to 3 pixels per frame, how often is the probe from the usual speed right?",
+    round(carried["trained", "1.6 to 3"][0], 2),
+)
+
+# %%
 lines = [
     [f"{name}, {kind}", *(f"{carried[name, speed][number]:.2f}" for speed in SPEEDS)]
     for name in encoders
-    for number, kind in enumerate(kinds)
+    for number, kind in enumerate(("probe from the usual speed", "probe of the new speed"))
 ]
-table(markdown(["direction, linear", *SPEEDS], lines))
+table(markdown(["direction, linear, by pixels per frame", *SPEEDS], lines))
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
 best = all(carried["trained", speed][0] > carried["untrained", speed][0] + 0.2 for speed in SPEEDS)
-slow = carried["trained", "half the speed"]
-print("at every speed the trained encoder is far above the untrained one:", best)
-print("at half the speed it loses, even with a probe of its own:", max(slow) < carried["trained", "as trained"][0])
-assert best and max(slow) < carried["trained", "as trained"][0]
+slow, fast = carried["trained", "0.3 to 0.65"], carried["trained", "1.6 to 3"]
+usual = carried["trained", "0.7 to 1.5, as trained"][0]
+assert (config.clips.slowest, config.clips.fastest) == (0.7, 1.5)
+assert best and slow[0] < slow[1] - 0.1 and max(slow) < usual < fast[1]
+print(
+    "verified: at every speed the trained encoder is far above the untrained one; a new probe makes up for the fast speed, but not for the slow one"
+)
 
 # %% [markdown]
-# Part of what is lost at half the speed comes back with a probe of its own, so that part was the probe's. The rest may be the encoder's, or slow
-# motion, a pixel in two frames, may just be harder to see: an encoder that was trained on slow clips would tell.
+# Fast motion carries over: with a new probe nothing is lost. Slow motion only in part. Part of the loss was the old probe's; the rest may be
+# the encoder's, or slow motion, about a pixel in two frames, is simply harder to see. To find out, you'd train an encoder on slow clips.
 #
 # ## Break it
 #
-# Divide the features by a thousand, as if they had nearly collapsed, and probe again. Which score changes?
-#
-# <details><summary>What to expect</summary>
-#
-# None, by more than rounding. Probes standardise what they get, so they are blind to scale: features a thousand times as small probe alike. That is
-# why a table needs the feature std beside its probes (lesson 06).
-# </details>
+# Divide the features by a thousand, as if they had nearly collapsed. Which number changes?
 
 # %%
 scale = 1.0  # make this 0.001
-train, test = features["trained"]["train"], features["trained"]["test"]
-print(round(linear_accuracy(scale * train.pooled, train.direction, scale * test.pooled, test.direction), 3),
-      "linear probe, feature std", round(feature_std(scale * test.tokens), 4))  # fmt: skip
+score = linear_accuracy(scale * train.pooled, train.direction, scale * test.pooled, test.direction)
+print(f"linear probe {score:.3f}, feature std {feature_std(scale * test.tokens):.4f}")
 
 # %% [markdown]
+# <details><summary>What happens</summary>
+#
+# Only the feature std. Probes standardize what they get, so they are blind to scale. That's why feature std belongs beside probes
+# (lesson 06).
+# </details>
+#
 # ## Three questions
 #
-# <details><summary>1. Why is the *online* encoder kept here, and not the target encoder?</summary>
+# <details><summary>1. Your features get 0.9 on a task with an attentive probe. What must stand beside it?</summary>
 #
-# It is a choice. V-JEPA's authors evaluate the target encoder. In the long runs here the two are close, since momentum ends near 1 and the learning rate
-# near 0; after the short recipe of lesson 07 the online encoder is ahead on motion. `results/README.md` lists both.
+# The same probe on the untrained encoder and on raw pixels, and chance. Better still, add the same encoder trained with labels: the ceiling.
 # </details>
 #
-# <details><summary>2. Your features give 0.9 on a task with an attentive probe. Name three rows that must stand beside it.</summary>
+# <details><summary>2. kNN finds the digit in few clips, an attentive probe in most. Which one is right?</summary>
 #
-# The same probe on the untrained encoder; on raw pixels; and chance. A fourth would be the same encoder trained with labels: the
-# ceiling.
+# Both. The digit is in the tokens, but it's a small part of what makes two clips' features differ.
 # </details>
 #
-# <details><summary>3. Why must the handwriting of the test be in no training clip?</summary>
+# <details><summary>3. Why must no handwriting of the test be in a training clip?</summary>
 #
-# Otherwise a probe may recognise an image that it has seen, with its label, rather than the digit. A few hundred images make thousands of clips,
-# but they remain a few hundred images.
+# Otherwise kNN could find another clip of the same image, and the probe would recognize an image, not a digit.
 # </details>
-#
-# **In the package:** `minivjepa/evaluation/probes.py`, `minivjepa/evaluation/judge.py`, `minivjepa/data/protocol.py`. **In the papers:** V-JEPA (arXiv 2404.08471), section 4.2, on attentive
-# probes. **Next:** 10, the released models.
+
+# %%
+guess.table()
+
+# %% [markdown]
+# **In the package:** `minivjepa/evaluation/probes.py`, `minivjepa/evaluation/judge.py`, `minivjepa/data/protocol.py`. **In the papers:** V-JEPA
+# (arXiv 2404.08471), section 4.2, on attentive probes (its authors evaluate the target encoder; here the two score alike); Darcet et al. (arXiv 2309.16588)
+# on background tokens. **Next:** 10, the released models.

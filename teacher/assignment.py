@@ -2,7 +2,7 @@
 
 teacher/NAME/notebook.py is the text in py:percent form.  A code cell `# %% grade_id="f" kind="answer"` defines the function f, with the
 right answer between BEGIN SOLUTION and END SOLUTION; `kind="check" points=3` tests it; a markdown cell `kind="written" points=6`
-is marked by hand.  teacher/NAME/exercises.py has one Exercise for every function that the text asks for.  Lessons' exercises are in
+is marked by hand; a cell `folded=true` starts folded.  teacher/NAME/exercises.py has one Exercise for every function that the text asks for.  Lessons' exercises are in
 teacher/lessonNN/exercises.py; notebooks/build.py computes their cases.
 """
 
@@ -81,7 +81,9 @@ def read_source(path: Path) -> NotebookNode:
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for number, cell in enumerate(notebook.cells):
         cell.id = f"{path.parent.name}-{number:03d}"
-        about = {"nbgrader": nbgrader_metadata(cell)} if "kind" in cell.metadata else {}
+        about: dict[str, Any] = {"jupyter": {"source_hidden": True}} if "folded" in cell.metadata else {}
+        if "kind" in cell.metadata:
+            about = {"nbgrader": nbgrader_metadata(cell)}
         cell.metadata = NotebookNode(about)
     return notebook
 

@@ -47,9 +47,10 @@ from tests.test_cli import refused
 
 pytest.importorskip("jupytext")
 if TEACHER.is_dir():
-    import build
     from assignment import function_of, given_code, hidden_cases, load, read_source, reference_code, visible_cases
     from mutants import survivors
+
+    import build
 
 ROOT = Path(__file__).parents[1]
 NAMES = [(name, exercise) for name in assignments() for exercise in json.loads((FOLDER / f"{name}.json").read_text())]
@@ -580,7 +581,7 @@ def test_unknown_names_are_refused_with_what_there_is() -> None:
     """Catches: a KeyError for a check cell that was edited."""
     with pytest.raises(ValueError, match="unknown assignment 'hw9'; choose from hw1, hw2, hw3"):
         check("hw9", "cut", abs)
-    with pytest.raises(ValueError, match="hw1 has no exercise 'cutt'; choose from grid_shape, cut"):
+    with pytest.raises(ValueError, match="hw1 has no exercise 'cutt'; choose from grid_shape, coverage"):
         check("hw1", "cutt", abs)
 
 
@@ -628,7 +629,7 @@ def test_check_says_what_is_right_and_what_is_wrong(tmp_path: Path, capsys: pyte
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "mine.ipynb: 1 of 8 exercises are right in all visible cases"
     assert lines[1].split() == ["✓", "grid_shape", "right"]
-    assert re.fullmatch(rf"  ✗ cut +{re.escape(message)}", lines[2])
+    assert any(re.fullmatch(rf"  ✗ cut +{re.escape(message)}", line) for line in lines)
     assert any(
         re.match(r"  ✗ positions +stopped with SyntaxError.*; at the line: def positions\(:", line) for line in lines
     )

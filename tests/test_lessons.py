@@ -217,6 +217,22 @@ def test_a_slider_draws_again_and_says_what_cannot_be_drawn(values: dict[str, in
     assert says in shown[-1]
 
 
+def test_arrows_point_where_tokens_say_that_the_digit_moves() -> None:
+    """Catches: arrows upside down, since frames count rows from the top; an arrow on another token; a wrong answer counted as right."""
+    from minivjepa.course.figures.probe_pictures import token_arrows
+
+    answers = np.array([[[2, 6], [0, 2]]])  # down, up; right, down
+    picture = token_arrows(np.zeros((1, 8, 8, 3)), {"made by hand": answers}, truth=2)
+    [ax] = picture.figure.axes
+    [arrows] = ax.collections
+    assert ax.get_ylim() == (1, 0)
+    assert arrows.angles == "xy"  # along the axes as they are, so a positive V points down
+    np.testing.assert_allclose(arrows.V, [1, -1, 0, 1], atol=1e-6)
+    np.testing.assert_allclose(arrows.XY, [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)])
+    assert "moves down" in picture.caption
+    assert "made by hand 2 of 4" in picture.caption
+
+
 def run_until(stem: str, claim: str) -> None:
     """Execute a lesson's code up to and including the cell that checks a claim, pictures left out."""
     space: dict[str, object] = {"__name__": "lesson"}

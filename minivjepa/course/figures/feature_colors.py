@@ -1,4 +1,4 @@
-"""Lessons 9 and 10: which clips features bring together, and features as colors; films, also of imagined clips."""
+"""Lesson 10: features as colors; films, also of imagined clips."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from sklearn.decomposition import PCA
 
-from minivjepa.course.figures import COLORS, Picture, strip
+from minivjepa.course.figures import Picture, strip
 
 SIDE = 224  # pixels of an animation's panels, about
 
@@ -52,15 +52,19 @@ def feature_animation(frames: np.ndarray, features: np.ndarray) -> np.ndarray:
 
 
 def imagination_film(
-    columns: Mapping[str, np.ndarray], notes: Sequence[Sequence[str]] = (), inches: float = 1.35
+    columns: Mapping[str, np.ndarray],
+    notes: Sequence[Sequence[str]] = (),
+    inches: float = 1.35,
+    rows: Sequence[str] = (),
 ) -> np.ndarray:
     """What models imagine, uint8 [T, H, W, 3]: one row per clip, one column per title, all clips playing together.
 
     columns: title, which may have several lines -> clips [B, T, H, W, 3], colors 0..1.  notes: for each of the T
-    frames, words below every column.  inches: side of a clip.
+    frames, words below every column.  inches: side of a clip.  rows: a name beside each row.
     """
     clips = np.stack([*columns.values()], axis=1)  # [B, columns, T, H, W, 3]
-    figure, axes = strip(list(clips[:, :, 0]), list(columns), inches, inches * len(clips) + (0.7 if notes else 0.45))
+    height = inches * len(clips) + (0.7 if notes else 0.45)
+    figure, axes = strip(list(clips[:, :, 0]), list(columns), inches, height, rows)
     canvas, frames = FigureCanvasAgg(figure), []
     for time in range(clips.shape[2]):
         for ax, clip in zip(axes, clips[:, :, time].reshape(-1, *clips.shape[3:])):
@@ -81,40 +85,3 @@ def gif(frames: np.ndarray) -> bytes:
     first, *others = (Image.fromarray(frame).quantize(method=how) for frame in frames)
     first.save(buffer, "GIF", save_all=True, append_images=others, duration=200, loop=0)
     return buffer.getvalue()
-
-
-def trail(clips: np.ndarray) -> np.ndarray:
-    """Brightness 0..1 [B, T, H, W] -> one picture a clip [B, H, W, 3]: early frames blue, late ones orange."""
-    early, late = (np.array(color) for color in ((0.2, 0.5, 1.0), (1.0, 0.55, 0.1)))
-    share = np.linspace(0, 1, clips.shape[1])[:, None]
-    colors = (1 - share) * early + share * late  # [T, 3]
-    return (clips[..., None] * colors[None, :, None, None]).max(axis=1).clip(0, 1)
-
-
-def neighbours_strip(trails: np.ndarray, labels: list[str], found: np.ndarray, title: str) -> Picture:
-    """Queries and the clips that are nearest to them, one query a row.
-
-    trails [B, H, W, 3]: one picture a clip, 0..1.  labels: one per clip, such as "7 down".  found int [queries, 1 + k]: the
-    clip itself, then its nearest.
-    """
-    rows, nearest = len(found), found.shape[1] - 1
-    titles = ["query", *(f"nearest {number}" for number in range(1, nearest + 1))]
-    figure, axes = strip(trails[found], titles, 1.5, 1.7 * rows + 0.3)
-    kinds = np.array([label.split(maxsplit=1) for label in labels])  # [clips, 2]: digit and way
-    same = kinds[found] == kinds[found[:, :1]]  # [queries, 1 + k, 2]
-    for ax, clip, agrees in zip(axes, found.flat, same.reshape(-1, 2)):
-        words = " and ".join(np.array(["digit", "way"])[agrees]) or "nothing"
-        ax.set_xlabel(f"{labels[clip]}\nsame {words}", fontsize=10)
-    for ax, clip in zip(axes[:: 1 + nearest], found[:, 0]):  # the queries themselves
-        ax.set_xlabel(labels[clip], fontsize=10)
-        ax.spines[:].set(color=COLORS[1], linewidth=2)
-    figure.suptitle(f"{title} encoder", fontsize=10)
-    digits, ways = same[:, 1:].sum(axis=(0, 1))
-    result = f"of {rows * nearest} neighbours, {ways} move the query's way and {digits} show its digit"
-    said = [f"{labels[clip]}: {', '.join(labels[other] for other in others)}" for clip, *others in found]
-    return Picture(
-        figure,
-        f"{rows} rows of clips drawn as trails, a query and its {nearest} nearest by the {title} encoder; {result}. {'; '.join(said)}.",
-        f"{title.capitalize()} encoder: {result}. Each picture is a whole clip, early frames blue and late ones orange; left the query, then the "
-        "clips whose features are nearest.",
-    )
