@@ -47,10 +47,9 @@ from tests.test_cli import refused
 
 pytest.importorskip("jupytext")
 if TEACHER.is_dir():
+    import build
     from assignment import function_of, given_code, hidden_cases, load, read_source, reference_code, visible_cases
     from mutants import survivors
-
-    import build
 
 ROOT = Path(__file__).parents[1]
 NAMES = [(name, exercise) for name in assignments() for exercise in json.loads((FOLDER / f"{name}.json").read_text())]
