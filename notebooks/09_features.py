@@ -27,6 +27,7 @@ if importlib.util.find_spec("minivjepa") is None:
 
 # %% folded=true
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,10 +39,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from minivjepa.collapse import feature_std
+from minivjepa.course.figures import Picture, strip
 from minivjepa.course.figures.feature_colors import imagination_film
 from minivjepa.course.figures.film_strips import HEADINGS, displayed
 from minivjepa.course.figures.films import Film
-from minivjepa.course.figures.probe_pictures import neighbors_strip, probe_dots, token_arrows, token_map, trail
+from minivjepa.course.figures.probe_pictures import neighbors_strip, probe_curves, token_arrows, trail
 from minivjepa.course.lesson import check, play, show, table
 from minivjepa.course.predictions import Predictions
 from minivjepa.course.widgets import explore
@@ -342,8 +344,9 @@ rows = {"trained": final, "untrained": of_this_seed(stored["untrained"]), "raw p
 for task in CHANCE:
     scores[task]["attentive"] = {name: row[f"attentive_{task}"] for name, row in rows.items()}
     scores[task]["linear"]["frozen"] = frozen[f"linear_{task}"]
-scores["identity"]["kNN"]["frozen"] = frozen["knn_identity"]  # for the direction it wasn't stored
-show(probe_dots({say[task]: probes for task, probes in scores.items()}, {say[task]: CHANCE[task] for task in CHANCE}))
+scores["identity"]["kNN"]["frozen"] = frozen["knn_identity"]
+scores["direction"]["kNN"]["frozen"] = math.nan  # not stored
+show(probe_curves({say[task]: probes for task, probes in scores.items()}, {say[task]: CHANCE[task] for task in CHANCE}))
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
@@ -427,8 +430,22 @@ guess(
     round(float(maps["trained"][0, 0, 0]), 2),
 )
 
-# %%
-show(token_map(maps, CHANCE["direction"]))
+# %% folded=true
+figure, axes = strip(
+    [*maps.values()], [f"time step {step}" for step in range(grid.shape[0])], 1.9, 4.4, [*maps], limits=(0, 1)
+)
+for ax, square in zip(axes, np.concatenate([*maps.values()])):
+    for (row, column), value in np.ndenumerate(square):
+        place, color = (np.array([column, row]) + 0.5) / len(square), "black" if value > 0.5 else "white"
+        ax.text(*place, f"{value:.2f}", ha="center", va="center", color=color)
+said = "; ".join(f"{name} from {each.min():.2f} to {each.max():.2f}" for name, each in maps.items())
+show(
+    Picture(
+        figure,
+        f"A map of {grid.shape[1]} by {grid.shape[2]} tokens for each of {grid.shape[0]} time steps, one encoder per row: {said}.",
+        f"How often a linear probe that reads only this token gets the direction right: {said}.",
+    )
+)
 
 # %% [markdown]
 # The trained encoder's tokens know, everywhere and at every time step: attention has spread the word. Look at single clips, drawn without
