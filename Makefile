@@ -4,7 +4,7 @@ OUT ?= runs/ablation
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: ablation matrix world world-ablation lab homework notebooks assignments timings test coverage browser check results speed clean
+.PHONY: ablation matrix world world-ablation lab homework notebooks assignments timings test coverage browser check results site speed clean
 
 ablation: .venv/figures   ## train five arms, see which collapse; ARGS=--resume goes on after a stop
 	$(BIN)/minivjepa ablate --out $(OUT) $(ARGS)
@@ -71,6 +71,9 @@ check: .venv/test         ## lint, format, types, fast tests
 
 results: .venv/figures    ## rebuild the tables and figures from results/*.json
 	$(BIN)/python results/pages.py
+
+site: .venv/site          ## the course as web pages that open from disk: site/index.html
+	$(BIN)/python docs/website/make_site.py
 
 speed: .venv/test         ## measure this machine: steps, tricks, data, many runs; then the tables of docs/speed.md; ARGS="--device cuda"
 	$(BIN)/python results/speed.py $(ARGS)

@@ -25,6 +25,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+from minivjepa import ADDRESS
 from minivjepa.course.figures import SHOWN
 from minivjepa.course.figures.component_diagram import LESSONS, you_are_here
 from minivjepa.course.figures.films import opening
@@ -82,7 +83,7 @@ def edition(source: Path, written: Callable[[re.Match[str]], str], folded: tuple
     """A lesson with `written(...)` in place of solutions; the cells with one of these marks start folded."""
     notebook = read(source)
     for cell in notebook.cells:
-        cell.source = SOLUTION.sub(written, cell.source)
+        cell.source = SOLUTION.sub(written, cell.source).replace('ADDRESS = ""', f'ADDRESS = "{ADDRESS}"')
         hidden = any(mark in cell.metadata for mark in folded)
         cell.metadata = NotebookNode({"jupyter": {"source_hidden": True}} if hidden else {})
         if names := ATTACHED.findall(cell.source):

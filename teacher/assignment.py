@@ -2,10 +2,11 @@
 
 teacher/NAME/notebook.py is the text in py:percent form.  A code cell `# %% grade_id="f" kind="answer"` defines the function f, with the
 right answer between BEGIN SOLUTION and END SOLUTION; `kind="check" points=3` tests it; a markdown cell `kind="written" points=6`
-is marked by hand.  teacher/NAME/exercises.py has one Exercise for every function that the text asks for.  Lessons' exercises are in
+is marked by hand; a cell `folded=true` starts folded.  teacher/NAME/exercises.py has one Exercise for every function that the text asks for.  Lessons' exercises are in
 teacher/lessonNN/exercises.py; notebooks/build.py computes their cases.
 """
 
+import functools
 import os
 import re
 import runpy
@@ -80,7 +81,9 @@ def read_source(path: Path) -> NotebookNode:
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for number, cell in enumerate(notebook.cells):
         cell.id = f"{path.parent.name}-{number:03d}"
-        about = {"nbgrader": nbgrader_metadata(cell)} if "kind" in cell.metadata else {}
+        about: dict[str, Any] = {"jupyter": {"source_hidden": True}} if "folded" in cell.metadata else {}
+        if "kind" in cell.metadata:
+            about = {"nbgrader": nbgrader_metadata(cell)}
         cell.metadata = NotebookNode(about)
     return notebook
 
@@ -95,11 +98,13 @@ def nbgrader_metadata(cell: NotebookNode) -> dict[str, Any]:
     return {**FLAGS[kind], **about, **points, "cell_type": cell.cell_type}
 
 
+@functools.cache
 def given_code(assignment: str) -> str:
     """The code cells of an assignment that students do not write and that check nothing: imports and helpers."""
     return "\n\n".join(given_cells(read_source(TEACHER / assignment / "notebook.py")))
 
 
+@functools.cache
 def reference_code(assignment: str) -> dict[str, str]:
     """Exercise -> code of the right answer, from the text of the assignment."""
     cells = cells_by_id(read_source(TEACHER / assignment / "notebook.py"))

@@ -3,8 +3,9 @@
 python teacher/classroom.py FOLDER --students 200 --seed 0    writes FOLDER/submissions and FOLDER/labels.json
 minivjepa grade FOLDER/submissions --out FOLDER/grades.csv --seed 1
 python teacher/classroom.py FOLDER --judge FOLDER/grades.csv  compares; exits with 1 if any row is not as labelled
+python teacher/classroom.py FOLDER --grade                    all three, with the time that grading takes
 
-Among them are right answers in several styles, every known mistake, files that are not notebooks, and hostile programs.  Those that could
+--layout names the files as a platform's export does; --people leaves out everything but ordinary students.  Among them are right answers in several styles, every known mistake, files that are not notebooks, and hostile programs.  Those that could
 harm a machine on which nothing confines them are written on Linux as root only.
 """
 
@@ -12,7 +13,11 @@ import argparse
 import csv
 import functools
 import json
+import os
+import re
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +30,7 @@ from minivjepa.grading.sandbox import as_root_on_linux
 from minivjepa.homework.checking import FOLDER, assignments
 from minivjepa.homework.notebooks import LARGEST_FILE, cells_by_id, is_check
 
+LAYOUTS = ("plain", "moodle", "moodle-flat", "canvas", "blackboard")
 Answers = dict[str, str]  # grade_id -> text of the cell
 WRITTEN = (
     "**Claim.** Stop-gradient keeps both encoders of my runs alive: 0.76 and 0.72 against 0.08 and 0.09 without it."
@@ -42,11 +48,26 @@ class Submission:
     points: dict[str, float]
     status: str = "graded"
 
-    def write(self, folder: Path) -> Path:
-        """Put it where grading looks for it."""
-        path = folder / f"{self.student}.ipynb"
-        path.write_bytes(self.data)
-        return path
+    def write(self, folder: Path, layout: str = "plain", number: int = 0) -> str:
+        """Put it where grading looks for it, as student `number` of an export.  The name that the table will have for the student."""
+        user, at = re.sub(r"[\W_]", "", self.student).lower(), f"{1_000_000 + number}_assignsubmission_file_"
+        late = "_LATE" if number % 5 == 0 else ""
+        name = {
+            "plain": f"{self.student}.ipynb",
+            "moodle": f"{self.student}_{at}/hw.ipynb",
+            "moodle-flat": f"{self.student}_{at}hw.ipynb",
+            "canvas": f"{user}{late}_{1000 + number}_{5000 + number}_hw-1.ipynb",
+            "blackboard": f"week 1_{user}_attempt_2026-11-20-10-11-12_hw.ipynb",
+        }[layout]
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(self.data)
+        if layout == "blackboard":
+            text = f"Name: {self.student} ({user})\nAssignment: week 1\n"
+            (folder / name.replace("_hw.ipynb", ".txt")).write_text(text, encoding="utf-8")
+        older = name.replace("_hw-1.", "_hw.").replace("-20-10-", "-19-10-")
+        if older != name and number % 2 and self.assignment:  # an attempt that must not count
+            (folder / older).write_bytes(text_of(notebook(self.assignment, {})))
+        return user if layout == "canvas" else self.student
 
 
 # --- notebooks ---
@@ -431,12 +452,13 @@ def broken(assignment: str) -> Iterator[Submission]:
 # --- the class ---
 
 
-def everybody(students: int, seed: int, submissions: Path) -> list[Submission]:
-    """As many as asked: one of every kind in any order, then people who are right or partly right."""
+def everybody(students: int, seed: int, submissions: Path, people: bool = False) -> list[Submission]:
+    """As many as asked: one of every kind in any order, unless it is only people, then people who are right or partly right."""
     rng = np.random.default_rng(seed)
     names = assignments()
-    found = [one for name in names for one in (*mistaken(name), *hostile(name, submissions, rng))]
-    found += [one for name in names for one in (*odd_notebooks(name), *broken(name))]
+    found: list[Submission] = []
+    for name in names if not people else ():
+        found += [*mistaken(name), *hostile(name, submissions, rng), *odd_notebooks(name), *broken(name)]
     rng.shuffle(found)  # type: ignore[arg-type]
     for number in range(len(found), students):
         make = correct if rng.random() < 0.5 else partly
@@ -444,18 +466,41 @@ def everybody(students: int, seed: int, submissions: Path) -> list[Submission]:
     return found[:students]
 
 
-def write_class(folder: Path, students: int, seed: int) -> None:
-    """Write the submissions and their labels."""
+def write_class(folder: Path, students: int, seed: int, layout: str = "plain", people: bool = False) -> None:
+    """Write the submissions and their labels, and beside the submissions what else lies in an archive."""
     submissions = folder / "submissions"
     submissions.mkdir(parents=True)
-    found = everybody(students, seed, submissions.resolve())
-    for one in found:
-        one.write(submissions)
-    labels = {one.student: {"assignment": one.assignment, "points": one.points, "status": one.status} for one in found}
+    found = everybody(students, seed, submissions.resolve(), people)
+    labels = {
+        one.write(submissions, layout, number): {
+            "assignment": one.assignment,
+            "points": one.points,
+            "status": one.status,
+        }
+        for number, one in enumerate(found)
+    }
+    (submissions / "__MACOSX").mkdir()
+    for name in ("__MACOSX/._hw.ipynb", "Thumbs.db", "desktop.ini", ".DS_Store", "questions.pdf"):
+        (submissions / name).write_text("no notebook", encoding="utf-8")
+    if layout != "plain":
+        labels |= empty_handed(submissions, layout)
     (folder / "labels.json").write_text(json.dumps(labels, indent=1) + "\n", encoding="utf-8")
     print(f"{submissions}: {len(found)} submissions; {folder / 'labels.json'} says what they deserve")
     if not as_root_on_linux():
         print(f"left out, because nothing confines them here: {', '.join(DANGERS)}")
+
+
+def empty_handed(submissions: Path, layout: str) -> dict[str, dict]:
+    """A student without a notebook, and the label."""
+    name = {
+        "moodle": "nobody_999999_assignsubmission_file_",
+        "moodle-flat": "nobody_999999_assignsubmission_onlinetext_.html",
+        "canvas": "nobody_999_4999_hw.pdf",
+        "blackboard": "week 1_nobody_attempt_2026-11-20-10-11-12.txt",
+    }[layout]
+    path = submissions / name
+    path.mkdir() if layout == "moodle" else path.write_text("", encoding="utf-8")
+    return {"nobody": {"assignment": "", "points": {}, "status": "nothing handed in"}}
 
 
 # --- judging ---
@@ -489,7 +534,7 @@ def difference(label: dict, row: dict[str, str]) -> str:
 
 def read_table(path: Path) -> list[dict[str, str]]:
     """The rows of a table of grades."""
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file))
 
 
@@ -503,6 +548,19 @@ def judge(folder: Path, table: Path) -> int:
     return int(bool(found))
 
 
+def grade_and_judge(folder: Path, layout: str) -> int:
+    """Grade a class that was written, say how long that took, and judge it.  The exit code."""
+    out, begun = folder / "grades.csv", time.monotonic()
+    platform = layout.partition("-")[0]
+    export = ["--export", platform] if platform in ("moodle", "canvas") else []
+    words = [sys.executable, "-m", "minivjepa", "grade", str(folder / "submissions"), "--out", str(out), "--seed", "1"]
+    subprocess.run([*words, *export], check=True)
+    seconds, used = time.monotonic() - begun, os.times()
+    cpu = used.children_user + used.children_system
+    print(f"grading took {seconds:.0f} s; {cpu:.0f} s of processor time, of {os.cpu_count()} processors")
+    return judge(folder, out)
+
+
 def main(words: list[str]) -> int:
     """Write a class, or judge its grades."""
     parser = argparse.ArgumentParser(
@@ -512,6 +570,13 @@ def main(words: list[str]) -> int:
     parser.add_argument("--students", type=int, default=200, help="how many submissions to write (default: 200)")
     parser.add_argument("--seed", type=int, default=0, help="of the class (default: 0)")
     parser.add_argument("--judge", type=Path, metavar="CSV", help="a table that minivjepa grade wrote, to compare")
+    parser.add_argument(
+        "--layout", choices=LAYOUTS, default="plain", help="whose export it looks like (default: plain)"
+    )
+    parser.add_argument("--people", action="store_true", help="only ordinary students: nothing odd, broken or hostile")
+    parser.add_argument(
+        "--grade", action="store_true", help="grade the class at once, say how long it took, and judge it"
+    )
     options = parser.parse_args(words)
     if options.judge:
         if not (options.folder / "labels.json").exists() or not options.judge.exists():
@@ -521,8 +586,8 @@ def main(words: list[str]) -> int:
         parser.error(f"{options.folder} is there already; give a folder that does not exist yet")
     if options.students < 1:
         parser.error(f"--students is {options.students}, expected 1 or more")
-    write_class(options.folder, options.students, options.seed)
-    return 0
+    write_class(options.folder, options.students, options.seed, options.layout, options.people)
+    return grade_and_judge(options.folder, options.layout) if options.grade else 0
 
 
 if __name__ == "__main__":

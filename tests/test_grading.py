@@ -24,16 +24,17 @@ from minivjepa.grading import child_process as children
 from minivjepa.grading import grade_folder as grading
 from minivjepa.grading import messages, sandbox
 from minivjepa.grading import run_submission as running
-from minivjepa.grading.feedback import page, table
-from minivjepa.grading.grade_folder import SURPRISE, Desk, feedback_on, grade_folder, graded_or_kept
+from minivjepa.grading.feedback import page
+from minivjepa.grading.grade_folder import SURPRISE, Desk, Task, feedback_on, grade_folder, graded_or_kept
 from minivjepa.grading.graded import RIGHT as ALL_RIGHT
-from minivjepa.grading.graded import Assignment, Graded, edition, kept, result_file
+from minivjepa.grading.graded import Assignment, Graded, Row, edition, kept, result_file
 from minivjepa.grading.hidden_cases import TEACHER, teachers_code
 from minivjepa.grading.messages import HEADER, Message
 from minivjepa.grading.mounts import answer_folders
 from minivjepa.grading.processes import Process
 from minivjepa.grading.sandbox import MEMORY_BYTES, as_root_on_linux
 from minivjepa.grading.submissions import MOST_FILES, HandedIn, submissions
+from minivjepa.grading.table import table
 from minivjepa.homework.calling import BLOCKED, NO_FUNCTION, NOT_WRITTEN
 from minivjepa.homework.cases import CHANGED, Arrays, Case, ExerciseCases
 from minivjepa.homework.checking import assignments
@@ -68,6 +69,24 @@ def hand_in(folder: Path, found: list[Any]) -> None:
         one.write(folder)
 
 
+def grade_all(
+    folder: Path,
+    out: Path,
+    names: list[str],
+    seed: int,
+    jobs: int,
+    say: Callable[[str], None],
+    done: Callable[[], None],
+) -> list[Row]:
+    """Grade a folder, as the command does."""
+    return grade_folder(Task(out, seed, jobs, (folder,)), submissions(folder), names, say, done)
+
+
+def as_row(result: Graded, by_hand: float | None = None) -> Row:
+    """The line of a result, of a file named after the student."""
+    return Row(HandedIn(Path(), result.student, f"{result.student}.ipynb"), result, by_hand)
+
+
 def snapshot(*folders: Path) -> dict[str, tuple[int, int]]:
     """Size and time of everything below; not of bytecode, which this process may write."""
     return {
@@ -93,14 +112,14 @@ def test_a_hostile_class_gets_what_it_deserves_and_leaves_no_trace(
     hand_in(folder, found)
     before = snapshot(folder, TEACHER)
     heard: list[str] = []
-    results = grade_folder(folder, out, assignments(), SEED, os.cpu_count() or 1, heard.append, lambda: None)
+    results = grade_all(folder, out, assignments(), SEED, os.cpu_count() or 1, heard.append, lambda: None)
     assert snapshot(folder, TEACHER) == before
     rows = CLASSROOM.read_table(out)
     assert CLASSROOM.complaints(labels(found), rows) == {}
     assert list(rows[0]) == columns()
     assert {row["to_mark"] for row in rows if row["student"] == "with-words"} == {"6"}
     assert any(row["student"] == "'=1+1 hw1" for row in rows)
-    assert len(list(out.with_suffix("").glob("*.html"))) == len(results) == len(found)
+    assert len(list(out.with_suffix("").glob("[0-9]*.html"))) == len(results) == len(found)
     check_words({row["student"]: row["message"] for row in rows})
     check_resume(folder, out, capsys)
     if not as_root_on_linux():
@@ -111,7 +130,8 @@ def test_a_hostile_class_gets_what_it_deserves_and_leaves_no_trace(
 def columns() -> list[str]:
     """Of the table, as teacher/README.md promises."""
     exercises = [name for assignment in assignments() for name in CLASSROOM.worth(assignment)]
-    return ["student", "assignment", *exercises, "automatic_total", "to_mark", "status", "message"]
+    sums = ["automatic_total", "to_mark", "by_hand", "total"]
+    return ["student", "assignment", *exercises, *sums, "status", "message", "id", "late", "file", "older_files"]
 
 
 def check_words(messages: dict[str, str]) -> None:
@@ -179,7 +199,7 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: dict[str, bool]
     (tmp_path / "in" / "anna.ipynb").write_text("my answers", encoding="utf-8")
     monkeypatch.setattr(grading, "limits_in_force", lambda hide: held)
     heard: list[str] = []
-    grade_folder(tmp_path / "in", tmp_path / "grades.csv", ["hw1"], 0, 1, heard.append, lambda: None)
+    grade_all(tmp_path / "in", tmp_path / "grades.csv", ["hw1"], 0, 1, heard.append, lambda: None)
     return heard
 
 
@@ -196,7 +216,7 @@ def test_pages_of_an_earlier_run_do_not_stay(tmp_path: Path, monkeypatch: pytest
     old.parent.mkdir()
     old.touch()
     quick(tmp_path, monkeypatch, {})
-    assert [path.name for path in (tmp_path / "grades").glob("*.html")] == ["000-anna.html"]
+    assert {path.name for path in (tmp_path / "grades").glob("*.html")} == {"000-anna.html", "summary.html"}
 
 
 def folder_of(tmp_path: Path) -> Path:
@@ -243,18 +263,18 @@ def test_grading_without_the_teachers_folder_says_so(monkeypatch: pytest.MonkeyP
 
 def test_students_are_named_by_their_file_or_folder(tmp_path: Path) -> None:
     """Catches: hidden files of an archive taken for students; a row that nobody can assign."""
-    for name in ("anna.ipynb", "ben/hw1.ipynb", "ben/hw2.ipynb", ".DS_Store", "__x/.hidden/a.ipynb", "clara/notes.txt"):
+    for name in ("anna.ipynb", "ben/hw1.ipynb", "ben/hw2.ipynb", ".DS_Store", ".x/a.ipynb", "clara/notes.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert [student for _, student in submissions(tmp_path)] == ["anna", "ben", "ben", "clara"]
+    assert [item.student for item in submissions(tmp_path)] == ["anna", "ben", "ben", "clara"]
 
 
 def test_a_record_belongs_to_one_content_one_seed_one_path_and_one_edition(tmp_path: Path) -> None:
     """Catches: an old grade for a submission that was handed in again, or by exercises that have changed since."""
     asked = (("a", "x"), ("b", "x"), ("a", "y"))
-    names = [result_file(tmp_path, tmp_path / name, b"1", graded_by) for name, graded_by in asked]
-    assert len({*names, result_file(tmp_path, tmp_path / "a", b"2", "x")}) == 4
-    assert result_file(tmp_path, tmp_path / "a", b"1", "x") == names[0]
+    names = [result_file(tmp_path, name, b"1", graded_by) for name, graded_by in asked]
+    assert len({*names, result_file(tmp_path, "a", b"2", "x")}) == 4
+    assert result_file(tmp_path, "a", b"1", "x") == names[0]
     assert edition(TEACHER, 1) != edition(TEACHER, 0) == edition(TEACHER, 0)
 
 
@@ -302,7 +322,7 @@ def test_resume_takes_what_is_unchanged_and_grades_anew_once_an_exercise_has_cha
     folder, out = folder_of(tmp_path), tmp_path / "grades.csv"
 
     def cut() -> str:
-        grade_folder(folder, out, ["hw1"], 0, 1, lambda text: None, lambda: None)
+        grade_all(folder, out, ["hw1"], 0, 1, lambda text: None, lambda: None)
         return CLASSROOM.read_table(out)[0]["cut"]
 
     assert (cut(), cut(), graded) == ("4", "4", ["anna"])
@@ -342,12 +362,12 @@ def test_a_link_to_the_solutions_is_no_submission(tmp_path: Path) -> None:
 )
 def test_what_a_spreadsheet_would_compute_or_a_terminal_obey_is_not_in_the_table(name: str, shown: str) -> None:
     """Catches: a formula that runs when the teacher opens the table; a row that a student wrote; a name that turns others around."""
-    row = Graded(name, "hw1", {"cut": 4.0}, 0.0, "graded", {"cut": "right"})
+    row = as_row(Graded(name, "hw1", {"cut": 4.0}, 0.0, "graded", {"cut": "right"}), 2.0)
     known = Assignment("hw1", (), (), {"cut": 4.0, "other": 2.0}, {})
     header, cells = csv.reader(io.StringIO(table([row], [known]), newline=""))
     assert dict(zip(header, cells)) == {
         "student": shown, "assignment": "hw1", "cut": "4", "other": "", "automatic_total": "4", "to_mark": "0",
-        "status": "graded", "message": "",
+        "by_hand": "2", "total": "6", "status": "graded", "message": "", "id": "", "late": "", "file": f"{shown}.ipynb", "older_files": "",
     }  # fmt: skip
     assert len(table([row], [known]).splitlines()) == 2
     assert "\x1b" not in page(row, [known])
@@ -688,11 +708,12 @@ def test_what_is_no_plain_file_is_not_opened_and_gives_a_row(odd_folder: Path, t
     """Catches: a pipe or a device that the grader reads for ever; a tree whose depth stops it; a link to the solutions, or into /proc."""
     desk = desk_in(tmp_path)
     found = {item.student: graded_or_kept(item, desk, last=True) for item in submissions(odd_folder)}
-    words = {"deep": "inside a student's", "many": "more than 20 files", "pipe": "not a regular file", "link": "is a link", "nowhere": "is a link"}  # fmt: skip
+    words = {"deep": "inside a student's", "many": "more than 20 files", "pipe": "not a regular file", "link": "is a link", "nowhere": "is a link", "empty": "the folder is empty"}  # fmt: skip
     words |= {"device": "not a regular file"} if as_root_on_linux() else {}
     assert set(found) == set(words)
     for student, word in words.items():
-        assert (found[student].status, word in found[student].message) == ("not a notebook", True), found[student]
+        status = "nothing handed in" if student == "empty" else "not a notebook"
+        assert (found[student].status, word in found[student].message) == (status, True), found[student]
 
 
 def test_no_more_of_a_file_is_read_than_a_notebook_may_have(tmp_path: Path) -> None:
@@ -854,7 +875,7 @@ def test_what_ran_out_of_time_is_graded_again_alone(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(grading, "grade_one", grade)
     done: list[int] = []
     folder, out = class_of(tmp_path, "anna", "ben", "clara", "dora"), tmp_path / "grades.csv"
-    results = grade_folder(folder, out, ["hw1"], 0, 2, lambda text: None, lambda: done.append(1))
+    results = grade_all(folder, out, ["hw1"], 0, 2, lambda text: None, lambda: done.append(1))
     assert [result.total for result in results] == [4, 4, 4, 4]
     assert tried[-1] == ("anna", 1)
     assert (len(tried), len(done), len(list((tmp_path / "grades" / "records").iterdir()))) == (5, 4, 4)
@@ -872,7 +893,7 @@ def test_the_checkout_and_its_history_are_hidden(tmp_path: Path, monkeypatch: py
     """Catches: answers that submissions read in the checkout's other folders, or get from git."""
     hidden: list[str] = []
     monkeypatch.setattr(grading, "limits_in_force", lambda hide: dict.fromkeys(map(hidden.append, hide), True))
-    grade_folder(class_of(tmp_path, "anna"), tmp_path / "grades.csv", ["hw1"], 0, 1, lambda text: None, lambda: None)
+    grade_all(class_of(tmp_path, "anna"), tmp_path / "grades.csv", ["hw1"], 0, 1, lambda text: None, lambda: None)
     checkout = TEACHER.parent.resolve()
     wanted = {TEACHER, checkout, tmp_path / "in", tmp_path, tmp_path / "grades", *answer_folders(checkout)}
     assert {str(path.resolve()) for path in wanted} <= set(hidden)
@@ -891,7 +912,8 @@ def test_the_made_up_class_has_everybody_and_its_judge_sees_every_difference(
     held = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
     assert len(held) == len(submissions(folder / "submissions")) == 40
     rows = [
-        Graded(name, label["assignment"], label["points"], 0.0, label["status"], {}) for name, label in held.items()
+        as_row(Graded(name, label["assignment"], label["points"], 0.0, label["status"], {}))
+        for name, label in held.items()
     ]
     known = [Assignment(name, (), (), CLASSROOM.worth(name), {}) for name in assignments()]
     out = tmp_path / "grades.csv"
@@ -899,7 +921,8 @@ def test_the_made_up_class_has_everybody_and_its_judge_sees_every_difference(
     assert write_and_judge([str(folder), "--judge", str(out)]) == 0
     assert "40 of 40 are as labelled" in capsys.readouterr().out
     full = next(number for number, row in enumerate(rows) if row.total)
-    rows[full] = dataclasses.replace(rows[full], points=dict.fromkeys(rows[full].points, 0.0))
+    none = dict.fromkeys(rows[full].result.points, 0.0)
+    rows[full] = as_row(dataclasses.replace(rows[full].result, points=none))
     out.write_text(table(rows[1:] if full else rows[:-1], known), encoding="utf-8")
     assert write_and_judge([str(folder), "--judge", str(out)]) == 1
     assert "38 of 40 are as labelled" in capsys.readouterr().out

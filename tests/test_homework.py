@@ -41,15 +41,16 @@ from minivjepa.homework.cases import (
 from minivjepa.homework.checking import FOLDER, CheckFailed, assignments, load_cases, require_right
 from minivjepa.homework.notebooks import cells_by_id, is_answer, is_check
 from minivjepa.homework.program import new_space, run
-from minivjepa.homework.selfcheck import message_of
+from minivjepa.homework.selfcheck import message_of, run_step
 from tests.test_cli import call as command
 from tests.test_cli import refused
 
 pytest.importorskip("jupytext")
 if TEACHER.is_dir():
-    import build
     from assignment import function_of, given_code, hidden_cases, load, read_source, reference_code, visible_cases
     from mutants import survivors
+
+    import build
 
 ROOT = Path(__file__).parents[1]
 NAMES = [(name, exercise) for name in assignments() for exercise in json.loads((FOLDER / f"{name}.json").read_text())]
@@ -580,7 +581,7 @@ def test_unknown_names_are_refused_with_what_there_is() -> None:
     """Catches: a KeyError for a check cell that was edited."""
     with pytest.raises(ValueError, match="unknown assignment 'hw9'; choose from hw1, hw2, hw3"):
         check("hw9", "cut", abs)
-    with pytest.raises(ValueError, match="hw1 has no exercise 'cutt'; choose from grid_shape, cut"):
+    with pytest.raises(ValueError, match="hw1 has no exercise 'cutt'; choose from grid_shape, coverage"):
         check("hw1", "cutt", abs)
 
 
@@ -603,6 +604,20 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
+def test_what_grading_would_stop_for_its_time_is_said_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a function that is right at home, and has no points because grading does not wait for it."""
+    cases = ExerciseCases("f", "call", (), (Case({"x": 1.0}, call(lambda x: 2 * x, {"x": 1.0})),))
+    monkeypatch.setattr("minivjepa.homework.checking.load_cases", lambda assignment, exercise: cases)
+    check("hw1", "f", lambda x: 2 * x)
+    run_step(new_space(), 1, "a = 1")
+    for module in ("checking", "selfcheck"):
+        monkeypatch.setattr(f"minivjepa.homework.{module}.SECONDS", 0.0)
+    with pytest.raises(CheckFailed, match="f: a call took 0 s, and grading stops a call after"):
+        check("hw1", "f", lambda x: 2 * x)
+    with pytest.raises(CheckFailed, match="took 0 s: grading leaves out a cell"):
+        run_step(new_space(), 1, "a = 1")
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("clean")
 @needs_teacher
@@ -614,7 +629,7 @@ def test_check_says_what_is_right_and_what_is_wrong(tmp_path: Path, capsys: pyte
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "mine.ipynb: 1 of 8 exercises are right in all visible cases"
     assert lines[1].split() == ["✓", "grid_shape", "right"]
-    assert re.fullmatch(rf"  ✗ cut +{re.escape(message)}", lines[2])
+    assert any(re.fullmatch(rf"  ✗ cut +{re.escape(message)}", line) for line in lines)
     assert any(
         re.match(r"  ✗ positions +stopped with SyntaxError.*; at the line: def positions\(:", line) for line in lines
     )

@@ -12,6 +12,7 @@ from minivjepa.grading.hidden_cases import TEACHER
 from minivjepa.grading.mounts import SCRATCH
 from minivjepa.grading.run_submission import TOTAL
 from minivjepa.homework.notebooks import LARGEST_FILE, MOST_VALUES, cells_by_id
+from minivjepa.homework.program import SECONDS
 
 ROOT = Path(__file__).parents[1]
 assignment = pytest.importorskip("assignment", reason="the teacher's folder was removed from this copy")
@@ -64,7 +65,7 @@ def test_the_guide_gives_the_limits_of_the_code() -> None:
     """Catches: a limit that was changed in the code only."""
     guide = (TEACHER / "README.md").read_text(encoding="utf-8")
     for words in (
-        f"| {sandbox.SECONDS:.0f} s for a cell or call, {TOTAL:.0f} s for a submission, by the clock |",
+        f"| {SECONDS:.0f} s for a cell or call, {TOTAL:.0f} s for a submission, by the clock |",
         f"| {sandbox.CPU_SECONDS} s of CPU time a process (*tried*) |",
         f"| {sandbox.FILE_BYTES // 2**20} MiB a file (*tried*) |",
         f"| {sandbox.FOLDER_BYTES // 2**20} MiB and {sandbox.FILES:,} files in its own folder, and in `{'`, `'.join(SCRATCH[:-1])}` and `{SCRATCH[-1]}` each;",

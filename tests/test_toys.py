@@ -15,7 +15,8 @@ from minivjepa.masking import draw_blocks
 from minivjepa.tubelets import Grid
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted((ROOT / "minivjepa" / "course" / "toys").glob("*.html"))
+TOYS = ROOT / "minivjepa" / "course" / "toys"
+PAGES = sorted(path for path in TOYS.glob("*.html") if path.stem != "collapse")  # it has tests of its own: test_page.py
 WITHIN = {"02_masks": "painter", "05_objective": "dots"}  # lesson -> the toy in it
 PATCHES = Grid(frames=16, height=56, width=56, tubelet=2, patch=4)
 

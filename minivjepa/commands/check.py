@@ -13,7 +13,8 @@ from minivjepa.homework.selfcheck import check_file
 class CheckOptions:
     """Run homework notebooks as they will be graded, and print one line per exercise.
 
-    Exits with 1 if any is not right yet.  Your teacher also runs cases that are not shown here.
+    Exits with 1 if any is not right yet.  Your teacher also runs cases that are not shown here.  In grading, a cell or a call of your
+    function may take 10 s.
     """
 
     notebooks: tyro.conf.Positional[tuple[Path, ...]]  # Homework notebooks, such as notebooks/homework/hw1.ipynb.

@@ -9,7 +9,7 @@ from statistics import mean
 from string import Template
 from typing import Any
 
-from minivjepa import REPOSITORY
+from minivjepa import ADDRESS
 from minivjepa.collapse import COLLAPSED
 from minivjepa.course.figures.arm_curves import Results, collapse_curves, spectra
 from minivjepa.course.figures.film_strips import film_strip
@@ -173,5 +173,5 @@ def html(results: Results) -> str:
         curves=collapse_curves(results).html(),
         table=table(results),
         spectra=spectra(results).html(),
-        more=where_to_read_more(REPOSITORY),
+        more=where_to_read_more(ADDRESS),
     )

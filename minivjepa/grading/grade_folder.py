@@ -1,31 +1,55 @@
 """Grading a folder of submissions: each runs as a program in a child process, and what its functions return is compared here.
 
-This process never runs a student's code.  Points are all or nothing per exercise: visible and hidden cases must be right.
+This process never runs a student's code.  Points are all or nothing per exercise, visible and hidden cases must be right, unless marks are
+given by rule.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Lock
 
-from minivjepa.grading.feedback import page, table
-from minivjepa.grading.graded import RIGHT, Assignment, Graded, edition, kept, result_file
+from minivjepa.grading.feedback import page
+from minivjepa.grading.gradebook import write_gradebooks
+from minivjepa.grading.graded import RIGHT, Assignment, Graded, Row, by_rule, edition, kept, result_file
 from minivjepa.grading.hidden_cases import TEACHER, teachers_code
 from minivjepa.grading.mounts import answer_folders
 from minivjepa.grading.processes import user_ids
 from minivjepa.grading.run_submission import CallResults, Failed, limits_in_force, run_submission
-from minivjepa.grading.submissions import HandedIn, read_file, submissions
-from minivjepa.homework.cases import ExerciseCases, diagnose
+from minivjepa.grading.submissions import HandedIn, read_file
+from minivjepa.grading.summary import summary
+from minivjepa.grading.table import points_by_hand, table
+from minivjepa.homework.cases import Arrays, ExerciseCases, diagnose, same
 from minivjepa.homework.checking import case_in_words
 from minivjepa.homework.notebooks import WRITTEN, Cell, assignment_of, read_cells
 from minivjepa.homework.program import program_of, remarks
-from minivjepa.training.files import write_json, write_text
+from minivjepa.training.files import write_bytes, write_json, write_text
 
 LONGEST = 4000  # characters of feedback for an exercise
 READING = Lock()  # one file at a time: a hostile one takes a gigabyte
 SURPRISE = "could not be graded"  # the status after an error that grading did not expect
+NOTHING = "nothing handed in"
+SETTINGS = "settings.json"  # beside the pages: what --resume goes on with
+BY_RULE = "by-rule"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the teacher asks for.
+
+    secret: folders that hold submissions; anew: files that are graded even if a result of them is kept; gradebook: the platform for which
+    points and feedback are written as well; empty for none.
+    """
+
+    out: Path
+    seed: int
+    jobs: int
+    secret: tuple[Path, ...]
+    marks: str = "all-or-nothing"
+    anew: frozenset[str] = frozenset()
+    gradebook: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,7 +57,7 @@ class Desk:
     """What grading needs besides a submission.
 
     hide: folders that submissions must not see; users: an id for each child process; records: the folder of kept results;
-    graded_by: the edition.
+    graded_by: the edition; anew: files whose kept results do not count.
     """
 
     known: Sequence[Assignment]
@@ -41,6 +65,7 @@ class Desk:
     users: Iterator[int]
     records: Path
     graded_by: str
+    anew: frozenset[str] = frozenset()
 
 
 def graded_or_kept(item: HandedIn, desk: Desk, last: bool) -> Graded:
@@ -48,21 +73,22 @@ def graded_or_kept(item: HandedIn, desk: Desk, last: bool) -> Graded:
 
     last: the file will not be tried again, so its result is kept whatever it is.
     """
-    path, student = item
+    if item.instead:
+        return without_points(item.student, NOTHING, item.instead)
     try:
-        content = read_file(path)
+        content = read_file(item.path)
         with READING:
-            cells = read_cells(content, path.name)
+            cells = read_cells(content, item.path.name)
     except (ValueError, OSError) as error:
-        return without_points(student, "not a notebook", str(error))
-    file = result_file(desk.records, path, content, desk.graded_by)
-    result = kept(file)
+        return without_points(item.student, "not a notebook", str(error))
+    file = result_file(desk.records, item.file, content, desk.graded_by)
+    result = None if item.file in desk.anew else kept(file)
     if result is None:
         try:
             result = grade_one(cells, item, desk)
         except Exception as error:  # of any type: a submission may cause an error that grading did not foresee
             why = f"{type(error).__name__}: {error}"[:LONGEST]
-            return replace(without_points(student, SURPRISE, why), again=True)
+            return replace(without_points(item.student, SURPRISE, why), again=True)
         if last or not result.again:
             write_json(file, asdict(result))
     return result
@@ -75,12 +101,11 @@ def without_points(student: str, status: str, why: str) -> Graded:
 
 def grade_one(cells: list[Cell], item: HandedIn, desk: Desk) -> Graded:
     """Grade the cells of one file.  Raises ValueError if its functions could not be called."""
-    path, student = item
     known = {assignment.name: assignment for assignment in desk.known}
     name = assignment_of({cell.grade_id for cell in cells}, {name: grade_ids(one) for name, one in known.items()})
     if name is None:
-        why = f"{path.name} has no answer cell of {', '.join(known)}: their grade_ids are gone; start again from the original"
-        return without_points(student, "no known assignment", why)
+        why = f"{item.path.name} has no answer cell of {', '.join(known)}: their grade_ids are gone; start again from the original"
+        return without_points(item.student, "no known assignment", why)
     assignment = known[name]
     program = program_of(cells, assignment.given, assignment.points)
     outcome = run_submission(program.given, program.steps, assignment.exercises, desk.hide, desk.users)
@@ -90,12 +115,25 @@ def grade_one(cells: list[Cell], item: HandedIn, desk: Desk) -> Graded:
     points = {exercise: assignment.points[exercise] if text == RIGHT else 0.0 for exercise, text in told.items()}
     by_hand = {cell.grade_id for cell in cells if cell.source.strip() not in ("", WRITTEN)}
     to_mark = sum(worth for grade_id, worth in assignment.written.items() if grade_id in by_hand)
-    return Graded(student, name, points, to_mark, "graded", {**told, **wrong}, outcome.again, notes)
+    rules = {one.name: rules_of(one, outcome.answered.get(one.name, {})) for one in assignment.exercises}
+    return Graded(item.student, name, points, to_mark, "graded", {**told, **wrong}, outcome.again, notes, rules)
 
 
 def grade_ids(assignment: Assignment) -> list[str]:
     """Of an assignment's cells: answers, their checks, and what is marked by hand."""
     return [*assignment.points, *(f"check_{name}" for name in assignment.points), *assignment.written]
+
+
+def rules_of(exercise: ExerciseCases, answers: Mapping[int, Arrays]) -> dict[str, bool]:
+    """Rule -> whether all its cases are right.  answers: number of a case -> its result, if there is one."""
+    found: dict[str, bool] = {}
+    for number, case in enumerate(exercise.cases):
+        try:
+            right = number in answers and same(case.expected, answers[number])
+        except Exception:  # forged arrays
+            right = False
+        found[case.rule] = right and found.get(case.rule, True)
+    return found
 
 
 def feedback_on(exercise: ExerciseCases, results: CallResults) -> str:
@@ -114,48 +152,55 @@ def feedback_on(exercise: ExerciseCases, results: CallResults) -> str:
 
 
 def grade_folder(
-    folder: Path,
-    out: Path,
-    names: Sequence[str],
-    seed: int,
-    jobs: int,
-    say: Callable[[str], None],
-    done: Callable[[], None],
-) -> list[Graded]:
-    """Grade all submissions, `jobs` at once; write the table `out`, and beside it the feedback pages and the kept results.
+    task: Task, files: Sequence[HandedIn], names: Sequence[str], say: Callable[[str], None], done: Callable[[], None]
+) -> list[Row]:
+    """Grade all files, `task.jobs` at once; write the table, and beside it pages, a summary and the kept results.
 
-    Submissions that ran out of time, or whose process was killed from outside, are graded again at the end, one by one.
-    say: gets a line for each limit that is not in force, before the first submission.  done: called after every submission.
+    Files that ran out of time, or whose process was killed from outside, are graded again at the end, one by one.
+    names: of the assignments; say: gets a line for each limit that is not in force, before the first file; done: called after every file.
     """
-    files, graded_by = submissions(folder), edition(TEACHER, seed)
+    by_hand = points_by_hand(task.out, files)  # first: a table that cannot be read stops everything
     prepare: Callable[[str, int], Assignment] = teachers_code()["prepare"]
-    known = [prepare(name, seed) for name in names]
-    pages = out.with_suffix("")
+    known = [prepare(name, task.seed) for name in names]
+    pages = task.out.with_suffix("")
     records = pages / "records"
-    secret = (TEACHER, *answer_folders(TEACHER.parent), folder, out.parent, pages)
+    secret = (TEACHER, *answer_folders(TEACHER.parent), *task.secret, task.out.parent, pages)
     hide = [str(path.resolve()) for path in secret]
-    desk = Desk(known, hide, user_ids(), records, graded_by)
+    desk = Desk(known, hide, user_ids(), records, edition(TEACHER, task.seed), task.anew)
     for name, held in limits_in_force(hide).items():
         if not held:
             say(f"not in force on this machine: {name}; grade in a container that you can throw away")
     records.mkdir(parents=True, exist_ok=True)  # not earlier: nothing is left behind if children cannot start
+    write_json(pages / SETTINGS, {"seed": task.seed, "marks": task.marks})
 
     def first_try(item: HandedIn) -> Graded:
-        result = graded_or_kept(item, desk, last=jobs == 1)
-        if jobs == 1 or not result.again:
+        result = graded_or_kept(item, desk, last=task.jobs == 1)
+        if task.jobs == 1 or not result.again:
             done()
         return result
 
-    with ThreadPoolExecutor(jobs) as crew:
+    with ThreadPoolExecutor(task.jobs) as crew:
         results = list(crew.map(first_try, files))
     for number, item in enumerate(files):
-        if results[number].again and jobs > 1:
+        if results[number].again and task.jobs > 1:
             results[number] = graded_or_kept(item, desk, last=True)
             done()
-    write_text(out, table(results, known))
-    for old in pages.glob("[0-9][0-9][0-9]*-*.html"):  # of an earlier run; numbers may have changed
+    if task.marks == BY_RULE:
+        worth = {name: points for assignment in known for name, points in assignment.points.items()}
+        results = [by_rule(result, worth) for result in results]
+    rows = [Row(item, result, by_hand.get(item.file)) for item, result in zip(files, results)]
+    write_bytes(task.out, table(rows, known).encode("utf-8-sig", "backslashreplace"))
+    write_pages(pages, rows, known)
+    if task.gradebook:
+        write_gradebooks(pages, task.gradebook, rows, known)
+    return rows
+
+
+def write_pages(folder: Path, rows: Sequence[Row], known: Sequence[Assignment]) -> None:
+    """The page of each file, and the summary of the class."""
+    for old in folder.glob("[0-9][0-9][0-9]*-*.html"):  # of an earlier run; numbers may have changed
         old.unlink()
-    for number, result in enumerate(results):
-        name = re.sub(r"[^\w-]", "_", result.student)[:60]
-        write_text(pages / f"{number:03d}-{name}.html", page(result, known))
-    return results
+    for number, row in enumerate(rows):
+        name = re.sub(r"[^\w-]", "_", row.item.student)[:60]
+        write_text(folder / f"{number:03d}-{name}.html", page(row, known))
+    write_text(folder / "summary.html", summary(rows, known))

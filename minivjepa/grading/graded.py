@@ -5,9 +5,11 @@ A kept result's file name depends on everything the result depends on, so an old
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from minivjepa.grading.submissions import HandedIn
 from minivjepa.homework.cases import ExerciseCases
 from minivjepa.training.files import read_json
 
@@ -34,7 +36,8 @@ class Graded:
     """What one submission got.
 
     to_mark: points still to be given by hand; status: graded, or why not; messages: exercise -> its feedback; again: points may have
-    been lost through no fault of the submission, such as a busy machine, so it is worth another try; notes: on cells that cost nothing.
+    been lost through no fault of the submission, such as a busy machine, so it is worth another try; notes: on cells that cost nothing;
+    rules: exercise -> rule -> whether all its cases are right.
     """
 
     student: str
@@ -45,6 +48,7 @@ class Graded:
     messages: dict[str, str]
     again: bool = False
     notes: list[str] = field(default_factory=list)
+    rules: dict[str, dict[str, bool]] = field(default_factory=dict)
 
     @property
     def total(self) -> float:
@@ -57,6 +61,27 @@ class Graded:
         return next((f"{name}: {text}".split("\n")[0] for name, text in self.messages.items() if text != RIGHT), "")
 
 
+@dataclass(frozen=True)
+class Row:
+    """A line of the table.  by_hand: the points that the teacher gave; None before that."""
+
+    item: HandedIn
+    result: Graded
+    by_hand: float | None = None
+
+    @property
+    def total(self) -> float:
+        """All points so far."""
+        return self.result.total + (self.by_hand or 0.0)
+
+
+def by_rule(result: Graded, worth: Mapping[str, float]) -> Graded:
+    """The result with the points of each exercise in proportion to its rules that are right."""
+    shares = {name: sum(rules.values()) / len(rules) for name, rules in result.rules.items() if rules}
+    points = {name: round(worth[name] * shares.get(name, 0.0), 2) for name in result.points}
+    return replace(result, points=points)
+
+
 def edition(teacher: Path, seed: int) -> str:
     """A digest of what every submission is graded by: the seed, the assignments, the recorded runs they quote, this package."""
     key = hashlib.sha256(f"{seed}\n".encode())
@@ -67,9 +92,9 @@ def edition(teacher: Path, seed: int) -> str:
     return key.hexdigest()
 
 
-def result_file(folder: Path, path: Path, content: bytes, graded_by: str) -> Path:
-    """Where the result of a submission is kept.  content: of the submission at `path`; graded_by: the edition."""
-    key = hashlib.sha256(content + os.fsencode(path) + f" {graded_by}".encode()).hexdigest()
+def result_file(folder: Path, name: str, content: bytes, graded_by: str) -> Path:
+    """Where the result of a submission is kept.  name: its path in the folder of submissions; graded_by: the edition."""
+    key = hashlib.sha256(content + os.fsencode(name) + f" {graded_by}".encode()).hexdigest()
     return folder / f"{key[:24]}.json"
 
 

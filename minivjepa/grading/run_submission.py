@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 from minivjepa.grading.child_process import Child, Stop
 from minivjepa.grading.messages import ROOM, read_arrays
 from minivjepa.grading.processes import user_ids
-from minivjepa.grading.sandbox import SECONDS
 from minivjepa.homework.calling import BLOCKED, LINE, LONGEST, NO_FUNCTION, NOT_WRITTEN
 from minivjepa.homework.cases import CHANGED, Arrays, Case, ExerciseCases, encode
-from minivjepa.homework.program import DONE, MOST_ENDS, Step
+from minivjepa.homework.program import DONE, MOST_ENDS, SECONDS, Step
 
 STARTING = 60.0  # seconds that a child may take to load torch
 GIVEN = 60.0  # seconds for the given cells, which are the teacher's
@@ -44,13 +43,15 @@ CallResults = list[Arrays] | Failed  # of an exercise: the results of its cases,
 class Outcome:
     """What came of a submission: results of its exercises; number of a step -> why it stopped, and -> what was done to its code.
 
-    again: something was lost through no fault of the submission, such as a busy machine.
+    again: something was lost through no fault of the submission, such as a busy machine; answered: exercise -> case -> its result, also of
+    exercises in which other cases failed.
     """
 
     results: dict[str, CallResults] = field(default_factory=dict)
     stopped: dict[int, str] = field(default_factory=dict)
     done: dict[int, str] = field(default_factory=dict)
     again: bool = False
+    answered: dict[str, dict[int, Arrays]] = field(default_factory=dict)
 
 
 def run_submission(
@@ -119,7 +120,6 @@ def follow(
     A step or a call has its time once: only what was not running before starts the clock again.
     """
     counts = {exercise.name: len(exercise.cases) for exercise in exercises}
-    so_far: dict[str, list[Arrays]] = {name: [] for name in counts}
     running: Running = (exercises[0].name, None)
     known: set[Running] = set()
     room = ROOM
@@ -150,14 +150,15 @@ def follow(
                 outcome.done.setdefault(name, str(about["what"]))
         elif event == "stopped":
             outcome.results.setdefault(name, stopped_call(about.get("why"), name, case))
-        elif event == "result" and name not in outcome.results:
+        elif event == "result" and case is not None:
+            answers = outcome.answered.setdefault(name, {})
             try:
-                so_far[name].append(read_arrays(message.arrays, room))
+                answers.setdefault(case, read_arrays(message.arrays, room))
             except ValueError as error:
-                outcome.results[name] = Failed(str(error), case)
+                outcome.results.setdefault(name, Failed(str(error), case))
             room -= len(message.arrays)
-            if len(so_far[name]) == counts[name]:
-                outcome.results.setdefault(name, so_far[name])
+            if len(answers) == counts[name]:
+                outcome.results.setdefault(name, [answers[number] for number in range(counts[name])])
 
 
 def one_line(why: Any) -> str:

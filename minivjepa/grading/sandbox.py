@@ -21,7 +21,6 @@ END_WITH_PARENT, NO_NEW_PRIVILEGES = 1, 38  # options of prctl(2)
 FIRST_TO_GO = "1000"  # oom_score_adj: when memory runs out, the system kills a submission, not the grading
 
 # what each child process may use
-SECONDS = 10.0  # of one call or cell, by the clock
 CPU_SECONDS = 60
 FILE_BYTES = 2**20
 FOLDER_BYTES = 2**24  # of all files in its folder, and as much again in each folder for temporary files

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from minivjepa.homework.calling import ADAPTERS, NOT_WRITTEN, Blocked, blocking, error_in_words, is_unwritten
 from minivjepa.homework.cases import Arrays, ExerciseCases, alike, cases_from_json, diagnose, equal_values, kind
+from minivjepa.homework.program import SECONDS
 
 FOLDER = Path(__file__).parent
 LESSONS = FOLDER.parent / "course" / "lessons"
@@ -54,7 +56,9 @@ def stored_exercise(assignment: str, exercise: str) -> dict[str, Any]:
 def check(assignment: str, exercise: str, function: Callable[..., Any]) -> None:
     """Try a student's function on the visible cases.  Raises CheckFailed with what is likely wrong."""
     visible = load_cases(assignment, exercise)
-    require_right(visible, function)
+    slowest = require_right(visible, function)
+    if slowest > SECONDS:
+        raise CheckFailed(f"{exercise}: a call took {slowest:.0f} s, and grading stops a call after {SECONDS:.0f} s")
     print(f"{exercise}: right in all {len(visible.cases)} visible cases")
 
 
@@ -72,10 +76,12 @@ def solution(lesson: str, exercise: str) -> None:
     print(stored_exercise(f"lesson{lesson}", exercise)["solution"])
 
 
-def require_right(exercise: ExerciseCases, function: Callable[..., Any]) -> None:
-    """Raise CheckFailed unless the function is right in every case."""
+def require_right(exercise: ExerciseCases, function: Callable[..., Any]) -> float:
+    """Raise CheckFailed unless the function is right in every case.  The seconds of the slowest call."""
     results: list[Arrays] = []
+    slowest = 0.0
     for number, case in enumerate(exercise.cases):
+        begun = time.monotonic()
         try:
             with blocking(exercise.blocked):
                 results.append(ADAPTERS[exercise.adapter](function, case.inputs))
@@ -86,11 +92,13 @@ def require_right(exercise: ExerciseCases, function: Callable[..., Any]) -> None
                 raise CheckFailed(f"{exercise.name} is {NOT_WRITTEN}") from None
             why = f"stopped with {error_in_words(error)}\n{case_in_words(exercise, number)}"
             raise CheckFailed(f"{exercise.name} {why}") from error
+        slowest = max(slowest, time.monotonic() - begun)
     found = diagnose(exercise.cases, results)
     if found:
         message, number = found
         draw_side_by_side(exercise.cases[number].expected, results[number])
         raise CheckFailed(f"{exercise.name}: {message}\n{case_in_words(exercise, number, results[number])}")
+    return slowest
 
 
 def input_in_words(value: Any) -> str:

@@ -7,9 +7,10 @@ gigabyte: only the kind, the grade_id and the text of cells are looked at, and o
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nbformat import NotebookNode
+if TYPE_CHECKING:  # loading it takes longer than torch, and every graded process would pay
+    from nbformat import NotebookNode
 
 WRITTEN = "YOUR ANSWER HERE"  # the text of a written answer before a student edits it
 LARGEST_FILE = 64 * 2**20  # bytes of a notebook
@@ -40,17 +41,17 @@ def grade_id_of(cell: Any) -> str:
     return found if isinstance(found, str) else ""
 
 
-def given_cells(notebook: NotebookNode) -> list[str]:
+def given_cells(notebook: "NotebookNode") -> list[str]:
     """The code cells of an assignment that students do not write and that check nothing: imports and helpers."""
     return [cell.source for cell in notebook.cells if cell.cell_type == "code" and "nbgrader" not in cell.metadata]
 
 
-def is_answer(cell: NotebookNode) -> bool:
+def is_answer(cell: "NotebookNode") -> bool:
     """Whether students write this cell."""
     return bool(cell.metadata.get("nbgrader", {}).get("solution"))
 
 
-def is_check(cell: NotebookNode) -> bool:
+def is_check(cell: "NotebookNode") -> bool:
     """Whether this cell checks an answer, and has its points."""
     return bool(cell.metadata.get("nbgrader", {}).get("grade")) and not is_answer(cell)
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from minivjepa.homework.calling import NO_FUNCTION
 from minivjepa.homework.notebooks import Cell
 
+SECONDS = 10.0  # of one cell or call, by the clock, in grading; `check` says what took longer
 MOST_ENDS = 5  # cells, besides one for each exercise, that may end Python or take too long; the rest runs without them
 MOST_NOTES = 20
 CALLS_CHECK = re.compile(r"\s*check\([^\n]*\)\s*")  # the text of a check, wherever it was copied to

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -15,9 +16,9 @@ import nbformat
 from minivjepa.homework.calling import NO_FUNCTION, error_in_words
 from minivjepa.homework.checking import FOLDER, CheckFailed, assignments, check
 from minivjepa.homework.notebooks import assignment_of, cells_by_id, given_cells, is_check, read_cells
-from minivjepa.homework.program import MOST_ENDS, Program, plain_python, program_of, remarks, run
+from minivjepa.homework.program import MOST_ENDS, SECONDS, Program, plain_python, program_of, remarks, run
 
-CELL_SECONDS = 120
+CELL_SECONDS = 120  # of a cell of the notebook that is made: a step, or all visible cases of an exercise
 ENDED = "ended Python, or took too long"
 START = """from minivjepa.homework.program import new_space, run
 from minivjepa.homework.selfcheck import ask, run_step
@@ -93,10 +94,13 @@ def run_program(
 
 def run_step(space: dict[str, Any], place: int, source: str) -> None:
     """In the notebook that is made: run a cell of a submission."""
+    begun = time.monotonic()
     try:
         run(space, f"cell {place}", plain_python(source)[0])
     except BaseException as error:
         raise CheckFailed(f"stopped with {error_in_words(error)}") from None
+    if (took := time.monotonic() - begun) > SECONDS:
+        raise CheckFailed(f"took {took:.0f} s: grading leaves out a cell that takes longer than {SECONDS:.0f} s")
 
 
 def ask(space: dict[str, Any], assignment: str, exercise: str) -> None:

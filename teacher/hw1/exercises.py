@@ -25,7 +25,7 @@ def whole(rng: np.random.Generator, low: int, high: int, count: int) -> list[int
     return [int(number) for number in rng.permutation(np.arange(low, high + 1))[:count]]
 
 
-# --- 1. grid_shape ---
+# --- grid_shape ---
 
 CUTS = "a tubelet is `tubelet` frames deep, and `patch` pixels high and wide"
 LEFTOVER = "what is left over at the end of an axis is dropped"
@@ -119,7 +119,7 @@ GRID_SHAPE = Exercise(
     ),
 )  # fmt: skip
 
-# --- 2. cut ---
+# --- cut ---
 
 NEIGHBORS = "a token holds the pixels of one tubelet, which are neighbors"
 ORDER = "`order` lists the axes of the grid, the slowest first"
@@ -242,7 +242,7 @@ CUT = Exercise(
     ),
 )  # fmt: skip
 
-# --- 3. positions ---
+# --- positions ---
 
 PAIRS = "places count from 0, and a place's numbers are pairs (sine, cosine)"
 FREQUENCY = "frequency i is base to the power of -(i / (d/2))"
@@ -378,7 +378,7 @@ POSITIONS = Exercise(
     ),
 )  # fmt: skip
 
-# --- 4. random_mask ---
+# --- random_mask ---
 
 LARGEST = "the tokens with the largest noise are hidden, and the others kept"
 UP = "ratio * N is rounded to the nearest whole number: 1.75 tokens are 2"
@@ -524,7 +524,7 @@ RANDOM_MASK = Exercise(
     ),
 )  # fmt: skip
 
-# --- 5. tube_mask ---
+# --- tube_mask ---
 
 TIME_MAJOR = "time-major, ids go through all places of step 0, then of step 1; the places with the largest noise are hidden in each"
 PLACE_MAJOR = "otherwise, ids go through all steps of place 0, then of place 1"
@@ -646,7 +646,7 @@ TUBE_MASK = Exercise(
     ),
 )  # fmt: skip
 
-# --- 6. block_map ---
+# --- block_map ---
 
 CORNER = "a corner is (row, column), a size (rows, columns), and what the block covers is true"
 CUT_OFF = "without wrap, what reaches beyond the lower or right edge is cut off"
@@ -812,7 +812,7 @@ BLOCK_MAP = Exercise(
     ),
 )  # fmt: skip
 
-# --- 7. cut_to_smallest ---
+# --- cut_to_smallest ---
 
 FIRST = 'keep="first": the first K visible ids, K the smallest number in the batch'
 SPREAD = 'keep="spread": the visible ids at the places 0, n/K, 2n/K, ... rounded down'
@@ -957,7 +957,7 @@ CUT_TO_SMALLEST = Exercise(
     ),
 )  # fmt: skip
 
-# --- 8. coverage ---
+# --- coverage ---
 
 SHARE = "the share of all draws and time steps in which a place is kept"
 LAYOUT = "ids are time-major: they count columns, then rows, then time steps"
@@ -1069,4 +1069,4 @@ COVERAGE = Exercise(
     ),
 )  # fmt: skip
 
-EXERCISES = [GRID_SHAPE, CUT, POSITIONS, RANDOM_MASK, TUBE_MASK, BLOCK_MAP, CUT_TO_SMALLEST, COVERAGE]
+EXERCISES = [GRID_SHAPE, COVERAGE, RANDOM_MASK, TUBE_MASK, CUT_TO_SMALLEST, BLOCK_MAP, CUT, POSITIONS]

@@ -54,16 +54,14 @@ SEEN = np.random.default_rng(2)  # of the visible inputs
 EYE = torch.eye(2)
 
 
-# --- 1. embed_kept ---
+# --- embed_kept ---
 
-EMBED = "def embed_kept(tubelets, ids, weight, bias, positions):\n    clip = torch.arange(len(ids))[:, None]\n    kept = tubelets[clip, ids]\n    kept = kept - kept.mean(dim=(1, 2), keepdim=True)\n    return kept @ weight.T + bias + positions[ids]"
-MEAN = "kept.mean(dim=(1, 2), keepdim=True)"
-HIDDEN_APART = "hidden tubelets have no part in the mean"
+EMBED = "def embed_kept(tubelets, ids, weight, bias, positions):\n    clip = torch.arange(len(ids))[:, None]\n    kept = tubelets[clip, ids]\n    return kept @ weight.T + bias + positions[ids]"
+KEPT_ONLY = "only the kept tubelets are embedded, and the hidden ones have no part in the result"
 IN_ORDER = "the rows keep the order of ids"
 OWN_IDS = "each clip keeps tubelets of its own"
-ONE_MEAN = "each clip has one mean, over all values of its kept tubelets, and nothing but this mean is taken off"
 LINEAR = "a tubelet is embedded as tubelet @ weight.T + bias"
-MEAN_FIRST = "the mean is subtracted from the pixels, before they are embedded"
+AS_PIXELS = "the pixels are embedded as they are"
 PLACES = "each tubelet gets the position of its id"
 
 
@@ -84,10 +82,10 @@ def embed_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
     bright["tubelets"] = bright["tubelets"] * 10 + 40
     return [
         (OWN_IDS, embed_inputs(rng, between(rng, 5, 7), 9, 5, between(rng, 5, 7), between(rng, 2, 4))),
-        (ONE_MEAN, bright),
-        (HIDDEN_APART, embed_inputs(rng, 1, 7, between(rng, 4, 6), 5, between(rng, 6, 11))),
+        (AS_PIXELS, bright),
+        (KEPT_ONLY, embed_inputs(rng, 1, 7, between(rng, 4, 6), 5, between(rng, 6, 11))),
         (LINEAR, embed_inputs(rng, 2, 5, 3, side, side)),
-        (MEAN_FIRST, embed_inputs(rng, between(rng, 2, 4), 6, 1, 3, 2)),
+        (AS_PIXELS, embed_inputs(rng, between(rng, 2, 4), 6, 1, 3, 2)),
         (IN_ORDER, embed_inputs(rng, 2, between(rng, 4, 6), 4, 1, 3) if rng.random() < 0.5 else embed_inputs(rng, 2, 5, 5, 1, 3)),
         (IN_ORDER, embed_inputs(rng, 2, 5, 5, between(rng, 2, 4), 1)),
         (PLACES, embed_inputs(rng, 1, 1, 1, between(rng, 1, 3), 2)),
@@ -99,46 +97,44 @@ EMBED_KEPT = Exercise(
     "embed_kept",
     ("minivjepa.tubelets.gather_tokens", "minivjepa.tubelets.TubeletEmbedding", "minivjepa.encoder.Encoder"),
     {
-        HIDDEN_APART: {"tubelets": torch.tensor([[[1.0, 3.0], [50.0, 50.0], [5.0, 7.0]]]), "ids": torch.tensor([[2, 0]]), "weight": torch.tensor([[1.0, 0.0], [1.0, 1.0]]),
+        KEPT_ONLY: {"tubelets": torch.tensor([[[1.0, 3.0], [50.0, 50.0], [5.0, 7.0]]]), "ids": torch.tensor([[2, 0]]), "weight": torch.tensor([[1.0, 0.0], [1.0, 1.0]]),
                        "bias": torch.tensor([0.0, 0.5]), "positions": torch.tensor([[10.0, 0.0], [20.0, 0.0], [30.0, 0.0]])},
         IN_ORDER: embed_inputs(SEEN, 1, 3, 3, 2, 2, numbers),
         OWN_IDS: embed_inputs(SEEN, 2, 4, 2, 2, 1, numbers),
-        ONE_MEAN: embed_inputs(SEEN, 3, 4, 2, 2, 2, numbers),
+        AS_PIXELS: embed_inputs(SEEN, 3, 4, 2, 2, 2, numbers),
         LINEAR: embed_inputs(SEEN, 1, 3, 2, 2, 2, numbers) | {"positions": torch.zeros(3, 2)},
-        MEAN_FIRST: embed_inputs(SEEN, 2, 3, 1, 2, 2, numbers),
         PLACES: embed_inputs(SEEN, 1, 4, 2, 1, 2, numbers),
     },
     embed_hidden,
     (
-        ("the mean is taken over all tubelets, the hidden ones too, so that hidden pixels leak into what the student sees: take the kept ones first", EMBED.replace(MEAN, "tubelets.mean(dim=(1, 2), keepdim=True)")),
         ("positions are counted 0, 1, 2 ... along the kept list; a tubelet has the position of its id, the place that it had in the clip", EMBED.replace("positions[ids]", "positions[:ids.shape[1]]")),
         ("all clips get the positions of the first: each clip has ids of its own", EMBED.replace("positions[ids]", "positions[ids[0]]")),
         ("all clips keep the tubelets that the first one keeps: each clip has ids of its own", EMBED.replace("tubelets[clip, ids]", "tubelets[:, ids[0]]")),
-        ("this is one mean for the whole batch: each clip has its own, or its vectors would depend on what else is in the batch", EMBED.replace(MEAN, "kept.mean()")),
-        ("this is a mean for every tubelet; return one number for each clip, over all its kept tubelets", EMBED.replace(MEAN, "kept.mean(dim=2, keepdim=True)")),
-        ("this is a mean for every place in a tubelet; return one number for each clip, over all values", EMBED.replace(MEAN, "kept.mean(dim=1, keepdim=True)")),
-        ("no mean is subtracted: do it before you embed", EMBED.replace(f"kept - {MEAN}", "kept")),
+        ("all clips get the pixels of the first: each has pixels of its own", EMBED.replace("tubelets[clip, ids]", "tubelets[0][ids]")),
+        ("all tubelets are embedded, the hidden ones too: return those that ids names, in their order", EMBED.replace("kept = tubelets[clip, ids]", "kept = tubelets").replace("positions[ids]", "positions")),
+        ("the mean of all tubelets is subtracted, so that hidden pixels leak into what the student sees: the pixels are embedded as they are", EMBED.replace("tubelets[clip, ids]", "tubelets[clip, ids] - tubelets.mean(dim=(1, 2), keepdim=True)")),
+        ("a mean is subtracted from the pixels: they are embedded as they are", EMBED.replace("    return", "    kept = kept - kept.mean(dim=(1, 2), keepdim=True)\n    return")),
+        ("the mean of the kept tubelets is subtracted from each, so that one that is kept by itself is all zeros: the pixels are embedded as they are", EMBED.replace("    return", "    kept = kept - kept.mean(dim=1, keepdim=True)\n    return")),
         ("the bias is missing", EMBED.replace(" + bias", "")),
-        ("the mean is subtracted from the embedded vectors; it belongs to the pixels, before they are embedded", EMBED.replace(f"kept - {MEAN}", "kept @ weight.T + bias").replace("kept @ weight.T + bias + positions[ids]", "kept - kept.mean(dim=(1, 2), keepdim=True) + positions[ids]")),
         ("the positions are missing: without them nobody knows where a tubelet was", EMBED.replace(" + positions[ids]", "")),
-        ("the result is right, but tubelets is another than before: an operation in place has changed the input; make a new tensor", EMBED.replace("    kept = kept -", "    tubelets -=").replace("return kept @", "return tubelets[clip, ids] @")),
+        ("the result is right, but positions is another than before: an operation in place has changed the input; make a new tensor", EMBED.replace(" + bias + positions[ids]", " + positions.add_(bias)[ids]")),
         ("the first K tubelets are embedded, and not those that ids names", EMBED.replace("tubelets[clip, ids]", "tubelets[:, :ids.shape[1]]")),
         ("the rows are sorted by id; they keep the order of ids", EMBED.replace("    kept = tubelets", "    ids = ids.sort(dim=1).values\n    kept = tubelets")),
-        ("the pixels are divided by their standard deviation as well: only the mean is subtracted", EMBED.replace(f"kept - {MEAN}", f"(kept - {MEAN}) / kept.std(dim=(1, 2), keepdim=True, correction=0).clamp(min=1e-6)")),
+        ("the positions stand in the order of sorted ids, and the tubelets in that of ids: both in that of ids", EMBED.replace("positions[ids]", "positions[ids.sort(dim=1).values]")),
     ),
     (
-        "def embed_kept(tubelets, ids, weight, bias, positions):\n    rows = []\n    for pixels, own in zip(tubelets, ids):\n        kept = pixels[own]\n        rows.append((kept - kept.mean()) @ weight.T + bias + positions[own])\n    return torch.stack(rows)",
-        "def embed_kept(tubelets, ids, weight, bias, positions):\n    kept = tubelets.gather(1, ids[..., None].expand(-1, -1, tubelets.shape[-1]))\n    kept = kept - einops.reduce(kept, 'B K v -> B 1 1', 'mean')\n    return torch.einsum('bkv,dv->bkd', kept, weight) + bias + torch.nn.functional.embedding(ids, positions)",
-        "def embed_kept(tubelets, ids, weight, bias, positions):\n    x, i = tubelets.numpy(), ids.numpy()\n    kept = np.take_along_axis(x, i[:, :, None], axis=1)\n    kept = kept - kept.reshape(len(kept), -1).mean(axis=1)[:, None, None]\n    return torch.from_numpy(kept @ weight.numpy().T + bias.numpy() + positions.numpy()[i])",
-        "def embed_kept(tubelets, ids, weight, bias, positions):\n    out = []\n    for b, own in enumerate(ids.tolist()):\n        kept = [tubelets[b, i].double() for i in own]\n        brightness = sum(float(pixels.sum()) for pixels in kept) / (len(kept) * tubelets.shape[2])\n        out.append([(weight.double() @ (pixels - brightness) + bias + positions[i]).tolist() for i, pixels in zip(own, kept)])\n    return torch.tensor(out)",
-        "def embed_kept(tubelets, ids, weight, bias, positions):\n    kept = torch.stack([clip.index_select(0, own) for clip, own in zip(tubelets, ids)])\n    embedded = torch.nn.functional.linear(kept, weight, bias)\n    return embedded - kept.flatten(1).mean(1)[:, None, None] * weight.sum(dim=1) + positions[ids]",
-        "def embed_kept(tubelets, ids, weight, bias, positions):\n    chosen = torch.nn.functional.one_hot(ids, tubelets.shape[1]).float()\n    kept = chosen @ tubelets\n    kept = kept - kept.mean(dim=2, keepdim=True).mean(dim=1, keepdim=True)\n    return torch.baddbmm(chosen @ positions + bias, kept, weight.T.expand(len(ids), -1, -1))",
-        "def embed_kept(tubelets, ids, weight, bias, positions):\n    B, N, values = tubelets.shape\n    flat = tubelets.reshape(B * N, values)[(ids + N * torch.arange(B).unsqueeze(1)).flatten()].view(B, -1, values)\n    return (flat - flat.mean((-2, -1)).view(B, 1, 1)).matmul(weight.t()).add(bias).add(positions[ids.flatten()].view(B, -1, len(bias)))",
+        "def embed_kept(tubelets, ids, weight, bias, positions):\n    rows = []\n    for pixels, own in zip(tubelets, ids):\n        rows.append(pixels[own] @ weight.T + bias + positions[own])\n    return torch.stack(rows)",
+        "def embed_kept(tubelets, ids, weight, bias, positions):\n    kept = tubelets.gather(1, ids[..., None].expand(-1, -1, tubelets.shape[-1]))\n    return torch.einsum('bkv,dv->bkd', kept, weight) + bias + torch.nn.functional.embedding(ids, positions)",
+        "def embed_kept(tubelets, ids, weight, bias, positions):\n    x, i = tubelets.numpy(), ids.numpy()\n    kept = np.take_along_axis(x, i[:, :, None], axis=1)\n    return torch.from_numpy(kept @ weight.numpy().T + bias.numpy() + positions.numpy()[i])",
+        "def embed_kept(tubelets, ids, weight, bias, positions):\n    out = []\n    for b, own in enumerate(ids.tolist()):\n        out.append([(weight.double() @ tubelets[b, i].double() + bias + positions[i]).tolist() for i in own])\n    return torch.tensor(out)",
+        "def embed_kept(tubelets, ids, weight, bias, positions):\n    embedded = torch.nn.functional.linear(tubelets, weight, bias) + positions\n    return torch.stack([clip.index_select(0, own) for clip, own in zip(embedded, ids)])",
+        "def embed_kept(tubelets, ids, weight, bias, positions):\n    chosen = torch.nn.functional.one_hot(ids, tubelets.shape[1]).float()\n    return torch.baddbmm(chosen @ positions + bias, chosen @ tubelets, weight.T.expand(len(ids), -1, -1))",
+        "def embed_kept(tubelets, ids, weight, bias, positions):\n    B, N, values = tubelets.shape\n    flat = tubelets.reshape(B * N, values)[(ids + N * torch.arange(B).unsqueeze(1)).flatten()].view(B, -1, values)\n    return flat.matmul(weight.t()).add(bias).add(positions[ids.flatten()].view(B, -1, len(bias)))",
     ),
 )  # fmt: skip
 
 
-# --- 2. attend ---
+# --- attend ---
 
 ATTEND = """def attend(x, weights, heads, temperature, real):
     d = x.shape[2] // heads
@@ -259,7 +255,7 @@ ATTEND_EXERCISE = Exercise(
 )  # fmt: skip
 
 
-# --- 3. predict ---
+# --- predict ---
 
 PREDICT = """def predict(context, context_ids, target_ids, weights, group, rows):
     places = weights['positions']
@@ -377,19 +373,19 @@ PREDICT_EXERCISE = Exercise(
 )  # fmt: skip
 
 
-# --- 4. latent_loss ---
+# --- latent_loss ---
 
 LOSS = """def latent_loss(guesses, features, ids, weights, eps):
     clip = torch.arange(len(features))[:, None]
     centred = features - features.mean(dim=-1, keepdim=True)
-    h = centred / (features.std(dim=-1, correction=0, keepdim=True) + eps)
+    h = centred / (features.var(dim=-1, correction=0, keepdim=True) + eps).sqrt()
     losses = [(z - h[clip, i]).abs().mean() for z, i in zip(guesses, ids)]
     return sum(w * loss for w, loss in zip(weights, losses)) / sum(weights)"""
-NORMALISED = "centred / (features.std(dim=-1, correction=0, keepdim=True) + eps)"
+NORMALISED = "centred / (features.var(dim=-1, correction=0, keepdim=True) + eps).sqrt()"
 WEIGHTED = "sum(w * loss for w, loss in zip(weights, losses)) / sum(weights)"
-PLUS_EPS = "a vector is divided by its standard deviation plus eps"
+PLUS_EPS = "a vector is divided by the root of its variance plus eps"
 CENTRED = "the mean of each vector is subtracted"
-OVER_D = "the standard deviation divides by D, not by D - 1"
+OVER_D = "the variance divides by D, not by D - 1"
 BY_ITSELF = "each vector is normalised by itself"
 ALL_ALIKE = "a vector whose numbers are all alike becomes zeros"
 AS_THEY_ARE = "the guesses are compared as they are"
@@ -471,33 +467,33 @@ LATENT_LOSS = Exercise(
     loss_hidden,
     (
         ("the features are not normalised: the encoder could make the loss small by making them small", LOSS.replace(NORMALISED, "features")),
-        ("eps stands under the root, with the variance, as in the package; here it is added to the standard deviation", LOSS.replace(NORMALISED, "centred / (features.var(dim=-1, correction=0, keepdim=True) + eps).sqrt()")),
-        ("eps is left out, and a vector whose numbers are all alike would be divided by zero", LOSS.replace(NORMALISED, "centred / (features.std(dim=-1, correction=0, keepdim=True) + 1e-6)")),
-        ("eps is taken for the smallest standard deviation that may be; it is added to each", LOSS.replace(NORMALISED, "centred / features.std(dim=-1, correction=0, keepdim=True).clamp(min=eps)")),
-        ("the standard deviation divides by D - 1, as std does when it is not told otherwise", LOSS.replace("correction=0, ", "")),
+        ("eps is added to the standard deviation; it belongs under the root, to the variance", LOSS.replace(NORMALISED, "centred / (features.std(dim=-1, correction=0, keepdim=True) + eps)")),
+        ("eps is left out, and a vector whose numbers are all alike would be divided by zero", LOSS.replace(NORMALISED, "centred / (features.var(dim=-1, correction=0, keepdim=True) + 1e-12).sqrt()")),
+        ("eps is taken for the smallest variance that may be; it is added to each", LOSS.replace(NORMALISED, "centred / features.var(dim=-1, correction=0, keepdim=True).clamp(min=eps).sqrt()")),
+        ("the variance divides by D - 1, as var does when it is not told otherwise", LOSS.replace("correction=0, ", "")),
         ("each vector is divided by its standard deviation, and its mean is not subtracted", LOSS.replace("h = centred", "h = features")),
-        ("each vector is divided by its variance and not by its standard deviation", LOSS.replace("features.std(", "features.var(")),
+        ("each vector is divided by its variance and not by its standard deviation", LOSS.replace(" + eps).sqrt()", " + eps)")),
         ("features are normalised along the tubelets; each vector is to be normalised by itself", LOSS.replace("dim=-1", "dim=1")),
         ("all vectors of a clip share one mean and one standard deviation; each has its own", LOSS.replace("dim=-1", "dim=(1, 2)")),
-        ("the guesses are normalised too: only the target's side is", LOSS.replace("(z - h[clip, i])", "((z - z.mean(dim=-1, keepdim=True)) / (z.std(dim=-1, correction=0, keepdim=True) + eps) - h[clip, i])")),
+        ("the guesses are normalised too: only the target's side is", LOSS.replace("(z - h[clip, i])", "((z - z.mean(dim=-1, keepdim=True)) / (z.var(dim=-1, correction=0, keepdim=True) + eps).sqrt() - h[clip, i])")),
         ("guesses are compared with the first tubelets, and not with those of their ids", LOSS.replace("h[clip, i]", "h[:, :i.shape[1]]")),
         ("all clips are compared at the ids of the first: each clip hides others", LOSS.replace("h[clip, i]", "h[:, i[0]]")),
-        ("this is one mean over the tubelets of all groups, in which a large group counts more: one mean for each group, then the mean of these", "def latent_loss(guesses, features, ids, weights, eps):\n    clip = torch.arange(len(features))[:, None]\n    centred = features - features.mean(dim=-1, keepdim=True)\n    h = centred / (features.std(dim=-1, correction=0, keepdim=True) + eps)\n    return (torch.cat(guesses, dim=1) - h[clip, torch.cat(ids, dim=1)]).abs().mean()"),
+        ("this is one mean over the tubelets of all groups, in which a large group counts more: one mean for each group, then the mean of these", "def latent_loss(guesses, features, ids, weights, eps):\n    clip = torch.arange(len(features))[:, None]\n    centred = features - features.mean(dim=-1, keepdim=True)\n    h = centred / (features.var(dim=-1, correction=0, keepdim=True) + eps).sqrt()\n    return (torch.cat(guesses, dim=1) - h[clip, torch.cat(ids, dim=1)]).abs().mean()"),
         ("a group counts by its weight and also by its number of tubelets: only its weight counts", LOSS.replace(WEIGHTED, "sum(w * loss * i.shape[1] for w, loss, i in zip(weights, losses, ids)) / sum(w * i.shape[1] for w, i in zip(weights, ids))")),
         ("all groups count alike: weights is ignored", LOSS.replace(WEIGHTED, "sum(losses) / len(losses)")),
         ("a weighted mean is divided by the sum of the weights", LOSS.replace(" / sum(weights)", "")),
         ("the weighted losses are divided by the number of groups; divide by the sum of the weights", LOSS.replace("/ sum(weights)", "/ len(weights)")),
         ("these are squared differences; return absolute ones", LOSS.replace(".abs()", ".square()")),
-        ("the result is right, but features is another than before: an operation in place has changed the input; make a new tensor", LOSS.replace("centred = features -", "features -=").replace("h = centred / (features.std(dim=-1, correction=0, keepdim=True) + eps)", "h = features / (features.std(dim=-1, correction=0, keepdim=True) + eps)")),
+        ("the result is right, but features is another than before: an operation in place has changed the input; make a new tensor", LOSS.replace("centred = features -", "features -=").replace("h = centred /", "h = features /")),
         ("the differences are summed over features: take the mean over them too", LOSS.replace(".abs().mean()", ".abs().sum(dim=-1).mean()")),
     ),
     (
-        "def latent_loss(guesses, features, ids, weights, eps):\n    total = 0.0\n    for w, group, where in zip(weights, guesses, ids):\n        errors = []\n        for b in range(len(group)):\n            for m, token in enumerate(where[b].tolist()):\n                h = features[b, token].numpy()\n                h = (h - h.mean()) / (h.std() + eps)\n                errors.append(np.abs(group[b, m].numpy() - h).mean())\n        total += w * np.mean(errors)\n    return float(total / sum(weights))",
-        "def latent_loss(guesses, features, ids, weights, eps):\n    variance, mean = torch.var_mean(features, dim=2, correction=0, keepdim=True)\n    h = (features - mean) / (variance.sqrt() + eps)\n    picked = [h.gather(1, i.unsqueeze(-1).expand(-1, -1, h.shape[2])) for i in ids]\n    losses = torch.stack([torch.nn.functional.l1_loss(z, t) for z, t in zip(guesses, picked)])\n    w = torch.tensor(weights)\n    return (w / w.sum()) @ losses",
-        "def latent_loss(guesses, features, ids, weights, eps):\n    centred = features - einops.reduce(features, 'B N D -> B N 1', 'mean')\n    root = einops.reduce(centred ** 2, 'B N D -> B N 1', 'mean') ** 0.5\n    rows = (centred / (root + eps)).flatten(0, 1)\n    first = torch.arange(len(features))[:, None] * features.shape[1]\n    losses = [torch.norm(z - rows[i + first], p=1).item() / z.numel() for z, i in zip(guesses, ids)]\n    return torch.tensor(np.average(losses, weights=weights))",
-        "def latent_loss(guesses, features, ids, weights, eps):\n    x = features.double()\n    above = weight = 0\n    for z, i, w in zip(guesses, ids, weights):\n        t = torch.stack([clip[own] for clip, own in zip(x, i)])\n        t = t - t.sum(dim=2, keepdim=True) / t.shape[2]\n        t = t / (torch.linalg.vector_norm(t, dim=2, keepdim=True) / t.shape[2] ** 0.5 + eps)\n        above, weight = above + w * torch.mean(torch.abs(t - z)), weight + w\n    return above / weight",
-        "def latent_loss(guesses, features, ids, weights, eps):\n    h = features.numpy()\n    h = (h - h.mean(-1, keepdims=True)) / (np.std(h, axis=-1, keepdims=True) + eps)\n    each = [np.abs(z.numpy() - np.take_along_axis(h, i.numpy()[..., None], axis=1)).mean() for z, i in zip(guesses, ids)]\n    return np.dot(each, weights) / np.sum(weights)",
-        "def latent_loss(guesses, features, ids, weights, eps):\n    unbiased = features.shape[-1] > 1\n    std = features.std(dim=-1, keepdim=True, unbiased=unbiased) if unbiased else torch.zeros_like(features)\n    if unbiased:\n        std = std * ((features.shape[-1] - 1) / features.shape[-1]) ** 0.5\n    h = (features - features.mean(-1, True)) / (std + eps)\n    share = [w / sum(weights) for w in weights]\n    clips = [sum(s * (z[b] - h[b, i[b]]).abs().mean() for s, z, i in zip(share, guesses, ids)) for b in range(len(h))]\n    return torch.stack(clips).mean()",
+        "def latent_loss(guesses, features, ids, weights, eps):\n    total = 0.0\n    for w, group, where in zip(weights, guesses, ids):\n        errors = []\n        for b in range(len(group)):\n            for m, token in enumerate(where[b].tolist()):\n                h = features[b, token].numpy()\n                h = (h - h.mean()) / (h.var() + eps) ** 0.5\n                errors.append(np.abs(group[b, m].numpy() - h).mean())\n        total += w * np.mean(errors)\n    return float(total / sum(weights))",
+        "def latent_loss(guesses, features, ids, weights, eps):\n    variance, mean = torch.var_mean(features, dim=2, correction=0, keepdim=True)\n    h = (features - mean) * (variance + eps).rsqrt()\n    picked = [h.gather(1, i.unsqueeze(-1).expand(-1, -1, h.shape[2])) for i in ids]\n    losses = torch.stack([torch.nn.functional.l1_loss(z, t) for z, t in zip(guesses, picked)])\n    w = torch.tensor(weights)\n    return (w / w.sum()) @ losses",
+        "def latent_loss(guesses, features, ids, weights, eps):\n    centred = features - einops.reduce(features, 'B N D -> B N 1', 'mean')\n    root = (einops.reduce(centred ** 2, 'B N D -> B N 1', 'mean') + eps) ** 0.5\n    rows = (centred / root).flatten(0, 1)\n    first = torch.arange(len(features))[:, None] * features.shape[1]\n    losses = [torch.norm(z - rows[i + first], p=1).item() / z.numel() for z, i in zip(guesses, ids)]\n    return torch.tensor(np.average(losses, weights=weights))",
+        "def latent_loss(guesses, features, ids, weights, eps):\n    x = features.double()\n    above = weight = 0\n    for z, i, w in zip(guesses, ids, weights):\n        t = torch.stack([clip[own] for clip, own in zip(x, i)])\n        t = t - t.sum(dim=2, keepdim=True) / t.shape[2]\n        t = t / ((t * t).sum(dim=2, keepdim=True) / t.shape[2] + eps) ** 0.5\n        above, weight = above + w * torch.mean(torch.abs(t - z)), weight + w\n    return above / weight",
+        "def latent_loss(guesses, features, ids, weights, eps):\n    h = features.numpy()\n    h = (h - h.mean(-1, keepdims=True)) / np.sqrt(np.var(h, axis=-1, keepdims=True) + eps)\n    each = [np.abs(z.numpy() - np.take_along_axis(h, i.numpy()[..., None], axis=1)).mean() for z, i in zip(guesses, ids)]\n    return np.dot(each, weights) / np.sum(weights)",
+        "def latent_loss(guesses, features, ids, weights, eps):\n    h = torch.nn.functional.layer_norm(features, features.shape[-1:], eps=eps)\n    share = [w / sum(weights) for w in weights]\n    clips = [sum(s * (z[b] - h[b, i[b]]).abs().mean() for s, z, i in zip(share, guesses, ids)) for b in range(len(h))]\n    return torch.stack(clips).mean()",
     ),
     equivalent={
         "zip(weights, losses) -> zip(losses, weights)": "a product is the same in either order",
@@ -506,7 +502,7 @@ LATENT_LOSS = Exercise(
 )  # fmt: skip
 
 
-# --- 5. student_loss ---
+# --- student_loss ---
 
 STUDENT = """def student_loss(tokens, encoder, teacher, predictor, kept, hidden, own, stop):
     z = torch.tanh(tokens[:, kept] @ encoder).mean(dim=1)
@@ -519,10 +515,10 @@ STUDENT = """def student_loss(tokens, encoder, teacher, predictor, kept, hidden,
 CUT = "    if stop:\n        target = target.detach()\n"
 BY_TEACHER = "the target is made with `teacher` where own is false"
 BY_ENCODER = "the target is made with `encoder` where own is true"
-KEPT_HIDDEN = "the guess is made of the kept tokens, the target of the hidden ones"
-AFTER_TANH = "features are averaged over tokens after the tanh"
-TIMES_PREDICTOR = "the averaged features of the guess are multiplied by `predictor`"
-L1 = "the loss is the mean absolute difference, over clips and features"
+KEPT_HIDDEN = "the guess is made of the kept tokens, and the distance is that at the hidden ones"
+AFTER_TANH = "features are what `encode` returns: averaged after the tanh"
+TIMES_PREDICTOR = "the guess is what `ask` returns: the averaged features times `predictor`"
+L1 = "the loss is what `distance` returns: the mean absolute difference, over clips and features"
 STOPPED = "with stop no gradient flows back through the target, to no matrix and to no token"
 STOPPED_OWN = "with stop and own the encoder has its gradient from the guess alone"
 FLOWS = "without stop gradient flows through guess and target"
@@ -602,6 +598,7 @@ STUDENT_LOSS = Exercise(
         ("the target is cut off only where the encoder makes it; stop means the teacher's target too", STUDENT.replace("if stop:", "if stop and own:")),
         ("the target always comes from the teacher: where own is true it comes from the encoder", STUDENT.replace("encoder if own else teacher", "teacher")),
         ("own is turned around: where it is true the encoder makes the target", STUDENT.replace("encoder if own else teacher", "teacher if own else encoder")),
+        ("the student sees all tokens, the hidden ones too: encode the kept ones for the guess", STUDENT.replace("tokens[:, kept]", "tokens")),
         ("the target is made of the kept tokens, so that there is nothing to guess", STUDENT.replace("tokens[:, hidden]", "tokens[:, kept]")),
         ("the target is made of all tokens; only the hidden ones are to be guessed", STUDENT.replace("tokens[:, hidden]", "tokens")),
         ("the tanh comes after the mean; features are tanh(tokens @ matrix), and these are averaged", STUDENT.replace("@ encoder).mean(dim=1)", "@ encoder.mul(1)).mean(dim=1)").replace("torch.tanh(tokens[:, kept] @ encoder.mul(1)).mean(dim=1)", "torch.tanh((tokens[:, kept] @ encoder).mean(dim=1))").replace("torch.tanh(tokens[:, hidden] @ matrix).mean(dim=1)", "torch.tanh((tokens[:, hidden] @ matrix).mean(dim=1))")),
@@ -609,6 +606,7 @@ STUDENT_LOSS = Exercise(
         ("the loss is a mean of squares; return the mean of absolute differences", STUDENT.replace(".abs()", ".square()")),
     ),
     (
+        "def student_loss(tokens, encoder, teacher, predictor, kept, hidden, own, stop, encode=encode, ask=ask, distance=distance):\n    network = encoder if own else teacher\n    if stop:\n        with torch.no_grad():\n            whole = encode(tokens, None, network)\n    else:\n        whole = encode(tokens, None, network)\n    seen = encode(tokens, kept, encoder)\n    return distance(ask(seen, kept, hidden, predictor), whole, hidden)",
         "def student_loss(tokens, encoder, teacher, predictor, kept, hidden, own, stop):\n    def features(ids, matrix):\n        return torch.tanh(torch.einsum('bnf,fd->bnd', tokens[:, ids], matrix))\n    guess = features(kept, encoder).mean(1) @ predictor\n    with torch.set_grad_enabled(not stop):\n        target = features(hidden, encoder if own else teacher).mean(1)\n    return torch.nn.functional.l1_loss(guess, target)",
         "def student_loss(tokens, encoder, teacher, predictor, kept, hidden, own, stop):\n    if own:\n        teacher = encoder\n    total = 0\n    for clip in tokens:\n        guess = sum(torch.tanh(clip[i] @ encoder) for i in kept) / len(kept) @ predictor\n        target = sum(torch.tanh(clip[i] @ teacher) for i in hidden) / len(hidden)\n        total = total + (guess - (target.data if stop else target)).abs().sum()\n    return total / (len(tokens) * encoder.shape[1])",
         "def student_loss(tokens, encoder, teacher, predictor, kept, hidden, own, stop):\n    matrix = (teacher, encoder)[own]\n    if stop:\n        with torch.no_grad():\n            target = (tokens[:, hidden] @ matrix).tanh().mean(1)\n    else:\n        target = (tokens[:, hidden] @ matrix).tanh().mean(1)\n    return torch.mean(torch.abs(target - (tokens[:, kept] @ encoder).tanh().mean(1) @ predictor))",
@@ -617,11 +615,10 @@ STUDENT_LOSS = Exercise(
         "def student_loss(tokens, encoder, teacher, predictor, kept, hidden, own, stop):\n    previous = torch.is_grad_enabled()\n    if stop:\n        torch.set_grad_enabled(False)\n    target = torch.stack([torch.tanh(clip[hidden] @ (encoder if own else teacher)).mean(dim=0) for clip in tokens])\n    torch.set_grad_enabled(previous)\n    guess = torch.stack([torch.tanh(clip[kept] @ encoder).mean(dim=0) @ predictor for clip in tokens])\n    off = guess - target\n    return torch.where(off > 0, off, -off).mean()",
     ),
     adapter="gradients",
-    equivalent={"guess - target -> target - guess": "an absolute difference is the same in either order, its gradient too"},
 )  # fmt: skip
 
 
-# --- 6. follow ---
+# --- follow ---
 
 FOLLOW = """def follow(target, students, momenta, buffers):
     states = []
@@ -751,7 +748,7 @@ FOLLOW_EXERCISE = Exercise(
 )  # fmt: skip
 
 
-# --- 7. plan ---
+# --- plan ---
 
 PLAN = """def plan(steps, start, end, stretch, shape, left):
     momenta, updates = [], []
@@ -856,7 +853,7 @@ PLAN_EXERCISE = Exercise(
 )  # fmt: skip
 
 
-# --- 8. audit ---
+# --- audit ---
 
 AUDIT = """def audit(weights, tokens, kept, hidden, stop):
     copies = {name: weight.clone().requires_grad_() for name, weight in weights.items()}
@@ -993,5 +990,5 @@ AUDIT_EXERCISE = Exercise(
 )  # fmt: skip
 
 EXERCISES = [
-    EMBED_KEPT, ATTEND_EXERCISE, PREDICT_EXERCISE, LATENT_LOSS, STUDENT_LOSS, FOLLOW_EXERCISE, PLAN_EXERCISE, AUDIT_EXERCISE
+    EMBED_KEPT, PLAN_EXERCISE, FOLLOW_EXERCISE, PREDICT_EXERCISE, LATENT_LOSS, STUDENT_LOSS, AUDIT_EXERCISE, ATTEND_EXERCISE
 ]  # fmt: skip

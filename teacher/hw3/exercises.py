@@ -41,7 +41,7 @@ def tensor(values: Any, digits: int | None = None) -> torch.Tensor:
     return torch.from_numpy((array if digits is None else array.round(digits)).astype(np.float32))
 
 
-# --- 1. spread_and_rank ---
+# --- spread_and_rank ---
 
 
 def uneven(rng: Rng, clips: int, tokens: int, dim: int, offset: float = 2.0, digits: int | None = None) -> torch.Tensor:
@@ -140,7 +140,7 @@ SPREAD_AND_RANK = Exercise(
     },
 )  # fmt: skip
 
-# --- 2. kind_of_collapse ---
+# --- kind_of_collapse ---
 
 
 def stds(h: torch.Tensor, dim: int) -> dict[str, float]:
@@ -393,7 +393,7 @@ KIND_OF_COLLAPSE = Exercise(
     },
 )  # fmt: skip
 
-# --- 3. diagnose ---
+# --- diagnose ---
 
 RUNS: dict[str, Log] = function_of(given_code("hw3"), "", "RUNS")  # type: ignore[assignment]  # as the notebook gives them
 RECORDED = json.loads((Path(__file__).parents[2] / "results" / "matrix.json").read_text())["arms"]
@@ -527,7 +527,7 @@ DIAGNOSE = Exercise(
     ),
 )  # fmt: skip
 
-# --- 4. first_warning ---
+# --- first_warning ---
 
 
 def slim(rows: Log) -> Log:
@@ -627,7 +627,7 @@ FIRST_WARNING = Exercise(
     },
 )  # fmt: skip
 
-# --- 5. design ---
+# --- design ---
 
 TRIALS = {  # rule -> a visible case
     "the base comes first, then an arm for each value": {"base": {"loss": "l1", "lr": 0.1}, "switches": [("loss", ["l2"])]},
@@ -713,7 +713,7 @@ DESIGN = Exercise(
     ),
 )  # fmt: skip
 
-# --- 6. verdict ---
+# --- verdict ---
 
 
 def reading(arm: str, metric: str, seeds: tuple[int, ...] = (10, 11, 12, 13, 14)) -> dict[int, float]:
@@ -854,7 +854,7 @@ VERDICT = Exercise(
     },
 )  # fmt: skip
 
-# --- 7. probe ---
+# --- probe ---
 
 
 ANSWER = function_of("import torch\nfrom torch import Tensor", RIGHT["probe"], "probe")
@@ -970,4 +970,4 @@ PROBE = Exercise(
     },
 )  # fmt: skip
 
-EXERCISES = [SPREAD_AND_RANK, KIND_OF_COLLAPSE, DIAGNOSE, FIRST_WARNING, DESIGN, VERDICT, PROBE]
+EXERCISES = [FIRST_WARNING, DIAGNOSE, SPREAD_AND_RANK, KIND_OF_COLLAPSE, DESIGN, VERDICT, PROBE]

@@ -13,6 +13,8 @@
 # - Do not change the inputs: make new ones.
 # - Stuck? Open the hints one after the other.
 #
+# The exercises go from easy to hard. Below many checks, a picture shows what your function does.
+#
 # Throughout, *std* means the population's: the root of the mean squared distance from the mean (divided by n, not by n - 1). Exercise 6 says where
 # it is otherwise.
 
@@ -37,88 +39,7 @@ from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
 
 # %% [markdown]
-# ## 1. Two numbers of collapse (4 points, medium, 25 minutes)
-#
-# `h` is [B, N, D]: the features of B clips with N tokens each. Return a dict with two numbers.
-#
-# `"spread"`: at each place and for each feature, the std **across clips**. Average it over the places, so that every feature has one number. The
-# spread is the **median** of these D numbers; where D is even, half-way between the two in the middle.
-#
-# `"rank"`: average each clip's tokens, [B, D]. Subtract the mean over clips, and take the singular values. Raise them to the power `power`, divide
-# by their sum, and call these shares p. The rank is
-#
-# > exp(- the sum of p log p), where a share of 0 adds nothing
-#
-# There are at least two clips, and some averages differ. There may be fewer clips than features, and a single token or a single feature. Singular values that
-# should be 0 must not become small directions: if you prefer the eigenvalues of a covariance, compute them in float64.
-#
-# (With `power` 1 this is the effective rank of lesson 06. A median does not care about a few features that are still alive.)
-#
-# <details><summary>Hint 1</summary>Which axis of <code>h</code> counts clips? The std runs along that one.</details>
-# <details><summary>Hint 2</summary><code>h.std(dim=..., correction=0)</code> divides by n. <code>np.median</code> meets in the middle, <code>torch.median</code> does not.</details>
-# <details><summary>Hint 3</summary><code>torch.linalg.svdvals</code> gives the singular values of a matrix; <code>torch.special.entr(p)</code> is - p log p, and 0 where p is 0.</details>
-
-
-# %% grade_id="spread_and_rank" kind="answer"
-def spread_and_rank(h: Tensor, power: float) -> dict[str, float]:
-    """The median std across clips, and the effective rank of the pooled features, of h [B, N, D]."""
-    ### BEGIN SOLUTION
-    spread = np.median(h.std(dim=0, correction=0).mean(dim=0).numpy())
-    pooled = h.mean(dim=1)
-    weight = torch.linalg.svdvals(pooled - pooled.mean(dim=0)) ** power
-    rank = torch.special.entr(weight / weight.sum()).sum().exp()
-    return {"spread": float(spread), "rank": float(rank)}
-    ### END SOLUTION
-
-
-# %% grade_id="check_spread_and_rank" kind="check" points=4
-check("hw3", "spread_and_rank", spread_and_rank)
-### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
-
-check_hidden("hw3", "spread_and_rank", spread_and_rank)
-### END HIDDEN TESTS
-
-# %% [markdown]
-# ## 2. Which kind of collapse? (3 points, medium, 20 minutes)
-#
-# Again `h` is [B, N, D]. Return `"complete"`, `"content-free"`, `"dimensional"` or `"healthy"`:
-#
-# 1. *across* is the std across clips at a fixed place, averaged over places and features. *within* is the std across the places of a clip, averaged over
-#    clips and features. Both are averages of stds: no median, no maximum.
-# 2. If across is below `limit`, the features are dead: `"complete"` if within is below `limit` too, otherwise `"content-free"`.
-# 3. If not, average each clip's tokens, subtract the mean over clips, and ask how the variance is spread over directions: it goes with the
-#    **squared** singular values. If the largest `directions` of them hold at least `share` of all variance, it is `"dimensional"`. (`directions` is at
-#    least 1, and not larger than B or D.)
-# 4. Otherwise `"healthy"`.
-#
-# <details><summary>Hint 1</summary>Both numbers of rule 1 come from the same <code>h</code>, and differ in one <code>dim</code>.</details>
-# <details><summary>Hint 2</summary>Do not ask for directions before you know that there is something to ask about: keep the order of the rules.</details>
-# <details><summary>Hint 3</summary><code>torch.linalg.svdvals</code> lists the largest first.</details>
-
-
-# %% grade_id="kind_of_collapse" kind="answer"
-def kind_of_collapse(h: Tensor, limit: float, directions: int, share: float) -> str:
-    """complete, content-free, dimensional or healthy: what features [B, N, D] show."""
-    ### BEGIN SOLUTION
-    if h.std(dim=0, correction=0).mean() < limit:
-        return "complete" if h.std(dim=1, correction=0).mean() < limit else "content-free"
-    pooled = h.mean(dim=1)
-    variance = torch.linalg.svdvals(pooled - pooled.mean(dim=0)) ** 2
-    return "dimensional" if variance[:directions].sum() >= share * variance.sum() else "healthy"
-    ### END SOLUTION
-
-
-# %% grade_id="check_kind_of_collapse" kind="check" points=3
-check("hw3", "kind_of_collapse", kind_of_collapse)
-### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
-
-check_hidden("hw3", "kind_of_collapse", kind_of_collapse)
-### END HIDDEN TESTS
-
-# %% [markdown]
-# ## 3. Five patients without names (4 points, medium, 25 minutes)
+# ## 1. When would you have known? (3 points, easy, 15 minutes)
 #
 # Here are five runs of the ablation in `results/matrix.json`, without their names: what they logged at eight steps, rounded. `feature_std` is that of the
 # online encoder, `target_feature_std` that of the target encoder.
@@ -180,9 +101,47 @@ NUMBERS = {
 RUNS = {name: [dict(zip(LOGGED, row)) for row in rows] for name, rows in NUMBERS.items()}
 
 # %% [markdown]
-# Before you go on, write down a guess for each: which learned, and which died?
+# `rows` is such a log: a list of dicts, in the order of their steps; it may be empty.
 #
-# `rows` is such a log: a list of dicts, in the order of their steps; it may be empty. The **last `last` rows** decide; `last` is at least 1. Return the first word
+# A warning is given when the **smaller** of both encoders' stds has been below `limit` in `patience` rows in a row. Rows before step `after` do not count, as
+# if they had not been logged; a row at step `after` does. `patience` is at least 1.
+#
+# Return the step at which the warning is given: that of the row which *completes* the `patience` rows, the first time that this happens. Return -1 if it never
+# is.
+#
+# <details><summary>Hint 1</summary>Go through the rows with a counter.</details>
+# <details><summary>Hint 2</summary>What must happen to the counter at a row that is not below the limit?</details>
+
+
+# %% grade_id="first_warning" kind="answer"
+def first_warning(rows: list[dict[str, float]], limit: float, patience: int, after: int) -> int:
+    """The step at which a warning is given, -1 if never."""
+    ### BEGIN SOLUTION
+    low = 0
+    for row in rows:
+        if row["step"] < after:
+            continue
+        low = low + 1 if min(row["feature_std"], row["target_feature_std"]) < limit else 0
+        if low == patience:
+            return row["step"]
+    return -1
+    ### END SOLUTION
+
+
+# %% grade_id="check_first_warning" kind="check" points=3
+check("hw3", "first_warning", first_warning)
+### BEGIN HIDDEN TESTS
+from minivjepa.grading.hidden_cases import check_hidden
+
+check_hidden("hw3", "first_warning", first_warning)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 2. Five patients without names (4 points, medium, 25 minutes)
+#
+# Look at the numbers of runs A to E above. Before you go on, write down a guess for each: which learned, and which died?
+#
+# `rows` is again a log, and may be empty. The **last `last` rows** decide; `last` is at least 1. Return the first word
 # whose rule holds:
 #
 # 1. `"not yet clear"`: the log has fewer than `last` rows;
@@ -224,44 +183,150 @@ check_hidden("hw3", "diagnose", diagnose)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Right? Then `diagnose(RUNS["A"], 3, 0.01, 0.1, 0.05)`, and so on to E. Compare with your guesses, and look at the losses again: sorted by loss, where do the dead
-# ones stand?
+# What your function says of the five, with `last` 3, `gone` 0.01, `alive` 0.1 and `margin` 0.05. Compare with your guesses, and look at the losses again: sorted by
+# loss, where are the dead ones?
+
+# %% folded=true
+if "get_ipython" in globals():  # only to look at
+    from minivjepa.course.figures import Picture, curves
+    from minivjepa.course.lesson import show
+
+    said = {name: diagnose(rows, 3, 0.01, 0.1, 0.05) for name, rows in RUNS.items()}
+    titles = ("loss", "feature std, online", "feature std, target")
+    keys = ("step", "loss", "feature_std", "target_feature_std")
+    columns = {f"{name}: {said[name]}": [[row[key] for row in rows] for key in keys] for name, rows in RUNS.items()}
+    figure, axes = curves((11, 3.4), titles, columns, "step")
+    for ax in axes:
+        ax.set(xscale="log", yscale="log")
+    ends = "; ".join(f"{name} ({said[name]}): loss {rows[-1]['loss']:.3f}" for name, rows in RUNS.items())
+    alt = f"Three panels over training steps for five runs: loss, and the feature stds of both encoders. At the end, {ends}."
+    show(Picture(figure, alt, f"Five logs, and what your function says of them. At the end, {ends}."))
 
 # %% [markdown]
-# ## 4. When would you have known? (3 points, easy, 15 minutes)
+# ## 3. Two numbers of collapse (4 points, medium, 25 minutes)
 #
-# A warning is given when the **smaller** of both encoders' stds has been below `limit` in `patience` rows in a row. Rows before step `after` do not count, as
-# if they had not been logged; a row at step `after` does. `patience` is at least 1, and `rows` may be empty.
+# `h` is [B, N, D]: the features of B clips with N tokens each. Return a dict with two numbers.
 #
-# Return the step at which the warning is given: that of the row which *completes* the `patience` rows, the first time that this happens. Return -1 if it never
-# is.
+# `"spread"`: at each place and for each feature, the std **across clips**. Average it over the places, so that every feature has one number. The
+# spread is the **median** of these D numbers; where D is even, half-way between the two in the middle.
 #
-# <details><summary>Hint 1</summary>Go through the rows with a counter.</details>
-# <details><summary>Hint 2</summary>What must happen to the counter at a row that is not below the limit?</details>
+# `"rank"`: average each clip's tokens, [B, D]. Subtract the mean over clips, and take the singular values. Raise them to the power `power`, divide
+# by their sum, and call these shares p. The rank is
+#
+# > exp(- the sum of p log p), where a share of 0 adds nothing
+#
+# There are at least two clips, and some averages differ. There may be fewer clips than features, and a single token or a single feature. Singular values that
+# should be 0 must not become small directions: if you prefer the eigenvalues of a covariance, compute them in float64.
+#
+# (With `power` 1 this is the effective rank of lesson 06. A median does not care about a few features that are still alive.)
+#
+# <details><summary>Hint 1</summary>Which axis of <code>h</code> counts clips? The std runs along that one.</details>
+# <details><summary>Hint 2</summary><code>h.std(dim=..., correction=0)</code> divides by n. <code>np.median</code> meets in the middle, <code>torch.median</code> does not.</details>
+# <details><summary>Hint 3</summary><code>torch.linalg.svdvals</code> gives the singular values of a matrix; <code>torch.special.entr(p)</code> is - p log p, and 0 where p is 0.</details>
 
 
-# %% grade_id="first_warning" kind="answer"
-def first_warning(rows: list[dict[str, float]], limit: float, patience: int, after: int) -> int:
-    """The step at which a warning is given, -1 if never."""
+# %% grade_id="spread_and_rank" kind="answer"
+def spread_and_rank(h: Tensor, power: float) -> dict[str, float]:
+    """The median std across clips, and the effective rank of the pooled features, of h [B, N, D]."""
     ### BEGIN SOLUTION
-    low = 0
-    for row in rows:
-        if row["step"] < after:
-            continue
-        low = low + 1 if min(row["feature_std"], row["target_feature_std"]) < limit else 0
-        if low == patience:
-            return row["step"]
-    return -1
+    spread = np.median(h.std(dim=0, correction=0).mean(dim=0).numpy())
+    pooled = h.mean(dim=1)
+    weight = torch.linalg.svdvals(pooled - pooled.mean(dim=0)) ** power
+    rank = torch.special.entr(weight / weight.sum()).sum().exp()
+    return {"spread": float(spread), "rank": float(rank)}
     ### END SOLUTION
 
 
-# %% grade_id="check_first_warning" kind="check" points=3
-check("hw3", "first_warning", first_warning)
+# %% grade_id="check_spread_and_rank" kind="check" points=4
+check("hw3", "spread_and_rank", spread_and_rank)
 ### BEGIN HIDDEN TESTS
 from minivjepa.grading.hidden_cases import check_hidden
 
-check_hidden("hw3", "first_warning", first_warning)
+check_hidden("hw3", "spread_and_rank", spread_and_rank)
 ### END HIDDEN TESTS
+
+# %% [markdown]
+# The spectrum behind the rank: features made by hand, of 64 clips with 12 numbers for each of 4 tokens.
+
+# %% folded=true
+if "get_ipython" in globals():  # only to look at
+    from minivjepa.course.figures import Picture, curves
+    from minivjepa.course.lesson import show
+
+    drawn = torch.Generator().manual_seed(0)
+    normal = torch.randn(64, 4, 12, generator=drawn)
+    made = {
+        "healthy": normal,
+        "two directions": normal[..., :2] @ torch.randn(2, 12, generator=drawn),
+        "all alike": 1 + 0.001 * torch.randn(64, 4, 12, generator=drawn),
+    }
+    columns, said = {}, []
+    for name, h in made.items():
+        found = spread_and_rank(h, 1.0)
+        said.append(f"{name}: spread {found['spread']:.3f}, rank {found['rank']:.1f}")
+        sizes = torch.linalg.svdvals(h.mean(dim=1) - h.mean(dim=(0, 1)))
+        columns[said[-1]] = range(1, 13), sizes / sizes.sum()
+    figure, _ = curves((6.4, 3.6), ["Shares of the singular values"], columns, "direction", "share", "o")
+    alt = f"Three falling curves of shares over 12 directions. {'; '.join(said)}."
+    show(
+        Picture(
+            figure,
+            alt,
+            f"Where features spread, and your two numbers. {'; '.join(said)}. You need both: with all clips nearly alike, only noise is left, and noise has a high rank.",
+        )
+    )
+
+# %% [markdown]
+# ## 4. Which kind of collapse? (3 points, medium, 20 minutes)
+#
+# Again `h` is [B, N, D]. Return `"complete"`, `"content-free"`, `"dimensional"` or `"healthy"`:
+#
+# 1. *across* is the std across clips at a fixed place, averaged over places and features. *within* is the std across the places of a clip, averaged over
+#    clips and features. Both are averages of stds: no median, no maximum.
+# 2. If across is below `limit`, the features are dead: `"complete"` if within is below `limit` too, otherwise `"content-free"`.
+# 3. If not, average each clip's tokens, subtract the mean over clips, and ask how the variance is spread over directions: it goes with the
+#    **squared** singular values. If the largest `directions` of them hold at least `share` of all variance, it is `"dimensional"`. (`directions` is at
+#    least 1, and not larger than B or D.)
+# 4. Otherwise `"healthy"`.
+#
+# <details><summary>Hint 1</summary>Both numbers of rule 1 come from the same <code>h</code>, and differ in one <code>dim</code>.</details>
+# <details><summary>Hint 2</summary>Do not ask for directions before you know that there is something to ask about: keep the order of the rules.</details>
+# <details><summary>Hint 3</summary><code>torch.linalg.svdvals</code> lists the largest first.</details>
+
+
+# %% grade_id="kind_of_collapse" kind="answer"
+def kind_of_collapse(h: Tensor, limit: float, directions: int, share: float) -> str:
+    """complete, content-free, dimensional or healthy: what features [B, N, D] show."""
+    ### BEGIN SOLUTION
+    if h.std(dim=0, correction=0).mean() < limit:
+        return "complete" if h.std(dim=1, correction=0).mean() < limit else "content-free"
+    pooled = h.mean(dim=1)
+    variance = torch.linalg.svdvals(pooled - pooled.mean(dim=0)) ** 2
+    return "dimensional" if variance[:directions].sum() >= share * variance.sum() else "healthy"
+    ### END SOLUTION
+
+
+# %% grade_id="check_kind_of_collapse" kind="check" points=3
+check("hw3", "kind_of_collapse", kind_of_collapse)
+### BEGIN HIDDEN TESTS
+from minivjepa.grading.hidden_cases import check_hidden
+
+check_hidden("hw3", "kind_of_collapse", kind_of_collapse)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# Four sets of features, under the names that your function gives them:
+
+# %% folded=true
+if "get_ipython" in globals():  # only to look at
+    from minivjepa.course.figures.collapse_kinds import kinds_of_collapse
+    from minivjepa.course.lesson import show
+
+    drawn = torch.Generator().manual_seed(0)
+    normal, noise = (scale * torch.randn(320, 8, 24, generator=drawn) for scale in (1.0, 0.001))
+    flat = torch.randn(320, 8, 2, generator=drawn) @ torch.randn(2, 24, generator=drawn)
+    sets = (normal, normal[:1, :1] + noise, flat, normal[:1] + noise)
+    show(kinds_of_collapse({kind_of_collapse(h, 0.1, 2, 0.95): h for h in sets}))
 
 # %% [markdown]
 # ## 5. Design an ablation (3 points, medium, 20 minutes)
