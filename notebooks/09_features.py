@@ -115,7 +115,7 @@ guess("Which encoder was trained?", "B", choices=["A", "B"])
 # ## What's kept
 #
 # Predicting hidden tubelets was only the exercise. After training you throw away the predictor and the target encoder, freeze the online
-# encoder, and use its features. Here the trained one is the first seed of a stored experiment, whatever its numbers:
+# encoder, and use its features. The trained encoder here comes from a stored experiment. It's the first of five seeds, not a chosen one:
 
 # %%
 print(f"{stored['command']} | {stored['date']} | seed {config.seed}")
@@ -278,7 +278,10 @@ scores = {
 }
 say = {"direction": "direction", "identity": "digit"}
 for task in scores:
-    print(f"kNN, {say[task]}:", {name: round(value, 2) for name, value in scores[task]["kNN"].items()})
+    print(
+        f"kNN with k = {FULL.neighbours}, {say[task]}:",
+        {name: round(value, 2) for name, value in scores[task]["kNN"].items()},
+    )
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
@@ -293,7 +296,7 @@ print("verified: your kNN scores are the package's")
 # kNN tells you what features are mostly **about**: in a distance every number counts, so a fact that few numbers carry is outvoted by the
 # others. A linear probe is different: it learns a weight for each number.
 #
-# Put that to the test. Glue 256 random numbers to each clip's features. Nothing is lost.
+# Put that to the test. Glue 256 random numbers to each clip's features. No information is lost.
 
 # %%
 generator = torch.Generator().manual_seed(0)
@@ -367,7 +370,7 @@ print(
 # %% [markdown]
 # **Direction.** Training takes kNN and the linear probe from near chance to nearly everything: these features are about motion. The
 # attentive probe adds a warning. It finds the direction in raw pixels too: a probe is a learner itself. An untrained encoder scrambles
-# what pixels show, and most of what training gains in this row only undoes that.
+# what pixels show, and most of what training gains here only undoes that.
 #
 # **Digit.** The three probes disagree, and all are right: the digit is in the features, but they aren't mostly about it. And pixels give an
 # attentive probe as much.
@@ -376,7 +379,7 @@ print(
 #
 # ## What did the moving target add?
 #
-# For this seed, `frozen` falls behind most in kNN. Take all five seeds, and subtract seed by seed:
+# For this seed, `frozen` falls behind most where kNN looks for the digit. Take all five seeds, and subtract seed by seed:
 
 # %%
 names = {"linear_direction": "direction, linear", "attentive_direction": "direction, attentive",
@@ -448,7 +451,7 @@ show(
 )
 
 # %% [markdown]
-# The trained encoder's tokens know, everywhere and at every time step: attention has spread the word. Look at single clips, drawn without
+# The trained encoder's tokens know the direction, everywhere and at every time step: attention has spread the word. Look at single clips, drawn without
 # their noise. Each arrow is one token's answer:
 
 # %%
