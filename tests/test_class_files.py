@@ -1,6 +1,7 @@
 """A teacher's week: an export of a platform goes in as it comes; a table, a gradebook and feedback come out, and nothing is lost."""
 
 import csv
+import functools
 import io
 import json
 import stat
@@ -15,6 +16,7 @@ from minivjepa.grading import grade_folder as grading
 from minivjepa.grading.grade_folder import Desk, rules_of
 from minivjepa.grading.gradebook import CANVAS, MOODLE
 from minivjepa.grading.graded import Assignment, Graded, Row, by_rule
+from minivjepa.grading.hidden_cases import teachers_code
 from minivjepa.grading.submissions import HandedIn, left_out, submissions
 from minivjepa.grading.summary import summary
 from minivjepa.grading.unpacking import opened
@@ -345,7 +347,7 @@ def test_a_rule_holds_if_all_its_cases_are_right() -> None:
     odd = {**right, "result": np.frombuffer(b"\xff\xff\xff\x7f" * 2, "<U1")}
     cases = tuple(Case({}, right, {}, rule) for rule in "aabbcd")
     exercise = ExerciseCases("f", "call", (), cases)
-    answers = {0: right, 1: right, 2: right, 3: wrong, 5: odd}
+    answers = {0: right, 1: right, 2: wrong, 3: right, 5: odd}
     assert rules_of(exercise, answers) == {"a": True, "b": False, "c": False, "d": False}
 
 
@@ -400,10 +402,23 @@ def test_the_summary_counts_mistakes_and_names_nobody() -> None:
 # --- a whole class of each platform, with everything that runs ---
 
 
+@pytest.fixture(scope="module")
+def prepared() -> dict[str, Callable[[str, int], Assignment]]:
+    """The teacher's code, which computes each assignment's cases once for all classes of this file."""
+    return {"prepare": functools.cache(teachers_code()["prepare"])}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", [layout for layout in CLASSROOM.LAYOUTS if layout != "plain"])
-def test_an_export_goes_in_and_points_go_back(layout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_export_goes_in_and_points_go_back(
+    layout: str,
+    prepared: dict[str, Callable[[str, int], Assignment]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Catches: a student who gets another's points, or an old attempt's, on the way from the platform and back."""
+    monkeypatch.setattr(grading, "teachers_code", lambda: prepared)
     folder, platform = tmp_path / "class", layout.partition("-")[0]
     CLASSROOM.write_class(folder, 3, 5, layout, people=True)
     export = ["--export", platform] if platform in ("moodle", "canvas") else []

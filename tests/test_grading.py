@@ -160,9 +160,9 @@ def check_resume(folder: Path, out: Path, capsys: pytest.CaptureFixture[str]) ->
     records, before = out.with_suffix("") / "records", out.read_bytes()
     kept = snapshot(records)
     out.unlink()
-    started = time.monotonic()
+    started = time.process_time()  # not by the clock: a busy machine is no bug
     assert call("grade", str(folder), "--out", str(out), "--seed", str(SEED), "--resume") == 0
-    assert time.monotonic() - started < 60
+    assert time.process_time() - started < 60
     assert "files graded; feedback pages are in" in capsys.readouterr().out
     assert out.read_bytes() == before
     assert snapshot(records) == kept

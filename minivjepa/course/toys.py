@@ -1,4 +1,4 @@
-"""Toys: pages that run in the reader's browser, with or without a kernel.  Lesson 2 paints masks, lesson 5 drags dots, lesson 7 walks.
+"""Toys: pages that run in the reader's browser, with or without a kernel: lesson 2 paints, 5 drags, 7 walks, 0 and 6 train.
 
 A toy is one HTML page in the folder toys/, with its own script and no network.
 """
@@ -70,6 +70,17 @@ def dragged_dots() -> None:
         "15 % of the time what's visible misleads: the predictor gets the other clip's feature. The loss is a squared error on raw features. "
         "After Tian et al., arXiv 2102.06810.",
         {},
+    )
+
+
+def collapse_page(arm: str) -> None:
+    """The Collapse Page (its source is page/), with the switches of an arm: "vjepa", "neither", ..."""
+    toy(
+        "collapse",
+        1100,
+        "A small V-JEPA that trains in your browser, with switches for stop-gradient, EMA, predictor and what is predicted, and curves of what happens.",
+        "A small V-JEPA trains here, in your browser. Press play, then flip a switch.",
+        {"arm": arm},
     )
 
 

@@ -32,7 +32,9 @@ def page(chromium: "Browser") -> "Iterator[Page]":
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on(
         "request",
-        lambda request: None if request.url.startswith(("file:", "data:", "blob:", "about:")) else faults.append(request.url),
+        lambda request: (
+            None if request.url.startswith(("file:", "data:", "blob:", "about:")) else faults.append(request.url)
+        ),
     )
     yield page
     context.close()
