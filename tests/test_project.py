@@ -414,9 +414,7 @@ def test_what_is_said_of_the_long_recipe_is_so(raw: dict[str, results.Results]) 
         assert answer(long, "vjepa", "untrained", metric) == answer(long, "vjepa", "raw_pixels", metric) == "above"
     for metric in ("linear_direction", "linear_identity", "attentive_identity"):
         assert answer(long, "vjepa", "frozen", metric) == "undecided"
-    assert answer(long, "vjepa", "frozen", "attentive_direction") == "below"
-    lead = paired(by_seed(long, "vjepa", "attentive_direction"), by_seed(long, "frozen", "attentive_direction"))
-    assert round(lead.mean, 3) == -0.001
+    assert answer(long, "vjepa", "frozen", "attentive_direction") == "equal"
     assert answer(long, "vjepa", "frozen", "knn_identity") == "above"
     for run in long["arms"]["vjepa"]:
         assert min(run["final"]["feature_std"], run["final"]["target"]["feature_std"]) >= 0.1
