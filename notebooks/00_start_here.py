@@ -41,6 +41,7 @@ from minivjepa.course.figures.collapse_kinds import loss_and_spread
 from minivjepa.course.figures.films import covered_clip, two_halves
 from minivjepa.course.lesson import Live, check, play
 from minivjepa.course.predictions import Predictions
+from minivjepa.course.toys import collapse_page
 from minivjepa.data.digits import DigitClips
 from minivjepa.homework.checking import attempt, solution
 from minivjepa.training.arms import with_arm
@@ -265,6 +266,14 @@ check("one trick", fallen == ["no-stopgrad"], "within 300 steps no-stopgrad coll
 # Without the stop, it's the teacher that collapses: training moves it to agree, while the student's features still differ. And look at its
 # loss. So is the stop all you need? This race is too short to say. Lesson 07 has longer ones, with several seeds.
 #
+# ## Kill one yourself
+#
+# A small V-JEPA trains below, in your browser, with or without a kernel. Press play, let it live for a while, then kill it.
+
+# %%
+collapse_page("vjepa")
+
+# %% [markdown]
 # ## Three questions
 #
 # <details><summary>1. What does V-JEPA guess: pixels, or something else?</summary>

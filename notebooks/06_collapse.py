@@ -39,6 +39,7 @@ from minivjepa.course.figures.films import clouds_in_motion
 from minivjepa.course.lesson import check, play, show
 from minivjepa.course.predictions import Predictions
 from minivjepa.course.tiny import train_tiny
+from minivjepa.course.toys import collapse_page
 from minivjepa.data.digits import DigitClips
 from minivjepa.data.protocol import CHANCE, Budget
 from minivjepa.evaluation.judge import encode_split
@@ -416,7 +417,7 @@ print("verified: none of your three numbers sees all three kinds, and they are t
 #
 # ## Break it
 #
-# Make the noise in the complete collapse a thousand times smaller. Which numbers change? `rankme`, the effective rank without subtracting
+# Make the noise in the complete collapse a thousand times smaller. `rankme`, the effective rank without subtracting
 # the mean, sees all three kinds. Can you fool it too? Start from `made["healthy"]`.
 
 # %%
@@ -427,15 +428,28 @@ print({name: round(value, 6) for name, value in found.items()})
 # %% [markdown]
 # <details><summary>What happens</summary>
 #
-# Both standard deviations become a thousand times smaller. The effective rank stays near 24, and `rankme` near 1: it sees one direction,
-# the vector that all clips share. That also fools it: `made["healthy"] + 5 * torch.randn(D)` is as healthy as before, and `rankme` falls.
+# Both standard deviations become a thousand times smaller. The effective rank stays near 24, and `rankme` near 1: it sees one
+# direction. That also fools it: `made["healthy"] + 5 * torch.randn(D)` is as healthy as before, and `rankme` falls.
+# </details>
+#
+# ## Back to life?
+#
+# Press play. When this network is dead, switch the stop on. Does it come back?
+
+# %%
+collapse_page("neither")
+
+# %% [markdown]
+# <details><summary>What happens</summary>
+#
+# It stays dead: its target is its own dead self.
 # </details>
 #
 # ## Three questions
 #
 # <details><summary>1. Your loss went to 0.001 in the first hundred steps. What do you look at before you celebrate?</summary>
 #
-# The feature std across clips, for both the online and the target encoder. If it's near zero, you have the perfect useless network.
+# The feature std across clips, for both the online and the target encoder.
 # </details>
 #
 # <details><summary>2. Why doesn't normalizing the targets (lesson 05) prevent this?</summary>
@@ -454,4 +468,4 @@ guess.table()
 
 # %% [markdown]
 # **In the package:** `minivjepa/collapse.py`, `minivjepa/evaluation/probes.py`. **In the papers:** Jing et al. (arXiv 2110.09348) on dimensional
-# collapse; VICReg (arXiv 2105.04906); RankMe (arXiv 2210.02885), whose rank goes back to Roy and Vetterli. **Next:** 07, which switch prevents it.
+# collapse; VICReg (arXiv 2105.04906); RankMe (arXiv 2210.02885). **Next:** 07, which switch prevents it.

@@ -43,12 +43,13 @@ def mask_scatter(results: Results) -> Picture:
 def loss_against_probe(results: dict[str, Any]) -> Picture:
     """Training loss and probe score of runs with random options, with and without SIGReg: does the loss rank the runs?"""
     weights = sorted({row["weight"] for row in results["ranking"]}, reverse=True)
+    losses = sorted(row["loss"] for row in results["ranking"])  # both panels have the same axes
     figure, axes = panels((9, 3.4), len(weights))
     said = []
     for number, (ax, weight) in enumerate(zip(axes, weights)):
         rows = [row for row in results["ranking"] if row["weight"] == weight]
         ax.scatter([row["loss"] for row in rows], [row["position_r2"] for row in rows], s=18, color=COLORS[number])
-        ax.set_xscale("log")
+        ax.set(xscale="log", xlim=(0.7 * losses[0], 1.4 * losses[-1]), ylim=(0, 1.05))
         title = f"lambda {weight:g}"
         finish(ax, "training loss at the end", "position, held-out R²", title, legend=False)
         middle, low, high = results["spearman"][str(weight)]

@@ -65,13 +65,14 @@ def test_arms_that_share_seeds_are_compared_seed_by_seed() -> None:
         ([0.1, 0.11, 0.12, 0.1, 0.13, 0.1, 0.11, 0.12, 0.1, -0.01], "above"),  # one seed of ten may disagree
         ([0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, -0.01, -0.01], "undecided"),  # two may not, whatever the interval
         ([-0.1, -0.11, -0.12], "below"),
+        ([-0.001, -0.001, -0.001, -0.0015, 0.0], "equal"),  # 0 isn't below
         ([0.001, -0.001, 0.002, -0.002], "equal"),
         ([0.01, 0.011, 0.012], "above"),  # small, and the same on every seed
         ([0.5, -0.4, 0.3], "undecided"),
     ],
 )
 def test_an_answer_needs_its_interval_and_nine_seeds_of_ten(differences: list[float], answer: str) -> None:
-    """Catches: an answer other than the plan's; a mean carried by a few seeds; a difference of 0 called undecided."""
+    """Catches: an answer other than the plan's; a mean carried by a few seeds; a difference of 0 called undecided, or taken for one below 0."""
     runs = {seed: 0.5 + value for seed, value in enumerate(differences)}
     assert paired(runs, dict.fromkeys(runs, 0.5)).answer == answer
 

@@ -1,4 +1,4 @@
-"""The toys of lessons 2 and 5: what they claim holds, and each is one page that needs no network."""
+"""The toys of lessons 2, 5 and 7: what they claim holds, and each is one page that needs no network."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from minivjepa.tubelets import Grid
 ROOT = Path(__file__).parents[1]
 TOYS = ROOT / "minivjepa" / "course" / "toys"
 PAGES = sorted(path for path in TOYS.glob("*.html") if path.stem != "collapse")  # it has tests of its own: test_page.py
-WITHIN = {"02_masks": "painter", "05_objective": "dots"}  # lesson -> the toy in it
+WITHIN = {"02_masks": "painter", "05_objective": "dots", "07_ablations": "hills"}  # lesson -> the toy in it
 PATCHES = Grid(frames=16, height=56, width=56, tubelet=2, patch=4)
 
 
@@ -60,6 +60,25 @@ def test_the_students_dots_meet_only_if_stop_and_average_are_both_gone(momentum:
     if momentum >= 0.99:
         assert teacher < 0.2  # the rings close in
         assert loss < 0.01
+
+
+def walked(w: float, e: float, stop: bool, steps: int) -> tuple[float, float]:
+    """Where a walk along the arrows is after some steps, with gradients from torch."""
+    place = torch.tensor([w, e], dtype=torch.float64)
+    for _ in range(steps):
+        place.requires_grad_()
+        target = place[1].detach() if stop else place[1]
+        [gradient] = torch.autograd.grad((place[0] * place[1] - target) ** 2 / 2, place)
+        place = (place - 0.03 * gradient).detach()
+    return float(place[0]), float(place[1])
+
+
+@pytest.mark.parametrize("start", [(0.5, 1.0), (0.5, 0.1), (-0.5, 1.5), (2.0, 0.5), (0.9, 0.5)])
+def test_walks_end_where_what_they_keep_says(start: tuple[float, float]) -> None:
+    """Catches: a lesson whose formula for the end of a walk is wrong."""
+    (w, e), (plain_w, plain_e) = (walked(*start, stop, 2500) for stop in (True, False))
+    assert e**2 - w**2 == pytest.approx(start[1] ** 2 - start[0] ** 2, abs=0.1)
+    assert plain_e**2 - (1 - plain_w) ** 2 == pytest.approx(start[1] ** 2 - (1 - start[0]) ** 2, abs=0.1)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)

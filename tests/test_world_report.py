@@ -14,7 +14,7 @@ import world_ablation as ablation
 from page_figures import loss_against_probe, success_rates
 from page_tables import heuristics_table, variant_table, world_pairs_table, world_table
 
-from minivjepa.course.figures.clouds import Moment, characteristic, folding, shadows, shaping, spectra
+from minivjepa.course.figures.clouds import by_angle, clouds_pushed, folding, seed_dots, shadow, strength, tug
 from minivjepa.course.figures.goal_maps import distance_maps, misses, planning_rounds, rollout_errors, ways
 from minivjepa.course.figures.room_films import strips, walk
 from minivjepa.evaluation.statistics import mcnemar, paired
@@ -107,25 +107,40 @@ def test_pictures_of_worlds_have_words() -> None:
     ranking = [{"weight": w, "loss": loss, "position_r2": loss / 9} for w in (0.0, 0.1) for loss in (1.0, 2.0, 3.0)]
     picture = loss_against_probe({"ranking": ranking, "spearman": {"0.0": [-1, -1, -1], "0.1": [0.5, 0.1, 0.9]}})
     assert "lambda 0.1, 3 runs: rank correlation 0.50 (0.10 to 0.90)" in picture.caption
-    assert "with SIGReg from 1 to 0.5" in spectra({"with SIGReg": [1.0, 0.5]}).alt
     for made in (way, picture):
         assert made.png()
 
 
 def test_pictures_of_clouds_say_what_was_drawn() -> None:
-    """Catches: a shadow on the wrong line, a gap to the wrong curve, the first moment taken for the last."""
-    clouds = {"line": torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), "point": torch.zeros(2, 2)}
-    axes = torch.eye(2)
-    assert "line 1.00 and 0.00; point 0.00 and 0.00" in shadows(clouds, axes).caption
-    assert "line 1.00, point 0.99." in characteristic(clouds, axes[0]).caption
-    moments = [Moment(0, clouds["point"], 8.0), Moment(5, clouds["line"], 0.5)]
-    picture = shaping(moments, "from a point")
-    assert "SIGReg from 8.00 to 0.50, standard deviation now 0.50" in picture.alt
-    assert "after 5 steps" in picture.caption
+    """Catches: a shadow on the wrong line, a gap to the wrong curve, the first moment taken for the last, axes exchanged."""
+    line, point = torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), torch.zeros(2, 2)
+    assert (
+        "of the shadow: 1.00. Largest gap between the blue curve and the gray one: 1.00."
+        in shadow("line", line, 0).caption
+    )
+    assert (
+        "of the shadow: 0.00. Largest gap between the blue curve and the gray one: 0.99."
+        in shadow("line", line, 90).caption
+    )
+    path = [(0, point), (5, line)]
+    film = clouds_pushed({"point": path})
+    assert "move for 5 steps" in film.caption
+    assert "at the end: point 0.50." in film.caption
+    assert film.frames.shape[0] > len(path)
+    assert "point 1.0 to 2.0." in by_angle([0, 90], {"point": [1.0, 2.0]}).caption
+    assert (
+        "at a standard deviation of 0.1: SIGReg 0.2." in strength([0.1, 0.5, 2.0], {"SIGReg": [1.0, 5.0, 50.0]}).caption
+    )
+    pulled = tug(path, [0.1, 0.5], {"push": [1.0, 2.0]}, "a test")
+    assert "a test: the standard deviation goes from 0.000 to 0.500 in 5 steps" in pulled.alt
     folded = folding([1.0, 2.0], [30.0, 1.5], {"linear probe": [0.9, 0.1]}, 16)
     assert "into 16 numbers" in folded.caption
     assert "from 30.0 to 1.5; linear probe from 0.90 to 0.10" in folded.alt
-    for made in (picture, folded):
+    rows = {"default": ([0.9, 0.8], [0.7, 0.6]), "lambda 0": ([0.01, 0.02], [0.3, 0.2])}
+    runs = seed_dots({"LeWorldModel": rows, "other": rows}, {"LeWorldModel": {"lambda 0": "below"}, "other": {}})
+    assert "LeWorldModel, default: 0.60 to 0.70; LeWorldModel, lambda 0: 0.20 to 0.30 below; other, default" in runs.alt
+    assert "other, lambda 0: 0.20 to 0.30." in runs.alt
+    for made in (pulled, folded, runs):
         assert made.png()
 
 

@@ -1,4 +1,4 @@
-"""Toys: pages that run in the reader's browser, with or without a kernel.  Lesson 2 paints masks, lesson 5 drags dots.
+"""Toys: pages that run in the reader's browser, with or without a kernel: lesson 2 paints, 5 drags, 7 walks, 0 and 6 train.
 
 A toy is one HTML page in the folder toys/, with its own script and no network.
 """
@@ -69,5 +69,28 @@ def dragged_dots() -> None:
         "Two clips, A and B, and two numbers per feature. The predictor multiplies a feature by a slope and adds a shift; both are learned. "
         "15 % of the time what's visible misleads: the predictor gets the other clip's feature. The loss is a squared error on raw features. "
         "After Tian et al., arXiv 2102.06810.",
+        {},
+    )
+
+
+def collapse_page(arm: str) -> None:
+    """The Collapse Page (its source is page/), with the switches of an arm: "vjepa", "neither", ..."""
+    toy(
+        "collapse",
+        1100,
+        "A small V-JEPA that trains in your browser, with switches for stop-gradient, EMA, predictor and what is predicted, and curves of what happens.",
+        "A small V-JEPA trains here, in your browser. Press play, then flip a switch.",
+        {"arm": arm},
+    )
+
+
+def walked_hills() -> None:
+    """The smallest V-JEPA, two numbers w and e: the update as arrows, with and without the stop, and walks along them."""
+    toy(
+        "hills",
+        500,
+        "A plane of arrows over w and e: the way an update moves them. Walks start where you click and end at a right prediction, w = 1, or in collapse, e = 0.",
+        "Click to start a walk, then flip the stop: every walk starts again from its place. The loss is zero on both lines: dashed, the prediction is right; "
+        "dotted, the encoder ignores its clip. Arrows show directions only; all are equally long.",
         {},
     )

@@ -33,11 +33,11 @@ class Difference:
     @property
     def answer(self) -> str:
         """As results/plan.md says: "above", "below", "equal" (within EQUAL of 0) or "undecided"."""
-        signs = [value > 0 for value in self.each.values()]
-        enough = len(signs) - len(signs) // 10
-        if self.low > 0 and sum(signs) >= enough:
+        values = self.each.values()
+        enough = len(values) - len(values) // 10
+        if self.low > 0 and sum(value > 0 for value in values) >= enough:
             return "above"
-        if self.high < 0 and signs.count(False) >= enough:
+        if self.high < 0 and sum(value < 0 for value in values) >= enough:
             return "below"
         return "equal" if max(abs(self.low), abs(self.high)) <= EQUAL else "undecided"
 

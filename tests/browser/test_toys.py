@@ -7,7 +7,7 @@ import torch
 
 from minivjepa.course import toys
 from minivjepa.masking import draw_blocks
-from tests.test_toys import PATCHES, simulated
+from tests.test_toys import PATCHES, simulated, walked
 
 from .conftest import Lab
 from .test_sliders import open_and_run
@@ -143,6 +143,35 @@ def test_a_dragged_dot_moves_and_nothing_pushes_two_that_met_apart(
     before = state(frame, "student")
     frame.locator("#dot-student-a").press("ArrowUp")
     assert state(frame, "student") != before
+
+
+def test_walks_along_the_arrows_go_where_the_gradient_says(bare: "Page", monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: an update that was written down wrong, a click or a key that starts nothing, a switch without effect."""
+    frame = displayed(monkeypatch, bare, toys.walked_hills)
+
+    def arrived() -> tuple[float, float]:
+        frame.locator("#toy[data-moving=false]").wait_for(timeout=WAIT)
+        return state(frame, "w"), state(frame, "e")
+
+    plane, says = frame.locator("#plane"), frame.locator("#says")
+    assert arrived() == pytest.approx(walked(2, 0.5, True, int(state(frame, "steps"))))
+    assert state(frame, "walks") == 3
+    assert state(frame, "loop") == pytest.approx(-0.848, abs=1e-3)
+    plane.press("ArrowUp")  # the cross appears at w = e = .5
+    plane.press("ArrowDown")
+    plane.press("ArrowDown")
+    plane.press("Enter")
+    assert arrived() == pytest.approx(walked(0.5, 0.4, True, int(state(frame, "steps"))))
+    assert "a right prediction" in says.inner_text()
+    frame.locator("#stop").set_checked(False)
+    assert arrived() == pytest.approx(walked(0.5, 0.4, False, int(state(frame, "steps"))))
+    assert "collapse" in says.inner_text()
+    assert state(frame, "loop") == pytest.approx(0, abs=1e-9)
+    plane.click()
+    arrived()
+    assert state(frame, "walks") == 5
+    frame.locator("#clear").click()
+    assert state(frame, "walks") == 0
 
 
 def test_a_toy_runs_inside_its_lesson(lab: Lab, page: "Page") -> None:

@@ -1,20 +1,22 @@
-"""Lesson 7: the fate of every arm, live and from a results file; what masks teach; updates that go down no hill."""
+"""Lesson 7: the fate of every arm, live and from a results file, and arms compared seed by seed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from minivjepa.collapse import COLLAPSED, WARNING
+from minivjepa.collapse import COLLAPSED
 from minivjepa.course.figures import COLORS, STYLES, Picture, finish, panels
 from minivjepa.data.protocol import CHANCE
-from minivjepa.evaluation.collapsed_runs import LogRow, collapsed, or_nan, smaller_std
+from minivjepa.evaluation.collapsed_runs import collapsed, or_nan, smaller_std
 from minivjepa.vjepa import ARMS
 
 Results = dict[str, Any]
+Compared = tuple[Sequence[float], float, float, str]  # differences, their mean's interval, the verdict
+VERDICTS = {"above": (COLORS[0], ">"), "below": (COLORS[1], "<"), "equal": (COLORS[2], "s"), "undecided": ("#777777", "o")}  # fmt: skip
+
+OTHER = 6  # the number of an arm without a color
 
 
 def look(arm: str, number: int) -> tuple[str, str]:
@@ -83,58 +85,92 @@ def spectra(results: Results) -> Picture:
     return Picture(figure, alt, caption)
 
 
-def dashboard(histories: Mapping[str, Sequence[LogRow]]) -> Picture:
-    """Runs while they train.  Rows as in metrics.jsonl, with `spectrum` (singular values) and `linear_direction` too."""
-    figure, axes = panels((14, 3.6), 4)
-    std, rank, spectrum, probe = axes
-    for number, (arm, rows) in enumerate(histories.items()):
-        color, style = look(arm, number)
-        steps = [row["step"] for row in rows]
-        std.semilogy(steps, [row["feature_std"] for row in rows], style, color=color, label=arm)
-        std.semilogy(steps, [row["target_feature_std"] for row in rows], "x", color=color)
-        rank.plot(steps, [row["effective_rank"] for row in rows], style, color=color)
-        spectrum.semilogy(rows[-1]["spectrum"], style, color=color)
-        probe.plot(steps, [row["linear_direction"] for row in rows], style, color=color)
-    std.axhline(WARNING, color="black", lw=1, ls=":")
-    titles = ("feature std (x: target encoder)", "effective rank", "singular values, now", "direction, linear probe")
-    for ax, title in zip(axes, titles):
-        finish(ax, "direction of spread" if ax is spectrum else "training step", title=title, legend=False)
-    probe.axhline(CHANCE["direction"], color="black", lw=1, ls=":")
-    probe.set_ylim(0, 1)
-    figure.legend(loc="outside lower center", ncols=len(histories), frameon=False)
-    said = "; ".join(
-        f"{arm} at step {rows[-1]['step']}: feature std {rows[-1]['feature_std']:.3f}, of the target encoder "
-        f"{rows[-1]['target_feature_std']:.3f}, effective rank {rows[-1]['effective_rank']:.0f}, "
-        f"linear probe {rows[-1]['linear_direction']:.2f}"
-        for arm, rows in histories.items()
-    )
-    alt = f"Four panels over training: feature std, effective rank, singular values, linear probe. {said}."
-    caption = f"Lines are the online encoder, crosses the target encoder. Dotted: where the package warns (left), and chance (right). {said}."
-    return Picture(figure, alt, caption)
-
-
-def update_fields(updates: Mapping[str, Callable[[Tensor], Tensor]], loop: Tensor) -> Picture:
-    """Updates of a model with two parameters as arrows, and a closed walk `loop` [n, 2] through them.
-
-    updates: name -> function from (w, e) [2] to the update of both [2].
-    """
-    figure, axes = panels((4.4 * len(updates), 4.2), len(updates))
-    ticks = torch.linspace(-0.5, 2, 15)  # none of them 0 or 1, where an update is exactly zero
-    points = torch.cartesian_prod(ticks, ticks)  # [225, 2]
-    for ax, (name, update) in zip(axes, updates.items()):
-        arrows = torch.stack([update(point) for point in points]).numpy()  # [225, 2]
-        length = np.linalg.norm(arrows, axis=1, keepdims=True)
-        colors = np.log10(length[:, 0])
-        ax.quiver(*points.numpy().T, *(arrows / length).T, colors, cmap="cividis", scale=26, width=0.005)
-        ax.plot(*loop.numpy().T, color=COLORS[1], lw=2)
-        ax.annotate("", loop[10].tolist(), loop[0].tolist(), arrowprops={"arrowstyle": "-|>", "color": COLORS[1]})
-        ax.axhline(0, color="black", lw=1, ls=":")
-        ax.axvline(1, color="black", lw=1, ls="--")
-        ax.set(xlabel="w, the predictor", ylabel="e, the encoder", title=name)
+def one_arm(arms: Mapping[str, Sequence[dict[str, Any]]], untrained: Sequence[float], arm: str, title: str) -> Picture:
+    """The recorded runs of one arm, all others in gray behind them.  arms: name -> runs; untrained: accuracies for direction."""
+    figure, (loss, std, probe) = panels((12, 3.8), 3)
+    color, _ = look(arm, OTHER)
+    for name in sorted(arms, key=lambda each: each == arm):
+        line = (
+            {"color": color, "lw": 1.8, "alpha": 0.8} if name == arm else {"color": "#bbbbbb", "lw": 0.6, "alpha": 0.6}
+        )
+        for run in arms[name]:
+            steps = [row["step"] for row in run["history"]]
+            loss.plot(steps, [or_nan(row["loss"]) for row in run["history"]], **line)
+            std.plot(steps, [or_nan(row["feature_std"]) for row in run["history"]], **line)
+            if name == arm:
+                std.plot(steps, [or_nan(row["target_feature_std"]) for row in run["history"]], ":", **line)
+    std.plot([], [], "-", color=color, label="online encoder")
+    std.plot([], [], ":", color=color, label="its target")
+    std.axhline(COLLAPSED, color="black", lw=1, ls="--", label="below: collapsed")
+    for ax, words in ((loss, "training loss"), (std, "feature std")):
+        ax.set_yscale("log")
+        finish(ax, "training step", title=words, legend=False)
+    std.legend(loc="lower left")
+    scores = {"untrained": list(untrained)} | {name: directions(arms[name]) for name in dict.fromkeys(("vjepa", arm))}
+    for number, (name, values) in enumerate(scores.items()):
+        probe.plot([number] * len(values), values, "o", color=look(name, OTHER)[0], mec="white", ms=8, alpha=0.8)
+    probe.set_xticks(range(len(scores)), list(scores))
+    probe.axhline(CHANCE["direction"], color="black", lw=1, ls=":", label="chance")
+    probe.set(xlim=(-0.6, len(scores) - 0.4), ylim=(0, 1))
+    finish(probe, "", "held-out accuracy", "direction of motion, linear probe")
+    figure.suptitle(title)
+    dead, count = sum(map(collapsed, arms[arm])), len(arms[arm])
+    said = ", ".join(f"{value:.2f}" for value in sorted(scores[arm]))
+    words = f"{title}: {dead} of {count} runs collapsed, and a linear probe reads the direction at {said}."
     return Picture(
         figure,
-        f"{len(updates)} panels of arrows over the predictor's weight w and the encoder's weight e, with a circle drawn through them: {', '.join(updates)}. "
-        "With the gradient through both, arrows near the line e = 0 point at it; with stop-gradient and w between 0 and 1 they point away from it.",
-        "Arrows show the way an update goes; all are drawn equally long, yellow where the step is large. The loss is zero on both lines: dashed, where "
-        "the prediction is right; dotted, where the encoder says nothing. Walk the circle against the clock, and add up how much you go along with the arrows.",
+        f"Three panels, one line or dot per seed: loss, feature std of online encoder and target, direction of motion. {words}",
+        f"{words} Gray: all other arms. An arm has collapsed if one of its encoders ends below the dashed line.",
+    )
+
+
+def directions(runs: Sequence[dict[str, Any]]) -> list[float]:
+    """What a linear probe reads about motion, one value per run."""
+    return [run["final"]["linear_direction"] for run in runs]
+
+
+def verdicts(compared: Mapping[str, Mapping[str, Compared]], of: str) -> Picture:
+    """Differences seed by seed, with their intervals and verdicts: a panel's title -> a row's label -> what was found.
+
+    of: the question in a few words, such as "vjepa minus frozen".
+    """
+    labels = list(next(iter(compared.values())))
+    figure, axes = panels((1.4 + 4.2 * len(compared), 1.1 + 0.42 * len(labels)), len(compared))
+    for ax, (title, rows) in zip(axes, compared.items()):
+        for place, (each, low, high, verdict) in enumerate(rows.values()):
+            color, marker = VERDICTS[verdict]
+            ax.plot([low, high], [place, place], color=color, lw=5, alpha=0.4, solid_capstyle="butt")
+            ax.plot(each, [place] * len(each), marker, color=color, mec="white", mew=0.5, ms=7)
+            ax.text(1.02, place, verdict, transform=ax.get_yaxis_transform(), va="center", color=color)
+        ax.axvline(0, color="black", lw=1)
+        ax.set_yticks(range(len(labels)), labels if ax is axes[0] else [""] * len(labels))
+        ax.set(ylim=(len(labels) - 0.5, -0.5))
+        finish(ax, f"difference in accuracy: {of}", title=title, legend=False)
+    said = "; ".join(f"{title}: {row} {found[3]}" for title, rows in compared.items() for row, found in rows.items())
+    return Picture(
+        figure,
+        f"Dots for the difference on each seed and bars for the interval of their mean, {of}. {said}.",
+        f"A dot is one seed's difference, {of}; a bar is the 95 % interval of their mean.",
+    )
+
+
+def sweep(arms: Mapping[str, Mapping[float, Sequence[float]]], title: str, xlabel: str) -> Picture:
+    """Accuracy for direction over one number: arm -> that number -> one accuracy per seed."""
+    figure, [ax] = panels((6.4, 3.6))
+    for number, (arm, found) in enumerate(arms.items()):
+        color, _ = look(arm, number)
+        places = [x + 0.02 * (number - 1.5) for x in found]
+        ax.plot(places, [np.mean(values) for values in found.values()], "-", color=color, label=arm)
+        for x, values in zip(places, found.values()):
+            ax.plot([x] * len(values), values, "o", color=color, mec="white", mew=0.5, ms=6)
+    ax.axhline(CHANCE["direction"], color="black", lw=1, ls=":", label="chance")
+    ax.set(ylim=(0, 1), xticks=sorted({x for found in arms.values() for x in found}))
+    finish(ax, xlabel, "direction, linear probe", title)
+    said = "; ".join(
+        f"{arm} at {x:g}: mean {np.mean(values):.2f} of {len(values)} seeds"
+        for arm, found in arms.items()
+        for x, values in found.items()
+    )
+    return Picture(
+        figure, f"Accuracy for direction over {xlabel}. {said}.", f"Dots are seeds; lines join the means. {said}."
     )

@@ -95,31 +95,47 @@ def clouds_in_motion(runs: Mapping[str, Sequence[tuple[int, Tensor]]]) -> Film:
     plane = torch.linalg.svd(start, full_matrices=False).Vh[:2].T  # in which the first features spread most
     clouds = {name: [_cloud(h, plane) for _, h in rows] for name, rows in runs.items()}
     wide = 1.05 * max(float(np.abs(cloud).max()) for each in clouds.values() for cloud in each)
-    figure, axes = panels((3.1 * len(runs), 3.6), len(runs))
-    dots = []
-    for ax, (name, each) in zip(axes, clouds.items()):
-        dots.append(ax.scatter(*each[0].T, s=22, c=each[0][:, 0], cmap="viridis", alpha=0.8, linewidths=0))
-        ax.set(xlim=(-wide, wide), ylim=(-wide, wide), aspect="equal", xticks=[], yticks=[], title=name)
-    said_below = figure.supxlabel("training step 0", fontsize=10)
-    canvas, frames = FigureCanvasAgg(figure), []
-    for _ in range(2):  # the first only finds out how large the squares are
-        canvas.draw()
-    figure.set_layout_engine("none")  # from now on nothing but dots moves
-    for number, (step, _) in enumerate(next(iter(runs.values()))):
-        for dot, each in zip(dots, clouds.values()):
-            dot.set_offsets(each[number])
-        said_below.set_text(f"training step {step}")
-        canvas.draw()
-        frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+    frames = dots_in_motion(clouds, [step for step, _ in next(iter(runs.values()))], wide)
     widths = {name: float(each[-1].std() / each[0].std()) for name, each in clouds.items()}
     said = "; ".join(f"{name} {width:.2f}" for name, width in widths.items())
     return Film(
-        np.stack(frames + HELD * frames[-1:]),
+        frames,
         f"{len(runs)} clouds of {len(h)} dots, playing side by side while {' and '.join(runs)} train. Width of each cloud at the end, as a "
         f"share of its width at the start: {said}.",
         f"{len(h)} clips, one dot each, colored by where it starts. Features are averaged over tokens and drawn along two fixed directions, "
         f"around their mean. Width at the end, as a share of the start: {said}.",
     )
+
+
+def dots_in_motion(
+    clouds: Mapping[str, Sequence[np.ndarray]],
+    steps: Sequence[int],
+    wide: float,
+    said: str = "training step",
+    inches: float = 3.1,
+) -> np.ndarray:
+    """Clouds of dots by name, each [B, 2] at these steps, moving side by side: frames uint8 [T, H, W, 3].
+
+    wide: how far they are drawn.  said: what a step is called.  inches: side of a cloud's square.
+    """
+    figure, axes = panels((inches * len(clouds), inches + 0.5), len(clouds))
+    dots = []
+    for ax, (name, each) in zip(axes, clouds.items()):
+        size, color = 7.1 * inches, each[0][:, 0]
+        dots.append(ax.scatter(*each[0].T, s=size, c=color, cmap="viridis", alpha=0.8, linewidths=0))
+        ax.set(xlim=(-wide, wide), ylim=(-wide, wide), aspect="equal", xticks=[], yticks=[], title=name)
+    said_below = figure.supxlabel(f"{said} 0", fontsize=10)
+    canvas, frames = FigureCanvasAgg(figure), []
+    for _ in range(2):  # the first only finds out how large the squares are
+        canvas.draw()
+    figure.set_layout_engine("none")  # from now on nothing but dots moves
+    for number, step in enumerate(steps):
+        for dot, each in zip(dots, clouds.values()):
+            dot.set_offsets(each[number])
+        said_below.set_text(f"{said} {step}")
+        canvas.draw()
+        frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+    return np.stack(frames + HELD * frames[-1:])
 
 
 def _cloud(h: Tensor, plane: Tensor) -> np.ndarray:

@@ -48,7 +48,7 @@ export function flip(keys, s) {
 export const name = regulariser => ({ sigreg: "SIGReg", vicreg: "VICReg" })[regulariser] ?? regulariser;
 
 /** A share of the first spread, as people read it.  @param {number} share */
-export const percent = share => share >= 0.01 ? `${Math.round(100 * share)} %` : share >= 0.001 ? `${(100 * share).toFixed(1)} %` : "under 0.1 %";
+export const percent = share => (share >= 0.01 ? Math.round(100 * share) : share >= 0.001 ? (100 * share).toFixed(1) : "under 0.1") + "\u00a0%";
 
 const choice = (...values) => text => values.includes(text) ? text : undefined;
 const number = (low, high) => text => text !== "" && Number(text) >= low && Number(text) <= high ? Number(text) : undefined;

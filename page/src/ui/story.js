@@ -3,7 +3,8 @@ import { percent } from "./state.js";
 
 export const CHAPTERS = [
   { arm: "vjepa", title: "As published", text: `The encoder sees the first half of a clip; the predictor guesses the features of the second. The right answers come from the target
-    encoder, a slow average of the encoder (EMA), and no gradient reaches it (stop-gradient). Watch the two clouds: each arrow is a clip.` },
+    encoder, a slow average of the encoder (EMA), and no gradient reaches it (stop-gradient). Watch the clouds:
+    each arrow is a clip. Learning is slow: give the probe a thousand steps.` },
   { arm: "neither", title: "Without both", text: `Both safeguards are gone. The encoder makes its own answers, and the gradient may change them. Making all answers alike is easier than
     predicting anything. Watch the loss and the cloud together.` },
   { arm: "no-stopgrad", title: "Only the target?", text: `The slow average is back, but the gradient still gets into the target encoder. Look at both clouds, not only at
@@ -13,14 +14,14 @@ export const CHAPTERS = [
   { arm: "frozen", title: "A frozen target", text: `The target encoder stays what it was before training: a random network. You can't ask for a duller teacher, and you can't
     leave it out of an experiment. Watch what the probe makes of it.` },
   { arm: "sigreg", title: "One term instead", text: `No average and no stop. Instead, SIGReg adds a term to the loss that asks the features of many clips to look like a round Gaussian cloud. A
-    dot isn't one.` },
-  { arm: "pixels", title: "Predict pixels", text: `No target network at all: the predictor must paint the hidden pixels. Pixels can't collapse, but every speck of noise counts. Watch what the
-    features keep.` },
+    dot isn't one, and neither is a line: keep an eye on the effective rank.` },
+  { arm: "pixels", title: "Predict pixels", text: `No target network at all: the predictor must paint the hidden pixels. Pixels can't collapse, but every speck of noise counts. Watch the
+    probe.` },
 ];
 
 export const FATES = { apart: "stay apart", alike: "all become alike", target: "die in the target only" };
 const DEAD = 0.1;
-const read = accuracy => `${Math.round(100 * accuracy)} %`;
+const read = accuracy => `${Math.round(100 * accuracy)}\u00a0%`;
 
 /** What became of the features.  @param {[number, number | null]} shares @returns {keyof typeof FATES} */
 export const fate = ([online, target]) => online < DEAD ? "alike" : target !== null && target < DEAD ? "target" : "apart";
@@ -78,5 +79,5 @@ export function writeStory(open, guessed, recorded) {
   document.querySelector("#chapters").replaceChildren(...chapters);
   document.querySelector("#guess .choices").replaceChildren(...guesses);
   const seeds = Object.values(recorded.arms).map(({ runs }) => runs.length);
-  document.querySelector("#source").textContent = `${recorded.steps} steps, ${Math.min(...seeds)} to ${Math.max(...seeds)} seeds. The models differ, so the curves are drawn as shares of the run and of the first spread.`;
+  document.querySelector("#source").textContent = `${recorded.steps} steps, ${Math.min(...seeds)} to ${Math.max(...seeds)} seeds. The small model differs, so they are drawn as shares of the run and of the first spread.`;
 }
