@@ -27,6 +27,7 @@ if importlib.util.find_spec("minivjepa") is None:
 
 # %% folded=true
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,10 +39,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from minivjepa.collapse import feature_std
+from minivjepa.course.figures import Picture, strip
 from minivjepa.course.figures.feature_colors import imagination_film
 from minivjepa.course.figures.film_strips import HEADINGS, displayed
 from minivjepa.course.figures.films import Film
-from minivjepa.course.figures.probe_pictures import neighbors_strip, probe_dots, token_arrows, token_map, trail
+from minivjepa.course.figures.probe_pictures import neighbors_strip, probe_curves, token_arrows, trail
 from minivjepa.course.lesson import check, play, show, table
 from minivjepa.course.predictions import Predictions
 from minivjepa.course.widgets import explore
@@ -113,7 +115,7 @@ guess("Which encoder was trained?", "B", choices=["A", "B"])
 # ## What's kept
 #
 # Predicting hidden tubelets was only the exercise. After training you throw away the predictor and the target encoder, freeze the online
-# encoder, and use its features. Here the trained one is the first seed of a stored experiment, whatever its numbers:
+# encoder, and use its features. The trained encoder here comes from a stored experiment. It's the first of five seeds, not a chosen one:
 
 # %%
 print(f"{stored['command']} | {stored['date']} | seed {config.seed}")
@@ -276,7 +278,10 @@ scores = {
 }
 say = {"direction": "direction", "identity": "digit"}
 for task in scores:
-    print(f"kNN, {say[task]}:", {name: round(value, 2) for name, value in scores[task]["kNN"].items()})
+    print(
+        f"kNN with k = {FULL.neighbours}, {say[task]}:",
+        {name: round(value, 2) for name, value in scores[task]["kNN"].items()},
+    )
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
@@ -291,7 +296,7 @@ print("verified: your kNN scores are the package's")
 # kNN tells you what features are mostly **about**: in a distance every number counts, so a fact that few numbers carry is outvoted by the
 # others. A linear probe is different: it learns a weight for each number.
 #
-# Put that to the test. Glue 256 random numbers to each clip's features. Nothing is lost.
+# Put that to the test. Glue 256 random numbers to each clip's features. No information is lost.
 
 # %%
 generator = torch.Generator().manual_seed(0)
@@ -342,8 +347,9 @@ rows = {"trained": final, "untrained": of_this_seed(stored["untrained"]), "raw p
 for task in CHANCE:
     scores[task]["attentive"] = {name: row[f"attentive_{task}"] for name, row in rows.items()}
     scores[task]["linear"]["frozen"] = frozen[f"linear_{task}"]
-scores["identity"]["kNN"]["frozen"] = frozen["knn_identity"]  # for the direction it wasn't stored
-show(probe_dots({say[task]: probes for task, probes in scores.items()}, {say[task]: CHANCE[task] for task in CHANCE}))
+scores["identity"]["kNN"]["frozen"] = frozen["knn_identity"]
+scores["direction"]["kNN"]["frozen"] = math.nan  # not stored
+show(probe_curves({say[task]: probes for task, probes in scores.items()}, {say[task]: CHANCE[task] for task in CHANCE}))
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
@@ -364,7 +370,7 @@ print(
 # %% [markdown]
 # **Direction.** Training takes kNN and the linear probe from near chance to nearly everything: these features are about motion. The
 # attentive probe adds a warning. It finds the direction in raw pixels too: a probe is a learner itself. An untrained encoder scrambles
-# what pixels show, and most of what training gains in this row only undoes that.
+# what pixels show, and most of what training gains here only undoes that.
 #
 # **Digit.** The three probes disagree, and all are right: the digit is in the features, but they aren't mostly about it. And pixels give an
 # attentive probe as much.
@@ -373,7 +379,7 @@ print(
 #
 # ## What did the moving target add?
 #
-# For this seed, `frozen` falls behind most in kNN. Take all five seeds, and subtract seed by seed:
+# For this seed, `frozen` falls behind most where kNN looks for the digit. Take all five seeds, and subtract seed by seed:
 
 # %%
 names = {"linear_direction": "direction, linear", "attentive_direction": "direction, attentive",
@@ -427,11 +433,25 @@ guess(
     round(float(maps["trained"][0, 0, 0]), 2),
 )
 
-# %%
-show(token_map(maps, CHANCE["direction"]))
+# %% folded=true
+figure, axes = strip(
+    [*maps.values()], [f"time step {step}" for step in range(grid.shape[0])], 1.9, 4.4, [*maps], limits=(0, 1)
+)
+for ax, square in zip(axes, np.concatenate([*maps.values()])):
+    for (row, column), value in np.ndenumerate(square):
+        place, color = (np.array([column, row]) + 0.5) / len(square), "black" if value > 0.5 else "white"
+        ax.text(*place, f"{value:.2f}", ha="center", va="center", color=color)
+said = "; ".join(f"{name} from {each.min():.2f} to {each.max():.2f}" for name, each in maps.items())
+show(
+    Picture(
+        figure,
+        f"A map of {grid.shape[1]} by {grid.shape[2]} tokens for each of {grid.shape[0]} time steps, one encoder per row: {said}.",
+        f"How often a linear probe that reads only this token gets the direction right: {said}.",
+    )
+)
 
 # %% [markdown]
-# The trained encoder's tokens know, everywhere and at every time step: attention has spread the word. Look at single clips, drawn without
+# The trained encoder's tokens know the direction, everywhere and at every time step: attention has spread the word. Look at single clips, drawn without
 # their noise. Each arrow is one token's answer:
 
 # %%

@@ -259,11 +259,9 @@ def test_the_ten_runs_tell_collapse_from_training() -> None:
 
 @pytest.fixture(scope="module")
 def installed() -> None:
-    """The page's development tools, from the lock file."""
+    """The page's development tools, which .ci/run installs before the tests: two at once would get into each other's way."""
     if not (PAGE / "node_modules").exists():
-        if os.environ.get("CI", "").lower() in ("", "0", "false"):
-            pytest.skip("the page's tools are not installed; run: npm ci --prefix page")
-        run(program("npm"), "ci", "--no-audit", "--no-fund")
+        pytest.skip("the page's tools are not installed; run: npm ci --prefix page")
 
 
 def test_the_lock_file_names_no_registry() -> None:

@@ -219,7 +219,7 @@ def test_the_core_can_be_read_in_an_evening() -> None:
 
 def test_the_whole_package_is_small() -> None:
     """Catches: a package that grows past what one person can know."""
-    assert sum(len(path.read_text().splitlines()) for path in sources()) <= 11_900
+    assert sum(len(path.read_text().splitlines()) for path in sources()) <= 12_000
 
 
 def test_one_screen_trains_the_trainers_weights(tmp_path: Path) -> None:
@@ -279,7 +279,7 @@ def test_every_row_on_where_to_change_what_names_files_and_a_test_that_exist() -
     assert len(rows) >= 11
     for row in rows:
         _, _, edit, test, _ = row.split("|")
-        places = re.findall(r"`((?:minivjepa|notebooks|teacher|results)/[\w/.]*)`", edit)
+        places = re.findall(r"`((?:minivjepa|notebooks|teacher|results|docs|page)/[\w/.]*)`", edit)
         assert places, row
         for place in places:
             removed = place.startswith("teacher/") and not (ROOT / "teacher").exists()  # as in students' copies

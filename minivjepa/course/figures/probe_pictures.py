@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from minivjepa.course.figures import COLORS, Picture, panels, strip
+from minivjepa.course.figures import COLORS, Picture, curves, strip
 from minivjepa.course.figures.film_strips import HEADINGS
-
-MARKERS = "osD^"
 
 
 def trail(clips: np.ndarray) -> np.ndarray:
@@ -26,16 +24,13 @@ def neighbors_strip(trails: np.ndarray, labels: Sequence[tuple[int, str]], found
     """
     titles = ["query", *(f"nearest {number}" for number in range(1, len(next(iter(found.values())))))]
     figure, axes = strip([trails[ids] for ids in found.values()], titles, 1.4, 1.75 * len(found) + 0.2, [*found])
-    said = []
-    for row, (name, ids) in zip(axes.reshape(len(found), -1), found.items()):
-        query, *others = (labels[clip] for clip in ids)
-        for ax, (digit, heading) in zip(row, [query, *others]):
-            ax.set_xlabel(f"{digit}, {heading}", fontsize=10)
-            if heading == query[1]:
-                ax.spines[:].set(color=COLORS[4], linewidth=3)
-        words = ", ".join(f"{digit} {heading}" for digit, heading in others)
-        said.append(f"the {name} encoder's nearest are {words}")
     digit, heading = labels[next(iter(found.values()))[0]]
+    for ax, clip in zip(axes, (clip for ids in found.values() for clip in ids)):
+        ax.set_xlabel(", ".join(map(str, labels[clip])), fontsize=10)
+        if labels[clip][1] == heading:
+            ax.spines[:].set(color=COLORS[4], linewidth=3)
+    words = {name: ", ".join("{} {}".format(*labels[clip]) for clip in ids[1:]) for name, ids in found.items()}
+    said = [f"the {name} encoder's nearest are {nearest}" for name, nearest in words.items()]
     return Picture(
         figure,
         f"Trails of clips, one encoder per row. The query is a {digit} that moves {heading}; {'; '.join(said)}.",
@@ -43,43 +38,20 @@ def neighbors_strip(trails: np.ndarray, labels: Sequence[tuple[int, str]], found
     )
 
 
-def probe_dots(scores: Mapping[str, Mapping[str, Mapping[str, float]]], chance: Mapping[str, float]) -> Picture:
-    """Accuracies as dots.  scores: task -> probe -> what the probe reads -> accuracy; what wasn't measured is missing."""
-    figure, axes = panels((8.4, 3.2), len(scores))
-    said, seen = [], list(dict.fromkeys(name for probes in scores.values() for row in probes.values() for name in row))
-    for ax, (task, probes) in zip(axes, scores.items()):
-        ax.axvline(chance[task], color="gray", ls=":", label="chance")
-        for number, name in enumerate(seen):
-            dots = {line: row[name] for line, row in enumerate(probes.values()) if name in row}
-            lines = [line - 0.27 + 0.18 * number for line in dots]  # one below the other
-            ax.plot([*dots.values()], lines, MARKERS[number], ms=8, color=COLORS[number], label=name)
-            said += [f"{task}, {[*probes][line]}, {name}: {value:.2f}" for line, value in dots.items()]
-        ax.set(xlim=(0, 1.03), ylim=(len(probes) - 0.5, -0.5), title=task, xlabel="accuracy on test clips")
-        ax.set_yticks(range(len(probes)), list(probes))
-        ax.grid(alpha=0.25)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
-    return Picture(
-        figure,
-        f"Dots for accuracies. {'; '.join(said)}.",
-        "What each probe gets right, by what it reads. Further right is better.",
-    )
-
-
-def token_map(accuracy: Mapping[str, np.ndarray], chance: float) -> Picture:
-    """encoder -> accuracy [t, h, w] of a probe that reads one token: a square per token, a row per encoder."""
-    maps = list(accuracy.values())
-    titles = [f"time step {number}" for number in range(len(maps[0]))]
-    figure, axes = strip(maps, titles, 1.9, 2.1 * len(maps) + 0.2, [*accuracy], (0, 1))
-    for ax, square in zip(axes, (square for each in maps for square in each)):
-        for (row, column), value in np.ndenumerate(square):
-            place = (column + 0.5) / square.shape[1], (row + 0.5) / square.shape[0]
-            ax.text(*place, f"{value:.2f}", ha="center", va="center", color="black" if value > 0.5 else "white")
-    said = "; ".join(f"{name} from {each.min():.2f} to {each.max():.2f}" for name, each in accuracy.items())
-    return Picture(
-        figure,
-        f"Maps of {maps[0][0].size} squares for each of {len(titles)} time steps, one encoder per row: {said}.",
-        f"How often a linear probe that reads only this token gets the direction right: {said}; chance is {chance:.3f}.",
-    )
+def probe_curves(scores: Mapping[str, Mapping[str, Mapping[str, float]]], chance: Mapping[str, float]) -> Picture:
+    """scores: task -> probe -> what the probe reads -> accuracy, NaN where it wasn't measured.  chance: task -> accuracy."""
+    probes, names = [*next(iter(scores.values()))], [*next(iter(next(iter(scores.values())).values()))]
+    rows = {name: [[row[name] for row in each.values()] for each in scores.values()] for name in names}
+    columns = {name: (probes, *each) for name, each in rows.items()}
+    figure, axes = curves((8.4, 3.2), [*scores], columns, "", "accuracy on test clips", "o")
+    for ax, level in zip(axes, chance.values()):
+        ax.axhline(level, color="gray", lw=1)
+        ax.set(ylim=(0, 1.05))
+    each = [
+        f"{task} from {name} {np.round(row, 2).tolist()}" for name in names for task, row in zip(scores, rows[name])
+    ]
+    alt = f"Curves of the accuracies of {', '.join(probes)} probes (nan: not measured): {'; '.join(each)}."
+    return Picture(figure, alt, "What each probe gets right, by what it reads. The gray line is chance.")
 
 
 def token_arrows(frames: np.ndarray, answers: Mapping[str, np.ndarray], truth: int) -> Picture:
