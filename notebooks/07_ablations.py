@@ -77,7 +77,7 @@ def train(prevention, steps=400, every=10):
 # %%
 runs = {arm: list(train(ARMS[arm])) for arm in FIVE}
 hidden = {"A": "no-ema", "B": "no-stopgrad", "C": "vjepa"}
-play(clouds_in_motion({name: [(step, h) for step, _, _, h in runs[arm]] for name, arm in hidden.items()}))
+play(clouds_in_motion({name: [(step, h) for step, _, _, h in runs[arm][::2]] for name, arm in hidden.items()}))
 
 # %%
 guess("Which student lost its stop-gradient?", "B", choices=list(hidden))
@@ -661,7 +661,7 @@ guess.reveal(
     names[best] if beats[best] else "none is shown to beat an untrained encoder",
 )
 print(f"\nSeeds so far: {len(new['arms']['vjepa'])} of 10. What the plan asks, and where results/answers.md is:")
-answers = (RESULTS / "answers.md").read_text()
+answers = (RESULTS / "answers.md").read_text(encoding="utf-8")
 for number in (1, 2, 3):
     title = answers.split(f"\n## H{number}. ")[1].splitlines()[0]
     print(f"  {title}\n    {answers.split(f'<!-- h{number}: begin -->')[1].strip().splitlines()[0]}")
