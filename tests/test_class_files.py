@@ -185,14 +185,14 @@ def test_zips_that_cannot_be_trusted_are_refused(tmp_path: Path, monkeypatch: py
 
 @pytest.fixture
 def graded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Grading in which no process starts: everybody gets 4 of 6 points, 2 are to be marked.  Who was graded, in order."""
+    """Grading in which no process starts: all get 4 points, the late 7, and 2 are to be marked.  Who was graded, in order."""
     asked: list[str] = []
 
     def grade(cells: list[Cell], item: HandedIn, desk: Desk) -> Graded:
         asked.append(item.student)
         rules = {"cut": {"one": True, "two": False, "three": True}, "other": {"one": True}}
         told = {"cut": "the axes are exchanged\n  more", "other": "right"}
-        return Graded(item.student, "hw1", {"cut": 0.0, "other": 4.0}, 2.0, "graded", told, rules=rules)
+        return Graded(item.student, "hw1", {"cut": 3.0 * item.late, "other": 4.0}, 2.0, "graded", told, rules=rules)
 
     known = Assignment("hw1", (), (), {"cut": 3.0, "other": 4.0}, {"argument": 2.0})
     monkeypatch.setattr(grading, "limits_in_force", lambda hide: {})
@@ -332,9 +332,9 @@ def test_the_gradebooks_have_the_columns_and_names_that_platforms_import(graded:
     assert call("grade", str(folder), "--out", str(tmp_path / "c.csv"), "--export", "canvas") == 0
     lines = list(csv.reader(io.StringIO((tmp_path / "c" / "canvas-hw1.csv").read_text(encoding="utf-8-sig"))))
     points = ["    Points Possible", "", "", "", "", "9"]
-    assert lines == [[*CANVAS, "hw1"], points, ["ekbo", "5", "", "", "", "4"]]
+    assert lines == [[*CANVAS, "hw1"], points, ["ekbo", "5", "", "", "", "7"]]
     with zipfile.ZipFile(tmp_path / "c" / "canvas-hw1-feedback.zip") as file:
-        assert file.namelist() == ["ekbo_5_72_again.html"]
+        assert file.namelist() == ["ekbo_LATE_5_71_hw1.html"]
 
 
 # --- rules ---

@@ -279,7 +279,7 @@ def test_every_row_on_where_to_change_what_names_files_and_a_test_that_exist() -
     assert len(rows) >= 11
     for row in rows:
         _, _, edit, test, _ = row.split("|")
-        places = re.findall(r"`((?:minivjepa|notebooks|teacher|results)/[\w/.]*)`", edit)
+        places = re.findall(r"`((?:minivjepa|notebooks|teacher|results|docs|page)/[\w/.]*)`", edit)
         assert places, row
         for place in places:
             removed = place.startswith("teacher/") and not (ROOT / "teacher").exists()  # as in students' copies

@@ -8,7 +8,9 @@ export const ink = color => getComputedStyle(document.documentElement).getProper
  * @param {HTMLCanvasElement} canvas @returns {{brush: CanvasRenderingContext2D, width: number, height: number}}
  */
 export function brushOn(canvas) {
-  const width = canvas.clientWidth, height = canvas.clientHeight, scale = window.devicePixelRatio || 1;
+  const width = canvas.clientWidth,
+    height = canvas.clientHeight,
+    scale = window.devicePixelRatio || 1;
   const brush = canvas.getContext("2d");
   const pixels = [Math.round(width * scale), Math.round(height * scale)];
   if (canvas.width !== pixels[0]) canvas.width = pixels[0];

@@ -1,7 +1,10 @@
 // The four charts.  Each is one canvas: recorded curves thin and gray behind, the live run before them, flips as upright lines.
 import { brushOn, ink } from "./canvas.js";
 
-const LEFT = 58, RIGHT = 8, TOP = 10, BOTTOM = 24;
+const LEFT = 58,
+  RIGHT = 8,
+  TOP = 10,
+  BOTTOM = 24;
 
 /**
  * @typedef {object} Chart
@@ -19,10 +22,13 @@ const LEFT = 58, RIGHT = 8, TOP = 10, BOTTOM = 24;
 
 /** @param {HTMLCanvasElement} canvas @param {Chart} chart */
 export function drawChart(canvas, chart) {
-  const { brush, width, height } = brushOn(canvas), low = chart.ticks[0], high = chart.ticks.at(-1);
+  const { brush, width, height } = brushOn(canvas),
+    low = chart.ticks[0],
+    high = chart.ticks.at(-1);
   const along = chart.log ? v => Math.log(v / low) / Math.log(high / low) : v => (v - low) / (high - low);
-  const x = step => LEFT + step / chart.steps * (width - LEFT - RIGHT);
-  const y = value => TOP + (1 - Math.min(Math.max(along(Math.max(value, chart.log ? low : -Infinity)), 0), 1)) * (height - TOP - BOTTOM);
+  const x = step => LEFT + (step / chart.steps) * (width - LEFT - RIGHT);
+  const y = value =>
+    TOP + (1 - Math.min(Math.max(along(Math.max(value, chart.log ? low : -Infinity)), 0), 1)) * (height - TOP - BOTTOM);
   drawAxes(brush, chart, x, y, width, height);
   brush.save();
   brush.beginPath();
@@ -30,7 +36,9 @@ export function drawChart(canvas, chart) {
   brush.clip();
   for (const ghost of chart.ghosts) trace(brush, ghost.x.map(x), ghost.y.map(y), ink("recorded"), 1.25);
   brush.restore();
-  chart.flips.forEach(({ step, words }, i) => drawFlip(brush, x(step), chart.words ? words : "", TOP + 12 + 16 * (i % 4), width, height));
+  chart.flips.forEach(({ step, words }, i) =>
+    drawFlip(brush, x(step), chart.words ? words : "", TOP + 12 + 16 * (i % 4), width, height),
+  );
   for (const { steps, values, color, dashed } of chart.lines) {
     brush.setLineDash(dashed ? [7, 4] : []);
     trace(brush, steps.map(x), values.map(y), ink(color), 2.5);

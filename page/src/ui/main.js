@@ -5,7 +5,7 @@ import { describeMeasures, drawMeasures, recordedArm } from "./measures.js";
 import { Painter } from "./painter.js";
 import { drawSchematic } from "./schematic.js";
 import { Run, differences, flip, fromLink, isLive, ofArm, toLink } from "./state.js";
-import { CHAPTERS, answer, facts, fate, says, saysRecorded, writeStory } from "./story.js";
+import { CHAPTERS, answer, facts, fate, heading, says, saysRecorded, writeStory } from "./story.js";
 
 const get = id => document.getElementById(id);
 const SETTLED = 0.1;  // share of a run after which a guess is answered
@@ -17,7 +17,8 @@ class Page {
   /** @param {any} data  what a lesson passes in @param {any} recorded  the recorded curves */
   constructor(data, recorded) {
     const inside = window.parent !== window, { settings, wrong } = fromLink(Object.keys(data).length ? Object.entries(data) : linked());
-    Object.assign(this, { recorded, settings, guess: null, answered: false, playing: false, filming: !calm.matches, clips: 0, spoken: 0, dirty: false });
+    Object.assign(this, { recorded, settings, guess: null, answered: false, playing: false, dirty: false });
+    Object.assign(this, { filming: !calm.matches, clips: 0, spoken: 0 });
     this.embedded = inside || "embed" in data || new URLSearchParams(location.search).has("embed") || linked().has("embed");
     document.documentElement.classList.toggle("embedded", this.embedded);
     this.controls = new Controls(next => this.change(next));
@@ -90,9 +91,14 @@ class Page {
     else if (type === "curve") this.run.addCurve(message.points);
     else if (type === "look") { this.run.addLook(message); this.speak(false); }
     else if (type === "pace") this.controls.showSpeed(this.speed, message.stepsPerSecond);
-    else if (type === "diverged") { this.play(false); this.notice(`The loss is no longer a number at step ${message.step}. Restart, or take a smaller λ.`); }
+    else if (type === "diverged") this.diverged(message.step);
     else if (type === "failed") this.withoutTraining(message.message);
     this.redraw();
+  }
+
+  diverged(step) {
+    this.play(false);
+    this.notice(`The loss is no longer a number at step ${step}. Restart, or take a smaller λ.`);
   }
 
   showSettings() {
@@ -103,9 +109,9 @@ class Page {
     for (const [i, button] of [...get("chapters").querySelectorAll("button")].entries()) {
       if (i === chapter) button.setAttribute("aria-current", "step"); else button.removeAttribute("aria-current");
     }
-    const own = chapter < 0 ? "No chapter has these switches. What do you expect?" : this.run.flips.length && "You flipped switches in mid-run, where the red lines are. The gray curves were recorded without that.";
-    get("story-title").textContent = own ? "Your own experiment" : `${chapter + 1}. ${CHAPTERS[chapter].title}`;
-    get("story-text").textContent = own || CHAPTERS[chapter].text.replace(/\s+/g, " ");
+    const { title, text } = heading(chapter, this.run.flips.length > 0);
+    get("story-title").textContent = title;
+    get("story-text").textContent = text;
     get("recorded-words").textContent = this.recordedArm() ? "recorded: the full model, each seed" : "no recorded run has these settings";
     if (!this.embedded) history.replaceState(null, "", `#${toLink(this.settings)}`);
     this.redraw();
@@ -128,8 +134,8 @@ class Page {
     get("hidden-words").textContent = `${Math.round(100 * this.painter.hidden.size / this.painter.shape.tokens)} % is hidden.`;
     this.answer(shares);
     Object.assign(get("page").dataset, {
-      run: run.id, step: run.step, share: shares[0], targetShare: shares[1] ?? "", loss: loss ?? "", probe: run.look?.probe ?? "", flips: run.flips.length,
-      playing, target: settings.target, arm: nameOf(settings) ?? "", hidden: this.painter.hidden.size,
+      run: run.id, step: run.step, share: shares[0], targetShare: shares[1] ?? "", loss: loss ?? "", probe: run.look?.probe ?? "",
+      flips: run.flips.length, playing, target: settings.target, arm: nameOf(settings) ?? "", hidden: this.painter.hidden.size,
     });
   }
 
@@ -175,7 +181,7 @@ class Page {
     on("another", () => this.send({ type: "clip", index: this.clips = (this.clips + 1) % CLIPS }));
     on("film", () => this.film(!this.filming));
     on("help", () => get("keys").showModal());
-    on("copy", () => navigator.clipboard.writeText(location.href).then(() => "Copied.", () => "Copy the address above: it has these settings.").then(words => { get("copied").textContent = words; }));
+    on("copy", () => this.copy());
     get("copy").hidden = this.embedded;
     get("speed").addEventListener("input", event => {
       this.speed = Number(event.target.value);
@@ -183,9 +189,19 @@ class Page {
       this.send({ type: "speed", stepsPerSecond: SPEEDS[this.speed] });
     });
     document.addEventListener("keydown", event => this.key(event));
+    window.addEventListener("hashchange", () => location.reload());  // another link was put into the address
     new ResizeObserver(() => { this.painter.draw(); this.redraw(); }).observe(get("page"));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { this.painter.draw(); this.redraw(); });
     this.film(this.filming);
+  }
+
+  async copy() {
+    try {
+      await navigator.clipboard.writeText(location.href);
+      get("copied").textContent = "Copied.";
+    } catch {  // a browser may forbid it
+      get("copied").textContent = "Copy the address above: it has these settings.";
+    }
   }
 
   film(on) {
@@ -196,8 +212,8 @@ class Page {
   }
 
   key(event) {
-    const { target } = event, busy = target.matches("input[type=number]") || get("keys").open || event.ctrlKey || event.metaKey || event.altKey;
-    if (busy || (event.key === " " && target.matches("button, input"))) return;
+    const { target } = event, typing = target.matches("input[type=number]") || event.ctrlKey || event.metaKey || event.altKey;
+    if (typing || get("keys").open || (event.key === " " && target.matches("button, input"))) return;
     const chapter = this.chapter(), { length } = CHAPTERS;
     const actions = {
       " ": () => this.play(!this.playing), s: () => get("step").click(), r: () => this.begin(), "?": () => get("keys").showModal(),

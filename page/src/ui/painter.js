@@ -2,7 +2,8 @@
 import { brushOn, ink } from "./canvas.js";
 import { grid } from "../engine/arms.js";
 
-const GAP = 6, PACE = 160;  // pixels between time steps; milliseconds a frame
+const GAP = 6,
+  PACE = 160; // pixels between time steps; milliseconds a frame
 
 export class Painter {
   /**
@@ -12,7 +13,18 @@ export class Painter {
    * @param {(words: string) => void} refused  called when a stroke would hide all or nothing
    */
   constructor(clip, strip, painted, refused) {
-    Object.assign(this, { clip, strip, painted, refused, frame: 0, cursor: 0, hidden: new Set(), film: null, stroke: null, timer: 0 });
+    Object.assign(this, {
+      clip,
+      strip,
+      painted,
+      refused,
+      frame: 0,
+      cursor: 0,
+      hidden: new Set(),
+      film: null,
+      stroke: null,
+      timer: 0,
+    });
     this.listen(clip, event => this.tubeUnder(event));
     this.listen(strip, event => this.tubeletUnder(event));
     strip.addEventListener("keydown", event => this.key(event));
@@ -30,7 +42,8 @@ export class Painter {
 
   /** The tubelets of the second half. */
   future() {
-    const { t, h, w, tokens } = this.shape, first = Math.ceil(t / 2) * h * w;
+    const { t, h, w, tokens } = this.shape,
+      first = Math.ceil(t / 2) * h * w;
     return Array.from({ length: tokens - first }, (_, i) => first + i);
   }
 
@@ -62,7 +75,12 @@ export class Painter {
   /** Run or stop the clip.  @param {boolean} on */
   play(on) {
     clearInterval(this.timer);
-    this.timer = on ? setInterval(() => { this.frame = (this.frame + 1) % this.geometry.frames; this.draw(); }, PACE) : 0;
+    this.timer = on
+      ? setInterval(() => {
+          this.frame = (this.frame + 1) % this.geometry.frames;
+          this.draw();
+        }, PACE)
+      : 0;
   }
 
   listen(canvas, under) {
@@ -76,10 +94,11 @@ export class Painter {
     canvas.addEventListener("pointermove", event => {
       if (this.stroke?.under === under) this.paint(under(event), this.stroke.hide);
     });
-    for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => {
-      if (this.stroke) this.painted(this.value());
-      this.stroke = null;
-    });
+    for (const end of ["pointerup", "pointercancel"])
+      canvas.addEventListener(end, () => {
+        if (this.stroke) this.painted(this.value());
+        this.stroke = null;
+      });
   }
 
   paint(ids, hide) {
@@ -92,26 +111,35 @@ export class Painter {
 
   /** Column and row under the pointer, on a canvas that shows `across` patches side by side. */
   place(event, canvas, from, length) {
-    const box = canvas.getBoundingClientRect(), { h, w } = this.shape;
+    const box = canvas.getBoundingClientRect(),
+      { h, w } = this.shape;
     const inside = (value, size) => Math.min(Math.max(Math.floor(value), 0), size - 1);
-    return inside((event.clientY - box.top) / box.height * h, h) * w + inside((event.clientX - box.left - from) / length * w, w);
+    return (
+      inside(((event.clientY - box.top) / box.height) * h, h) * w + inside(((event.clientX - box.left - from) / length) * w, w)
+    );
   }
 
   tubeUnder(event) {
-    const { t, h, w } = this.shape, patch = this.place(event, this.clip, 0, this.clip.clientWidth);
+    const { t, h, w } = this.shape,
+      patch = this.place(event, this.clip, 0, this.clip.clientWidth);
     return Array.from({ length: t }, (_, k) => k * h * w + patch);
   }
 
   tubeletUnder(event) {
-    const { t, h, w } = this.shape, size = this.size(), x = event.clientX - this.strip.getBoundingClientRect().left;
+    const { t, h, w } = this.shape,
+      size = this.size(),
+      x = event.clientX - this.strip.getBoundingClientRect().left;
     const k = Math.min(Math.max(Math.floor(x / (size + GAP)), 0), t - 1);
     this.cursor = k * h * w + this.place(event, this.strip, k * (size + GAP), size);
     return [this.cursor];
   }
 
   key(event) {
-    const { t, h, w } = this.shape, k = Math.floor(this.cursor / (h * w)), row = Math.floor(this.cursor / w) % h;
-    let along = k * w + this.cursor % w, down = row;  // columns are counted through all time steps
+    const { t, h, w } = this.shape,
+      k = Math.floor(this.cursor / (h * w)),
+      row = Math.floor(this.cursor / w) % h;
+    let along = k * w + (this.cursor % w),
+      down = row; // columns are counted through all time steps
     if (event.key === "ArrowLeft") along = Math.max(along - 1, 0);
     else if (event.key === "ArrowRight") along = Math.min(along + 1, t * w - 1);
     else if (event.key === "ArrowUp") down = Math.max(row - 1, 0);
@@ -122,23 +150,33 @@ export class Painter {
     } else return;
     event.preventDefault();
     event.stopPropagation();
-    this.cursor = Math.floor(along / w) * h * w + down * w + along % w;
+    this.cursor = Math.floor(along / w) * h * w + down * w + (along % w);
     this.draw();
   }
 
-  size() { return (this.strip.clientWidth - (this.shape.t - 1) * GAP) / this.shape.t; }
+  size() {
+    return (this.strip.clientWidth - (this.shape.t - 1) * GAP) / this.shape.t;
+  }
 
   draw() {
     if (!this.shape) return;
-    const { t, h, w } = this.shape, size = this.size();
+    const { t, h, w } = this.shape,
+      size = this.size();
     this.strip.style.height = `${size}px`;
-    const { brush } = brushOn(this.strip), now = Math.floor(this.frame / this.geometry.tubelet);
+    const { brush } = brushOn(this.strip),
+      now = Math.floor(this.frame / this.geometry.tubelet);
     for (let k = 0; k < t; k++) this.slice(brush, k * (size + GAP), size, k * this.geometry.tubelet, k, 1, k === now);
     if (document.activeElement === this.strip) {
-      const cell = size / w, k = Math.floor(this.cursor / (h * w));
+      const cell = size / w,
+        k = Math.floor(this.cursor / (h * w));
       brush.strokeStyle = "#E69F00";
       brush.lineWidth = 3;
-      brush.strokeRect(k * (size + GAP) + this.cursor % w * cell + 2, Math.floor(this.cursor / w) % h * cell + 2, cell - 4, cell - 4);
+      brush.strokeRect(
+        k * (size + GAP) + (this.cursor % w) * cell + 2,
+        (Math.floor(this.cursor / w) % h) * cell + 2,
+        cell - 4,
+        cell - 4,
+      );
     }
     const whole = brushOn(this.clip);
     this.slice(whole.brush, 0, whole.width, this.frame, now, 0.4, false);
@@ -147,11 +185,14 @@ export class Painter {
 
   /** One frame with the covers of time step k over it. */
   slice(brush, x0, size, frame, k, opaque, playing) {
-    const { h, w } = this.shape, side = this.geometry.side, cell = size / w;
+    const { h, w } = this.shape,
+      side = this.geometry.side,
+      cell = size / w;
     brush.imageSmoothingQuality = "high";
     if (this.film) brush.drawImage(this.film, 0, frame * side, side, side, x0, 0, size, size);
     for (let patch = 0; patch < h * w; patch++) {
-      const x = x0 + patch % w * cell, y = Math.floor(patch / w) * cell;
+      const x = x0 + (patch % w) * cell,
+        y = Math.floor(patch / w) * cell;
       brush.globalAlpha = opaque;
       brush.fillStyle = ink("hidden");
       if (this.hidden.has(k * h * w + patch)) brush.fillRect(x, y, cell, cell);
@@ -167,8 +208,10 @@ export class Painter {
   }
 
   describe() {
-    const { t, h, w, tokens } = this.shape, covered = this.hidden.has(this.cursor) ? "hidden" : "shown";
-    const place = `time step ${Math.floor(this.cursor / (h * w)) + 1} of ${t}, row ${Math.floor(this.cursor / w) % h + 1}, column ${this.cursor % w + 1}: ${covered}`;
+    const { t, h, w, tokens } = this.shape,
+      covered = this.hidden.has(this.cursor) ? "hidden" : "shown";
+    const step = Math.floor(this.cursor / (h * w)) + 1, row = (Math.floor(this.cursor / w) % h) + 1, column = (this.cursor % w) + 1;
+    const place = `time step ${step} of ${t}, row ${row}, column ${column}: ${covered}`;
     const words = `${place}. ${this.hidden.size} of ${tokens} tubelets are hidden. Arrow keys move, space hides or shows.`;
     if (this.strip.getAttribute("aria-label") !== words) this.strip.setAttribute("aria-label", words);
   }

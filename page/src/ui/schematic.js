@@ -1,13 +1,14 @@
 // The diagram in page.html.  Here it learns what the switches are; style.css shows and hides its arrows accordingly.
 import { halfLife, name, percent } from "./state.js";
 
-const DEAD = 0.1;  // a network whose features keep less than this share of their spread is drawn as dead
+const DEAD = 0.1; // a network whose features keep less than this share of their spread is drawn as dead
 
 /** How the average moves, in a few words.  @param {import("./state.js").Settings} settings */
 export function momentumWords({ momentum, schedule }) {
   if (momentum === 1) return "never moves";
   if (momentum === 0) return "copies each step";
-  const life = halfLife(momentum), steps = life < 10 ? life.toFixed(1) : Math.round(life);
+  const life = halfLife(momentum),
+    steps = life < 10 ? life.toFixed(1) : Math.round(life);
   return schedule ? `${momentum}, rising to 1` : `half-life ${steps} steps`;
 }
 
@@ -16,10 +17,21 @@ export function momentumWords({ momentum, schedule }) {
  * @param {{shares: [number, number | null], loss: number | undefined, moving: boolean}} now
  */
 export function drawSchematic(svg, settings, { shares: [online, target], loss, moving }) {
-  const { stop, regulariser } = settings, kind = settings.target, frozen = kind === "ema" && settings.momentum === 1 && !settings.schedule;
-  Object.assign(svg.dataset, { target: kind, stop: stop ? "on" : "off", frozen: frozen ? "yes" : "no", extra: regulariser, moving: moving ? "yes" : "no" });
-  const write = (id, words) => { svg.querySelector(`#draws-${id}`).textContent = words; };
-  const spread = share => `spread ${percent(share).replace("under", "<")}`, its = kind === "ema" ? target ?? online : online;
+  const { stop, regulariser } = settings,
+    kind = settings.target,
+    frozen = kind === "ema" && settings.momentum === 1 && !settings.schedule;
+  Object.assign(svg.dataset, {
+    target: kind,
+    stop: stop ? "on" : "off",
+    frozen: frozen ? "yes" : "no",
+    extra: regulariser,
+    moving: moving ? "yes" : "no",
+  });
+  const write = (id, words) => {
+    svg.querySelector(`#draws-${id}`).textContent = words;
+  };
+  const spread = share => `spread ${percent(share).replace("under", "<")}`,
+    its = kind === "ema" ? (target ?? online) : online;
   write("online", spread(online));
   write("target-spread", kind === "pixels" ? "don't change" : spread(its));
   write("target", { ema: "target encoder", online: "same encoder", pixels: "hidden pixels" }[kind]);
@@ -36,10 +48,18 @@ export function drawSchematic(svg, settings, { shares: [online, target], loss, m
 
 function describe({ target, stop, regulariser, momentum }, frozen) {
   const made = {
-    ema: frozen ? "a copy of the encoder that never moves" : `a target encoder, a slow average of the encoder with momentum ${momentum}`,
-    online: "the same encoder, on the whole clip", pixels: "the hidden pixels",
+    ema: frozen
+      ? "a copy of the encoder that never moves"
+      : `a target encoder, a slow average of the encoder with momentum ${momentum}`,
+    online: "the same encoder, on the whole clip",
+    pixels: "the hidden pixels",
   }[target];
-  const gradient = target === "pixels" ? "" : stop ? " Stop-gradient: the gradient doesn't reach the target." : " The gradient also reaches the target.";
+  const gradient =
+    target === "pixels"
+      ? ""
+      : stop
+        ? " Stop-gradient: the gradient doesn't reach the target."
+        : " The gradient also reaches the target.";
   const extra = regulariser === "none" ? "" : ` ${name(regulariser)} is added to the loss.`;
   return `Diagram. The visible part of the clip goes through the encoder and the predictor to the loss. The target comes from ${made}.${gradient}${extra}`;
 }

@@ -24,8 +24,9 @@ export function changed(settings, change) {
   const next = { ...settings, ...change };
   if ("momentum" in change) next.schedule = false;
   if (next.target === "pixels") Object.assign(next, { stop: true, regulariser: "none", predictor: "transformer" });
-  if (change.regulariser && change.regulariser !== "none") Object.assign(next, { stop: false, lambda: ARMS[change.regulariser].lambda });
-  else if (change.stop) next.regulariser = "none";  // both terms act on targets that the gradient reaches
+  if (change.regulariser && change.regulariser !== "none")
+    Object.assign(next, { stop: false, lambda: ARMS[change.regulariser].lambda });
+  else if (change.stop) next.regulariser = "none"; // both terms act on targets that the gradient reaches
   return next;
 }
 
@@ -38,32 +39,52 @@ export const isLive = keys => keys.every(key => LIVE.has(key));
 /** A flip of switches in a few words, for the mark on the curves.  @param {string[]} keys @param {Settings} s */
 export function flip(keys, s) {
   const words = {
-    stop: `stop ${s.stop ? "on" : "off"}`, target: { ema: "average on", online: "own features", pixels: "pixels" }[s.target],
-    regulariser: s.regulariser === "none" ? "no term" : name(s.regulariser), lambda: `λ ${s.lambda}`, hidden: "mask", momentum: `m ${s.momentum}`,
+    stop: `stop ${s.stop ? "on" : "off"}`,
+    target: { ema: "average on", online: "own features", pixels: "pixels" }[s.target],
+    regulariser: s.regulariser === "none" ? "no term" : name(s.regulariser),
+    lambda: `λ ${s.lambda}`,
+    hidden: "mask",
+    momentum: `m ${s.momentum}`,
   };
-  return keys.map(key => words[key]).filter(Boolean).slice(0, 2).join(", ");
+  return keys
+    .map(key => words[key])
+    .filter(Boolean)
+    .slice(0, 2)
+    .join(", ");
 }
 
 /** How a regulariser is written.  @param {string} regulariser */
 export const name = regulariser => ({ sigreg: "SIGReg", vicreg: "VICReg" })[regulariser] ?? regulariser;
 
 /** A share of the first spread, as people read it.  @param {number} share */
-export const percent = share => (share >= 0.01 ? Math.round(100 * share) : share >= 0.001 ? (100 * share).toFixed(1) : "under 0.1") + "\u00a0%";
+export const percent = share =>
+  (share >= 0.01 ? Math.round(100 * share) : share >= 0.001 ? (100 * share).toFixed(1) : "under 0.1") + "\u00a0%";
 
-const choice = (...values) => text => values.includes(text) ? text : undefined;
-const number = (low, high) => text => text !== "" && Number(text) >= low && Number(text) <= high ? Number(text) : undefined;
+const choice =
+  (...values) =>
+  text =>
+    values.includes(text) ? text : undefined;
+const number = (low, high) => text => (text !== "" && Number(text) >= low && Number(text) <= high ? Number(text) : undefined);
 const flag = text => ({ 0: false, 1: true })[text];
 const READ = {
-  target: choice("ema", "online", "pixels"), stop: flag, momentum: number(0, 1), schedule: flag, predictor: choice("transformer", "linear"),
-  regulariser: choice("none", "sigreg", "vicreg"), lambda: number(0, 100), model: choice("small", "larger"),
-  hidden: text => text === "future" ? text : /^\d+(\.\d+)*$/.test(text) ? text.split(".").map(Number) : undefined,
-  seed: text => Number.isInteger(number(0, 9999)(text)) ? Number(text) : undefined,
+  target: choice("ema", "online", "pixels"),
+  stop: flag,
+  momentum: number(0, 1),
+  schedule: flag,
+  predictor: choice("transformer", "linear"),
+  regulariser: choice("none", "sigreg", "vicreg"),
+  lambda: number(0, 100),
+  model: choice("small", "larger"),
+  hidden: text => (text === "future" ? text : /^\d+(\.\d+)*$/.test(text) ? text.split(".").map(Number) : undefined),
+  seed: text => (Number.isInteger(number(0, 9999)(text)) ? Number(text) : undefined),
 };
-const write = value => Array.isArray(value) ? value.join(".") : typeof value === "boolean" ? String(Number(value)) : String(value);
+const write = value =>
+  Array.isArray(value) ? value.join(".") : typeof value === "boolean" ? String(Number(value)) : String(value);
 
 /** The part of a link that carries the settings: an arm, and what differs from it.  @param {Settings} settings */
 export function toLink(settings) {
-  const arm = nameOf(settings), base = { ...DEFAULTS, ...ARMS[arm ?? ""] };
+  const arm = nameOf(settings),
+    base = { ...DEFAULTS, ...ARMS[arm ?? ""] };
   const own = differences(settings, base).map(key => [key, write(settings[key])]);
   return new URLSearchParams([...(arm ? [["arm", arm]] : []), ...own]).toString();
 }
@@ -73,7 +94,9 @@ export function toLink(settings) {
  * @param {Iterable<[string, string]>} entries @returns {{settings: Settings, wrong: string}}
  */
 export function fromLink(entries) {
-  const given = new Map(entries), settings = { ...DEFAULTS }, wrong = [];
+  const given = new Map(entries),
+    settings = { ...DEFAULTS },
+    wrong = [];
   given.delete("embed");
   if (given.has("arm")) {
     if (Object.hasOwn(ARMS, given.get("arm"))) Object.assign(settings, ARMS[given.get("arm")]);
@@ -86,8 +109,11 @@ export function fromLink(entries) {
     else settings[key] = value;
   }
   const why = complaint(settings);
-  if (wrong.length) return { settings, wrong: `The link has something that this page doesn't know: ${wrong.join(", ")}. The rest is set.` };
-  return why ? { settings: { ...DEFAULTS }, wrong: `The link's settings can't train. ${why} These are the settings as published.` } : { settings, wrong: "" };
+  if (wrong.length)
+    return { settings, wrong: `The link has something that this page doesn't know: ${wrong.join(", ")}. The rest is set.` };
+  return why
+    ? { settings: { ...DEFAULTS }, wrong: `The link's settings can't train. ${why} These are the settings as published.` }
+    : { settings, wrong: "" };
 }
 
 /** What a run has shown: the curves, the last look at the features, and where switches were flipped. */
@@ -98,14 +124,14 @@ export class Run {
     this.settings = settings;
     this.step = 0;
     this.loss = { steps: [], values: [] };
-    this.std = { steps: [], values: [] };  // as shares of the first
+    this.std = { steps: [], values: [] }; // as shares of the first
     this.target = { steps: [], values: [] };
     this.probe = { steps: [], values: [] };
     this.targetProbe = { steps: [], values: [] };
     this.rank = { steps: [], values: [] };
     this.targetRank = { steps: [], values: [] };
     this.first = 0;
-    this.radius = 0;  // of the clouds' fixed scale
+    this.radius = 0; // of the clouds' fixed scale
     this.look = null;
     this.flips = [];
   }
@@ -142,20 +168,36 @@ export class Run {
     const middle = values => values.sort((a, b) => a - b)[values.length >> 1];
     const median = (key, i) => arm.runs[0][key] && middle(arm.runs.map(run => run[key][i]));
     this.first = 1;
-    this.addCurve(arm ? arm.share.map((share, i) => ({ step: Math.round(share * steps), loss: median("loss", i), std: median("std", i), targetStd: median("target", i) })) : []);
+    this.addCurve(
+      arm
+        ? arm.share.map((share, i) => ({
+            step: Math.round(share * steps),
+            loss: median("loss", i),
+            std: median("std", i),
+            targetStd: median("target", i),
+          }))
+        : [],
+    );
   }
 
   /** The spread now, as a share of the first, of the encoder and of the target (or null).  @returns {[number, number | null]} */
   shares() {
-    return [this.std.values.at(-1) ?? 1, this.target.steps.at(-1) === this.std.steps.at(-1) ? this.target.values.at(-1) ?? null : null];
+    return [
+      this.std.values.at(-1) ?? 1,
+      this.target.steps.at(-1) === this.std.steps.at(-1) ? (this.target.values.at(-1) ?? null) : null,
+    ];
   }
 }
 
 function add(curve, step, value) {
   if (value == null || !Number.isFinite(value)) return;
   if (curve.steps.at(-1) === step) curve.values[curve.values.length - 1] = value;
-  else { curve.steps.push(step); curve.values.push(value); }
-  if (curve.steps.length > 1200) for (const key of ["steps", "values"]) curve[key] = curve[key].filter((_, i) => i % 2 === 0 || i === curve[key].length - 1);
+  else {
+    curve.steps.push(step);
+    curve.values.push(value);
+  }
+  if (curve.steps.length > 1200)
+    for (const key of ["steps", "values"]) curve[key] = curve[key].filter((_, i) => i % 2 === 0 || i === curve[key].length - 1);
 }
 
 /** How far from the origin the farthest point is.  @param {Float32Array} points */
