@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 from dataclasses import replace
@@ -302,3 +303,11 @@ def test_the_engine_has_the_types_that_it_says() -> None:
 def test_the_engine_passes_its_own_tests() -> None:
     """Catches: what page/test says it catches."""
     run(program("node"), "--test", *sorted((PAGE / "test").glob("*.test.mjs")))
+
+
+def test_the_recorded_curves_are_those_of_the_results() -> None:
+    """Catches: results that were recorded again, and a page that still shows the old curves."""
+    script = runpy.run_path(str(PAGE / "data" / "record.py"))
+    assert json.loads((PAGE / "data" / "recorded.json").read_text(encoding="utf-8")) == script["recorded"](), (
+        "run: python page/data/record.py, then npm run build --prefix page"
+    )

@@ -77,7 +77,7 @@ def collapse_page(arm: str) -> None:
     """The Collapse Page (its source is page/), with the switches of an arm: "vjepa", "neither", ..."""
     toy(
         "collapse",
-        1100,
+        1550,
         "A small V-JEPA that trains in your browser, with switches for stop-gradient, EMA, predictor and what is predicted, and curves of what happens.",
         "A small V-JEPA trains here, in your browser. Press play, then flip a switch.",
         {"arm": arm},
