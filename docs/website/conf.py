@@ -1,6 +1,7 @@
 """How Sphinx makes the site from the pages that build.py collected."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -50,7 +51,26 @@ def as_written(app: Sphinx, what: str, name: str, thing: object, options: object
         lines[number] = "".join(f"`{part}`" if part.startswith("`") else part for part in parts)
 
 
+REACHABLE = {  # what the theme writes -> what people need who read with a keyboard or a screen reader
+    '<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
+    ' aria-label="Toggle hidden content"': "",  # the visible text says it better
+    "<pre>": '<pre tabindex="0">',  # long lines scroll
+    '<div class="table-wrapper': '<div tabindex="0" class="table-wrapper',
+}
+
+
+def make_reachable(app: Sphinx, error: Exception | None) -> None:
+    """Mend every page that was written."""
+    for path in Path(app.outdir).rglob("*.html"):
+        if path.name not in html_extra_path:
+            text = path.read_text(encoding="utf-8")
+            for written, needed in REACHABLE.items():
+                text = text.replace(written, needed)
+            path.write_text(text, encoding="utf-8")
+
+
 def setup(app: Sphinx) -> None:
     """What Sphinx calls."""
     app.add_html_math_renderer("mathml", (mathml("inline"), None), (mathml("block"), None))
     app.connect("autodoc-process-docstring", as_written)
+    app.connect("build-finished", make_reachable)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).parents[2]
+AXE = ROOT / "page" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +55,16 @@ def test_search_finds_a_word_of_a_lesson(site: Path, page: "Page") -> None:
     page.goto((site / "search.html").as_uri() + "?q=half-life")
     page.locator("#search-results li").first.wait_for()
     assert "05 One loss" in page.locator("#search-results").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["index", "README", "notebooks/06_collapse"])
+def test_axe_finds_nothing_serious_on_the_site(name: str, scheme: str, site: Path, page: "Page") -> None:
+    """Catches: code that a keyboard can't scroll, a fold without a name, text without contrast."""
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed; run: npm ci --prefix page")
+    page.emulate_media(color_scheme=scheme)
+    page.goto((site / f"{name}.html").as_uri())
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")["violations"]
+    assert [(each["id"], len(each["nodes"])) for each in found if each["impact"] in ("serious", "critical")] == []
