@@ -42,7 +42,7 @@ from minivjepa.course.figures.films import Film, clouds_in_motion
 from minivjepa.course.lesson import Live, check, play, show
 from minivjepa.course.predictions import Predictions
 from minivjepa.course.tiny import MOMENTUM, train_tiny
-from minivjepa.course.toys import walked_hills
+from minivjepa.course.toys import collapse_page, walked_hills
 from minivjepa.course.widgets import explore
 from minivjepa.data.digits import ClipRules, DigitClips
 from minivjepa.evaluation.collapsed_runs import alarm, collapsed
@@ -691,6 +691,12 @@ assert pair[0] == pair[1]
 if mine == CollapsePrevention(stop_gradient=False, momentum=0.9):  # as it opens
     assert end["mine"][2] > 2 * end["no-stopgrad"][2]
 print("verified: at momentum 0, without the stop, the losses are those of no-ema")
+
+# %% [markdown]
+# The same switches, in your browser:
+
+# %%
+collapse_page("no-stopgrad")
 
 # %% [markdown]
 # ## Three questions
