@@ -126,7 +126,7 @@ def test_neither_dies_where_vjepa_lives(opened: Open) -> None:
     assert "Collapse" in page.locator("#says").inner_text()
     assert "You were right" in page.locator("#answer").inner_text()
     assert page.locator(".box.online.dead").count() == 1
-    assert page.locator("#next").inner_text() == "Next: Only the target? →"
+    assert page.locator("#next").inner_text() == "Next: Average, no stop →"
     page.locator("#chapters button").first.click()
     until(page, "it.step == 0")
     run_to(page, dead)
@@ -148,6 +148,7 @@ def test_a_switch_flipped_in_mid_run_acts_and_leaves_a_mark(opened: Open) -> Non
     assert (state(page, "arm"), state(page, "run"), state(page, "flips")) == ("neither", run, 1)
     run_to(page, step + 300)
     assert state(page, "share") < 0.1
+    assert page.locator("#answer").is_hidden()  # what was guessed was another experiment
     page.locator("[name=target][value=ema]").check()
     page.locator("#momentum").press("End")
     assert "never moves" in page.locator("#momentum-words").inner_text()

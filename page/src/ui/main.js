@@ -62,6 +62,7 @@ class Page {
     this.settings = next;
     if (!isLive(keys) || !this.worker) return this.begin();
     this.run.flip(next, flip(keys, next));
+    if (this.run.flips.length) this.answered = get("answer").hidden = true;  // the guess was about another experiment
     this.send({ type: "change", settings: next });
     this.showSettings();
   }
@@ -105,11 +106,12 @@ class Page {
     this.controls.show(this.settings);
     this.controls.showSpeed(this.speed);
     this.painter.set(this.geometry(), this.settings.hidden);
-    const chapter = this.chapter();
+    const flipped = this.run.flips.length > 0, chapter = flipped ? -1 : this.chapter();
+    get("guess").querySelector("[value=target]").closest("label").hidden = this.settings.target !== "ema";
     for (const [i, button] of [...get("chapters").querySelectorAll("button")].entries()) {
       if (i === chapter) button.setAttribute("aria-current", "step"); else button.removeAttribute("aria-current");
     }
-    const { title, text } = heading(chapter, this.run.flips.length > 0);
+    const { title, text } = heading(chapter, flipped);
     get("story-title").textContent = title;
     get("story-text").textContent = text;
     get("recorded-words").textContent = this.recordedArm() ? "recorded: the full model, each seed" : "no recorded run has these settings";
@@ -140,10 +142,11 @@ class Page {
   }
 
   answer(shares) {
-    if (this.answered || this.run.step < SETTLED * this.geometry().steps) return;
+    const happened = fate(shares);  // the living may still die; the dead stay dead
+    if (this.answered || (happened === "apart" && this.run.step < SETTLED * this.geometry().steps)) return;
     this.answered = true;
     const next = (this.chapter() + 1) % CHAPTERS.length;
-    get("answer-words").textContent = answer(this.guess, fate(shares));
+    get("answer-words").textContent = answer(this.guess, happened);
     get("next").textContent = `Next: ${CHAPTERS[next].title} →`;
     get("answer").hidden = false;
   }

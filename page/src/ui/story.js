@@ -12,12 +12,12 @@ export const CHAPTERS = [
   {
     arm: "neither",
     title: "Without both",
-    text: `Both safeguards are gone. The encoder makes its own answers, and the gradient may change them. Making all answers alike is easier than
-    predicting anything. Watch the loss and the cloud together.`,
+    text: `Both safeguards are gone. The encoder makes its own answers, and the gradient may change them. Watch the loss and the
+    cloud together.`,
   },
   {
     arm: "no-stopgrad",
-    title: "Only the target?",
+    title: "Average, no stop",
     text: `The slow average is back, but the gradient still gets into the target encoder. Look at both clouds, not only at
     the first.`,
   },
@@ -25,13 +25,13 @@ export const CHAPTERS = [
     arm: "no-ema",
     title: "No average",
     text: `The encoder makes its own answers, and no gradient goes through them. Some published methods live like this, others don't. Alive isn't the
-    same as learning: compare the probe with chapter 1.`,
+    same as learning: watch the probe, too.`,
   },
   {
     arm: "frozen",
     title: "A frozen target",
-    text: `The target encoder stays what it was before training: a random network. You can't ask for a duller teacher, and you can't
-    leave it out of an experiment. Watch what the probe makes of it.`,
+    text: `The target encoder stays what it was before training: a random network that never learns anything. Can a student
+    learn from such a teacher? Give the probe a thousand steps.`,
   },
   {
     arm: "sigreg",
@@ -82,7 +82,7 @@ export function says(run, geometry) {
     look = run.look;
   const at = `Step ${run.step}, loss ${loss === undefined ? "unknown" : loss.toPrecision(2)}.`;
   const probe = look
-    ? ` A probe reads the direction from them for ${read(look.probe)} of clips (untrained ${read(look.untrained)}, chance 1 in ${Math.round(1 / look.chance)}).`
+    ? ` From the encoder's features, a probe reads the direction in ${read(look.probe)} of clips (untrained ${read(look.untrained)}, chance 1 in ${Math.round(1 / look.chance)}).`
     : "";
   if (online < DEAD) {
     const lie =
@@ -141,5 +141,5 @@ export function writeStory(open, guessed, recorded) {
   document.querySelector("#guess .choices").replaceChildren(...guesses);
   const seeds = Object.values(recorded.arms).map(({ runs }) => runs.length);
   document.querySelector("#source").textContent =
-    `${recorded.steps} steps, ${Math.min(...seeds)} to ${Math.max(...seeds)} seeds. The small model differs, so they are drawn as shares of the run and of the first spread.`;
+    `${recorded.steps} steps, ${Math.min(...seeds)} to ${Math.max(...seeds)} seeds. The model here is smaller, so each curve is stretched to the length of its run, and each spread starts at 100 %.`;
 }
