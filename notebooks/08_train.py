@@ -167,7 +167,8 @@ check(
 #
 # <details><summary>Hint 2</summary>
 #
-# Then `done = (step + 1 - warmup) / (steps - warmup)` goes up to 1, and `0.5 * (1 + math.cos(math.pi * done))` goes down to 0.
+# Then let `done` be the share of the remaining steps that are finished after this one; it goes up to 1. Half of 1 + cos(pi times `done`) goes
+# down to 0.
 # </details>
 #
 # <details><summary>Hint 3</summary>
@@ -222,7 +223,7 @@ check("the schedule", ends and all(math.isclose(a, b, rel_tol=1e-9) for a, b in 
 #
 # <details><summary>Hint 1</summary>
 #
-# `for step in range(run["step"], until):`
+# Loop over a `range` from the state's step to `until`: it leaves its end out.
 # </details>
 #
 # <details><summary>Hint 2</summary>

@@ -17,9 +17,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
 from minivjepa.grading import child_main, messages
 from minivjepa.grading import grade_folder as grading
 from minivjepa.grading import run_submission as running
-from minivjepa.grading.grade_folder import Desk, grade_folder, grade_one
+from minivjepa.grading.grade_folder import Desk, Task, grade_folder, grade_one
 from minivjepa.grading.graded import RIGHT, Assignment
-from minivjepa.grading.submissions import HandedIn
+from minivjepa.grading.submissions import HandedIn, submissions
 from minivjepa.homework import selfcheck
 from minivjepa.homework.checking import FOLDER, CheckFailed, load_cases
 from minivjepa.homework.notebooks import cells_by_id, given_cells, read_cells
@@ -370,8 +370,9 @@ def test_graded_in_children_an_edited_notebook_gets_what_it_deserves(
     ENDS(notebook)
     for name in expected:
         (folder / f"{name}.ipynb").write_bytes(json.dumps(notebook).encode() if name == "ends" else handed_in(name))
-    jobs = os.cpu_count() or 1
-    found = grade_folder(folder, tmp_path / "grades.csv", ["hw1"], 1, jobs, lambda text: None, lambda: None)
+    task = Task(tmp_path / "grades.csv", 1, os.cpu_count() or 1, (folder,))
+    rows = grade_folder(task, submissions(folder), ["hw1"], lambda text: None, lambda: None)
+    found = [row.result for row in rows]
     assert {one.student: [name for name, text in one.messages.items() if text != RIGHT] for one in found} == {
         name: [NAME] if word else [] for name, word in expected.items()
     }

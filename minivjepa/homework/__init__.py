@@ -4,6 +4,6 @@ Check cells call `check`.  No file here holds an answer: cases are inputs with t
 computed from the teacher's source by `make assignments`.
 """
 
-from minivjepa.homework.checking import CheckFailed, check
+from minivjepa.homework.checking import CheckFailed, check, is_right
 
-__all__ = ["CheckFailed", "check"]
+__all__ = ["CheckFailed", "check", "is_right"]

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minivjepa.homework import check
+from minivjepa.homework import check, is_right
 
 # %% [markdown]
 # ## 1. How many tokens? (2 points, easy, 10 minutes)
@@ -86,7 +86,7 @@ check_hidden("hw1", "coverage", coverage)
 # How often a place is context, by your `coverage`. The masks are the package's: the blocks of V-JEPA, random tubelets and tubes.
 
 # %% folded=true
-if "get_ipython" in globals():  # only to look at
+if "get_ipython" in globals() and is_right("hw1", "coverage", coverage):  # only to look at
     from minivjepa.course.figures import Picture, strip
     from minivjepa.course.lesson import show
     from minivjepa.masking import parse_mask
@@ -142,7 +142,7 @@ check_hidden("hw1", "random_mask", random_mask)
 # Your mask on a clip:
 
 # %% folded=true
-if "get_ipython" in globals():  # only to look at
+if "get_ipython" in globals() and is_right("hw1", "random_mask", random_mask):  # only to look at
     from minivjepa.course.figures.mask_maps import masked_strip
     from minivjepa.course.lesson import show
     from minivjepa.tubelets import Grid
@@ -191,7 +191,7 @@ check_hidden("hw1", "tube_mask", tube_mask)
 # The same clip under your tubes:
 
 # %% folded=true
-if "get_ipython" in globals():  # only to look at
+if "get_ipython" in globals() and is_right("hw1", "tube_mask", tube_mask):  # only to look at
     from minivjepa.course.figures.mask_maps import masked_strip
     from minivjepa.course.lesson import show
     from minivjepa.tubelets import Grid
@@ -243,7 +243,7 @@ check_hidden("hw1", "cut_to_smallest", cut_to_smallest)
 # What the cut costs, over 200 batches of eight clips, of which each shows 30 to 60 of 8 x 4 x 4 tokens:
 
 # %% folded=true
-if "get_ipython" in globals():  # only to look at
+if "get_ipython" in globals() and is_right("hw1", "cut_to_smallest", cut_to_smallest):  # only to look at
     from minivjepa.course.figures import Picture, curves
     from minivjepa.course.lesson import show
 
@@ -311,7 +311,7 @@ check_hidden("hw1", "block_map", block_map)
 # Three of your blocks, cut off at the edges and wrapped around:
 
 # %% folded=true
-if "get_ipython" in globals():  # only to look at
+if "get_ipython" in globals() and is_right("hw1", "block_map", block_map):  # only to look at
     from minivjepa.course.figures import Picture, strip
     from minivjepa.course.lesson import show
 
@@ -357,7 +357,7 @@ check_hidden("hw1", "cut", cut)
 # Your tokens 0 to 15 of a clip of moving handwriting, in the two orders:
 
 # %% folded=true
-if "get_ipython" in globals():  # only to look at
+if "get_ipython" in globals() and is_right("hw1", "cut", cut):  # only to look at
     from minivjepa.course.figures import Picture, strip
     from minivjepa.course.figures.film_strips import displayed
     from minivjepa.course.lesson import show
@@ -422,7 +422,7 @@ check_hidden("hw1", "positions", positions)
 # How alike your positions are to that of one token:
 
 # %% folded=true
-if "get_ipython" in globals():  # only to look at
+if "get_ipython" in globals() and is_right("hw1", "positions", positions):  # only to look at
     from minivjepa.course.figures.film_strips import position_map
     from minivjepa.course.lesson import show
     from minivjepa.tubelets import Grid

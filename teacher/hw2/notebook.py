@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minivjepa.homework import check
+from minivjepa.homework import check, is_right
 
 # %% [markdown]
 # ## 1. Embed what is kept (3 points, easy, 15 minutes)
@@ -120,7 +120,7 @@ check_hidden("hw2", "plan", plan)
 # Your momenta, and how slow they are:
 
 # %% folded=true
-if "get_ipython" in globals():  # only to look at
+if "get_ipython" in globals() and is_right("hw2", "plan", plan):  # only to look at
     from minivjepa.course.figures import Picture, curves
     from minivjepa.course.lesson import show
 
@@ -192,7 +192,7 @@ check_hidden("hw2", "follow", follow)
 # A student's weight jumps from 0 to 1, and your target follows:
 
 # %% folded=true
-if "get_ipython" in globals():  # only to look at
+if "get_ipython" in globals() and is_right("hw2", "follow", follow):  # only to look at
     from minivjepa.course.figures import Picture, curves
     from minivjepa.course.lesson import show
 
@@ -498,7 +498,7 @@ check_hidden("hw2", "attend", attend)
 # Who looks at whom, in a clip of eight tokens, two of them padding:
 
 # %% folded=true
-if "get_ipython" in globals():  # only to look at
+if "get_ipython" in globals() and is_right("hw2", "attend", attend):  # only to look at
     from minivjepa.course.figures import Picture, strip
     from minivjepa.course.lesson import show
 

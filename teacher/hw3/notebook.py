@@ -32,7 +32,7 @@ from scipy import stats
 from torch import Tensor
 
 from minivjepa.data.digits import DigitClips
-from minivjepa.homework import check
+from minivjepa.homework import check, is_right
 from minivjepa.training.arms import with_arm
 from minivjepa.training.config import PRESETS
 from minivjepa.training.runs import Run
@@ -187,7 +187,7 @@ check_hidden("hw3", "diagnose", diagnose)
 # loss, where are the dead ones?
 
 # %% folded=true
-if "get_ipython" in globals():  # only to look at
+if "get_ipython" in globals() and is_right("hw3", "diagnose", diagnose):  # only to look at
     from minivjepa.course.figures import Picture, curves
     from minivjepa.course.lesson import show
 
@@ -249,7 +249,7 @@ check_hidden("hw3", "spread_and_rank", spread_and_rank)
 # The spectrum behind the rank: features made by hand, of 64 clips with 12 numbers for each of 4 tokens.
 
 # %% folded=true
-if "get_ipython" in globals():  # only to look at
+if "get_ipython" in globals() and is_right("hw3", "spread_and_rank", spread_and_rank):  # only to look at
     from minivjepa.course.figures import Picture, curves
     from minivjepa.course.lesson import show
 
@@ -318,7 +318,7 @@ check_hidden("hw3", "kind_of_collapse", kind_of_collapse)
 # Four sets of features, under the names that your function gives them:
 
 # %% folded=true
-if "get_ipython" in globals():  # only to look at
+if "get_ipython" in globals() and is_right("hw3", "kind_of_collapse", kind_of_collapse):  # only to look at
     from minivjepa.course.figures.collapse_kinds import kinds_of_collapse
     from minivjepa.course.lesson import show
 

@@ -39,13 +39,18 @@ LEARNING_RATE = Exercise(
     (),
 )  # fmt: skip
 
-GO_ON = """def go_on(run, data, until):
+GO_ON = (
+    RATE
+    + """
+
+def go_on(run, data, until):
     weights, velocity = run["weights"], run["velocity"]
     for step in range(run["step"], until):
         velocity = 0.9 * velocity + (weights - data[step])
         weights = weights - learning_rate(step, len(data), 10, 0.1, 0.005) * velocity
     return {"weights": weights, "velocity": velocity, "step": until}
 """
+)
 
 
 def state(step: int, steps: int, until: int) -> dict[str, object]:
@@ -73,7 +78,7 @@ GO_ON_EXERCISE = Exercise(
         ("it does one step too many: `until` itself isn't done any more", GO_ON.replace("until):\n        v", "until + 1):\n        v").replace("data[step]", "data[step % len(data)]")),
         ("the saved velocity is forgotten: go on with it, not with zeros", GO_ON.replace('run["weights"], run["velocity"]', 'run["weights"], torch.zeros_like(run["weights"])')),
         ("the data are counted from the resume on: row `step` belongs to step `step`", GO_ON.replace("data[step]", 'data[step - run["step"]]')),
-        ("the learning rate is counted from the resume on, so it warms up again: use the step", GO_ON.replace("learning_rate(step,", 'learning_rate(step - run["step"],')),
+        ("the learning rate is counted from the resume on, so it warms up again: use the step", GO_ON.replace("learning_rate(step, len", 'learning_rate(step - run["step"], len')),
         ("the weights move by the gradient: they move by the velocity", GO_ON.replace("0.005) * velocity", "0.005) * (weights - data[step])")),
         ("the old velocity moves the weights: update it first", GO_ON.replace("        velocity = 0.9 * velocity + (weights - data[step])\n        weights = weights - learning_rate(step, len(data), 10, 0.1, 0.005) * velocity\n", "        gradient = weights - data[step]\n        weights = weights - learning_rate(step, len(data), 10, 0.1, 0.005) * velocity\n        velocity = 0.9 * velocity + gradient\n")),
         ("the gradient points the other way: it is the weights minus the data", GO_ON.replace("(weights - data[step])", "(data[step] - weights)")),
@@ -81,7 +86,7 @@ GO_ON_EXERCISE = Exercise(
         ("the new velocity forgets the old one: 0.9 times the old one comes in", GO_ON.replace("0.9 * velocity + ", "")),
         ("the gradient comes in with a tenth: here all of it is added", GO_ON.replace("+ (weights", "+ 0.1 * (weights")),
         ("the step in the new state is still the old one: it's `until` now", GO_ON.replace('"step": until', '"step": run["step"]')),
-        ("the old state was changed in place: make new tensors, and a new dict", 'def go_on(run, data, until):\n    for step in range(run["step"], until):\n        run["velocity"].mul_(0.9).add_(run["weights"] - data[step])\n        run["weights"].sub_(learning_rate(step, len(data), 10, 0.1, 0.005) * run["velocity"])\n    return {"weights": run["weights"], "velocity": run["velocity"], "step": until}\n'),
+        ("the old state was changed in place: make new tensors, and a new dict", RATE + 'def go_on(run, data, until):\n    for step in range(run["step"], until):\n        run["velocity"].mul_(0.9).add_(run["weights"] - data[step])\n        run["weights"].sub_(learning_rate(step, len(data), 10, 0.1, 0.005) * run["velocity"])\n    return {"weights": run["weights"], "velocity": run["velocity"], "step": until}\n'),
     ),
     (),
 )  # fmt: skip
