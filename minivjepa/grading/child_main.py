@@ -20,7 +20,7 @@ from minivjepa.homework.program import new_space, plain_python, run
 
 
 def warm_up() -> None:
-    """Load what torch loads at its first step.  Its compiler takes as long as torch itself, so it waits until somebody needs it."""
+    """Load what torch loads at its first step.  Its compiler takes as long as torch itself, so it waits until a submission needs it."""
     weight = torch.nn.Parameter(torch.ones(2, 2))
     torch.nn.functional.layer_norm(weight @ weight, (2,)).sum().backward()
 

@@ -66,5 +66,7 @@ def test_axe_finds_nothing_serious_on_the_site(name: str, scheme: str, site: Pat
     page.emulate_media(color_scheme=scheme)
     page.goto((site / f"{name}.html").as_uri())
     page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run()")["violations"]
+    found = page.evaluate("axe.run(document, {preload: false})")[
+        "violations"
+    ]  # it would ask for style sheets, which files forbid
     assert [(each["id"], len(each["nodes"])) for each in found if each["impact"] in ("serious", "critical")] == []
