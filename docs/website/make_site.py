@@ -102,11 +102,16 @@ def main() -> int:
         "folder", nargs="?", type=Path, default=ROOT / "site", help="where the pages go (default: site)"
     )
     folder = parser.parse_args().folder
-    source = ROOT / "build" / "website"
+    source, made = (
+        ROOT / "build" / "website",
+        ROOT / "build" / "pages" / "html",
+    )  # extensions write beside the pages, too
     collect(source)
-    shutil.rmtree(folder, ignore_errors=True)
-    failed = build_main(["-q", "-W", "--keep-going", "-d", str(source / ".doctrees"), str(source), str(folder)])
+    shutil.rmtree(made.parent, ignore_errors=True)
+    failed = build_main(["-q", "-W", "--keep-going", "-d", str(source / ".doctrees"), str(source), str(made)])
     if not failed:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.move(made, folder)
         print(f"open {folder / 'index.html'} in a browser")
     return failed
 
