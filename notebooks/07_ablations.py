@@ -523,7 +523,7 @@ walked_hills()
 
 # %% [markdown]
 # Flip the stop. Without it, the push on $e$ is $-(1 - w)^2 e$: always toward collapse. With it, it's $w (1 - w) e$: away from collapse for
-# $w$ between 0 and 1, toward it elsewhere. So the stop is no guarantee. A slow walk with the stop keeps $e^2 - w^2$: you can calculate
+# $w$ between 0 and 1, toward it elsewhere. So the stop guarantees nothing. A slow walk with the stop keeps $e^2 - w^2$: you can calculate
 # where it ends.
 #
 # And the loss rose on the way. Does this training go down *any* hill? If an update is minus the gradient of some function, two things hold:
@@ -715,8 +715,8 @@ collapse_page("no-stopgrad")
 #
 # <details><summary>3. The update is not the gradient of any function. Does that mean that training can't settle?</summary>
 #
-# No. Every point with $w = 1$ or $e = 0$ is at rest, and your walks ended there. It means that "the loss falls, so it must end somewhere
-# good" is no argument.
+# No. Every point with $w = 1$ or $e = 0$ is at rest, and your walks ended there. It means that you can't
+# argue "the loss falls, so it must end somewhere good".
 # </details>
 
 # %%

@@ -2,14 +2,13 @@
 
 import base64
 import json
-import os
 import re
 import runpy
 import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +24,7 @@ from minivjepa.training.config import Config
 from minivjepa.training.recipe import apply_schedule, build_model, parameter_groups, sample_masks
 from minivjepa.tubelets import Grid, patchify
 from minivjepa.vjepa import ARMS, VJEPA, CollapsePrevention
+from tests.browser.conftest import absent
 
 ROOT = Path(__file__).parents[1]
 PAGE, BUILT = ROOT / "page", ROOT / "minivjepa" / "course" / "toys" / "collapse.html"
@@ -37,13 +37,6 @@ SMALL = Config(
 )  # fmt: skip
 PREVENTIONS = ARMS | {"pixels": CollapsePrevention(target="pixels")}
 Found = dict[str, Any]
-
-
-def absent(what: str) -> NoReturn:
-    """Skip where the tests cannot run, but fail in CI: there a skip would look like an engine that works."""
-    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
-        pytest.fail(f"{what}; CI must run these tests, so this is no skip", pytrace=False)
-    pytest.skip(what)
 
 
 def program(name: str) -> str:

@@ -1,4 +1,4 @@
-"""How Sphinx makes the site from the pages that build.py collected."""
+"""How Sphinx makes the site from the pages that make_site.py collected."""
 
 import re
 from pathlib import Path

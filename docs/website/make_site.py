@@ -54,7 +54,7 @@ def collect(folder: Path) -> None:
 
 
 def linked(text: str, path: Path, pages: list[Path]) -> str:
-    """The Markdown of a file at `path`.  A link to a file that is no page leads into the repository; until that has an address, it is plain text."""
+    """The Markdown of a file at `path`.  A link to a file without a page leads into the repository, or is plain text until that has an address."""
 
     def mended(link: re.Match[str]) -> str:
         goal = (ROOT / path.parent / link["path"]).resolve().relative_to(ROOT)
@@ -102,10 +102,8 @@ def main() -> int:
         "folder", nargs="?", type=Path, default=ROOT / "site", help="where the pages go (default: site)"
     )
     folder = parser.parse_args().folder
-    source, made = (
-        ROOT / "build" / "website",
-        ROOT / "build" / "pages" / "html",
-    )  # extensions write beside the pages, too
+    source = ROOT / "build" / "website"
+    made = ROOT / "build" / "pages" / "html"  # extensions write beside the pages, too
     collect(source)
     shutil.rmtree(made.parent, ignore_errors=True)
     failed = build_main(["-q", "-W", "--keep-going", "-d", str(source / ".doctrees"), str(source), str(made)])

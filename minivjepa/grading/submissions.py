@@ -1,4 +1,4 @@
-"""What was handed in: whose it is, by the names that Moodle, Canvas and Blackboard give, and how to read a file safely whatever it is."""
+"""What was handed in: whose it is, by the names that Moodle, Canvas and Blackboard give, and how to read any file safely."""
 
 import itertools
 import re
@@ -149,12 +149,12 @@ def is_folder(path: Path) -> bool:
 
 
 def may_be_notebook(path: Path) -> bool:
-    """Whether the name is a notebook's, as browsers change it too (hw1.ipynb.json), or it is no file, which the table has to say."""
+    """Whether the name is a notebook's, as browsers change it too (hw1.ipynb.json), or it isn't a regular file, which the table has to say."""
     return SUFFIX in path.name.lower() or not stat.S_ISREG(path.lstat().st_mode)
 
 
 def beginning(path: Path) -> str:
-    """The first words of a text; empty if it is no file."""
+    """The first words of a text; empty if it isn't a regular file."""
     if not stat.S_ISREG(path.lstat().st_mode):
         return ""
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""The class on one page: what was hard, and which mistakes were made how often.  It names nobody."""
+"""The class on one page: what was hard, and which mistakes were made how often.  It gives no names."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ ENDS = {  # how messages begin that no known mistake explains -> what to call th
     "stopped": "stops with an error",
     "took longer": "takes too long",
     "ended the process": "ends Python, or uses up its time",
-    "there is no function": "has no function of this name",
+    "there is no function": "its function is missing",
     "its answer cell": "its answer cell is missing or empty",
 }
 

@@ -241,7 +241,7 @@ ATTEND_EXERCISE = Exercise(
         ("what the heads take home is not multiplied by \"out\"", ATTEND.replace("mixed @ weights['out']", "mixed")),
         ("the weights are summed over heads, so that a row adds up to the number of heads: average them", ATTEND.replace("weight.mean(dim=1)", "weight.sum(dim=1)")),
         ("two things are asked, and only the vectors are returned", ATTEND.replace(", weight.mean(dim=1)", "")),
-        ("these are the weights of the first head alone: average over heads", ATTEND.replace("weight.mean(dim=1)", "weight[:, 0]")),
+        ("these are only the first head's weights: average over heads", ATTEND.replace("weight.mean(dim=1)", "weight[:, 0]")),
         ("rows and columns of the weights are exchanged: the row is the token that looks", ATTEND.replace("weight.mean(dim=1)", "weight.mean(dim=1).transpose(1, 2)")),
     ),
     (

@@ -13,6 +13,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
 # Okabe and Ito's colors, which people with any color vision can tell apart
@@ -123,6 +124,12 @@ def strip(
     for ax, label in zip(axes[:: len(titles)], labels):
         ax.set_ylabel(label, fontsize=10)
     return figure, axes
+
+
+def frame_of(canvas: "FigureCanvasAgg") -> np.ndarray:
+    """Draw a canvas; what it shows now, uint8 [H, W, 3], as a frame of a film."""
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def require_matplotlib() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from sklearn.decomposition import PCA
 
-from minivjepa.course.figures import Picture, strip
+from minivjepa.course.figures import Picture, frame_of, strip
 
 SIDE = 224  # pixels of an animation's panels, about
 
@@ -71,8 +71,7 @@ def imagination_film(
             ax.images[0].set_data(clip)
         for ax, words in zip(axes[-len(columns) :], notes[time] if notes else ()):
             ax.set_xlabel(words, fontsize=10)
-        canvas.draw()
-        frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+        frames.append(frame_of(canvas))
     return np.stack(frames)
 
 

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from torch import Tensor
 
-from minivjepa.course.figures import HIDDEN, panels
+from minivjepa.course.figures import HIDDEN, frame_of, panels
 from minivjepa.course.figures.feature_colors import gif, imagination_film
 from minivjepa.course.figures.film_strips import HEADINGS, digit_frames, displayed
 from minivjepa.data.digits import DigitClips
@@ -133,8 +133,7 @@ def dots_in_motion(
         for dot, each in zip(dots, clouds.values()):
             dot.set_offsets(each[number])
         said_below.set_text(f"{said} {step}")
-        canvas.draw()
-        frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+        frames.append(frame_of(canvas))
     return np.stack(frames + HELD * frames[-1:])
 
 

@@ -67,5 +67,5 @@ def token_arrows(frames: np.ndarray, answers: Mapping[str, np.ndarray], truth: i
     return Picture(
         figure,
         f"Frames of a clip with an arrow on each token, one encoder per row. The digit moves {HEADINGS[truth]}; correct arrows: {said}.",
-        f"The digit moves {HEADINGS[truth]}. Each arrow is what a probe reads from that token alone, blue where it's right: {said}.",
+        f"The digit moves {HEADINGS[truth]}. Each arrow is what a probe reads from just that token, blue where it's right: {said}.",
     )

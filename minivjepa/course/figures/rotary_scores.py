@@ -9,8 +9,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from minivjepa.course.figures import COLORS, Picture, curves, finish
+from minivjepa.course.figures import COLORS, Picture, curves, finish, frame_of
 from minivjepa.course.figures.films import Film
+from minivjepa.rotary import rotate
 
 STARTS = (0, 5, 10, 15)  # places of the query that are drawn
 ARROWS = {"query": COLORS[3], "key": COLORS[4]}  # the others are those of V-JEPA's parts
@@ -24,7 +25,10 @@ def two_arrows(distance: int, places: int, frequency: float) -> Film:
     pair = {"query": np.array([1.0, 0.3]), "key": np.array([0.5, 0.8])}
     angle = {"query": frequency * np.arange(places), "key": frequency * (np.arange(places) + distance)}
     added = {name: pair[name] + np.stack([np.sin(a), np.cos(a)], axis=1) for name, a in angle.items()}
-    turned = {name: _turned(np.tile(pair[name], (places, 1)), a) for name, a in angle.items()}
+    turned = {}
+    for name, a in angle.items():
+        still, turns = torch.from_numpy(pair[name]), torch.from_numpy(np.stack([a, a], axis=1))
+        turned[name] = rotate(still.expand(1, 1, places, 2), turns[None])[0, 0].numpy()
     ways = {"positions are added": added, "positions turn": turned}
     products = {way: (arrows["query"] * arrows["key"]).sum(axis=1) for way, arrows in ways.items()}
     range_of = [float(f(np.stack([*products.values()]))) for f in (np.min, np.max)]
@@ -41,21 +45,14 @@ def two_arrows(distance: int, places: int, frequency: float) -> Film:
             below.set(xlim=(0, places - 1), ylim=(range_of[0] - 0.5, range_of[1] + 0.5))
             finish(below, "place of the query", "query . key" if way == "positions are added" else "", legend=False)
         axes[0, 0].legend(loc="lower left", fontsize=10)
-        canvas.draw()
-        frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
-    least, most = ((f"{p.min():.1f}", f"{p.max():.1f}") for p in products.values())
-    said = f"their product goes from {least[0]} to {least[1]} if positions are added; turned, it stays at {most[0]}"
+        frames.append(frame_of(canvas))
+    wanders, stays = products.values()
+    said = f"their product goes from {wanders.min():.1f} to {wanders.max():.1f} if positions are added; turned, it stays at {stays.mean():.1f}"
     alt = f"Two pairs of arrows move along an axis, a query and a key {distance} places ahead of it. With the distance fixed, {said}."
     caption = (
         f"A query and a key, always {distance} places apart, move along an axis. Below, the product of the two: {said}."
     )
     return Film(np.stack(frames), alt, caption)
-
-
-def _turned(pairs: np.ndarray, angle: np.ndarray) -> np.ndarray:
-    """Arrows [n, 2], turned counterclockwise by angles [n]."""
-    (x, y), cos, sin = pairs.T, np.cos(angle), np.sin(angle)
-    return np.stack([x * cos - y * sin, y * cos + x * sin], axis=1)
 
 
 def _arrows(ax: Axes, arrows: Mapping[str, np.ndarray], reach: float) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from minivjepa.course.figures import COLORS, Picture, curves, finish, panels
+from minivjepa.course.figures import COLORS, Picture, curves, finish, frame_of, panels
 from minivjepa.course.figures.films import HELD, Film
 from minivjepa.training.config import Config
 from minivjepa.training.recipe import schedule
@@ -26,8 +26,7 @@ def loss_so_far(run: Mapping[str, Any]) -> Film:
     canvas, frames = FigureCanvasAgg(figure), []
     for shown in range(1, len(rows) + 1):
         line.set_data(steps[:shown], losses[:shown])
-        canvas.draw()
-        frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+        frames.append(frame_of(canvas))
     words = f"The loss of one run of {run['history'][-1]['step']} steps, drawn up to its least value: {losses[-1]:.3f} at step {steps[-1]}."
     return Film(np.stack(frames + HELD * frames[-1:]), words, words)
 
