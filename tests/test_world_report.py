@@ -22,7 +22,8 @@ from minivjepa.training.config import from_dict
 from minivjepa.training.recipe import build_model
 from minivjepa.world.comparison import rates_of
 from minivjepa.world.goal_reaching import Outcome
-from minivjepa.world.rooms import Rooms, displayable
+from minivjepa.world.rooms import Rooms
+from minivjepa.world.world import displayable
 from minivjepa.world.world_recipe import PRETRAINING, WorldConfig, build_frozen, build_lewm, pretraining
 from minivjepa.world.world_trainer import position_r2
 

@@ -14,7 +14,7 @@ from minivjepa.training.devices import pick_device
 from minivjepa.training.progress_bar import RunBar
 from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
-from minivjepa.world.room_clips import RoomClips
+from minivjepa.world.world_clips import WorldClips
 from minivjepa.world.world_recipe import MODELS, PRESETS, PRETRAINED, WorldConfig, pretraining
 from minivjepa.world.world_trainer import WorldTrainer, build_world, open_clips
 
@@ -56,6 +56,6 @@ def train_encoder(world: WorldConfig, run: Run, device: torch.device) -> Encoder
     """Train V-JEPA on the rooms' clips, or go on with it, and return its encoder."""
     config = pretraining(world)
     with run.open(config, "rooms", run.config_file.exists()):
-        trainer = Trainer(config, RoomClips(config.grid, config.seed, str(device), world.rooms), run, device)
+        trainer = Trainer(config, WorldClips(config.grid, config.seed, str(device), world.scene), run, device)
         RunBar("encoder", config.steps, trainer.step).follow(trainer)
     return trainer.model.encoder

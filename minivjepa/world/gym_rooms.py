@@ -16,8 +16,9 @@ from torch import Tensor
 from minivjepa import randomness
 from minivjepa.tubelets import Grid
 from minivjepa.world.goal_reaching import Task
-from minivjepa.world.room_clips import Journey
-from minivjepa.world.rooms import MEAN, STD, Rooms, displayable
+from minivjepa.world.rooms import Rooms
+from minivjepa.world.world import MEAN, STD, displayable
+from minivjepa.world.world_clips import Journey
 
 ATTEMPTS = 1000  # draws of a start and goal, or of an episode, before it gives up
 
@@ -77,7 +78,7 @@ class RoomsEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
 
 class EnvironmentClips:
-    """Clips of any gymnasium environment under random actions, as RoomClips for the rooms.
+    """Clips of any gymnasium environment under random actions, as WorldClips for the rooms.
 
     Observations must be pictures, uint8 [H, W, 3], which are scaled to the grid; actions a Box with finite bounds, which are
     mapped to -1 .. 1.  If an episode ends within a clip, another one is drawn.  Raises ValueError for other observations or

@@ -16,8 +16,8 @@ from minivjepa.training.config import SEEDS, check_numbers
 from minivjepa.training.recipe import cosine, set_rates, weight_groups
 from minivjepa.world.goal_reaching import Policy
 from minivjepa.world.planner import WorldModel
-from minivjepa.world.room_clips import RoomClips
-from minivjepa.world.rooms import Rooms
+from minivjepa.world.world import World
+from minivjepa.world.world_clips import WorldClips
 
 CLIPS_AT_ONCE = 64
 LEAST = 1e-6  # an action of 0 has no direction
@@ -57,7 +57,7 @@ class InverseDynamics(nn.Module):
 
 
 @torch.no_grad()
-def latents_of(model: WorldModel, source: RoomClips, clips: int) -> tuple[Tensor, Tensor]:
+def latents_of(model: WorldModel, source: WorldClips, clips: int) -> tuple[Tensor, Tensor]:
     """Latents [clips, T, Z] and actions [clips, T - 1, A] of a source's clips."""
     parts = [source.batch(0, index) for index in torch.arange(clips).split(CLIPS_AT_ONCE)]
     return torch.cat([model.embed(clip) for clip, _ in parts]), torch.cat([journey.actions for _, journey in parts])
@@ -70,7 +70,7 @@ def draw_pairs(frames: int, clips: int, seed: int, step: int, count: int) -> tup
     return (u[:, 0] * clips).long(), now, now + 1 + (u[:, 2] * (frames - 1 - now)).long()
 
 
-def train_inverse(model: WorldModel, source: RoomClips, config: Inverse) -> tuple[InverseDynamics, float]:
+def train_inverse(model: WorldModel, source: WorldClips, config: Inverse) -> tuple[InverseDynamics, float]:
     """Inverse dynamics on a frozen model's latents, and its mean squared error over the last tenth of its steps.
 
     source: long clips, for they hold pairs that are far apart.
@@ -92,12 +92,12 @@ def train_inverse(model: WorldModel, source: RoomClips, config: Inverse) -> tupl
     return inverse.eval(), float(last.mean())
 
 
-def inverse_policy(model: WorldModel, inverse: InverseDynamics, rooms: Rooms, size: int) -> Policy:
+def inverse_policy(model: WorldModel, inverse: InverseDynamics, world: World, size: int) -> Policy:
     """At full speed where the network points: it learned from a robot that dawdled, so only its direction is used."""
 
     @torch.no_grad()
-    def act(step: int, pairs: Tensor, position: Tensor, goal: Tensor) -> Tensor:
-        pictures = rooms.render(torch.stack([position, goal], dim=1), size, size)  # [n, 2, C, H, W]
+    def act(step: int, pairs: Tensor, state: Tensor, goal: Tensor) -> Tensor:
+        pictures = world.render(torch.stack([state, goal], dim=1), size, size)  # [n, 2, C, H, W]
         now, wanted = model.embed(pictures.transpose(1, 2)).unbind(dim=1)
         action = inverse(now, wanted)
         return action / action.abs().amax(dim=-1, keepdim=True).clamp_min(LEAST)

@@ -21,10 +21,11 @@ from minivjepa.world.action_predictor import RawPixels
 from minivjepa.world.frozen_model import FrozenWorldModel
 from minivjepa.world.le_world_model import LatentPredictor, LeWorldModel, Projector
 from minivjepa.world.rooms import Rooms
+from minivjepa.world.world import ACTIONS, World
+from minivjepa.world.worlds import WORLDS
 
 PRETRAINED = ("vjepa", "pixel-target")  # models whose encoder is trained on clips without actions, then frozen
 MODELS = ("lewm", *PRETRAINED, "untrained", "raw")
-ACTIONS = 2  # numbers of an action in the rooms
 EXAMPLES = 1024  # frames that the main directions of a frozen encoder come from
 PRETRAINING = Config(masks=("tube",), steps=800, log_every=200)  # V-JEPA on the rooms' clips
 
@@ -36,7 +37,8 @@ class WorldConfig:
     model: str = "lewm"
     """lewm (LeWorldModel), vjepa (a frozen V-JEPA encoder and an action-conditioned predictor), or vjepa changed: pixel-target (the
     encoder predicts pixels), untrained (it does not learn) and raw (pixels without an encoder)."""
-    rooms: Rooms = field(default_factory=Rooms)  # The world.
+    world: str = "rooms"  # The world, by name.
+    rooms: Rooms = field(default_factory=Rooms)  # How the two rooms of the world rooms are built.
     size: int = 32  # Height and width of a picture, in pixels.
     patch: int = 8  # Side of a patch of LeWorldModel, in pixels.
     frames: int = 4  # Frames of a training clip.
@@ -71,6 +73,10 @@ class WorldConfig:
         """Refuse what could not train, before anything is made."""
         if self.model not in MODELS:
             raise ValueError(f"unknown model {self.model!r}; choose from {', '.join(MODELS)}")
+        if self.world not in WORLDS:
+            raise ValueError(f"unknown world {self.world!r}; choose from {', '.join(WORLDS)}")
+        if self.world != "rooms" and self.rooms != Rooms():
+            raise ValueError(f"--rooms.* is about the world rooms, and --world is {self.world}; leave it out")
         sizes = ("latent", "dim", "depth", "heads", "hidden", "directions", "predictor_dim", "predictor_depth")
         positive = (*sizes, "predictor_heads", "steps", "lr", "log_every", "checkpoint_every")
         check_numbers(self, positive, "a number above 0", lambda value: value > 0)
@@ -93,13 +99,18 @@ class WorldConfig:
             trained = f"{grid.height} x {grid.width}"
             raise ValueError(f"V-JEPA sees {trained} pixels, --size is {self.size}; give the same --size and grid")
         if grid.channels != 3:
-            raise ValueError(f"pretraining.grid.channels is {grid.channels}, expected 3: the rooms are in color")
+            raise ValueError(f"pretraining.grid.channels is {grid.channels}, expected 3: worlds are in color")
         check_scheme("rotary", head)
         if self.pooled and self.model == "raw":
             raise ValueError("raw pixels are one vector already; leave --pooled out")
         tokens = 1 if self.pooled else grid.tokens // grid.shape[0]
         most = min(EXAMPLES, self.size**2 * 3 if self.model == "raw" else tokens * self.pretraining.dim)
         check_numbers(self, ("latent",), f"at most {most}, a frame's main directions", lambda value: value <= most)
+
+    @property
+    def scene(self) -> World:
+        """The world that `world` and `rooms` name."""
+        return self.rooms if self.world == "rooms" else WORLDS[self.world]
 
     @property
     def clips(self) -> Grid:
@@ -144,7 +155,8 @@ def build_frozen(config: WorldConfig, encoder: Encoder | None = None) -> FrozenW
     """A frozen encoder (None: an untrained one), cut to clips of one tubelet, and a new predictor, on the CPU."""
     run = pretraining(config)
     key = randomness.keys("examples", config.seed, 0, torch.arange(EXAMPLES))
-    frames = config.rooms.render(config.rooms.place(randomness.uniform(key, 2)), config.size, config.size)
+    world = config.scene
+    frames = world.render(world.draw(randomness.uniform(key, world.numbers)), config.size, config.size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         if config.model == "raw":

@@ -1,0 +1,11 @@
+"""The worlds by name, and what counts as success in each.
+
+Read in lesson 12.
+"""
+
+from minivjepa.world.goal_reaching import Task
+from minivjepa.world.rooms import Rooms
+from minivjepa.world.world import World
+
+WORLDS: dict[str, World] = {"rooms": Rooms()}
+TASKS: dict[str, Task] = {"rooms": Task()}
