@@ -4,9 +4,14 @@ Read in lesson 12.
 """
 
 from minivjepa.world.goal_reaching import Task
+from minivjepa.world.maze import Maze
 from minivjepa.world.rooms import Rooms
 from minivjepa.world.rooms_busy import RoomsBusy
 from minivjepa.world.world import World
 
-WORLDS: dict[str, World] = {"rooms": Rooms(), "rooms-busy": RoomsBusy()}
-TASKS: dict[str, Task] = {"rooms": Task(), "rooms-busy": Task(radius=0.06, steps=30)}
+WORLDS: dict[str, World] = {"rooms": Rooms(), "rooms-busy": RoomsBusy(), "maze": Maze()}
+TASKS: dict[str, Task] = {
+    "rooms": Task(),
+    "rooms-busy": Task(radius=0.06, steps=30),
+    "maze": Task(radius=0.06, steps=80),
+}
