@@ -135,3 +135,24 @@ def cost_picture(results: dict[str, Any], world: str) -> Picture:
         f"Dots of goals reached over milliseconds per decision in {world}. {words}.",
         "Small marks are trainings, large ones their means, dotted lines the controls. Left is cheaper, up is better.",
     )
+
+
+def trials_table(search: dict[str, Any]) -> str:
+    """The trials by which recipes were chosen, in order."""
+    lines = [[trial["world"], trial["encoder"], trial["changed"], trial["found"]] for trial in search["trials"]]
+    return markdown(["world", "encoder", "recipe", "what the latents know"], lines, words=4)
+
+
+def worlds_parts(results: dict[str, Any], search: dict[str, Any]) -> dict[str, str]:
+    """The tables of docs/worlds.md."""
+    worlds = dict.fromkeys(row["world"] for row in results["curves"])
+    curves = [f"In `{world}`:\n\n{curves_table(results, world)}" for world in worlds]
+    made = f"`{results['command']}`, {results['date']}, torch {results['versions']['torch']}, one CPU thread."
+    return {
+        "floors": f"{floors_table(results)}\n\n{made}",
+        "curves": "\n\n".join(curves),
+        "horizons": horizon_table(results),
+        "encoders": encoders_table(results),
+        "pairs": paired_table(results),
+        "trials": f"{trials_table(search)}\n\n{search['note']}",
+    }
