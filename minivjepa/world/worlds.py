@@ -11,7 +11,7 @@ from minivjepa.world.world import World
 
 WORLDS: dict[str, World] = {
     "rooms": Rooms(),
-    "rooms-lamps": RoomsBusy(lamps_only=True),
+    "rooms-lamps": RoomsBusy(strangers=0, changing=False),
     "rooms-busy": RoomsBusy(),
     "maze": Maze(),
 }
