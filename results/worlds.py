@@ -29,7 +29,7 @@ from minivjepa.world.inverse_dynamics import Inverse, inverse_policy, train_inve
 from minivjepa.world.planner import CEM
 from minivjepa.world.world import World
 from minivjepa.world.world_clips import WorldClips
-from minivjepa.world.world_recipe import PRESETS, PRETRAINED, WorldConfig, pretraining
+from minivjepa.world.world_recipe import PRESETS, PRETRAINED, PRETRAINING, WorldConfig, pretraining
 from minivjepa.world.world_trainer import CPU, WorldNet, WorldTrainer, build_world, open_clips, position_r2
 from minivjepa.world.worlds import TASKS, WORLDS
 
