@@ -201,7 +201,10 @@ BAD = {
         "holds no run (no config.json); give the folder that `minivjepa world train`",
     ),
     "no pairs": (["world", "plan", "nowhere", "--task.pairs", "0"], "pairs is 0, expected a number above 0"),
-    "a world that is not there": (["world", "train", "--world", "mars"], "choose from rooms, rooms-busy, maze"),
+    "a world that is not there": (
+        ["world", "train", "--world", "mars"],
+        "choose from rooms, rooms-lamps, rooms-busy, maze",
+    ),
     "rooms that are not there": (
         ["world", "train", "--world", "maze", "--rooms.door", ".3"],
         "--rooms.* is about the world rooms, and --world is maze; leave it out",

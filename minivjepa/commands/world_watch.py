@@ -30,7 +30,7 @@ class WorldWatchOptions:
 
     who: tyro.conf.Positional[str]  # Who steers: random, straight, oracle, or the folder of a trained world model.
     out: Path  # The film to write, a new .gif.
-    world: str = ""  # rooms, rooms-busy or maze; of a trained model it is the one that it was trained in.
+    world: str = ""  # rooms, rooms-lamps, rooms-busy or maze; of a trained model it is the one that it was trained in.
     seed: int = 0  # Which starts and goals, and which random actions or plans.
     robots: int = 3  # Rows of the film.
     planner: CEM = field(default_factory=CEM)  # The budget of the oracle's and of a model's planner.

@@ -37,7 +37,7 @@ class RoomsBusy(World):
     rooms: Rooms = field(default_factory=lambda: Rooms(robot=0.075, door=0.3))  # How a robot moves there.
     strangers: int = 2  # How many there are; every other one is in the right room.
     changing: bool = True  # Whether door and colors change between episodes.
-    glare: float = 0.6  # How bright a lamp can be.
+    glare: float = 0.4  # How bright a lamp can be.
 
     more = 3
 
@@ -83,7 +83,8 @@ class RoomsBusy(World):
         places, velocities = rearrange(state[..., 6:], "... (kind n yx) -> kind ... n yx", kind=2, yx=2)
         far = places * size + velocities * state[..., 3:4, None]  # as if there were no walls
         inside = size - (far.remainder(2 * size) - size).abs()
-        return inside + state.new_tensor([[low, (low, right)[number % 2]] for number in range(self.strangers)])
+        corners = [[low, (low, right)[number % 2]] for number in range(self.strangers)]
+        return inside + state.new_tensor(corners).view(-1, 2)
 
     def lamps(self, state: Tensor) -> Tensor:
         """[..., S] -> how bright each lamp is now, [..., LAMPS, LAMPS]."""
