@@ -11,7 +11,7 @@ from minivjepa.world.world import World
 
 WORLDS: dict[str, World] = {
     "rooms": Rooms(),
-    "rooms-lamps": RoomsBusy(strangers=0, changing=False),
+    "rooms-lamps": RoomsBusy(strangers=0, changing=False, glare=0.6),
     "rooms-busy": RoomsBusy(),
     "maze": Maze(),
 }
