@@ -19,17 +19,20 @@ from torch.profiler import ProfilerActivity, profile
 from worlds_silent import landscape, longer_training
 
 from minivjepa.evaluation.statistics import wilson
+from minivjepa.objective import SIGReg
 from minivjepa.training.config import to_dict
 from minivjepa.training.files import finite_or_null, read_json, versions, write_json
 from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
+from minivjepa.tubelets import Grid
+from minivjepa.vjepa import ARMS
 from minivjepa.world.goal_reaching import Policy, Task, controls, picture_costs, planning_policy, pursue
 from minivjepa.world.gradient_planner import Gradient, Planner
 from minivjepa.world.inverse_dynamics import Inverse, inverse_policy, train_inverse
 from minivjepa.world.planner import CEM
 from minivjepa.world.world import World
 from minivjepa.world.world_clips import WorldClips
-from minivjepa.world.world_recipe import PRESETS, PRETRAINED, PRETRAINING, WorldConfig, pretraining
+from minivjepa.world.world_recipe import PRESETS, PRETRAINING, WorldConfig, pretraining
 from minivjepa.world.world_trainer import CPU, WorldNet, WorldTrainer, build_world, open_clips, position_r2
 from minivjepa.world.worlds import TASKS, WORLDS
 
@@ -37,15 +40,28 @@ Metrics = dict[str, Any]
 FILE = Path(__file__).with_suffix(".json")
 RUNS = Path("runs") / "worlds"
 SEEDS = (10, 11, 12)
-# encoder -> its options.  A frozen encoder's latents have 64 numbers, LeWorldModel's 32.
-ENCODERS: dict[str, dict[str, Any]] = {
-    "lewm": {"model": "lewm"},
-    "untrained": {"model": "untrained", "latent": 64},
-    "raw": {"model": "raw", "latent": 64},
-    "raw, 128": {"model": "raw", "latent": 128},
-    "vjepa": {"model": "vjepa", "latent": 64},
-    "vjepa, pooled": {"model": "vjepa", "latent": 64, "pooled": True},
-    "pixel-target": {"model": "pixel-target", "latent": 64},
+# one frame for each tubelet, as when a picture is encoded; no tubes, for what a mask hides in all frames cannot be found
+MASKED = replace(PRETRAINING, masks=("random:0.5",), grid=Grid(4, 32, 32, 1, 8))
+# what encoders learn from clips without actions, chosen for rooms-lamps (worlds_search.json)
+RECIPES = {
+    "vjepa": replace(
+        MASKED, steps=1600, lr=1e-3, predictor_lr=3.0, warmup=200, final_lr=0.3, momentum=0.99, final_momentum=0.995
+    ),
+    "sigreg": replace(
+        MASKED, steps=800, lr=1e-3, warmup=100, prevention=replace(ARMS["sigreg"], regulariser=SIGReg(directions=64))
+    ),
+    "pixel-target": replace(MASKED, steps=1200, lr=2e-3),
+}
+# encoder -> its recipe, and the options of its world model.  A frozen encoder's latents have 64 numbers, LeWorldModel's 32.
+ENCODERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "lewm": ("", {"model": "lewm"}),
+    "untrained": ("", {"model": "untrained", "latent": 64}),
+    "raw": ("", {"model": "raw", "latent": 64}),
+    "sigreg": ("sigreg", {"model": "vjepa", "latent": 64}),
+    "vjepa": ("vjepa", {"model": "vjepa", "latent": 64}),
+    "raw, 128": ("", {"model": "raw", "latent": 128}),
+    "sigreg, pooled": ("sigreg", {"model": "vjepa", "latent": 64, "pooled": True}),
+    "pixel-target": ("pixel-target", {"model": "pixel-target", "latent": 64}),
 }
 PLANNERS: dict[str, Planner] = {"cem": CEM(), "gradient": Gradient()}
 INVERSE = Inverse()
@@ -55,8 +71,9 @@ RADII, BUDGETS, HORIZONS = (0.04, 0.08, 0.12, 0.16, 0.24), (10, 15, 20, 25, 40, 
 
 def config_of(world: str, encoder: str, seed: int) -> WorldConfig:
     """The recipe of an encoder in a world."""
-    options = ENCODERS[encoder]
-    return replace(PRESETS[options["model"]], world=world, seed=seed, pretraining=PRETRAINING, **options)
+    recipe, options = ENCODERS[encoder]
+    learns = RECIPES.get(recipe, MASKED)
+    return replace(PRESETS[options["model"]], world=world, seed=seed, pretraining=learns, **options)
 
 
 def fit(trainer: Any) -> Any:
@@ -64,11 +81,11 @@ def fit(trainer: Any) -> Any:
     return trainer.fit(lambda step, row: None)
 
 
-def encoder_of(config: WorldConfig) -> Any:
-    """The encoder that a model freezes, trained once for all that share it."""
-    if config.model not in PRETRAINED:
+def encoder_of(config: WorldConfig, name: str) -> Any:
+    """The encoder that a model freezes, trained once for all that share its recipe; None if it learns nothing."""
+    if not name:
         return None
-    recipe, run = pretraining(config), Run(RUNS / config.world / f"{config.model}-{config.seed}-encoder")
+    recipe, run = pretraining(config), Run(RUNS / config.world / f"{name}-{config.seed}-encoder")
     with run.open(recipe, "rooms", run.config_file.exists()):
         source = WorldClips(recipe.grid, recipe.seed, world=config.scene)
         return fit(Trainer(recipe, source, run, CPU)).encoder
@@ -78,7 +95,7 @@ def encoder_of(config: WorldConfig) -> Any:
 def model_of(world: str, encoder: str, seed: int, imagines: bool) -> tuple[WorldConfig, WorldNet, Metrics]:
     """A world model; if it need not imagine, a frozen encoder's predictor is left as it is.  And what its training took."""
     config, start = config_of(world, encoder, seed), time.process_time()
-    model, found = build_world(config, encoder_of(config)), {}
+    model, found = build_world(config, encoder_of(config, ENCODERS[encoder][0])), {}
     if imagines or config.model == "lewm":
         run = Run(RUNS / world / f"{encoder.replace(', ', '-')}-{seed}", WorldConfig)
         with run.open(config, "rooms", run.config_file.exists()):
@@ -173,7 +190,7 @@ def run_horizon(world: str, planner: str, horizon: int) -> Metrics:
 def run_longer(world: str, encoder: str, seed: int) -> Metrics:
     """A predictor that trains on and on."""
     config = config_of(world, encoder, seed)
-    return {"curve": longer_training(config, encoder_of(config), TASKS[world])}
+    return {"curve": longer_training(config, encoder_of(config, ENCODERS[encoder][0]), TASKS[world])}
 
 
 def run_landscape(world: str, encoder: str, seed: int) -> Metrics:
@@ -193,10 +210,10 @@ def jobs(worlds: list[str]) -> Iterator[tuple[str, Metrics, Callable[[], Metrics
         for seed, planner, encoder in product(SEEDS, PLANNERS, ENCODERS):
             key = {"world": world, "encoder": encoder, "seed": seed, "planner": planner}
             yield "rows", key, partial(run_planner, **key)
-        for encoder in ("lewm", "vjepa", "raw"):
+        for encoder in ("lewm", "sigreg", "raw"):
             key = {"world": world, "encoder": encoder, "seed": SEEDS[0]}
             yield "landscapes", key, partial(run_landscape, **key)
-        for encoder in ("vjepa", "raw"):
+        for encoder in ("sigreg", "raw"):
             yield "longer", (key := {"world": world, "encoder": encoder, "seed": SEEDS[0]}), partial(run_longer, **key)
         for planner in ("random", "straight", "oracle"):
             yield "curves", (key := {"world": world, "planner": planner}), partial(run_floor_curves, **key)

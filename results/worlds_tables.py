@@ -12,7 +12,8 @@ from minivjepa.evaluation.statistics import markdown, mcnemar, rate_in_words
 
 Rows = Sequence[dict[str, Any]]
 FLOORS = {"random": "random actions", "straight": "straight to the goal", "oracle": "oracle"}
-TRAINED, CONTROLS = ("vjepa", "vjepa, pooled", "lewm"), ("pixel-target", "untrained", "raw")
+TRAINED = ("lewm", "sigreg", "sigreg, pooled", "vjepa")
+CONTROLS = ("untrained", "raw", "raw, 128", "pixel-target")
 MARKERS = {"inverse dynamics": "o", "gradient": "^", "cem": "s"}
 
 
