@@ -24,7 +24,6 @@ from minivjepa.training.config import to_dict
 from minivjepa.training.files import finite_or_null, read_json, versions, write_json
 from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
-from minivjepa.tubelets import Grid
 from minivjepa.vjepa import ARMS
 from minivjepa.world.goal_reaching import Policy, Task, controls, picture_costs, planning_policy, pursue
 from minivjepa.world.gradient_planner import Gradient, Planner
@@ -40,8 +39,7 @@ Metrics = dict[str, Any]
 FILE = Path(__file__).with_suffix(".json")
 RUNS = Path("runs") / "worlds"
 SEEDS = (10, 11, 12)
-# one frame for each tubelet, as when a picture is encoded; no tubes, for what a mask hides in all frames cannot be found
-MASKED = replace(PRETRAINING, masks=("random:0.5",), grid=Grid(4, 32, 32, 1, 8))
+MASKED = replace(PRETRAINING, masks=("random:0.5",))  # no tubes: what a mask hides in all frames cannot be found
 # what encoders learn from clips without actions, chosen for rooms-lamps (worlds_search.json)
 RECIPES = {
     "vjepa": replace(
@@ -66,7 +64,7 @@ ENCODERS: dict[str, tuple[str, dict[str, Any]]] = {
 PLANNERS: dict[str, Planner] = {"cem": CEM(), "gradient": Gradient()}
 INVERSE = Inverse()
 FRAMES = 16  # of the clips of inverse dynamics: a frame's goals lie up to 15 steps ahead
-RADII, BUDGETS, HORIZONS = (0.04, 0.08, 0.12, 0.16, 0.24), (10, 15, 20, 25, 40, 60), (2, 5, 10, 20)
+RADII, BUDGETS, HORIZONS = (0.04, 0.06, 0.08, 0.12, 0.24), (10, 20, 25, 30, 40, 60, 80), (2, 5, 10, 20)
 
 
 def config_of(world: str, encoder: str, seed: int) -> WorldConfig:
