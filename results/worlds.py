@@ -16,22 +16,21 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
+from worlds_recipes import ENCODERS, config_of
 from worlds_silent import landscape, longer_training
 
 from minivjepa.evaluation.statistics import wilson
-from minivjepa.objective import SIGReg
 from minivjepa.training.config import to_dict
 from minivjepa.training.files import finite_or_null, read_json, versions, write_json
 from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
-from minivjepa.vjepa import ARMS
 from minivjepa.world.goal_reaching import Policy, Task, controls, picture_costs, planning_policy, pursue
 from minivjepa.world.gradient_planner import Gradient, Planner
 from minivjepa.world.inverse_dynamics import Inverse, inverse_policy, train_inverse
 from minivjepa.world.planner import CEM
 from minivjepa.world.world import World
 from minivjepa.world.world_clips import WorldClips
-from minivjepa.world.world_recipe import PRESETS, PRETRAINING, WorldConfig, pretraining
+from minivjepa.world.world_recipe import WorldConfig, pretraining
 from minivjepa.world.world_trainer import CPU, WorldNet, WorldTrainer, build_world, open_clips, position_r2
 from minivjepa.world.worlds import TASKS, WORLDS
 
@@ -39,39 +38,10 @@ Metrics = dict[str, Any]
 FILE = Path(__file__).with_suffix(".json")
 RUNS = Path("runs") / "worlds"
 SEEDS = (10, 11, 12)
-MASKED = replace(PRETRAINING, masks=("random:0.5",))  # no tubes: what a mask hides in all frames cannot be found
-# what encoders learn from clips without actions, chosen for rooms-lamps (worlds_search.json)
-RECIPES = {
-    "vjepa": replace(
-        MASKED, steps=1600, lr=1e-3, predictor_lr=3.0, warmup=200, final_lr=0.3, momentum=0.99, final_momentum=0.995
-    ),
-    "sigreg": replace(
-        MASKED, steps=800, lr=1e-3, warmup=100, prevention=replace(ARMS["sigreg"], regulariser=SIGReg(directions=64))
-    ),
-    "pixel-target": replace(MASKED, steps=1200, lr=2e-3),
-}
-# encoder -> its recipe, and the options of its world model.  A frozen encoder's latents have 64 numbers, LeWorldModel's 32.
-ENCODERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "lewm": ("", {"model": "lewm"}),
-    "untrained": ("", {"model": "untrained", "latent": 64}),
-    "raw": ("", {"model": "raw", "latent": 64}),
-    "sigreg": ("sigreg", {"model": "vjepa", "latent": 64}),
-    "vjepa": ("vjepa", {"model": "vjepa", "latent": 64}),
-    "raw, 128": ("", {"model": "raw", "latent": 128}),
-    "sigreg, pooled": ("sigreg", {"model": "vjepa", "latent": 64, "pooled": True}),
-    "pixel-target": ("pixel-target", {"model": "pixel-target", "latent": 64}),
-}
 PLANNERS: dict[str, Planner] = {"cem": CEM(), "gradient": Gradient()}
 INVERSE = Inverse()
 FRAMES = 16  # of the clips of inverse dynamics: a frame's goals lie up to 15 steps ahead
 RADII, BUDGETS, HORIZONS = (0.04, 0.06, 0.08, 0.12, 0.24), (10, 20, 25, 30, 40, 60, 80), (2, 5, 10, 20)
-
-
-def config_of(world: str, encoder: str, seed: int) -> WorldConfig:
-    """The recipe of an encoder in a world."""
-    recipe, options = ENCODERS[encoder]
-    learns = RECIPES.get(recipe, MASKED)
-    return replace(PRESETS[options["model"]], world=world, seed=seed, pretraining=learns, **options)
 
 
 def fit(trainer: Any) -> Any:
