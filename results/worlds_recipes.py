@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-from minivjepa.objective import SIGReg
 from minivjepa.vjepa import ARMS
 from minivjepa.world.world_recipe import PRESETS, PRETRAINING, WorldConfig
 
@@ -13,9 +12,7 @@ RECIPES = {
     "vjepa": replace(
         MASKED, steps=1600, lr=1e-3, predictor_lr=3.0, warmup=200, final_lr=0.3, momentum=0.99, final_momentum=0.995
     ),
-    "sigreg": replace(
-        MASKED, steps=800, lr=1e-3, warmup=100, prevention=replace(ARMS["sigreg"], regulariser=SIGReg(directions=64))
-    ),
+    "sigreg": replace(MASKED, steps=1200, lr=1e-3, warmup=100, prevention=ARMS["sigreg"]),
     "pixel-target": replace(MASKED, steps=1200, lr=2e-3),
 }
 # encoder -> its recipe, and the options of its world model.  A frozen encoder's latents have 64 numbers, LeWorldModel's 32.
