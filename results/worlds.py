@@ -172,10 +172,10 @@ def jobs(worlds: list[str]) -> Iterator[tuple[str, Metrics, Callable[[], Metrics
     for world in worlds:
         for planner in ("random", "straight", "oracle"):
             yield "floors", (key := {"world": world, "planner": planner}), partial(run_floor, **key)
-        for seed, encoder in product(SEEDS, ENCODERS):
+        for encoder, seed in product(ENCODERS, SEEDS):
             key = {"world": world, "encoder": encoder, "seed": seed}
             yield "rows", {**key, "planner": "inverse dynamics"}, partial(run_inverse, **key)
-        for seed, planner, encoder in product(SEEDS, PLANNERS, ENCODERS):
+        for planner, encoder, seed in product(PLANNERS, ENCODERS, SEEDS):
             key = {"world": world, "encoder": encoder, "seed": seed, "planner": planner}
             yield "rows", key, partial(run_planner, **key)
         for encoder in ("lewm", "sigreg", "raw"):
