@@ -52,7 +52,7 @@ coverage: .venv/test      ## the tests again, with the lines that none of them r
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --cov --cov-report=term-missing:skip-covered
 
 browser: .venv/browser    ## move every slider and play every toy of the lessons, in the Chromium on PATH
-	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/browser
 
 notebooks: .venv/test     ## run the lessons' text sources and write their notebooks; NAME=02_masks builds one
 	$(BIN)/python notebooks/build.py $(NAME)
