@@ -46,6 +46,7 @@ from minivjepa.training.config import differences, from_dict
 from minivjepa.training.recipe import build_model
 from minivjepa.tubelets import Grid, patchify
 from minivjepa.world.action_predictor import action_loss
+from minivjepa.world.base_world import displayable
 from minivjepa.world.frozen_model import MainDirections
 from minivjepa.world.goal_reaching import (
     Task,
@@ -58,7 +59,6 @@ from minivjepa.world.goal_reaching import (
 )
 from minivjepa.world.painted import painted_rollouts, step_errors
 from minivjepa.world.planner import CEM, latent_cost
-from minivjepa.world.world import displayable
 from minivjepa.world.world_clips import WorldClips
 from minivjepa.world.world_recipe import WorldConfig, build_frozen, build_lewm, learning_rate, pretraining
 

@@ -24,11 +24,11 @@ from minivjepa.training.config import to_dict
 from minivjepa.training.files import finite_or_null, read_json, versions, write_json
 from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
+from minivjepa.world.base_world import World
 from minivjepa.world.goal_reaching import Policy, Task, controls, picture_costs, planning_policy, pursue
 from minivjepa.world.gradient_planner import Gradient, Planner
 from minivjepa.world.inverse_dynamics import Inverse, inverse_policy, train_inverse
 from minivjepa.world.planner import CEM
-from minivjepa.world.world import World
 from minivjepa.world.world_clips import WorldClips
 from minivjepa.world.world_recipe import WorldConfig, pretraining
 from minivjepa.world.world_trainer import CPU, WorldNet, WorldTrainer, build_world, open_clips, position_r2

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from minivjepa.tubelets import Grid
 from minivjepa.world import maze_layouts
+from minivjepa.world.base_world import DETOUR, World
 from minivjepa.world.goal_reaching import controls, pursue
 from minivjepa.world.maze import Maze
 from minivjepa.world.maze_layouts import CELL, SIDE, doors, is_kept_back, layouts
 from minivjepa.world.planner import CEM
 from minivjepa.world.rooms_busy import DOORS, LATEST, SPEED, RoomsBusy
-from minivjepa.world.world import DETOUR, World
 from minivjepa.world.world_clips import WorldClips
 from minivjepa.world.world_recipe import WorldConfig, build_frozen
 from minivjepa.world.world_trainer import open_clips

@@ -10,9 +10,9 @@ from torch import Tensor
 from minivjepa.commands.options import check_new_file, parse
 from minivjepa.course.figures import require_matplotlib
 from minivjepa.training.files import write_bytes
+from minivjepa.world.base_world import World, displayable
 from minivjepa.world.goal_reaching import Outcome, controls, picture_costs, planning_policy, pursue
 from minivjepa.world.planner import CEM
-from minivjepa.world.world import World, displayable
 from minivjepa.world.world_trainer import CPU, load_world
 from minivjepa.world.worlds import TASKS, WORLDS
 

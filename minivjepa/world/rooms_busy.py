@@ -13,8 +13,8 @@ from einops import rearrange
 from torch import Tensor
 
 from minivjepa import randomness
+from minivjepa.world.base_world import MEAN, STD, World
 from minivjepa.world.rooms import Rooms
-from minivjepa.world.world import MEAN, STD, World
 
 LAMPS = 8  # in a row, and in a column
 SPEED = 0.12  # fastest stranger, in sides of the world a step and axis
