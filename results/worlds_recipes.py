@@ -20,9 +20,9 @@ ENCODERS: dict[str, tuple[str, dict[str, Any]]] = {
     "lewm": ("", {"model": "lewm"}),
     "untrained": ("", {"model": "untrained", "latent": 64}),
     "raw": ("", {"model": "raw", "latent": 64}),
-    "sigreg": ("sigreg", {"model": "vjepa", "latent": 64}),
-    "vjepa": ("vjepa", {"model": "vjepa", "latent": 64}),
     "raw, 128": ("", {"model": "raw", "latent": 128}),
+    "vjepa": ("vjepa", {"model": "vjepa", "latent": 64}),
+    "sigreg": ("sigreg", {"model": "vjepa", "latent": 64}),
     "sigreg, pooled": ("sigreg", {"model": "vjepa", "latent": 64, "pooled": True}),
     "pixel-target": ("pixel-target", {"model": "pixel-target", "latent": 64}),
 }

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import bootstrap
 
-from minivjepa.course.figures import COLORS, Picture, finish, panels
+from minivjepa.course.figures import COLORS, STYLES, Picture, finish, panels
 from minivjepa.evaluation.statistics import markdown, mcnemar, rate_in_words
 
 Rows = Sequence[dict[str, Any]]
@@ -125,9 +125,9 @@ def cost_picture(results: dict[str, Any], world: str) -> Picture:
         ax.plot(x, 100 * np.array(y), MARKERS[planner], color=color, ms=4, alpha=0.4)
         ax.plot(np.mean(x), 100 * np.mean(y), MARKERS[planner], color=color, ms=9, label=f"{encoder}, {planner}")
         said.append(f"{encoder}, {planner}: {100 * np.mean(y):.0f} % at {np.mean(x):.2g} ms")
-    for row in (row for row in results["floors"] if row["world"] == world):
-        ax.axhline(100 * row["success"], color="black", lw=1, ls=":")
-        ax.annotate(FLOORS[row["planner"]], (1, 100 * row["success"]), xycoords=("axes fraction", "data"), ha="right")
+    floors = [row for row in results["floors"] if row["world"] == world]
+    for row, style in zip(floors, STYLES[1:]):
+        ax.axhline(100 * row["success"], color="black", lw=1, ls=style, label=FLOORS[row["planner"]])
     ax.set(xscale="log", ylim=(0, 103))
     finish(ax, "processor time for a decision (ms)", "goals reached (%)", f"What a decision costs in {world}")
     ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=8)
@@ -135,7 +135,7 @@ def cost_picture(results: dict[str, Any], world: str) -> Picture:
     return Picture(
         figure,
         f"Dots of goals reached over milliseconds per decision in {world}. {words}.",
-        "Small marks are trainings, large ones their means, dotted lines the controls. Left is cheaper, up is better.",
+        "Small marks are trainings, large ones their means, black lines the controls. Left is cheaper, up is better.",
     )
 
 
