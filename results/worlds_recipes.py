@@ -3,16 +3,19 @@
 from dataclasses import replace
 from typing import Any
 
+from minivjepa.objective import SIGReg
+from minivjepa.tubelets import Grid
 from minivjepa.vjepa import ARMS
 from minivjepa.world.world_recipe import PRESETS, PRETRAINING, WorldConfig
 
 MASKED = replace(PRETRAINING, masks=("random:0.5",))  # no tubes: what a mask hides in all frames cannot be found
+SPREAD = replace(ARMS["sigreg"], regulariser=SIGReg(directions=64))
 # what encoders learn from clips without actions, chosen for rooms-lamps (worlds_search.json)
 RECIPES = {
     "vjepa": replace(
         MASKED, steps=1600, lr=1e-3, predictor_lr=3.0, warmup=200, final_lr=0.3, momentum=0.99, final_momentum=0.995
     ),
-    "sigreg": replace(MASKED, steps=1200, lr=1e-3, warmup=100, prevention=ARMS["sigreg"]),
+    "sigreg": replace(MASKED, steps=800, lr=1e-3, warmup=100, prevention=SPREAD, grid=Grid(4, 32, 32, 1, 8)),
     "pixel-target": replace(MASKED, steps=1200, lr=2e-3),
 }
 # encoder -> its recipe, and the options of its world model.  A frozen encoder's latents have 64 numbers, LeWorldModel's 32.
