@@ -281,7 +281,7 @@ if "get_ipython" in globals() and is_right("hw4", "duel", duel):  # only to look
     for word, color in zip(WORDS, ("#dddddd", "#8a8a8a", "#0072b2", "#d55e00")):
         spots = [(x, y) for y, row in enumerate(verdicts) for x, found in enumerate(row) if found == word]
         ax.plot(*zip(*spots), "s", ms=8, color=color, label=word)
-    ax.set(xlabel="pairs that only a reached", ylabel="pairs that only b reached", aspect="equal", title="alpha 0.05")
+    ax.set(xlabel="pairs that only a reached", ylabel="pairs that only b reached", aspect="equal", title="alpha 0.05", yticks=range(0, 21, 5))
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     least = min(only_a for only_a in range(21) if verdicts[0][only_a] == "a")
     beside = min(only_a for only_a in range(21) if verdicts[5][only_a] == "a")
@@ -407,10 +407,11 @@ if "get_ipython" in globals() and is_right("hw4", "shadow_gaps", shadow_gaps):  
     drawn = torch.Generator().manual_seed(0)
     normal = torch.randn(200, 2, generator=drawn)
     side = torch.randint(0, 2, (200, 1), generator=drawn) * 2.0 - 1
+    around = torch.arange(200) * (2 * math.pi / 200)
     clouds = {
         "normal": normal,
         "cross": normal[:, :1] * torch.cat([torch.ones(200, 1), side], dim=1),
-        "ring": 2**0.5 * F.normalize(normal, dim=1),
+        "ring": 2**0.5 * torch.stack([around.cos(), around.sin()], dim=1),
     }
     degrees = list(range(0, 181, 5))
     arrows = torch.tensor(degrees) * (math.pi / 180)
@@ -419,7 +420,7 @@ if "get_ipython" in globals() and is_right("hw4", "shadow_gaps", shadow_gaps):  
     columns = {name: (degrees, gaps) for name, gaps in seen.items()}
     figure, _ = curves((7, 3.6), ["Your number along each arrow"], columns, "angle of the arrow, degrees", "distance from normal")
     said = ", ".join(f"{name} {float(gaps.mean()):.3f}" for name, gaps in seen.items())
-    alt = f"Three curves over the angle. That of the normal cloud stays near 0, the ring's is even, the cross has peaks and valleys. Means: {said}."
+    alt = f"Three curves over the angle. That of the normal cloud stays near 0, that of the ring is level and above it, and that of the cross has peaks and valleys. Means: {said}."
     show(Picture(figure, alt, f"A cloud that is not normal can hide from some arrows, but not from all. Means over the arrows: {said}."))
 
 # %% [markdown]
@@ -480,7 +481,8 @@ if "get_ipython" in globals() and is_right("hw4", "one_term", one_term):  # only
         for step in range(301):
             z = see(clips)
             loss = one_term(z, foresee(z[:, :-1]), torch.randn(4, 16), torch.linspace(-3, 3, 9), weight)
-            rows.append((step, float(((foresee(z[:, :-1]) - z[:, 1:]) ** 2).mean()), float(z.std(dim=0).mean())))
+            seen = z.detach()
+            rows.append((step, F.mse_loss(foresee(seen[:, :-1]).detach(), seen[:, 1:]).item(), seen.std(dim=0).mean().item()))
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -502,7 +504,7 @@ if "get_ipython" in globals() and is_right("hw4", "one_term", one_term):  # only
 # - **No labels**: what the clips show, and how it moves, must not be in a loss, nor decide which weights you keep. No program can check this; your teacher may
 #   ask how you trained, and run it.
 #
-# Your teacher's program draws fresh clips, which no one has seen, freezes your encoder, averages its tokens, and fits a linear probe for the direction of motion and one for the digit: `measure`,
+# Your teacher's program draws fresh clips, encodes them with your weights, averages the tokens, and fits a linear probe for the direction of motion and one for the digit. That is `measure`,
 # below, with a secret seed. Each threshold that a held-out accuracy reaches is worth **one point**:
 
 # %%
@@ -523,10 +525,15 @@ def new_encoder() -> Encoder:
     return Encoder(GEOMETRY.grid, GEOMETRY.dim, GEOMETRY.depth, GEOMETRY.heads)
 
 
-def encoder_from(data: bytes) -> Encoder:
-    """The encoder whose `state_dict()` torch.save wrote.  Nothing in the file is executed.  Raises ValueError if it can't be used."""
+def check_size(data: bytes) -> None:
+    """Raise ValueError for a file that is too large."""
     if len(data) > LARGEST:
         raise ValueError(f"it has {len(data) / 2**20:.1f} MiB, expected {LARGEST // 2**20} at most: save the encoder alone")
+
+
+def encoder_from(data: bytes) -> Encoder:
+    """The encoder whose `state_dict()` torch.save wrote.  Nothing in the file is executed.  Raises ValueError if it can't be used."""
+    check_size(data)
     try:
         held = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception:  # of many types: torch has no one error for a file that it can't read
