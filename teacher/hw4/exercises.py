@@ -119,7 +119,10 @@ def turned(rng: Rng, shape: tuple[int, ...], r: int, digits: int | None = None) 
 
 TURNS = {
     "the pair (a, b) turns counterclockwise": {"x": tensor([[1.0, 0.0]]), "angles": tensor([[0.5]])},
-    "number i and number r + i are a pair, and stay in their places": {"x": tensor([[1.0, 2.0, 3.0, 4.0]]), "angles": tensor([[0.5, 1.0]])},
+    "number i and number r + i are a pair, and stay in their places": {
+        "x": tensor([[1.0, 2.0, 3.0, 4.0]]),
+        "angles": tensor([[0.5, 1.0]]),
+    },
     "numbers from 2 r on stay as they are": {"x": tensor([[1.0, 2.0, 3.0, 4.0, 5.0]]), "angles": tensor([[0.5]])},
     "token j turns by the angles of token j": {"x": tensor([[1.0, 2.0], [1.0, 2.0]]), "angles": tensor([[0.0], [1.5]])},
     "more axes may stand in front": turned(SEEN, (2, 3, 2, 4), 2, digits=1),
@@ -144,7 +147,10 @@ def turns_cases(rng: Rng) -> Drawn:
 
 
 TURN = "turn_pairs"
-CUT, COMBINED = "a, b, still = x[..., :r], x[..., r : 2 * r], x[..., 2 * r :]", "torch.cat([a * cos - b * sin, a * sin + b * cos, still], dim=-1)"
+CUT, COMBINED = (
+    "a, b, still = x[..., :r], x[..., r : 2 * r], x[..., 2 * r :]",
+    "torch.cat([a * cos - b * sin, a * sin + b * cos, still], dim=-1)",
+)
 TURN_PAIRS = Exercise(
     TURN,
     ("minivjepa.rotary.rotate",),
@@ -314,7 +320,9 @@ def contest(rng: Rng, only: tuple[int, int], both: int, neither: int, alone: tup
 
     luck: the share of these that it reached.
     """
-    outcomes = [(True, False)] * only[0] + [(False, True)] * only[1] + [(True, True)] * both + [(False, False)] * neither
+    outcomes = (
+        [(True, False)] * only[0] + [(False, True)] * only[1] + [(True, True)] * both + [(False, False)] * neither
+    )
     pairs = rng.permutation(3 * (len(outcomes) + sum(alone)) + 9).tolist()
     a = [(pairs[place], found[0]) for place, found in enumerate(outcomes)]
     b = [(pairs[place], found[1]) for place, found in enumerate(outcomes)]
@@ -381,7 +389,10 @@ def duel_cases(rng: Rng) -> Drawn:
     ]  # fmt: skip
 
 
-ONLY_A, ONLY_B = "sum(a[pair] and not b[pair] for pair in a if pair in b)", "sum(b[pair] and not a[pair] for pair in a if pair in b)"
+ONLY_A, ONLY_B = (
+    "sum(a[pair] and not b[pair] for pair in a if pair in b)",
+    "sum(b[pair] and not a[pair] for pair in a if pair in b)",
+)
 P = "min(1.0, 2 * sum(math.comb(n, k) for k in range(min(only_a, only_b) + 1)) / 2**n)"
 FEW, BELOW = "2 / 2**n >= alpha", "p < alpha"
 DUEL = Exercise(
@@ -468,9 +479,15 @@ def searched(rng: Rng, sizes: tuple[int, int, int], elites: int, keep: float, un
         if elites <= plans and ordered[elites] < 1.01 * ordered[elites - 1] + 1e-3:
             return None
         best = best_of(cost, elites)
-        others = {name: costs(case, name) for name in ("last", "mean", "first", "farthest", "start", "steps") if name in unlike}
+        others = {
+            name: costs(case, name)
+            for name in ("last", "mean", "first", "farthest", "start", "steps")
+            if name in unlike
+        }
         others |= {"unclipped": costs(case, clipped=False)} if "unclipped" in unlike else {}
-        if any(best_of(other, elites) == best for other in others.values()) or ("guess" in unlike and cost.argmin() != plans):
+        if any(best_of(other, elites) == best for other in others.values()) or (
+            "guess" in unlike and cost.argmin() != plans
+        ):
             return None
         return case
 
@@ -630,7 +647,10 @@ def gaps_cases(rng: Rng) -> Drawn:
 
 
 GAP = "shadow_gaps"
-UNIT, SQUARES = "(directions / directions.norm(dim=0))", "(angle.cos().mean(dim=0) - wanted) ** 2 + angle.sin().mean(dim=0) ** 2"
+UNIT, SQUARES = (
+    "(directions / directions.norm(dim=0))",
+    "(angle.cos().mean(dim=0) - wanted) ** 2 + angle.sin().mean(dim=0) ** 2",
+)
 INTEGRAL = "torch.trapezoid((gap - chance) * wanted, t)"
 SHADOW_GAPS = Exercise(
     GAP,

@@ -80,9 +80,17 @@ if "get_ipython" in globals() and is_right("hw4", "angles_of", angles_of):  # on
 
     square = torch.cartesian_prod(torch.arange(12.0), torch.arange(12.0))
     images = list(angles_of(square, 3, 30.0).cos().T.reshape(6, 12, 12))
-    figure, _ = strip([images], [f"{axis}, pair {k}" for k in range(3) for axis in ("row", "column")], 1.5, 1.9, limits=(-1, 1))
+    figure, _ = strip(
+        [images], [f"{axis}, pair {k}" for k in range(3) for axis in ("row", "column")], 1.5, 1.9, limits=(-1, 1)
+    )
     alt = "Six squares of stripes. They take turns: horizontal stripes for rows, vertical ones for columns. The stripes of the last two are the widest."
-    show(Picture(figure, alt, "The cosine of each pair's angle at every place. Rows and columns take turns, and later pairs turn more slowly."))
+    show(
+        Picture(
+            figure,
+            alt,
+            "The cosine of each pair's angle at every place. Rows and columns take turns, and later pairs turn more slowly.",
+        )
+    )
 
 # %% [markdown]
 # ## 2. Turn the pairs (3 points, medium, 20 minutes)
@@ -129,14 +137,22 @@ if "get_ipython" in globals() and is_right("hw4", "turn_pairs", turn_pairs) and 
     from minivjepa.course.figures import Picture, finish, panels
     from minivjepa.course.lesson import show
 
-    way = turn_pairs(torch.tensor([1.0, 1.2, 1.4, 1.6] + [0.0] * 4).expand(12, 8), angles_of(torch.arange(12.0)[:, None], 4, 100.0))
+    way = turn_pairs(
+        torch.tensor([1.0, 1.2, 1.4, 1.6] + [0.0] * 4).expand(12, 8), angles_of(torch.arange(12.0)[:, None], 4, 100.0)
+    )
     figure, [ax] = panels((4.6, 4.2))
     for k in range(4):
         ax.plot(way[:, k], way[:, 4 + k], ".-", label=f"pair {k}")
     finish(ax, "number i", "number r + i", "A query at places 0 to 11")
     ax.set(aspect="equal")
     alt = "Four arcs around the origin, each at another distance. The arc of pair 0 goes nearly twice around, that of pair 3 is short."
-    show(Picture(figure, alt, "Each pair goes around on a circle, so no turn changes a length. Pair 0 is the fastest, pair 3 the slowest."))
+    show(
+        Picture(
+            figure,
+            alt,
+            "Each pair goes around on a circle, so no turn changes a length. Pair 0 is the fastest, pair 3 the slowest.",
+        )
+    )
 
 # %% [markdown]
 # ## 3. Does only the offset count? (3 points, medium, 20 minutes)
@@ -181,9 +197,7 @@ check_hidden("hw4", "offset_spread", offset_spread)
 # turned. Your number stands above each.
 
 # %% folded=true
-if "get_ipython" in globals() and all(
-    is_right("hw4", f.__name__, f) for f in (angles_of, turn_pairs, offset_spread)
-):
+if "get_ipython" in globals() and all(is_right("hw4", f.__name__, f) for f in (angles_of, turn_pairs, offset_spread)):
     from minivjepa.course.figures import Picture, finish, panels
     from minivjepa.course.lesson import show
 
@@ -281,12 +295,24 @@ if "get_ipython" in globals() and is_right("hw4", "duel", duel):  # only to look
     for word, color in zip(WORDS, ("#dddddd", "#8a8a8a", "#0072b2", "#d55e00")):
         spots = [(x, y) for y, row in enumerate(verdicts) for x, found in enumerate(row) if found == word]
         ax.plot(*zip(*spots), "s", ms=8, color=color, label=word)
-    ax.set(xlabel="pairs that only a reached", ylabel="pairs that only b reached", aspect="equal", title="alpha 0.05", yticks=range(0, 21, 5))
+    ax.set(
+        xlabel="pairs that only a reached",
+        ylabel="pairs that only b reached",
+        aspect="equal",
+        title="alpha 0.05",
+        yticks=range(0, 21, 5),
+    )
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     least = min(only_a for only_a in range(21) if verdicts[0][only_a] == "a")
     beside = min(only_a for only_a in range(21) if verdicts[5][only_a] == "a")
     alt = f"A map of verdicts. A corner with few pairs is too few, a broad band along the diagonal is undecided; a wins at {least} to 0, and at {beside} to 5."
-    show(Picture(figure, alt, f"The verdict for every pair of counts. Planner a wins at {least} to 0; if b has 5, a needs {beside}."))
+    show(
+        Picture(
+            figure,
+            alt,
+            f"The verdict for every pair of counts. Planner a wins at {least} to 0; if b has 5, a needs {beside}.",
+        )
+    )
 
 # %% [markdown]
 # ## 5. One round of the cross-entropy method (4 points, medium, 30 minutes)
@@ -352,7 +378,11 @@ if "get_ipython" in globals() and is_right("hw4", "cem_round", cem_round):  # on
         mean, spread = cem_round(mean, spread, noise, goal, 8, 0.1).values()
     said = ", ".join(f"{distance:.2f}" for distance in near)
     alt = f"Four panels of 64 paths from the origin and a ring at the goal. Round by round the paths draw together and lead to it. The middle plan comes as near as {said}."
-    show(Picture(figure, alt, f"Plans of four rounds. The median of how near they come to the goal, round by round: {said}."))
+    show(
+        Picture(
+            figure, alt, f"Plans of four rounds. The median of how near they come to the goal, round by round: {said}."
+        )
+    )
 
 # %% [markdown]
 # ## 6. How far from normal? (4 points, hard, 30 minutes)
@@ -418,10 +448,18 @@ if "get_ipython" in globals() and is_right("hw4", "shadow_gaps", shadow_gaps):  
     arrows = torch.stack([arrows.cos(), arrows.sin()])
     seen = {name: shadow_gaps(cloud, arrows, torch.linspace(-3, 3, 17)) for name, cloud in clouds.items()}
     columns = {name: (degrees, gaps) for name, gaps in seen.items()}
-    figure, _ = curves((7, 3.6), ["Your number along each arrow"], columns, "angle of the arrow, degrees", "distance from normal")
+    figure, _ = curves(
+        (7, 3.6), ["Your number along each arrow"], columns, "angle of the arrow, degrees", "distance from normal"
+    )
     said = ", ".join(f"{name} {float(gaps.mean()):.3f}" for name, gaps in seen.items())
     alt = f"Three curves over the angle. That of the normal cloud stays near 0, that of the ring is level and above it, and that of the cross has peaks and valleys. Means: {said}."
-    show(Picture(figure, alt, f"A cloud that is not normal can hide from some arrows, but not from all. Means over the arrows: {said}."))
+    show(
+        Picture(
+            figure,
+            alt,
+            f"A cloud that is not normal can hide from some arrows, but not from all. Means over the arrows: {said}.",
+        )
+    )
 
 # %% [markdown]
 # ## 7. One term in place of three tricks (4 points, hard, 25 minutes)
@@ -482,7 +520,9 @@ if "get_ipython" in globals() and is_right("hw4", "one_term", one_term):  # only
             z = see(clips)
             loss = one_term(z, foresee(z[:, :-1]), torch.randn(4, 16), torch.linspace(-3, 3, 9), weight)
             seen = z.detach()
-            rows.append((step, F.mse_loss(foresee(seen[:, :-1]).detach(), seen[:, 1:]).item(), seen.std(dim=0).mean().item()))
+            rows.append(
+                (step, F.mse_loss(foresee(seen[:, :-1]).detach(), seen[:, 1:]).item(), seen.std(dim=0).mean().item())
+            )
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -491,7 +531,13 @@ if "get_ipython" in globals() and is_right("hw4", "one_term", one_term):  # only
     axes[0].set(yscale="log")
     ends = ", ".join(f"{name}: {column[2][-1]:.2f}" for name, column in columns.items())
     alt = f"Two panels over 300 steps: error and std across clips. With weight 0 both fall to nearly 0. With weight 1 the std stays. Stds at the end: {ends}."
-    show(Picture(figure, alt, f"Without the term the error is lowest, and the latents are dead. The std across clips at the end: {ends}."))
+    show(
+        Picture(
+            figure,
+            alt,
+            f"Without the term the error is lowest, and the latents are dead. The std across clips at the end: {ends}.",
+        )
+    )
 
 # %% [markdown]
 # ## 8. The open project: beat this baseline (6 points, open, 120 minutes)
@@ -517,6 +563,7 @@ THRESHOLDS = {"direction": [0.0, 0.0, 0.0], "identity": [0.0, 0.0, 0.0]}
 # %% folded=true
 GEOMETRY = PRESETS["cpu"]
 LARGEST = 2 * 2**20  # bytes of a file of weights; float32 needs a third of that
+REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 CLIPS = 1024  # for each of both probes: as many to fit as to test
 
 
@@ -528,7 +575,9 @@ def new_encoder() -> Encoder:
 def check_size(data: bytes) -> None:
     """Raise ValueError for a file that is too large."""
     if len(data) > LARGEST:
-        raise ValueError(f"it has {len(data) / 2**20:.1f} MiB, expected {LARGEST // 2**20} at most: save the encoder alone")
+        raise ValueError(
+            f"it has {len(data) / 2**20:.1f} MiB, expected {LARGEST // 2**20} at most: save the encoder alone"
+        )
 
 
 def encoder_from(data: bytes) -> Encoder:
@@ -537,18 +586,23 @@ def encoder_from(data: bytes) -> Encoder:
     try:
         held = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception:  # of many types: torch has no one error for a file that it can't read
-        raise ValueError("torch.save did not write it, or it holds more than tensors: save encoder.state_dict()") from None
+        raise ValueError(
+            "torch.save did not write it, or it holds more than tensors: save encoder.state_dict()"
+        ) from None
     wanted = new_encoder().state_dict()
     if not isinstance(held, dict) or not all(isinstance(value, Tensor) for value in held.values()):
         raise ValueError("it isn't a dict of tensors: save encoder.state_dict()")
     if missing := [name for name in wanted if name not in held]:
-        raise ValueError(f"{len(missing)} of {len(wanted)} tensors are missing, first {missing[0]}: save encoder.state_dict()")
+        raise ValueError(
+            f"{len(missing)} of {len(wanted)} tensors are missing, first {missing[0]}: save encoder.state_dict()"
+        )
     if extra := [name for name in held if name not in wanted]:
         raise ValueError(f"{len(extra)} tensors do not belong to this encoder, first {str(extra[0])[:40]!r}")
     for name, value in held.items():
         if value.shape != wanted[name].shape:
             raise ValueError(f"{name} has the shape {list(value.shape)[:6]}, expected {list(wanted[name].shape)}")
-        if not value.is_floating_point() or value.layout != torch.strided or not value.isfinite().all():
+        plain = value.dtype in REAL and value.layout == torch.strided and value.device.type == "cpu"
+        if not plain or not value.float().isfinite().all():
             raise ValueError(f"{name} holds numbers that aren't finite, or no real numbers")
     encoder = new_encoder()
     encoder.load_state_dict(held)

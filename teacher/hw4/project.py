@@ -44,7 +44,9 @@ def clip_seed(seed: int) -> int:
     return int.from_bytes(hashlib.sha256(f"clips of the project, {seed}".encode()).digest()[:4], "big")
 
 
-def judge(seed: int, data: bytes | None, hide: Sequence[str], users: Iterator[int]) -> tuple[str, dict[str, bool], bool]:
+def judge(
+    seed: int, data: bytes | None, hide: Sequence[str], users: Iterator[int]
+) -> tuple[str, dict[str, bool], bool]:
     """What to say of a file of weights, threshold -> whether it is reached, and whether a busy machine is to blame."""
     given = given_code("hw4")
     space = {name: function_of(given, "", name) for name in ("THRESHOLDS", "CLIPS", "check_size", "scores")}
@@ -100,5 +102,7 @@ def features_of(results: Sequence[Arrays]) -> tuple[torch.Tensor, torch.Tensor]:
 PROJECTS: dict[str, Any] = {"encoder": judge}
 
 if __name__ == "__main__":
-    message, reached, _ = judge(int(sys.argv[2]) if len(sys.argv) > 2 else 0, Path(sys.argv[1]).read_bytes(), [], user_ids())
+    message, reached, _ = judge(
+        int(sys.argv[2]) if len(sys.argv) > 2 else 0, Path(sys.argv[1]).read_bytes(), [], user_ids()
+    )
     print(message, *(f"{'✓' if held else '✗'} {rule}" for rule, held in reached.items()), sep="\n  ")
