@@ -77,16 +77,16 @@ def graded_or_kept(item: HandedIn, desk: Desk, last: bool) -> Graded:
         return without_points(item.student, NOTHING, item.instead)
     try:
         content = read_file(item.path)
-        weights = read_file(item.weights) if item.weights else None
+        weights = read_file(item.weights) if item.weights else b""
         with READING:
             cells = read_cells(content, item.path.name)
     except (ValueError, OSError) as error:
         return without_points(item.student, "not a notebook", str(error))
-    file = result_file(desk.records, item.file, content + (weights or b""), desk.graded_by)
+    file = result_file(desk.records, item.file, content + weights, desk.graded_by)
     result = None if item.file in desk.anew else kept(file)
     if result is None:
         try:
-            result = grade_one(cells, weights, item, desk)
+            result = grade_one(cells, item, desk)
         except Exception as error:  # of any type: a submission may cause an error that grading did not foresee
             why = f"{type(error).__name__}: {error}"[:LONGEST]
             return replace(without_points(item.student, SURPRISE, why), again=True)
@@ -100,7 +100,7 @@ def without_points(student: str, status: str, why: str) -> Graded:
     return Graded(student, "", {}, 0.0, status, {"file": why})
 
 
-def grade_one(cells: list[Cell], weights: bytes | None, item: HandedIn, desk: Desk) -> Graded:
+def grade_one(cells: list[Cell], item: HandedIn, desk: Desk) -> Graded:
     """Grade the cells of one file, and the weights beside it.  Raises ValueError if its functions could not be called."""
     known = {assignment.name: assignment for assignment in desk.known}
     name = assignment_of({cell.grade_id for cell in cells}, {name: grade_ids(one) for name, one in known.items()})
@@ -116,6 +116,7 @@ def grade_one(cells: list[Cell], weights: bytes | None, item: HandedIn, desk: De
     points = {exercise: assignment.points[exercise] if text == RIGHT else 0.0 for exercise, text in told.items()}
     rules = {one.name: rules_of(one, outcome.answered.get(one.name, {})) for one in assignment.exercises}
     again = outcome.again
+    weights = read_file(item.weights) if item.weights and assignment.projects else None
     for project, judge in assignment.projects.items():
         told[project], rules[project], busy = judge(weights, desk.hide, desk.users)
         points[project] = assignment.points[project] * sum(rules[project].values()) / len(rules[project])

@@ -25,6 +25,7 @@ from minivjepa.grading.run_submission import Failed, run_submission
 from minivjepa.homework.cases import Arrays, Case, ExerciseCases
 
 AT_ONCE = 128  # clips of one call, which may take as long as a call of an exercise
+EXAM = "test"  # the split whose handwriting students do not measure on
 LARGEST_FEATURE = 1e6  # a probe that squares such numbers still computes
 NO_WEIGHTS = "no weights were handed in: put your file beside the notebook, under a name that ends in .pt"
 EMBED = """
@@ -58,7 +59,7 @@ def judge(
         results, again = embedded(given, data, space["CLIPS"], clip_seed(seed), hide, users)
         if isinstance(results, Failed):
             return f"the weights could not be used: {results.why}", none, again
-        found = space["scores"](*features_of(results), clip_seed(seed))
+        found = space["scores"](*features_of(results), clip_seed(seed), EXAM)
     except ValueError as error:
         return f"the weights could not be used: {error}"[:400], none, False
     reached = {rule: found[name] >= least for rule, name, least in rules_of(space["THRESHOLDS"])}
@@ -79,7 +80,7 @@ def embedded(
     text = base64.b64encode(data).decode()
     calls = [
         Case({"text": text, "split": split, "seed": seed, "first": first, "count": AT_ONCE}, {})
-        for split in ("train", "test")
+        for split in ("train", EXAM)
         for first in range(0, clips, AT_ONCE)
     ]
     outcome = run_submission(given + EMBED, [], [ExerciseCases("embed", "call", (), tuple(calls))], hide, users)
