@@ -2,7 +2,7 @@
 
 teacher/NAME/notebook.py is the text in py:percent form.  A code cell `# %% grade_id="f" kind="answer"` defines the function f, with the
 right answer between BEGIN SOLUTION and END SOLUTION; `kind="check" points=3` tests it; a markdown cell `kind="written" points=6`
-is marked by hand; a cell `folded=true` starts folded.  teacher/NAME/exercises.py has one Exercise for every function that the text asks for.  Lessons' exercises are in
+is marked by hand, or, if teacher/NAME/project.py lists it, by the weights beside the notebook; a cell `folded=true` starts folded.  teacher/NAME/exercises.py has one Exercise for every function that the text asks for.  Lessons' exercises are in
 teacher/lessonNN/exercises.py; notebooks/build.py computes their cases.
 """
 
@@ -182,8 +182,16 @@ def prepare(name: str, seed: int) -> Assignment:
     cells = cells_by_id(source)
     worth = {key: cell.metadata.nbgrader["points"] for key, cell in cells.items() if cell.metadata.nbgrader["grade"]}
     points = {exercise.name: worth[f"check_{exercise.name}"] for exercise in exercises}
-    written = {key: value for key, value in worth.items() if is_answer(cells[key])}
-    return Assignment(name, tuple(given_cells(source)), tuple(exercises), points, written)
+    projects = {key: functools.partial(judge, seed) for key, judge in projects_of(name).items()}
+    points |= {key: worth[key] for key in projects}
+    written = {key: value for key, value in worth.items() if is_answer(cells[key]) and key not in projects}
+    return Assignment(name, tuple(given_cells(source)), tuple(exercises), points, written, projects)
+
+
+def projects_of(name: str) -> dict[str, Callable[..., Any]]:
+    """grade_id of a written cell -> what judges a file of weights, from teacher/NAME/project.py, if there is one."""
+    file = TEACHER / name / "project.py"
+    return dict(runpy.run_path(str(file))["PROJECTS"]) if file.exists() else {}
 
 
 def check_hidden(assignment: str, exercise: str, function: Callable[..., Any]) -> None:

@@ -8,6 +8,7 @@ import copy
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from types import EllipsisType
 from typing import Any
 
 from assignment import Exercise, given_code, hidden_cases, load, reference_code
@@ -40,7 +41,7 @@ def alternatives(node: ast.AST) -> Iterator[ast.AST | None]:
     if isinstance(node, ast.Compare):
         for operator in SWAPS.get(type(node.ops[0]), ()):
             yield changed(node, ops=[operator(), *node.ops[1:]])
-    if isinstance(node, ast.Constant) and not isinstance(node.value, str | None):
+    if isinstance(node, ast.Constant) and not isinstance(node.value, str | EllipsisType | None):
         yield from (ast.Constant(value) for value in other_values(node.value))
     if isinstance(node, ast.UnaryOp):
         yield node.operand

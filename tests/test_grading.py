@@ -129,7 +129,11 @@ def test_a_hostile_class_gets_what_it_deserves_and_leaves_no_trace(
 
 def columns() -> list[str]:
     """Of the table, as teacher/README.md promises."""
-    exercises = [name for assignment in assignments() for name in CLASSROOM.worth(assignment)]
+    exercises = [
+        name
+        for assignment in assignments()
+        for name in (*CLASSROOM.worth(assignment), *teachers_code()["projects_of"](assignment))
+    ]
     sums = ["automatic_total", "to_mark", "by_hand", "total"]
     return ["student", "assignment", *exercises, *sums, "status", "message", "id", "late", "file", "older_files"]
 

@@ -53,7 +53,7 @@ if TEACHER.is_dir():
 
 ROOT = Path(__file__).parents[1]
 NAMES = [(name, exercise) for name in assignments() for exercise in json.loads((FOLDER / f"{name}.json").read_text())]
-POINTS = {"hw1": 25, "hw2": 27, "hw3": 30}
+POINTS = {"hw1": 25, "hw2": 27, "hw3": 30, "hw4": 30}
 SEEDS = (1, 2)
 needs_teacher = pytest.mark.skipif(not TEACHER.is_dir(), reason="the teacher's folder was removed from this copy")
 each_exercise = pytest.mark.parametrize(("assignment", "name"), NAMES)
@@ -578,7 +578,7 @@ def test_what_is_no_number_and_no_text_is_refused_in_words(value: Any) -> None:
 
 def test_unknown_names_are_refused_with_what_there_is() -> None:
     """Catches: a KeyError for a check cell that was edited."""
-    with pytest.raises(ValueError, match="unknown assignment 'hw9'; choose from hw1, hw2, hw3"):
+    with pytest.raises(ValueError, match="unknown assignment 'hw9'; choose from hw1, hw2, hw3, hw4"):
         check("hw9", "cut", abs)
     with pytest.raises(ValueError, match="hw1 has no exercise 'cutt'; choose from grid_shape, coverage"):
         check("hw1", "cutt", abs)

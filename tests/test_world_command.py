@@ -179,7 +179,7 @@ BAD = {
     "an unknown part": (["world", "dream"], "unknown command 'world dream'; choose from lab, train, ablate"),
     "an unknown model": (
         ["world", "train", "--model", "dreamer"],
-        "unknown model 'dreamer'; choose from lewm, vjepa, untrained",
+        "unknown model 'dreamer'; choose from lewm, vjepa, pixel-target, untrained, raw",
     ),
     "a model without its name": (["world", "train", "--model"], "--model: expected one argument"),
     "a word for a number": (["world", "train", "--steps", "many"], "Error parsing --steps"),
@@ -292,6 +292,6 @@ def test_a_preset_is_where_the_options_start(tmp_path: Path, capsys: pytest.Capt
     config, _ = load_world(tmp_path / "run")
     assert (config.latent, config.depth, config.weight) == (192, 1, 0.09)
     assert call("world", "train", "--preset", "none", "--out", str(tmp_path / "no")) == 2
-    assert "unknown preset 'none'; choose from lewm, vjepa, untrained, lewm-official" in capsys.readouterr().err
+    assert "unknown preset 'none'; choose from lewm, vjepa, pixel-target, untrained, raw" in capsys.readouterr().err
     assert call("world", "train", "--preset", "lewm-official", "--model", "vjepa", "--out", str(tmp_path / "no")) == 2
     assert "V-JEPA sees 32 x 32 pixels, --size is 224" in capsys.readouterr().err

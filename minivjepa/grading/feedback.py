@@ -39,7 +39,11 @@ def page(row: Row, known: Sequence[Assignment]) -> str:
     for name, text in result.messages.items():
         right = text == RIGHT
         got = f"{result.points.get(name, 0.0):g} of {worth[name]:g} points" if name in worth else ""
-        words = "Right in all visible and hidden cases." if right else "\n".join(map(plain, text.split("\n")))
+        words = (
+            "Right in all cases, also in those that you don't see."
+            if right
+            else "\n".join(map(plain, text.split("\n")))
+        )
         kind, mark = ("right", "✓") if right else ("wrong", "✗")
         parts.append(f'<h2 class="{kind}">{mark} {escape(name)} {got}</h2><pre>{escape(words)}</pre>')
         if not right and any(result.rules.get(name, {}).values()):

@@ -77,11 +77,12 @@ def graded_or_kept(item: HandedIn, desk: Desk, last: bool) -> Graded:
         return without_points(item.student, NOTHING, item.instead)
     try:
         content = read_file(item.path)
+        weights = read_file(item.weights) if item.weights else b""
         with READING:
             cells = read_cells(content, item.path.name)
     except (ValueError, OSError) as error:
         return without_points(item.student, "not a notebook", str(error))
-    file = result_file(desk.records, item.file, content, desk.graded_by)
+    file = result_file(desk.records, item.file, content + weights, desk.graded_by)
     result = None if item.file in desk.anew else kept(file)
     if result is None:
         try:
@@ -100,23 +101,29 @@ def without_points(student: str, status: str, why: str) -> Graded:
 
 
 def grade_one(cells: list[Cell], item: HandedIn, desk: Desk) -> Graded:
-    """Grade the cells of one file.  Raises ValueError if its functions could not be called."""
+    """Grade the cells of one file, and the weights beside it.  Raises ValueError if its functions could not be called."""
     known = {assignment.name: assignment for assignment in desk.known}
     name = assignment_of({cell.grade_id for cell in cells}, {name: grade_ids(one) for name, one in known.items()})
     if name is None:
         why = f"{item.path.name} has no answer cell of {', '.join(known)}: their grade_ids are gone; start again from the original"
         return without_points(item.student, "no known assignment", why)
     assignment = known[name]
-    program = program_of(cells, assignment.given, assignment.points)
+    program = program_of(cells, assignment.given, [one.name for one in assignment.exercises])
     outcome = run_submission(program.given, program.steps, assignment.exercises, desk.hide, desk.users)
     told = {one.name: feedback_on(one, outcome.results[one.name]) for one in assignment.exercises}
     wrong = {exercise: text for exercise, text in told.items() if text != RIGHT}
     wrong, notes = remarks(program, wrong, outcome.stopped, outcome.done)
     points = {exercise: assignment.points[exercise] if text == RIGHT else 0.0 for exercise, text in told.items()}
+    rules = {one.name: rules_of(one, outcome.answered.get(one.name, {})) for one in assignment.exercises}
+    again = outcome.again
+    weights = read_file(item.weights) if item.weights and assignment.projects else None
+    for project, judge in assignment.projects.items():
+        told[project], rules[project], busy = judge(weights, desk.hide, desk.users)
+        points[project] = assignment.points[project] * sum(rules[project].values()) / len(rules[project])
+        again |= busy
     by_hand = {cell.grade_id for cell in cells if cell.source.strip() not in ("", WRITTEN)}
     to_mark = sum(worth for grade_id, worth in assignment.written.items() if grade_id in by_hand)
-    rules = {one.name: rules_of(one, outcome.answered.get(one.name, {})) for one in assignment.exercises}
-    return Graded(item.student, name, points, to_mark, "graded", {**told, **wrong}, outcome.again, notes, rules)
+    return Graded(item.student, name, points, to_mark, "graded", {**told, **wrong}, again, notes, rules)
 
 
 def grade_ids(assignment: Assignment) -> list[str]:

@@ -5,7 +5,7 @@ A kept result's file name depends on everything the result depends on, so an old
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from minivjepa.homework.cases import ExerciseCases
 from minivjepa.training.files import read_json
 
 PACKAGE = Path(__file__).parents[1]
+# weights or None, folders to hide, user ids -> what to say, rule -> whether it holds, whether to try again
+Judge = Callable[[bytes | None, Sequence[str], Iterator[int]], tuple[str, dict[str, bool], bool]]
 RIGHT = "right"  # the message of an exercise that has all its points; only the grading process says it
 
 
@@ -21,7 +23,8 @@ RIGHT = "right"  # the message of an exercise that has all its points; only the 
 class Assignment:
     """One assignment with the hidden cases of one seed.
 
-    given: cells that run before a submission's; points: of each exercise; written: points of each cell that is marked by hand.
+    given: cells that run before a submission's; points: of each exercise and project; written: points of each cell that is marked by hand;
+    projects: how the file of weights beside the notebook is judged.
     """
 
     name: str
@@ -29,6 +32,7 @@ class Assignment:
     exercises: tuple[ExerciseCases, ...]
     points: dict[str, float]
     written: dict[str, float]
+    projects: dict[str, Judge] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from minivjepa.homework.notebooks import LARGEST_FILE
 
 SUFFIX = ".ipynb"
+WEIGHTS = ".pt"  # of a project, beside the notebook
 MOST_FILES = 20  # of one student
 LEVELS = 3  # of folders, from a student's down
 JUNK = ("__macosx", "desktop.ini", "thumbs.db")  # what systems put into archives, besides hidden files
@@ -25,7 +26,7 @@ class HandedIn(NamedTuple):
     """One row of the table.
 
     file: the path inside the folder; number: of the student on the platform, or the user name; older: files of earlier attempts, which
-    are not graded; instead: what is there if no notebook is.
+    are not graded; instead: what is there if no notebook is; weights: the newest file of weights of this student.
     """
 
     path: Path
@@ -36,6 +37,7 @@ class HandedIn(NamedTuple):
     older: tuple[str, ...] = ()
     platform: str = ""
     instead: str = ""
+    weights: Path | None = None
 
 
 class Entry(NamedTuple):
@@ -58,7 +60,7 @@ def submissions(folder: Path) -> list[HandedIn]:
         raise ValueError(f"{folder} is not a folder or a zip file; give the one that holds the submissions")
     people: dict[str, list[Entry]] = {}
     for path in listed(students_in(folder)):
-        if is_folder(path) or platform_of(path.name) or may_be_notebook(path):
+        if is_folder(path) or platform_of(path.name) or may_be_notebook(path) or is_weights(path):
             entry = read_entry(path)
             people.setdefault(entry.person, []).append(entry)
     rows = [row for mine in people.values() for row in rows_of(mine, folder)]
@@ -70,6 +72,7 @@ def submissions(folder: Path) -> list[HandedIn]:
 def left_out(folder: Path, rows: Sequence[HandedIn]) -> list[str]:
     """The files of a folder that no row names."""
     named = {name for row in rows for name in (row.file, *row.older)}
+    named |= {row.weights.relative_to(folder).as_posix() for row in rows if row.weights}
     paths = (path.relative_to(folder) for path in files_in(folder, LEVELS + 1, everything=True))
     return [path.as_posix() for path in paths if not named & {path.as_posix(), *(p.as_posix() for p in path.parents)}]
 
@@ -95,9 +98,8 @@ def read_entry(path: Path) -> Entry:
     found = PLATFORMS[platform].fullmatch(path.name) if platform else None
     about = found.groupdict(default="") if found else {}
     number = about.get("id", "")
-    item = HandedIn(
-        path, about.get("name") or number or path.name.removesuffix(SUFFIX), number=number, platform=platform
-    )
+    bare = path.name.removesuffix(WEIGHTS if is_weights(path) else SUFFIX)
+    item = HandedIn(path, about.get("name") or number or bare, number=number, platform=platform)
     item = item._replace(late=bool(about.get("late")))
     files = [path]
     if is_folder(path):
@@ -115,13 +117,15 @@ def rows_of(mine: Sequence[Entry], folder: Path) -> Iterator[HandedIn]:
     first = mine[0].item
     student, number = (said[1], said[2]) if said else (first.student, first.number)
     handed_in = [(entry, path) for entry in mine for path in entry.files if may_be_notebook(path)]
+    trained = [(entry.attempt, path) for entry in mine for path in entry.files if is_weights(path)]
+    weights = max(trained)[1] if trained else None
     for task in dict.fromkeys(entry.task for entry, _ in handed_in):
         tries = [(entry, path) for entry, path in handed_in if entry.task == task]
         newest = max(entry.attempt for entry, _ in tries)
         older = tuple(names[path] for entry, path in tries if entry.attempt != newest)
         for entry, path in tries:
             if entry.attempt == newest:
-                item = entry.item._replace(path=path, file=names[path], older=older)
+                item = entry.item._replace(path=path, file=names[path], older=older, weights=weights)
                 yield item._replace(student=student, number=number)
     if not handed_in:
         others = ", ".join(path.name for entry in mine for path in entry.files)
@@ -151,6 +155,11 @@ def is_folder(path: Path) -> bool:
 def may_be_notebook(path: Path) -> bool:
     """Whether the name is a notebook's, as browsers change it too (hw1.ipynb.json), or it isn't a regular file, which the table has to say."""
     return SUFFIX in path.name.lower() or not stat.S_ISREG(path.lstat().st_mode)
+
+
+def is_weights(path: Path) -> bool:
+    """Whether this is a file of weights, by its name."""
+    return path.suffix.lower() == WEIGHTS and stat.S_ISREG(path.lstat().st_mode)
 
 
 def beginning(path: Path) -> str:
