@@ -151,7 +151,10 @@ def cut_cases(rng: np.random.Generator) -> Drawn:
         (INSIDE, cut_inputs(rng, fourth, 1, 3, 2, 3)),
         (BATCH, cut_inputs(rng, fifth, 3, 2, 1, 2)),
         (VALUES, cut_inputs(rng, sixth, 2, 3, 3, 2)),
-        *((VALUES, {"clip": clip(rng, 1, 2, 2, 3, 4) / 1000, "tubelet": 1, "patch": 1, "order": sixth}) for _ in range(2)),
+        *(
+            (VALUES, {"clip": clip(rng, 1, 2, 2, 3, 4) / 1000, "tubelet": 1, "patch": 1, "order": sixth})
+            for _ in range(2)
+        ),
         (INSIDE, {"clip": clip(rng, 1, 4, 3, 2, 2), "tubelet": 3, "patch": 2, "order": first}),
         (NEIGHBORS, {"clip": clip(rng, 2, 1, 1, 10, 2), "tubelet": 1, "patch": 2, "order": third}),
         (NEIGHBORS, {"clip": clip(rng, 1, 2, 6, 3, 15), "tubelet": 2, "patch": 3, "order": fourth}),

@@ -377,7 +377,12 @@ def kinds(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (rule, scaled(until(draw), float(10 ** (rng.uniform(0.7, 2) * sign.get(rule, rng.choice([-1, 1]))))))
         for rule, draw in drawn
     ]
-    return [*cases, (border, at_the_limit(rng, True)), (border_within, at_the_limit(rng, False)), (enough, until(lambda: all_in_one(rng)))]
+    return [
+        *cases,
+        (border, at_the_limit(rng, True)),
+        (border_within, at_the_limit(rng, False)),
+        (enough, until(lambda: all_in_one(rng))),
+    ]
 
 
 ACROSS, WITHIN = "h.std(dim=0, correction=0).mean()", "h.std(dim=1, correction=0).mean()"
@@ -499,7 +504,22 @@ DIAGNOSES = {  # rule -> a visible case
 
 def patients(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
     """Logs at the borders of every rule, for other limits each time, and recorded ones."""
-    target, online, order, first, each, apart, border, short, empty, end, healthy, enough, online_alive, target_alive = DIAGNOSES
+    (
+        target,
+        online,
+        order,
+        first,
+        each,
+        apart,
+        border,
+        short,
+        empty,
+        end,
+        healthy,
+        enough,
+        online_alive,
+        target_alive,
+    ) = DIAGNOSES
     gone, alive, margin = (float(rng.choice(some)) for some in ([0.004, 0.03, 0.04], [0.15, 0.2, 0.3], [0.0, 0.02, 0.1, 0.2]))  # fmt: skip
     falling, rising = {"loss": (1.0, 0.01), "rank": (40.0, 50.0)}, {"loss": (0.1, 0.4), "rank": (40.0, 1.0)}
 
