@@ -49,9 +49,9 @@ from minivjepa.evaluation.probes import linear_r2
 from minivjepa.evaluation.statistics import markdown, paired
 from minivjepa.homework.checking import attempt, solution
 from minivjepa.tubelets import Grid
+from minivjepa.world.base_world import displayable
 from minivjepa.world.le_world_model import LeWorldModel
-from minivjepa.world.room_clips import RoomClips
-from minivjepa.world.rooms import displayable
+from minivjepa.world.world_clips import WorldClips
 from minivjepa.world.world_recipe import WorldConfig, build_lewm
 from minivjepa.world.world_trainer import train_lewm
 
@@ -370,7 +370,7 @@ print("verified: under an absolute error and lambda .03, the tiny cloud stays ti
 
 # %%
 grid = Grid(frames=4, height=32, width=32, tubelet=1, patch=8)
-clips, journey = RoomClips(grid).batch(step=0, index=torch.arange(64))
+clips, journey = WorldClips(grid).batch(step=0, index=torch.arange(64))
 frames = displayable(clips[1].transpose(0, 1))
 moves = ["start", *(f"down {y:+.1f}\nright {x:+.1f}" for y, x in journey.actions[1].tolist())]
 show(strips({"a clip": frames}, moves))

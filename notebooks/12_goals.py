@@ -46,6 +46,7 @@ from minivjepa.training.config import differences, from_dict
 from minivjepa.training.recipe import build_model
 from minivjepa.tubelets import Grid, patchify
 from minivjepa.world.action_predictor import action_loss
+from minivjepa.world.base_world import displayable
 from minivjepa.world.frozen_model import MainDirections
 from minivjepa.world.goal_reaching import (
     Task,
@@ -58,8 +59,7 @@ from minivjepa.world.goal_reaching import (
 )
 from minivjepa.world.painted import painted_rollouts, step_errors
 from minivjepa.world.planner import CEM, latent_cost
-from minivjepa.world.room_clips import RoomClips
-from minivjepa.world.rooms import displayable
+from minivjepa.world.world_clips import WorldClips
 from minivjepa.world.world_recipe import WorldConfig, build_frozen, build_lewm, learning_rate, pretraining
 
 # %% [markdown]
@@ -103,13 +103,13 @@ print({name: f"{sum(p.numel() for p in part.parameters()):,} parameters" for nam
 # %%
 clips, journeys = [], []
 for index in torch.arange(4096).split(512):
-    clip, journey = RoomClips(config.clips, SEED, rooms=rooms).batch(0, index)
+    clip, journey = WorldClips(config.clips, SEED, world=rooms).batch(0, index)
     clips.append(clip)
     journeys.append(journey)
 positions = torch.cat([journey.positions for journey in journeys])  # [4096, 4, 2]
 actions = torch.cat([journey.actions for journey in journeys])  # [4096, 3, 2]
 
-unseen = RoomClips(replace(config.clips, frames=11), SEED + 1, rooms=rooms)  # ten moves, for testing
+unseen = WorldClips(replace(config.clips, frames=11), SEED + 1, world=rooms)  # ten moves, for testing
 test_clips, test = unseen.batch(0, torch.arange(512))
 words = [f"down {down:+.1f}\nright {right:+.1f}" for down, right in test.actions[0, :7].tolist()]
 show(strips({"a clip": list(displayable(test_clips[0, :, :7]).transpose(0, 1))}, words))
@@ -320,7 +320,7 @@ check("O7b actions", frozen > 0.75 and frozen > still + 0.2 and still > other,
 
 # %%
 whole = replace(config.clips, frames=2, patch=config.size)  # clips of two frames, and each frame is one tubelet
-painter = train_decoder(lewm.embed, whole, lewm_config.latent, RoomClips(whole, SEED, rooms=rooms), SEED, cpu)
+painter = train_decoder(lewm.embed, whole, lewm_config.latent, WorldClips(whole, SEED, world=rooms), SEED, cpu)
 painted = painted_rollouts(lewm, painter, test_clips, test.actions)
 still = {"mean frame": test_clips.mean(dim=(0, 2), keepdim=True), "first frame": test_clips[:, :, :1]}
 errors = {name: step_errors(future, test_clips) for name, future in (painted | still).items()}

@@ -31,7 +31,7 @@ from minivjepa.vjepa import ARMS, VJEPA, CollapsePrevention
 from minivjepa.world.goal_reaching import Task, picture_costs, planning_policy, pursue
 from minivjepa.world.le_world_model import LeWorldModel
 from minivjepa.world.planner import CEM
-from minivjepa.world.room_clips import RoomClips
+from minivjepa.world.world_clips import WorldClips
 from minivjepa.world.world_recipe import PRETRAINING, WorldConfig, build_lewm
 from minivjepa.world.world_trainer import (
     CPU,
@@ -114,7 +114,7 @@ def masks_of(config: Config, masked: bool, step: int, index: Tensor) -> list[Mas
 
 def train_vjepa(config: Config, masked: bool, weight: float) -> VJEPA:
     """V-JEPA on the rooms' clips; if the weight is not 0, with SIGReg on the online encoder's whole-clip tokens."""
-    model, source, index = build_model(config), RoomClips(config.grid, config.seed), torch.arange(config.batch)
+    model, source, index = build_model(config), WorldClips(config.grid, config.seed), torch.arange(config.batch)
     optimiser = torch.optim.AdamW(parameter_groups(model, config), lr=config.lr, fused=True)
     for step in range(config.steps):
         momentum = apply_schedule(optimiser, config, step)
@@ -132,7 +132,7 @@ def train_vjepa(config: Config, masked: bool, weight: float) -> VJEPA:
 @torch.no_grad()
 def vjepa_metrics(model: VJEPA, config: Config) -> Metrics:
     """Collapse metrics of both encoders, and the R^2 of a linear probe for the robot's position in the first frame."""
-    source = RoomClips(config.grid, PROBE_SEED)
+    source = WorldClips(config.grid, PROBE_SEED)
     parts = [source.batch(0, index) for index in torch.arange(sum(PROBED)).split(64)]
     places = torch.cat([journey.positions[:, 0] for _, journey in parts])
     found: Metrics = {}

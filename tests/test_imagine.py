@@ -15,7 +15,7 @@ from minivjepa.training.recipe import build_model, sample_masks, target_width
 from minivjepa.tubelets import gather_tokens, patchify
 from minivjepa.vjepa import VJEPA
 from minivjepa.world.painted import painted_rollouts, step_errors
-from minivjepa.world.room_clips import RoomClips
+from minivjepa.world.world_clips import WorldClips
 from minivjepa.world.world_recipe import WorldConfig, build_lewm
 from minivjepa.world.world_trainer import open_clips
 from tests.test_cli import TINY, call, refused
@@ -107,7 +107,7 @@ def test_a_world_model_imagines_what_actions_do(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(decoder, "STEPS", steps)
         painters.append(decoder.train_decoder(model.embed, grid, config.latent, source, 0, CPU))
     assert all(torch.equal(a, b) for a, b in zip(painters[0].parameters(), painters[1].parameters()))
-    clip, journey = RoomClips(replace(config.clips, frames=7), 1).batch(0, torch.arange(64))
+    clip, journey = WorldClips(replace(config.clips, frames=7), 1).batch(0, torch.arange(64))
     painted = painted_rollouts(model, painters[2], clip, journey.actions)
     errors = {name: step_errors(future, clip) for name, future in painted.items()}
     mean_frame, first_frame = step_errors(clip.mean(dim=(0, 2), keepdim=True), clip), step_errors(clip[:, :, :1], clip)

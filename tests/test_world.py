@@ -14,11 +14,12 @@ from minivjepa.evaluation.statistics import rate_in_words, wilson
 from minivjepa.objective import sigreg, unit_directions
 from minivjepa.training.runs import Run
 from minivjepa.tubelets import Grid
+from minivjepa.world.base_world import MEAN, STD
 from minivjepa.world.goal_reaching import Task, oracle_costs, picture_costs, planning_policy, pursue, random_policy
 from minivjepa.world.le_world_model import ActionBlock, LatentPredictor
 from minivjepa.world.planner import CEM, latent_cost
-from minivjepa.world.room_clips import RoomClips
-from minivjepa.world.rooms import BACKGROUND, MEAN, ROBOT, STD, WALL, Rooms
+from minivjepa.world.rooms import BACKGROUND, ROBOT, WALL, Rooms
+from minivjepa.world.world_clips import WorldClips
 from minivjepa.world.world_recipe import PRESETS, WorldConfig, build_frozen, build_lewm, learning_rate
 from minivjepa.world.world_trainer import WorldTrainer, open_clips, position_r2
 
@@ -135,28 +136,28 @@ def test_a_world_that_cannot_be_lived_in_is_refused(change: dict[str, float], me
 
 def test_a_trajectory_depends_on_seed_step_and_index_alone() -> None:
     """Catches: numbers that depend on the batch they are drawn in."""
-    source = RoomClips(Grid(5, 16, 16, 1, 8), seed=3)
+    source = WorldClips(Grid(5, 16, 16, 1, 8), seed=3)
     clip, journey = source.batch(7, torch.tensor([4, 9, 2]))
-    again, alone = RoomClips(Grid(5, 16, 16, 1, 8), seed=3).batch(7, torch.tensor([9]))
+    again, alone = WorldClips(Grid(5, 16, 16, 1, 8), seed=3).batch(7, torch.tensor([9]))
     assert torch.equal(clip[1], again[0])
     assert torch.equal(journey.actions[1], alone.actions[0])
     assert clip.shape == (3, 3, 5, 16, 16)
     assert journey.actions.shape == (3, 4, 2)
-    for other in (source.journey(8, torch.tensor([9])), RoomClips(source.grid, seed=4).journey(7, torch.tensor([9]))):
+    for other in (source.journey(8, torch.tensor([9])), WorldClips(source.grid, seed=4).journey(7, torch.tensor([9]))):
         assert not torch.equal(other.actions, alone.actions)
     with pytest.raises(ValueError, match="has 1 channels, expected 3"):
-        RoomClips(Grid(5, 16, 16, 1, 8, 1))
+        WorldClips(Grid(5, 16, 16, 1, 8, 1))
 
 
 def test_clips_show_what_the_actions_did() -> None:
     """Catches: frames or actions shifted by one step."""
-    clip, journey = RoomClips(Grid(4, 16, 16, 1, 8)).batch(0, torch.arange(5))
+    clip, journey = WorldClips(Grid(4, 16, 16, 1, 8)).batch(0, torch.arange(5))
     for k in range(3):
         torch.testing.assert_close(
             ROOMS.move(journey.positions[:, k], journey.actions[:, k]), journey.positions[:, k + 1]
         )
     torch.testing.assert_close(clip[:, :, 2], ROOMS.render(journey.positions[:, 2], 16, 16))
-    actions = RoomClips(Grid(9, 16, 16, 1, 8)).journey(0, torch.arange(2000)).actions
+    actions = WorldClips(Grid(9, 16, 16, 1, 8)).journey(0, torch.arange(2000)).actions
     assert actions.abs().max() <= 1
     one, next_ = actions[:, 4].flatten(), actions[:, 5].flatten()
     assert 0.3 < float(torch.corrcoef(torch.stack([one, next_]))[0, 1]) < 0.8  # it wanders, and does not tremble

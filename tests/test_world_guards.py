@@ -14,8 +14,8 @@ from minivjepa.world.action_predictor import FRAMES, encode_frames
 from minivjepa.world.goal_reaching import Task, picture_costs, planning_policy, pursue, replan, straight_policy
 from minivjepa.world.le_world_model import LeWorldModel
 from minivjepa.world.planner import CEM
-from minivjepa.world.room_clips import Journey, RoomClips
 from minivjepa.world.rooms import Rooms
+from minivjepa.world.world_clips import Journey, WorldClips
 from minivjepa.world.world_recipe import WorldConfig, build_frozen, build_lewm, learning_rate, pretraining
 from minivjepa.world.world_trainer import WorldTrainer, load_world, open_clips, position_r2
 
@@ -26,13 +26,13 @@ SMALL = WorldConfig(
 )  # fmt: skip
 
 
-def trainer(config: WorldConfig, out: Path, source: RoomClips | None = None) -> WorldTrainer:
+def trainer(config: WorldConfig, out: Path, source: WorldClips | None = None) -> WorldTrainer:
     run = Run(out, WorldConfig)
     run.create(config, "rooms")
     return WorldTrainer(config, build_lewm(config), source or open_clips(config, CPU), run, CPU)
 
 
-class Spy(RoomClips):
+class Spy(WorldClips):
     """Clips that remember which steps they were asked for."""
 
     def batch(self, step: int, index: Tensor) -> tuple[Tensor, Journey]:
@@ -67,7 +67,7 @@ def test_frames_are_split_before_they_are_encoded() -> None:
     model = build_frozen(WorldConfig(model="untrained", latent=16, predictor_dim=24))
     sizes: list[int] = []
     model.encoder.register_forward_pre_hook(lambda module, given: sizes.append(len(given[0])))
-    clip, _ = RoomClips(Grid(3, 32, 32, 1, 8)).batch(0, torch.arange(200))
+    clip, _ = WorldClips(Grid(3, 32, 32, 1, 8)).batch(0, torch.arange(200))
     features = encode_frames(model.encoder, clip)
     assert sum(sizes) == 600
     assert max(sizes) <= FRAMES
@@ -78,7 +78,7 @@ def test_frames_are_split_before_they_are_encoded() -> None:
 def test_clips_show_the_rooms_of_the_config() -> None:
     """Catches: options that are stored and not used."""
     rooms = Rooms(door=0.4)
-    assert open_clips(replace(SMALL, rooms=rooms), CPU).rooms == rooms
+    assert open_clips(replace(SMALL, rooms=rooms), CPU).world == rooms
     seen = [build_frozen(WorldConfig(model="untrained", rooms=r)).directions.mean for r in (ROOMS, rooms)]
     assert not torch.equal(*seen)  # examples come from there too
 
@@ -199,7 +199,7 @@ def test_who_walks_straight_needs_no_model_within_a_room_and_misses_behind_the_w
         (lambda: WorldConfig(weight=float("inf")), "weight is inf"),
         (lambda: WorldConfig(model="vjepa", predictor_dim=16, predictor_heads=8), "heads at least 6 wide"),
         (lambda: WorldConfig(model="vjepa", latent=1100), "latent is 1100, expected at most 1024"),
-        (lambda: RoomClips(Grid(1, 32, 32, 1, 8)), "a clip of 1 frame shows no action"),
+        (lambda: WorldClips(Grid(1, 32, 32, 1, 8)), "a clip of 1 frame shows no action"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_made(make: object, says: str) -> None:

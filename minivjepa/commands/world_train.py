@@ -1,4 +1,4 @@
-"""`minivjepa world train`: train a world model of two rooms."""
+"""`minivjepa world train`: train a world model."""
 
 import shlex
 from dataclasses import dataclass, field
@@ -14,8 +14,8 @@ from minivjepa.training.devices import pick_device
 from minivjepa.training.progress_bar import RunBar
 from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
-from minivjepa.world.room_clips import RoomClips
-from minivjepa.world.world_recipe import MODELS, PRESETS, WorldConfig, pretraining
+from minivjepa.world.world_clips import WorldClips
+from minivjepa.world.world_recipe import MODELS, PRESETS, PRETRAINED, WorldConfig, pretraining
 from minivjepa.world.world_trainer import WorldTrainer, build_world, open_clips
 
 PATIENCE = 50  # steps without a warning: a projector's latents start close together and need time to spread
@@ -23,7 +23,7 @@ PATIENCE = 50  # steps without a warning: a projector's latents start close toge
 
 @dataclass(frozen=True)
 class WorldTrainOptions:
-    """Train one world model of the two rooms.  Leaves config.json, metrics.jsonl and checkpoint.pt in --out.
+    """Train one world model.  Leaves config.json, metrics.jsonl and checkpoint.pt in --out.
 
     For vjepa, the run of its V-JEPA encoder is in the folder `encoder` inside.
     """
@@ -45,7 +45,7 @@ def world_train(argv: list[str]) -> int:
     config, run = options.config, Run(options.out, WorldConfig)
     device = pick_device(options.device)
     with run.open(config, "rooms", options.resume):
-        encoder = train_encoder(config, Run(options.out / "encoder"), device) if config.model == "vjepa" else None
+        encoder = train_encoder(config, Run(options.out / "encoder"), device) if config.model in PRETRAINED else None
         trainer = WorldTrainer(config, build_world(config, encoder), open_clips(config, device), run, device)
         RunBar(config.model, config.steps, trainer.step, patience=PATIENCE).follow(trainer)
     print(f"next: minivjepa world plan {shlex.quote(str(options.out))} --out runs/plan")
@@ -53,9 +53,9 @@ def world_train(argv: list[str]) -> int:
 
 
 def train_encoder(world: WorldConfig, run: Run, device: torch.device) -> Encoder:
-    """Train V-JEPA on the rooms' clips, or go on with it, and return its encoder."""
+    """Train V-JEPA on the world's clips, or go on with it, and return its encoder."""
     config = pretraining(world)
     with run.open(config, "rooms", run.config_file.exists()):
-        trainer = Trainer(config, RoomClips(config.grid, config.seed, str(device), world.rooms), run, device)
+        trainer = Trainer(config, WorldClips(config.grid, config.seed, str(device), world.scene), run, device)
         RunBar("encoder", config.steps, trainer.step).follow(trainer)
     return trainer.model.encoder

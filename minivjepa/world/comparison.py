@@ -18,9 +18,10 @@ from minivjepa.evaluation.statistics import rate_in_words, wilson
 from minivjepa.training.config import to_dict
 from minivjepa.training.files import read_json, versions, write_json
 from minivjepa.training.runs import Run
+from minivjepa.world.base_world import World
 from minivjepa.world.goal_reaching import Outcome, Policy, Task, controls, picture_costs, planning_policy, pursue
 from minivjepa.world.planner import CEM
-from minivjepa.world.rooms import Rooms
+from minivjepa.world.world_recipe import WorldConfig
 from minivjepa.world.world_trainer import load_world, position_r2, runs_of
 
 
@@ -45,10 +46,10 @@ def rates_of(outcome: Outcome) -> Metrics:
     return found
 
 
-def follow(policy: Policy, title: str, rooms: Rooms, task: Task, device: torch.device) -> Metrics:
+def follow(policy: Policy, title: str, world: World, task: Task, device: torch.device) -> Metrics:
     """Follow a policy on all pairs."""
     start = time.perf_counter()
-    outcome = pursue(rooms, task, policy, device, title)
+    outcome = pursue(world, task, policy, device, title)
     return {"seconds": round(time.perf_counter() - start, 1), **rates_of(outcome)}
 
 
@@ -56,14 +57,14 @@ def compare_run(out: Path, task: Task, planner: CEM, device: torch.device) -> Me
     """One trained world model: how well its latents tell the position, and how often it reaches the goal."""
     config, model = load_world(out)
     model.to(device)
-    costs = picture_costs(model, config.rooms, config.size, config.size)
+    costs = picture_costs(model, config.scene, config.size, config.size)
     policy = planning_policy(planner, costs, task.seed)
-    found = follow(policy, f"{config.model} {config.seed}", config.rooms, task, device)
+    found = follow(policy, f"{config.model} {config.seed}", config.scene, task, device)
     runs = runs_of(config, out)
     return {
         "model": config.model,
         "seed": config.seed,
-        "position_r2": position_r2(model, config.rooms, config.size, device),
+        "position_r2": position_r2(model, config.scene, config.size, device),
         "parameters": sum(p.numel() for p in model.parameters()),
         "training_seconds": sum(run.history()[-1]["seconds"] for run in runs),
         "final": runs[0].history()[-1],
@@ -85,20 +86,20 @@ def compare(
     """The three controls and every run on the same pairs; writes results.json in `out` and returns what it holds.
 
     Each finished part is kept in its own file, so resuming goes on with the next.  Raises ValueError, before it makes anything,
-    for runs that are not finished or live in different rooms, and for another comparison in the folder.
+    for runs that are not finished or live in different worlds, and for another comparison in the folder.
     """
     if len({run.resolve() for run in runs}) < len(runs):
         raise ValueError(f"a run is given twice: {', '.join(map(str, runs))}; give each run once")
-    worlds = [load_world(run)[0].rooms for run in runs]
-    rooms = worlds[0] if worlds else Rooms()
-    if any(world != rooms for world in worlds):
-        raise ValueError("the runs were trained in different rooms; compare runs of the same rooms")
-    task.draw(rooms, device)  # refuses a task that these rooms cannot offer
+    configs = [load_world(run)[0] for run in runs] or [WorldConfig()]
+    config, world = configs[0], configs[0].scene
+    if any(other.scene != world for other in configs):
+        raise ValueError("the runs were trained in different worlds; compare runs of the same world")
+    task.draw(world, device)  # refuses a task that this world cannot offer
     checkpoints = tuple(hashlib.sha256(Run(run).checkpoint_file.read_bytes()).hexdigest()[:12] for run in runs)
     files, settings = Run(out, Comparison), Comparison(task, planner, checkpoints)
     with files.open(settings, "rooms", resume):
-        policies = controls(rooms, planner, task.seed)
-        jobs = {name: partial(follow, policy, name, rooms, task, device) for name, policy in policies.items()}
+        policies = controls(world, planner, task.seed)
+        jobs = {name: partial(follow, policy, name, world, task, device) for name, policy in policies.items()}
         jobs |= {f"run-{number}": partial(compare_run, run, task, planner, device) for number, run in enumerate(runs)}
         found = {name: kept(out / f"{name}.json", job) for name, job in jobs.items()}
     results = {
@@ -109,7 +110,8 @@ def compare(
         "complete": True,
         "task": to_dict(task),
         "planner": to_dict(planner),
-        "rooms": to_dict(rooms),
+        "world": config.world,
+        "rooms": to_dict(config.rooms),
         **{name: found[name] for name in policies},
         "models": [found[name] for name in jobs if name not in policies],
     }

@@ -13,12 +13,13 @@ from tqdm import tqdm
 
 from minivjepa import randomness
 from minivjepa.training.config import SEEDS, check_numbers
+from minivjepa.world.base_world import ACTIONS, World
+from minivjepa.world.gradient_planner import Planner
 from minivjepa.world.planner import CEM, Cost, WorldModel, latent_cost
-from minivjepa.world.rooms import Rooms
 
 CANDIDATES = 64  # start-goal pairs drawn for each one that is used
-Costs = Callable[[Tensor, Tensor], Cost]  # positions and goals [n, 2] -> what plans cost
-# step, indices of pairs [n], their positions and goals [n, 2] -> actions [n, 2]
+Costs = Callable[[Tensor, Tensor], Cost]  # states and goals [n, S] -> what plans cost
+# step, indices of pairs [n], their states and goals [n, S] -> actions [n, 2]
 Policy = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 
@@ -26,7 +27,7 @@ Policy = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 class Task:
     """What counts as success.  Raises ValueError for a task that is empty, impossible or solved from the start."""
 
-    pairs: int = 200  # Start-goal pairs; half of them lead through the door.
+    pairs: int = 200  # Start-goal pairs; the world says which.
     radius: float = 0.08  # How close to the goal the robot must come, in sides of the world.
     steps: int = 25  # Steps the robot may take.
     apart: float = 0.3  # Smallest straight-line distance from start to goal, in sides of the world.
@@ -35,101 +36,106 @@ class Task:
     def __post_init__(self) -> None:
         check_numbers(self, ("pairs", "steps", "radius", "apart"), "a number above 0", lambda value: value > 0)
         check_numbers(self, ("pairs",), "at most 10000: all are planned at once", lambda value: value <= 10_000)
-        check_numbers(self, ("apart",), "at most 0.6: the rooms are no larger", lambda value: value <= 0.6)
+        check_numbers(self, ("apart",), "at most 0.6: worlds are no larger", lambda value: value <= 0.6)
         less = f"less than apart ({self.apart}), or no robot has to move"
         check_numbers(self, ("radius",), less, lambda value: value < self.apart)
         check_numbers(self, ("seed",), SEEDS, lambda value: 0 <= value < 2**32)
 
-    def draw(self, rooms: Rooms, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Starts and goals, [pairs, 2] each: in different rooms if the index is even, in the same room if it is odd.
+    def draw(self, world: World, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Starts and goals, [pairs, S] each, of unseen episodes; each pair fits its index, as the world says.
 
-        Raises ValueError for rooms where such pairs are hard to find.
+        Raises ValueError for worlds where such pairs are hard to find.
         """
         index = torch.arange(self.pairs, device=device)
-        u = randomness.uniform(randomness.keys("pairs", self.seed, 0, index), 4 * CANDIDATES).view(-1, CANDIDATES, 4)
-        start, goal = rooms.place(u[..., :2]), rooms.place(u[..., 2:])  # [pairs, candidates, 2]
-        through = (start[..., 1] < 0.5) != (goal[..., 1] < 0.5)
-        fits = (through == (index % 2 == 0)[:, None]) & ((start - goal).norm(dim=-1) >= self.apart)
+        key = randomness.keys("pairs", self.seed, 0, index)
+        return self.pick(world.unseen, index, randomness.uniform(key, (world.numbers + world.more) * CANDIDATES))
+
+    def pick(self, world: World, index: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Of CANDIDATES pairs from uniform numbers [n, CANDIDATES * numbers], the first that fits each index [n]."""
+        u = u.view(len(index), CANDIDATES, -1)
+        start = world.draw(u[..., : world.numbers])  # [n, candidates, S]
+        goal = world.goal(start, u[..., world.numbers :])
+        fits = world.fits(index[:, None], start, goal) & (world.line(start, goal) >= self.apart)
         if not bool(fits.any(dim=1).all()):
             raise ValueError(f"no pair {self.apart} apart was found in {CANDIDATES} draws; reduce --task.apart")
-        first = fits.int().argmax(dim=1)
-        return start[index, first], goal[index, first]
+        first, pairs = fits.int().argmax(dim=1), torch.arange(len(index), device=u.device)
+        return start[pairs, first], goal[pairs, first]
 
 
 def random_policy(seed: int) -> Policy:
     """The floor: random actions."""
-    return lambda step, pairs, position, goal: (
-        2 * randomness.uniform(randomness.keys("floor", seed, step, pairs), 2) - 1
+    return lambda step, pairs, state, goal: (
+        2 * randomness.uniform(randomness.keys("floor", seed, step, pairs), ACTIONS) - 1
     )
 
 
-def straight_policy(rooms: Rooms) -> Policy:
+def straight_policy(world: World) -> Policy:
     """Straight to the goal, whatever stands in the way: it knows both positions and no walls."""
-    return lambda step, pairs, position, goal: ((goal - position) / rooms.speed).clamp(-1, 1)
+    return lambda step, pairs, state, goal: world.straight(state, goal)
 
 
-def planning_policy(cem: CEM, costs: Costs, seed: int) -> Policy:
+def planning_policy(planner: Planner, costs: Costs, seed: int) -> Policy:
     """Model-predictive control: plan, take the first action, and start the next search from the rest of the plan."""
     plans = torch.empty(0)
 
-    def act(step: int, pairs: Tensor, position: Tensor, goal: Tensor) -> Tensor:
+    def act(step: int, pairs: Tensor, state: Tensor, goal: Tensor) -> Tensor:
         nonlocal plans
         if step == 0:  # every pair is under way
-            plans = position.new_zeros(len(pairs), cem.horizon, 2)
-        found = replan(cem, costs(position, goal), plans[pairs], seed, step, pairs)
+            plans = state.new_zeros(len(pairs), planner.horizon, ACTIONS)
+        found = replan(planner, costs(state, goal), plans[pairs], seed, step, pairs)
         plans[pairs] = torch.cat([found[:, 1:], torch.zeros_like(found[:, :1])], dim=1)
         return found[:, 0]
 
     return act
 
 
-def replan(cem: CEM, cost: Cost, mean: Tensor, seed: int, step: int, pairs: Tensor) -> Tensor:
-    """CEM.plan from mean [n, H, A], with noise that depends only on the seed, the step, the round and the pair."""
+def replan(planner: Planner, cost: Cost, mean: Tensor, seed: int, step: int, pairs: Tensor) -> Tensor:
+    """planner.plan from mean [n, H, A], with noise that depends only on the seed, the step, the round and the pair."""
     _, H, A = mean.shape
 
     def noise(number: int) -> Tensor:
-        key = randomness.keys("plan", seed, step * cem.rounds + number, pairs)
-        return randomness.normal(key, cem.samples * H * A).view(len(pairs), cem.samples, H, A)
+        key = randomness.keys("plan", seed, step * planner.rounds + number, pairs)
+        return randomness.normal(key, planner.samples * H * A).view(len(pairs), planner.samples, H, A)
 
-    return cem.plan(cost, mean, noise)
+    return planner.plan(cost, mean, noise)
 
 
-def oracle_costs(rooms: Rooms) -> Costs:
+def oracle_costs(world: World) -> Costs:
     """The ceiling knows positions and walls: a plan costs the walking distance to the goal from its nearest point."""
 
-    def costs(position: Tensor, goal: Tensor) -> Cost:
+    def costs(state: Tensor, goal: Tensor) -> Cost:
         def cost(plans: Tensor) -> Tensor:
-            path = rooms.walk(position[:, None].expand(*plans.shape[:2], 2), plans)[:, :, 1:]  # [n, S, H, 2]
-            return rooms.walking_distance(path, goal[:, None, None].expand_as(path)).amin(dim=-1)
+            path = world.walk(state[:, None].expand(*plans.shape[:2], -1), plans)[:, :, 1:]  # [n, plans, H, S]
+            return world.walking_distance(path, goal[:, None, None]).amin(dim=-1)
 
         return cost
 
     return costs
 
 
-def picture_costs(model: WorldModel, rooms: Rooms, height: int, width: int) -> Costs:
+def picture_costs(model: WorldModel, world: World, height: int, width: int) -> Costs:
     """A world model sees two pictures, one of the robot where it is and one of it at the goal, and nothing else."""
 
     @torch.no_grad()
-    def costs(position: Tensor, goal: Tensor) -> Cost:
-        pictures = rooms.render(torch.stack([position, goal], dim=1), height, width)  # [n, 2, C, H, W]
+    def costs(state: Tensor, goal: Tensor) -> Cost:
+        pictures = world.render(torch.stack([state, goal], dim=1), height, width)  # [n, 2, C, H, W]
         now, wanted = model.embed(pictures.transpose(1, 2)).unbind(dim=1)  # as two frames of a clip
         return latent_cost(model, now, wanted)
 
     return costs
 
 
-def controls(rooms: Rooms, planner: CEM, seed: int) -> dict[str, Policy]:
+def controls(world: World, planner: CEM, seed: int) -> dict[str, Policy]:
     """What trained models are compared with: the floor, a walk that does not plan, and the ceiling."""
-    oracle = planning_policy(planner, oracle_costs(rooms), seed)
-    return {"random": random_policy(seed), "straight": straight_policy(rooms), "oracle": oracle}
+    oracle = planning_policy(planner, oracle_costs(world), seed)
+    return {"random": random_policy(seed), "straight": straight_policy(world), "oracle": oracle}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened to each pair.  path: float32 [pairs, steps + 1, 2]; the robot stops when it succeeds.  reached: bool [pairs].
+    """What happened to each pair.  path: states, float32 [pairs, steps + 1, S]; it ends when the robot succeeds.
 
-    through: bool [pairs], whether start and goal are in different rooms.
+    reached: bool [pairs].  through: bool [pairs], whether the way leads through a door or around a wall.
     """
 
     path: Tensor
@@ -137,19 +143,19 @@ class Outcome:
     through: Tensor
 
 
-def pursue(rooms: Rooms, task: Task, policy: Policy, device: torch.device, title: str = "") -> Outcome:
+def pursue(world: World, task: Task, policy: Policy, device: torch.device, title: str = "") -> Outcome:
     """Let one robot for each pair follow a policy until it reaches its goal or runs out of steps.
 
     title: of a progress bar; "" shows none.
     """
-    position, goal = task.draw(rooms, device)
-    through = (position[:, 1] < 0.5) != (goal[:, 1] < 0.5)
-    path, reached = [position], torch.zeros_like(through)
+    state, goal = task.draw(world, device)
+    through = world.through(state, goal)
+    path, reached = [state], torch.zeros_like(through)
     for step in tqdm(range(task.steps), title, unit="step", disable=not title):
         pairs = torch.where(~reached)[0]  # those under way
         if len(pairs):
-            action = policy(step, pairs, position[pairs], goal[pairs])
-            position = position.index_copy(0, pairs, rooms.move(position[pairs], action))
-            reached = reached | ((position - goal).norm(dim=1) <= task.radius)
-        path.append(position)
+            action = policy(step, pairs, state[pairs], goal[pairs])
+            state = state.index_copy(0, pairs, world.move(state[pairs], action))
+            reached = reached | (world.line(state, goal) <= task.radius)
+        path.append(state)
     return Outcome(torch.stack(path, dim=1), reached, through)

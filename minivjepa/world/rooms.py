@@ -5,28 +5,23 @@ action is a velocity with two components from -1 to 1.  The state is just the po
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from minivjepa.data import ROOMS
 from minivjepa.training.config import check_numbers
+from minivjepa.world.base_world import MEAN, STD, World
 
 EDGE = 1e-5  # a centre this near the strip around the wall is still outside it: coordinates are rounded
 SUBSTEPS = 4  # pieces of a move, so that a diagonal move slides along a wall instead of cutting a corner
 BACKGROUND = (0.1, 0.1, 0.15)  # red, green, blue
 WALL = (0.35, 0.6, 0.85)
 ROBOT = (1.0, 0.45, 0.1)
-MEAN, STD = (color[0] for color in ROOMS)  # pixels are normalised as (x - MEAN) / STD
-
-
-def displayable(frames: Tensor) -> Tensor:
-    """Normalised frames -> the same as colors from 0 to 1."""
-    return (frames * STD + MEAN).clamp(0, 1)
 
 
 @dataclass(frozen=True)
-class Rooms:
+class Rooms(World):
     """The world.  Frozen: derive another with dataclasses.replace.  Raises ValueError for rooms that no robot could cross."""
 
     speed: float = 0.15  # Longest move of a step along each axis, in sides of the world.
@@ -59,48 +54,63 @@ class Rooms:
         """Whether a centre at x is between the rooms; bool, the shape of x."""
         return (x - 0.5).abs() < self.strip - EDGE
 
-    def in_doorway(self, y: Tensor) -> Tensor:
-        """Whether a centre at height y fits through the door; bool, the shape of y."""
-        return (y - self.door_at).abs() <= self.gap + EDGE
+    def door_of(self, state: Tensor) -> Any:
+        """The middle of the door: that of these rooms, a float, or the states' third number if they have one, [...]."""
+        return self.door_at if state.shape[-1] == 2 else state[..., 2]
 
-    def place(self, u: Tensor) -> Tensor:
+    def in_doorway(self, y: Tensor, door_at: float | Tensor | None = None) -> Tensor:
+        """Whether a centre at height y fits through the door; bool, the shape of y."""
+        return (y - (self.door_at if door_at is None else door_at)).abs() <= self.gap + EDGE
+
+    def draw(self, u: Tensor) -> Tensor:
+        """Uniform numbers [..., 2] -> positions [..., 2]."""
+        return self.place(u)
+
+    def goal(self, state: Tensor, u: Tensor) -> Tensor:
+        """Another place [..., 2]; nothing else changes."""
+        return self.place(u)
+
+    def through(self, start: Tensor, goal: Tensor) -> Tensor:
+        """Whether start and goal are in different rooms."""
+        return (start[..., 1] < 0.5) != (goal[..., 1] < 0.5)
+
+    def fits(self, index: Tensor, start: Tensor, goal: Tensor) -> Tensor:
+        """Different rooms if the index is even, the same room if it is odd."""
+        return self.through(start, goal) == (index % 2 == 0)
+
+    def place(self, u: Tensor, door_at: float | Tensor | None = None) -> Tensor:
         """Uniform numbers [..., 2] -> positions [..., 2] wherever the robot can be, the doorway included."""
+        door_at = self.door_at if door_at is None else door_at
         free = self.robot + (1 - 2 * self.robot) * u
-        doorway = self.door_at + self.gap * (2 * u[..., 0] - 1)
+        doorway = door_at + self.gap * (2 * u[..., 0] - 1)
         return torch.stack([torch.where(self.in_strip(free[..., 1]), doorway, free[..., 0]), free[..., 1]], dim=-1)
 
-    def move(self, position: Tensor, action: Tensor) -> Tensor:
-        """positions [..., 2], actions [..., 2] -> the positions [..., 2] after one step.  Robots slide along walls.
+    def move(self, state: Tensor, action: Tensor) -> Tensor:
+        """states [..., 2 or 3], actions [..., 2] -> the states after one step.  Robots slide along walls.
 
         Each substep moves along x, then along y, and stops at the first obstacle: no robot is fast enough to jump a wall.
         """
-        y, x = position.unbind(-1)
+        y, x, door_at = state[..., 0], state[..., 1], self.door_of(state)
         dy, dx = (action.clamp(-1, 1) * (self.speed / SUBSTEPS)).unbind(-1)
         low, high, left, right = self.robot, 1 - self.robot, 0.5 - self.strip, 0.5 + self.strip
         for _ in range(SUBSTEPS):
             to = (x + dx).clamp(low, high)
-            blocked = ~self.in_doorway(y) & ~self.in_strip(x)
+            blocked = ~self.in_doorway(y, door_at) & ~self.in_strip(x)
             x = torch.where(blocked, torch.where(x < 0.5, to.clamp_max(left), to.clamp_min(right)), to)
             to = (y + dy).clamp(low, high)
-            y = torch.where(self.in_strip(x), to.clamp(self.door_at - self.gap, self.door_at + self.gap), to)
-        return torch.stack([y, x], dim=-1)
-
-    def walk(self, position: Tensor, actions: Tensor) -> Tensor:
-        """start [..., 2], actions [..., T, 2] -> every position [..., T + 1, 2], the start first."""
-        path = [position]
-        for action in actions.unbind(-2):
-            path.append(self.move(path[-1], action))
-        return torch.stack(path, dim=-2)
+            y = torch.where(self.in_strip(x), to.clamp(door_at - self.gap, door_at + self.gap), to)
+        return torch.cat([torch.stack([y, x], dim=-1), state[..., 2:]], dim=-1)
 
     def walking_distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """[..., 2] x [..., 2] -> [...]: the shortest path of a robot's centre, straight or around the doorway's corners.
+        """[..., 2 or 3] x same -> [...]: the shortest path of a robot's centre, straight or around the doorway's corners.
 
         A path between the rooms crosses both ends of the doorway.  The shortest one is straight, or it bends at a corner
         of one end and crosses the other end where that costs least.  All five candidates can be walked; the shortest counts.
         """
-        swap = a[..., 1:] > b[..., 1:]
-        (ya, xa), (yb, xb) = torch.where(swap, b, a).unbind(-1), torch.where(swap, a, b).unbind(-1)  # left to right
-        low, high, left, right = self.door_at - self.gap, self.door_at + self.gap, 0.5 - self.strip, 0.5 + self.strip
+        swap, door_at = a[..., 1:2] > b[..., 1:2], self.door_of(a)
+        left_end, right_end = torch.where(swap, b, a), torch.where(swap, a, b)
+        (ya, xa), (yb, xb) = (end[..., :2].unbind(-1) for end in (left_end, right_end))
+        low, high, left, right = door_at - self.gap, door_at + self.gap, 0.5 - self.strip, 0.5 + self.strip
         x1, x2 = torch.minimum(xa.clamp_min(left), xb), torch.maximum(xb.clamp_max(right), xa)  # ends still ahead
 
         def crossing(y: Tensor, x: Tensor, to_y: Tensor, to_x: Tensor, end: Tensor) -> Tensor:
@@ -108,20 +118,20 @@ class Rooms:
             return (y + (to_y - y) * (end - x) / (to_x - x).clamp_min(1e-9)).clamp(low, high)
 
         crossings = [(crossing(ya, xa, yb, xb, x1), crossing(ya, xa, yb, xb, x2))]
-        for corner in (torch.full_like(xa, low), torch.full_like(xa, high)):
+        for corner in (torch.zeros_like(xa) + low, torch.zeros_like(xa) + high):
             crossings += [(corner, crossing(corner, x1, yb, xb, x2)), (crossing(ya, xa, corner, x2, x1), corner)]
         legs = [(y1 - ya).hypot(x1 - xa) + (y2 - y1).hypot(x2 - x1) + (yb - y2).hypot(xb - x2) for y1, y2 in crossings]
         one_room = (xb <= left + EDGE) | (xa >= right - EDGE)
-        return torch.where(one_room, (a - b).norm(dim=-1), torch.stack(legs).amin(dim=0))
+        return torch.where(one_room, self.line(a, b), torch.stack(legs).amin(dim=0))
 
-    def render(self, position: Tensor, height: int, width: int) -> Tensor:
+    def render(self, state: Tensor, height: int, width: int) -> Tensor:
         """positions [..., 2] -> normalised frames [..., 3, H, W], all in one pass: the robot is a disc with a soft edge."""
-        y = (torch.arange(height, device=position.device) + 0.5) / height
-        x = (torch.arange(width, device=position.device) + 0.5) / width
+        y = (torch.arange(height, device=state.device) + 0.5) / height
+        x = (torch.arange(width, device=state.device) + 0.5) / width
         solid = ((x - 0.5).abs() < self.wall / 2) & ((y[:, None] - self.door_at).abs() > self.door / 2)  # [H, W]
-        colors = torch.tensor([BACKGROUND, WALL, ROBOT], device=position.device)[..., None, None]  # [3, C, 1, 1]
+        colors = torch.tensor([BACKGROUND, WALL, ROBOT], device=state.device)[..., None, None]  # [3, C, 1, 1]
         empty = torch.where(solid, colors[1], colors[0])  # [C, H, W]
-        dy, dx = y - position[..., 0, None], x - position[..., 1, None]  # [..., H], [..., W]
+        dy, dx = y - state[..., 0, None], x - state[..., 1, None]  # [..., H], [..., W]
         distance = (dy.square()[..., :, None] + dx.square()[..., None, :]).sqrt()  # [..., H, W]
         disc = torch.sigmoid((self.robot - distance) * 2 * height)[..., None, :, :]  # edge about two pixels wide
         return (empty + disc * (colors[2] - empty) - MEAN) / STD

@@ -18,11 +18,11 @@ from minivjepa.evaluation.probes import linear_r2
 from minivjepa.training.loop import CLIPS_AT_ONCE, MONITOR_STEP, Loop, Progress
 from minivjepa.training.recipe import set_rates
 from minivjepa.training.runs import Run
+from minivjepa.world.base_world import World
 from minivjepa.world.frozen_model import FrozenWorldModel
 from minivjepa.world.le_world_model import LeWorldModel
-from minivjepa.world.room_clips import RoomClips
-from minivjepa.world.rooms import Rooms
-from minivjepa.world.world_recipe import WorldConfig, build_frozen, build_lewm, learning_rate
+from minivjepa.world.world_clips import WorldClips
+from minivjepa.world.world_recipe import PRETRAINED, WorldConfig, build_frozen, build_lewm, learning_rate
 
 WorldNet = LeWorldModel | FrozenWorldModel
 MONITORED = 10  # frames for the collapse metrics, per number in a latent: the ranks need this many
@@ -32,7 +32,7 @@ CPU = torch.device("cpu")
 
 
 class WorldTrainer(Loop[WorldNet]):
-    """The training of one world model.  source: clips with their actions, as RoomClips.batch gives them."""
+    """The training of one world model.  source: clips with their actions, as WorldClips.batch gives them."""
 
     advice = "a lower --lr or --weight-decay"
     parts = (2,)
@@ -70,12 +70,12 @@ def embed_frames(model: WorldNet, frames: Tensor) -> Tensor:
     return torch.cat([model.embed(part[:, :, None])[:, 0] for part in frames.split(CLIPS_AT_ONCE)])
 
 
-def position_r2(model: WorldNet, rooms: Rooms, size: int, device: torch.device) -> float:
+def position_r2(model: WorldNet, world: World, size: int, device: torch.device) -> float:
     """How well the latents tell the robot's position: held-out R^2 of a linear probe, mean over both axes."""
     key = randomness.keys("probe", PROBE_SEED, 0, torch.arange(sum(PROBED)))
-    places = rooms.place(randomness.uniform(key, 2))
-    latents = embed_frames(model, rooms.render(places, size, size).to(device)).cpu()
-    (x, y), (places_x, places_y) = latents.split(PROBED), places.split(PROBED)
+    states = world.unseen.draw(randomness.uniform(key, world.numbers))
+    latents = embed_frames(model, world.render(states, size, size).to(device)).cpu()
+    (x, y), (places_x, places_y) = latents.split(PROBED), states[:, :2].split(PROBED)
     return linear_r2(x, places_x, y, places_y)
 
 
@@ -87,17 +87,17 @@ def train_lewm(config: WorldConfig, progress: Progress = lambda step, row: None)
         trainer = WorldTrainer(config, build_lewm(config), open_clips(config, CPU), run, CPU)
         trainer.fit(progress)
         row = run.history()[-1]
-    return {**row, "position_r2": position_r2(trainer.model, config.rooms, config.size, CPU), "model": trainer.model}
+    return {**row, "position_r2": position_r2(trainer.model, config.scene, config.size, CPU), "model": trainer.model}
 
 
-def open_clips(config: WorldConfig, device: torch.device) -> RoomClips:
+def open_clips(config: WorldConfig, device: torch.device) -> WorldClips:
     """The clips that a world model is trained on."""
-    return RoomClips(config.clips, config.seed, str(device), config.rooms)
+    return WorldClips(config.clips, config.seed, str(device), config.scene)
 
 
 def runs_of(config: WorldConfig, out: Path) -> list[Run]:
     """The run in a folder, and the V-JEPA run of its encoder if it has one."""
-    return [Run(out, WorldConfig)] + ([Run(out / "encoder")] if config.model == "vjepa" else [])
+    return [Run(out, WorldConfig)] + ([Run(out / "encoder")] if config.model in PRETRAINED else [])
 
 
 def build_world(config: WorldConfig, encoder: Encoder | None = None) -> WorldNet:
