@@ -213,7 +213,7 @@ def test_the_cases_agree_with_the_package(cases: list[Any]) -> None:
         (mean_a, half_a), (mean_b, half_b) = interval([*a.values()]), interval([*b.values()])
         if abs(mean_a - mean_b) < half_a + half_b:
             overlap.append(word)
-    assert overlap == ["higher", "undecided", "higher", "undecided"]
+    assert overlap == ["higher", "undecided", "higher", "undecided", "higher"]
 
 
 EACH, HIGHER, LOWER = "a[seed] - b[seed] for seed in a if seed in b", "difference - half > 0", "difference + half < 0"

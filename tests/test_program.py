@@ -193,6 +193,8 @@ EDITS: dict[str, tuple[Callable[[Notebook], Any], str]] = {  # what was done -> 
     "sys.exit in a function": (edit(f"import sys\n{FUNCTION}sys.exit(0)"), "SystemExit"),
     "not written": (edit(f"{FUNCTION}raise NotImplementedError()"), "not written yet"),
     "the settings of torch": (add("torch.set_default_dtype(torch.float64)\ntorch.set_grad_enabled(False)", False), ""),
+    "the device of torch": (add("torch.set_default_device('meta')", False), ""),
+    "cells in reverse": (lambda notebook: notebook.cells.reverse(), ""),
     "a syntax error elsewhere": (add("def f(:\n  pass", False), ""),
 }  # fmt: skip
 

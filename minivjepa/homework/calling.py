@@ -58,6 +58,7 @@ def fresh_state() -> None:
     """Undo what an earlier call may have set, so that one exercise cannot break another."""
     torch.set_grad_enabled(True)
     torch.set_default_dtype(torch.float32)
+    torch.set_default_device(None)  # the cases are on the CPU
     if torch.are_deterministic_algorithms_enabled():
         torch.use_deterministic_algorithms(False)  # it loads a compiler, as torch.manual_seed does: seconds
     for seed in (torch.default_generator.manual_seed, np.random.seed, random.seed):

@@ -151,6 +151,10 @@ def cut_cases(rng: np.random.Generator) -> Drawn:
         (INSIDE, cut_inputs(rng, fourth, 1, 3, 2, 3)),
         (BATCH, cut_inputs(rng, fifth, 3, 2, 1, 2)),
         (VALUES, cut_inputs(rng, sixth, 2, 3, 3, 2)),
+        *(
+            (VALUES, {"clip": clip(rng, 1, 2, 2, 3, 4) / 1000, "tubelet": 1, "patch": 1, "order": sixth})
+            for _ in range(2)
+        ),
         (INSIDE, {"clip": clip(rng, 1, 4, 3, 2, 2), "tubelet": 3, "patch": 2, "order": first}),
         (NEIGHBORS, {"clip": clip(rng, 2, 1, 1, 10, 2), "tubelet": 1, "patch": 2, "order": third}),
         (NEIGHBORS, {"clip": clip(rng, 1, 2, 6, 3, 15), "tubelet": 2, "patch": 3, "order": fourth}),
@@ -169,11 +173,11 @@ CUT = Exercise(
     "cut",
     ("minivjepa.tubelets.patchify", "minivjepa.tubelets.unpatchify"),
     {
-        NEIGHBORS: {"clip": torch.arange(16.0).reshape(1, 1, 2, 2, 4), "tubelet": 2, "patch": 2, "order": "thw"},
-        ORDER: {"clip": torch.arange(12.0).reshape(1, 1, 2, 2, 3), "tubelet": 1, "patch": 1, "order": "wth"},
+        NEIGHBORS: {"clip": torch.arange(32.0).reshape(1, 1, 4, 2, 4), "tubelet": 2, "patch": 2, "order": "thw"},
+        ORDER: {"clip": torch.arange(12.0).reshape(1, 1, 2, 2, 3), "tubelet": 1, "patch": 1, "order": "hwt"},
         INSIDE: {"clip": torch.arange(16.0).reshape(1, 2, 2, 2, 2), "tubelet": 2, "patch": 2, "order": "wth"},
         BATCH: {"clip": torch.arange(16.0).reshape(2, 1, 1, 2, 4), "tubelet": 1, "patch": 2, "order": "thw"},
-        VALUES: {"clip": torch.tensor([0.1, -1234.5, 3.14159, 20001.25]).reshape(1, 1, 1, 2, 2), "tubelet": 1, "patch": 1, "order": "htw"},
+        VALUES: {"clip": torch.tensor([0.0123, -1234.5, 3.14159, 20001.25]).reshape(1, 1, 1, 2, 2), "tubelet": 1, "patch": 1, "order": "htw"},
     },
     cut_cases,
     (
@@ -258,6 +262,7 @@ def positions_cases(rng: np.random.Generator) -> Drawn:
     drawn = [
         (PAIRS, long, [2, 4, 2], 10000.0),
         (PAIRS, [1, 1, 1], rng.permutation([2, 4, 6]), 100.0),
+        (PAIRS, rng.permutation([1, 1, int(rng.integers(258, 270))]), [2, 2, 2], 100.0),
         (FREQUENCY, rng.permutation([1, 3, 4]), odd, bases[0]),
         (FREQUENCY, [2, 3, 2], odd[::-1], bases[1]),
         (TOKENS, rng.permutation([2, 3, 5]), [2, 2, 2], 10000.0),
@@ -290,7 +295,7 @@ POSITIONS = Exercise(
         PAIRS: {"shape": (2, 1, 1), "dims": (2, 2, 2), "base": 100.0},
         FREQUENCY: {"shape": (3, 1, 1), "dims": (4, 2, 2), "base": 100.0},
         TOKENS: {"shape": (2, 2, 3), "dims": (2, 2, 2), "base": 100.0},
-        PARTS: {"shape": (2, 2, 1), "dims": (2, 4, 6), "base": 16.0},
+        PARTS: {"shape": (2, 2, 1), "dims": (2, 4, 6), "base": 1.5},
     },
     positions_cases,
     (
@@ -381,8 +386,8 @@ POSITIONS = Exercise(
 # --- random_mask ---
 
 LARGEST = "the tokens with the largest noise are hidden, and the others kept"
-UP = "ratio * N is rounded to the nearest whole number: 1.75 tokens are 2"
-DOWN = "ratio * N is rounded to the nearest whole number: 1.25 tokens are 1"
+UP = "ratio * N is rounded to the nearest whole number: 1.55 tokens are 2"
+DOWN = "ratio * N is rounded to the nearest whole number: 1.45 tokens are 1"
 ANY_NOISE = "only the order of the noise counts: it may be negative, or large, or differ in a late digit"
 OWN = "each clip is masked by its own noise"
 RISING = "ids rise in each row"
@@ -402,7 +407,7 @@ def shuffled(rng: np.random.Generator, clips: int, count: int, kind: str = "shar
 
 
 def share(count: int, hidden: int, off: float = 0.0) -> float:
-    """The ratio for which ratio * count is `hidden` and a bit, at most 0.42: far from a half."""
+    """The ratio for which ratio * count is `hidden` and a bit, at most 0.47: not quite a half."""
     return round((hidden + off) / count, 4) if off else hidden / count
 
 
@@ -411,7 +416,7 @@ def ratios(rng: np.random.Generator, rounded: bool = True) -> tuple[int, float]:
     count = int(rng.choice([7, 10, 11, 13, 16, 19, 24, 29]))
     # an odd number: in two steps, 3.4 places are 6.8 tokens, which are not to be rounded to 7, and 7 / 2 to 4
     hidden = 1 + 2 * int(rng.integers(1, (count - 1) // 2))
-    return count, share(count, hidden, float(rng.uniform(0.36, 0.42)) * (-1 if rounded else 1))
+    return count, share(count, hidden, float(rng.uniform(0.42, 0.47)) * (-1 if rounded else 1))
 
 
 def mask_inputs(rng: np.random.Generator) -> list[tuple[str, torch.Tensor, float]]:
@@ -436,11 +441,14 @@ def mask_inputs(rng: np.random.Generator) -> list[tuple[str, torch.Tensor, float
     ]
 
 
+def fine_ratio(rng: np.random.Generator) -> float:
+    """A ratio of 290 places; cut to two digits, it hides another number of them."""
+    return share(290, int(rng.choice([M for M in range(250, 285) if round(round(M / 290, 2) * 290) != M])), -0.2)
+
+
 def random_mask_cases(rng: np.random.Generator) -> Drawn:
     """Masks of all kinds; many tokens are also nearly all hidden, so that both parts hold large ids."""
-    # with its ratio cut to two digits, such a mask hides another number of tokens
-    fine = [M for M in range(250, 285) if round(round(M / 290, 2) * 290) != M]
-    more = (INT64, shuffled(rng, 1, 290), share(290, int(rng.choice(fine)), -0.2))
+    more = (INT64, shuffled(rng, 1, 290), fine_ratio(rng))
     return [(rule, {"noise": noise, "ratio": ratio}) for rule, noise, ratio in [*mask_inputs(rng), more]]
 
 
@@ -456,10 +464,10 @@ RANDOM_MASK = Exercise(
     ("minivjepa.masking.parse_mask", "minivjepa.masking.split_by_score"),
     {
         LARGEST: {"noise": torch.tensor([[0.5, 0.25, 0.875, 0.125]]), "ratio": 0.25},
-        UP: {"noise": torch.tensor([[0.5, 0.25, 0.875, 0.125, 0.75]]), "ratio": 0.35},
-        DOWN: {"noise": torch.tensor([[0.5, 0.25, 0.875, 0.125, 0.75]]), "ratio": 0.25},
-        ANY_NOISE: {"noise": torch.tensor([[1.0002, -2.5, 1.0001, 1.0, 40.0, -700.0]]), "ratio": 0.5},
-        OWN: {"noise": torch.tensor([[0.5, 0.25, 0.875, 0.125], [0.75, 0.125, 0.375, 0.625]]), "ratio": 0.5},
+        UP: {"noise": torch.tensor([[0.5, 0.25, 0.875, 0.125, 0.75], [0.25, 0.75, 0.5, 0.625, 0.375]]), "ratio": 0.31},
+        DOWN: {"noise": torch.tensor([[0.5, 0.25, 0.875, 0.125, 0.75]]), "ratio": 0.29},
+        ANY_NOISE: {"noise": torch.tensor([[1.0002, -2.5, 1.0001, 1.0, 40.0, -700.0], [-300.0, -100.0, -200.0, -500.0, -400.0, -700.0]]), "ratio": 0.5},
+        OWN: {"noise": torch.tensor([[0.5, 0.25, 0.875, 0.125], [7.5, 1.25, 3.75, 6.25]]), "ratio": 0.5},
         RISING: {"noise": torch.tensor([[0.9375, 0.5, 0.625, 0.25, 0.875, 0.125]]), "ratio": 0.5},
         NONE_HIDDEN: {"noise": torch.tensor([[0.5, 0.25, 0.75], [0.125, 0.375, 0.25]]), "ratio": 0.0},
         ALL_HIDDEN: {"noise": torch.tensor([[0.5, 0.25, 0.75], [0.125, 0.375, 0.25]]), "ratio": 1.0},
@@ -528,8 +536,8 @@ RANDOM_MASK = Exercise(
 
 TIME_MAJOR = "time-major, ids go through all places of step 0, then of step 1; the places with the largest noise are hidden in each"
 PLACE_MAJOR = "otherwise, ids go through all steps of place 0, then of place 1"
-UP_PLACES = "ratio * S is rounded to the nearest whole number: 1.75 places are 2"
-DOWN_PLACES = "ratio * S is rounded to the nearest whole number: 1.25 places are 1"
+UP_PLACES = "ratio * S is rounded to the nearest whole number: 1.55 places are 2"
+DOWN_PLACES = "ratio * S is rounded to the nearest whole number: 1.45 places are 1"
 OWN_PLACES = "each clip keeps its own places"
 NO_CONTEXT = "ratio 1 hides everything: the context is int64 [B, 0]"
 ALL_CONTEXT = "ratio 0 hides nothing"
@@ -553,6 +561,7 @@ def tube_mask_cases(rng: np.random.Generator) -> Drawn:
     places = int(rng.integers(5, 9))
     return [
         *drawn,
+        (UP_PLACES, tube_inputs(shuffled(rng, 1, 290), fine_ratio(rng), 2, major)),
         (TIME_MAJOR, tube_inputs(shuffled(rng, 2, 9), ratio, steps, True)),
         (PLACE_MAJOR, tube_inputs(shuffled(rng, 2, 9), ratio, steps, False)),
         (INT64, tube_inputs(shuffled(rng, 1, places), share(places, places - 2), int(rng.integers(130, 150)), major)),
@@ -574,8 +583,8 @@ TUBE_MASK = Exercise(
     {
         TIME_MAJOR: tube_inputs([[0.75, 0.25, 0.5]], 0.33, 2, True),
         PLACE_MAJOR: tube_inputs([[0.75, 0.25, 0.5]], 0.33, 2, False),
-        UP_PLACES: tube_inputs([[0.5, 0.25, 0.875, 0.125, 0.75]], 0.35, 2, True),
-        DOWN_PLACES: tube_inputs([[0.5, 0.25, 0.875, 0.125, 0.75]], 0.25, 2, False),
+        UP_PLACES: tube_inputs([[0.5, 0.25, 0.875, 0.125, 0.75]], 0.31, 2, True),
+        DOWN_PLACES: tube_inputs([[0.5, 0.25, 0.875, 0.125, 0.75]], 0.29, 2, False),
         ANY_NOISE: tube_inputs([[1.0002, -2.5, 1.0001, 1.0, 40.0, -700.0]], 0.5, 2, True),
         OWN_PLACES: tube_inputs([[0.5, 0.25, 0.875, 0.125], [0.75, 0.125, 0.375, 0.625]], 0.5, 3, False),
         RISING: tube_inputs([[0.625, 0.5, 0.9375, 0.25, 0.875, 0.125]], 0.5, 3, True),
@@ -597,6 +606,7 @@ TUBE_MASK = Exercise(
         ("place p begins at p times the number of steps, and here at p times that of the places", changed(TUBE, ("* steps + time", "* S + time"))),
         ("the number of places to hide is cut off, not rounded to the nearest", changed(TUBE, ("round(", "int("))),
         ("the number of places to hide is rounded up, not to the nearest", changed(TUBE, ("round(", "math.ceil("))),
+        ("the number of tokens is rounded, and then shared out over the steps: round the number of places", changed(TUBE, ("round(ratio * S)", "round(ratio * S * steps) // steps"))),
         ("at least one place is kept here; ratio 1 keeps none", changed(TUBE, ("round(ratio * S)", "min(round(ratio * S), S - 1)"))),
         ("the ids are uint8, which ends at 255: return int64", changed(TUBE, (".values", ".values.to(torch.uint8)"))),
         ("the hidden ids are returned as well: return only those of the context", changed(TUBE, ("    return ", "    hidden = torch.tensor([[i for i in range(S * steps) if i not in row.tolist()] for row in ids.flatten(1)])\n    return hidden, "))),
@@ -653,7 +663,8 @@ CUT_OFF = "without wrap, what reaches beyond the lower or right edge is cut off"
 WRAPS = "with wrap, it goes on at the opposite edge"
 UNION = "a patch is true where any block hides it, also where two overlap"
 EMPTY_LIST = "no blocks hide nothing"
-LARGE = "a block may be larger than the frame"
+LARGE = "with wrap, a block that is larger than the frame goes around more than once"
+LARGE_CUT = "without wrap, a block that is larger than the frame is cut off like any other"
 ONE_ROW = "a frame may have one row or one column"
 
 
@@ -689,11 +700,12 @@ def block_map_cases(rng: np.random.Generator) -> Drawn:
     line = (1, long) if wrap else (long, 1)
     return [
         *drawn,
-        (CUT_OFF, block_inputs([last, *one_edge], size, frame, False)),
+        (CUT_OFF, block_inputs([last, *one_edge, (0, 0)], size, frame, False)),
         (WRAPS, block_inputs([last], size, frame, True)),
         (LARGE, block_inputs(corners_on(rng, frame, 1), (long + int(rng.integers(1, 4)), 2), frame, True)),
         (LARGE, block_inputs(corners_on(rng, frame, 1), (2, long + int(rng.integers(1, 4))), frame, True)),
-        (LARGE, block_inputs([(top, left)], (long + 3, long + 2), frame, False)),
+        (LARGE_CUT, block_inputs([(top, left)], (long + 3, long + 2), frame, False)),
+        (LARGE, block_inputs([last], (2 * frame[0] + 1, 1), frame, True)),  # around more than once
         (ONE_ROW, block_inputs(corners_on(rng, line, 2), (2, 3) if wrap else (3, 2), line, bool(rng.integers(2)))),
     ]  # fmt: skip
 
@@ -720,9 +732,10 @@ BLOCK_MAP = Exercise(
         CORNER: block_inputs([(1, 0)], (1, 2), (3, 4), False),
         CUT_OFF: block_inputs([(2, 1), (0, 3)], (2, 3), (3, 5), False),
         WRAPS: block_inputs([(2, 3)], (2, 3), (3, 5), True),
-        UNION: block_inputs([(0, 0), (1, 1)], (2, 3), (4, 5), False),
+        UNION: block_inputs([(0, 0), (1, 1), (1, 2)], (2, 3), (4, 5), False),
         EMPTY_LIST: block_inputs([], (2, 3), (2, 3), True),
-        LARGE: block_inputs([(1, 1)], (5, 2), (3, 4), True),
+        LARGE: block_inputs([(1, 1)], (6, 2), (3, 4), True),
+        LARGE_CUT: block_inputs([(1, 2)], (4, 5), (3, 4), False),
         ONE_ROW: block_inputs([(0, 3)], (1, 2), (1, 5), False),
     },
     block_map_cases,
@@ -982,10 +995,10 @@ def coverage_cases(rng: np.random.Generator) -> Drawn:
     total, count = t * h * w, int(rng.integers(3, 14))
     large = (4, *whole(rng, 8, 11, 2))
     often = torch.from_numpy(
-        np.stack([np.zeros(270, dtype=np.int64), rng.integers(1, 6, 270)], axis=1)
-    )  # 0 in every draw
+        np.stack([np.zeros(2051, dtype=np.int64), rng.integers(1, 6, 2051)], axis=1)
+    )  # 0 in every draw, more often than float16 counts
     drawn = [
-        (SHARE, draws(rng, count, (t, h, w), total // 3), (t, h, w)),
+        *((SHARE, draws(rng, count, (t, h, w), total // 3), (t, h, w)) for _ in range(2)),
         (SHARE, draws(rng, 1, (t, h, w), total // 2), (t, h, w)),
         (LAYOUT, draws(rng, 5, (t, h, w), 4), (t, h, w)),
         (LAYOUT, draws(rng, 2, large, int(rng.integers(100, 200))), large),

@@ -78,10 +78,11 @@ def embed_inputs(
 
 def embed_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
     """Many and few clips, tubelets, values and features; one of each; all kept; more tubelets than a byte counts."""
-    side, bright = between(rng, 3, 5), embed_inputs(rng, 3, 7, 4, 3, 2)
+    side, many, values = between(rng, 3, 5), between(rng, 5, 7), between(rng, 5, 7)
+    bright = embed_inputs(rng, 3, 7, 4, 3, 2)
     bright["tubelets"] = bright["tubelets"] * 10 + 40
     return [
-        (OWN_IDS, embed_inputs(rng, between(rng, 5, 7), 9, 5, between(rng, 5, 7), between(rng, 2, 4))),
+        *((OWN_IDS, embed_inputs(rng, many, 9, 5, values, 3)) for _ in range(2)),
         (AS_PIXELS, bright),
         (KEPT_ONLY, embed_inputs(rng, 1, 7, between(rng, 4, 6), 5, between(rng, 6, 11))),
         (LINEAR, embed_inputs(rng, 2, 5, 3, side, side)),
@@ -176,13 +177,21 @@ def attend_inputs(
 
 
 def large_scores(rng: np.random.Generator, heads: int, n: int, draw: Draw = reals) -> dict:
-    """Two clips with one token of padding each, and scores that differ by some halves around -65536 or 65536: exact in float32."""
+    """Two clips with one token of padding each.  The scores of a token that looks differ by some halves, and those of padding by more.
+
+    They lie around half a million, above or below 0, another number for each token that looks: exact in float32.
+    """
     given = attend_inputs(rng, (n - 1, n - 1), n, heads, 4, 0.5, draw)
+    large, _, small = torch.eye(4 * heads).split([heads, heads, 2 * heads])
     x = torch.from_numpy(rng.integers(-1, 2, (2, n, 4 * heads))).float()
-    x[..., :heads] = 256.0  # the first feature of each head
-    away = torch.eye(4 * heads)
-    away[:heads] *= -1 if draw is numbers or rng.random() < 0.7 else 1
-    return given | {"x": x, "weights": given["weights"] | {"q": away / 2, "k": torch.eye(4 * heads)}}
+    for clip, real in zip(x, given["real"]):
+        sizes = rng.permutation([-4096.0, 1024.0, 4096.0, -256.0, 256.0][: n - 1])
+        clip[real, :heads] = torch.from_numpy(sizes).float()[:, None]
+        clip[:, heads : 2 * heads] = torch.where(real, 256.0, 512.0)[:, None]
+    nothing = torch.zeros(heads, 4 * heads)
+    turned = {"q": torch.cat([large, nothing, small]) / 2, "k": torch.cat([nothing, large, small])}
+    values = torch.cat([nothing, nothing, given["weights"]["v"][2 * heads :]])
+    return given | {"x": x, "weights": given["weights"] | turned | {"v": values}}
 
 
 def attend_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
@@ -193,6 +202,7 @@ def attend_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
         (SCORE, attend_inputs(rng, (4, 7), 7, 2, between(rng, 5, 7), 1.5)),
         (HEADS, attend_inputs(rng, (3, 2, 5, 1), 5, between(rng, 4, 5), 2, 0.25)),
         (ALL_PADDING, attend_inputs(rng, tuple(rng.permutation([0, 3, 2])), 4, 2, 3, 0.7)),
+        (ALL_PADDING, attend_inputs(rng, (0, 1), 1, 2, 2, 1.0)),
         (PADDING_ROWS, attend_inputs(rng, (between(rng, 2, 4),), 11, 2, 3, 0.5)),
         (MATRICES, attend_inputs(rng, (5, 5), 5, 1, between(rng, 3, 5), 1.0)),
         (MEAN_WEIGHTS, attend_inputs(rng, (4,), 4, between(rng, 5, 7), 1, 0.6)),
@@ -236,6 +246,7 @@ ATTEND_EXERCISE = Exercise(
         ("the rows of padding are not zeros: padding looks at others too", ATTEND.replace(ROWS, "").replace("-math.inf", "-1e9")),
         ("the rows of padding are zeros in the vectors and not in the weights that you return", ATTEND.replace(ROWS, "").replace("-math.inf", "-1e9").replace("return mixed @ weights['out']", "return mixed * real[..., None] @ weights['out']")),
         ("a clip that is all padding gives nan: a softmax over nothing but minus infinities is nan, and nan times 0 is nan too; put zeros in their place", ATTEND.replace(ROWS, "    weight = weight * real[:, None, :, None]\n")),
+        ("padding is taken out after the softmax, and the rest divided by its sum: where padding has by far the largest score, nothing is left to divide", ATTEND.replace(MASK, "").replace(ROWS, "    weight = weight * real[:, None, None]\n    weight = (weight / (weight.sum(dim=3, keepdim=True) + 1e-9)).masked_fill(~real[:, None, :, None], 0.0)\n")),
         ("the softmax divides exp(score) by their sum, and with large scores exp is infinite, or zero for all: use torch's softmax, or subtract the largest score of a row first", ATTEND.replace(f"score{MASK}.softmax(dim=3)", "score.exp() * real[:, None, None]\n    weight = weight / weight.sum(dim=3, keepdim=True)")),
         ("the mask is turned around: real is true where there is a token", ATTEND.replace("~real[:, None, None], -math.inf", "real[:, None, None], -1e9")),
         ("what the heads take home is not multiplied by \"out\"", ATTEND.replace("mixed @ weights['out']", "mixed")),
@@ -333,7 +344,7 @@ PREDICT_EXERCISE = Exercise(
         MASKED: {"context": torch.tensor([[[0.5]]]), "context_ids": torch.tensor([[1]]), "target_ids": torch.tensor([[2, 0]]),
                  "weights": {"enter": ONE, "leave": ONE, "mask_tokens": torch.tensor([[-1.0], [0.0]]), "positions": torch.tensor([[0.0], [0.25], [1.0]])}, "group": 0, "rows": "hidden"},
         SEEN_ONES: predict_inputs(SEEN, 1, (2, 1), (2, 2), 1, 0, "hidden", numbers),
-        GROUP: predict_inputs(SEEN, 1, (1, 1), (1, 2), 3, 1, "hidden", numbers),
+        GROUP: predict_inputs(SEEN, 1, (1, 1), (1, 2), 4, 2, "hidden", numbers),
         TOGETHER: predict_inputs(SEEN, 2, (2, 1), (1, 2), 1, 0, "hidden", numbers),
         LEAVE: predict_inputs(SEEN, 1, (1, 2), (2, 2), 1, 0, "hidden", numbers),
         GUESSES: predict_inputs(SEEN, 1, (2, 3), (1, 2), 1, 0, "hidden", numbers),
@@ -429,16 +440,21 @@ def with_flat_vectors(given: dict) -> dict:
 def loss_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
     """One and several groups, clips, tubelets and features; large and small features and eps; constant vectors; a weight of 0."""
     idle = loss_inputs(rng, 2, 6, (3, 2, 4), 4, 0.3)
-    idle["weights"][between(rng, 0, 1)] = 0.0
+    group = between(rng, 0, 1)
+    idle["weights"][group], idle["guesses"][group] = 0.0, idle["guesses"][group] * 1000
     whole = loss_inputs(rng, 2, 5, (4, 1), 3, 0.2) | {"weights": [int(w) for w in rng.permutation([1, 3])]}
     far = loss_inputs(rng, 2, 5, (2, 3), 4, 0.5)
-    far["guesses"] = [guess * 30 for guess in far["guesses"]]
+    far["guesses"] = [guess * 60000 for guess in far["guesses"]]
+    peaks = loss_inputs(rng, 2, 4, (3, 2), 23, 0.1)
+    peaks["features"][..., between(rng, 0, 22)] *= 40
     return [
         (GROUP_WEIGHTS, loss_inputs(rng, 3, 9, (5, 2, 7), 6, 0.1)),
         (ANY_SUM, loss_inputs(rng, 1, 7, (3, 6), 5, 1.0) | {"weights": [float(rng.choice([0.05, 0.1])), float(rng.choice([0.2, 0.3]))]}),
         (AT_IDS, loss_inputs(rng, 4, 8, (2, 4, 3, 1), between(rng, 2, 4), 0.75)),
         (OVER_D, loss_inputs(rng, 2, 5, (3,), 2, 1e-6) | {"weights": [float(rng.choice([0.4, 2.5]))]}),
         (PLUS_EPS, loss_inputs(rng, 2, 4, (2, 3), 4, 2.0, size=0.05)),
+        (PLUS_EPS, loss_inputs(rng, 2, 4, (2, 3), 4, 1e-8, size=0.005)),
+        (BY_ITSELF, peaks),
         (CENTRED, loss_inputs(rng, 2, between(rng, 5, 7), (5, 3), 7, 3.0, size=20)),
         (ALL_ALIKE, with_flat_vectors(loss_inputs(rng, 2, 6, (4, 3), 4, float(rng.choice([0.05, 0.5]))))),
         (BY_ITSELF, loss_inputs(rng, 1, 1, (1, 1), between(rng, 3, 5), 0.4)),
@@ -461,7 +477,7 @@ LATENT_LOSS = Exercise(
         AS_THEY_ARE: loss_inputs(SEEN, 1, 2, (2,), 3, 0.5, numbers),
         AT_IDS: loss_inputs(SEEN, 2, 4, (2, 1), 3, 0.25, numbers),
         ABSOLUTE: loss_inputs(SEEN, 1, 3, (2,), 2, 0.5, numbers) | {"guesses": [torch.tensor([[[5.0, -4.0], [0.5, 3.0]]])]},
-        GROUP_WEIGHTS: loss_inputs(SEEN, 1, 4, (3, 1), 2, 0.25, numbers),
+        GROUP_WEIGHTS: loss_inputs(SEEN, 1, 4, (3, 1, 1), 2, 0.25, numbers),
         ANY_SUM: loss_inputs(SEEN, 1, 3, (1, 2), 2, 0.25, numbers) | {"weights": [4, 1]},
     },
     loss_hidden,
@@ -681,13 +697,13 @@ def follow_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
     return [
         (TAKEN_OVER, follow_inputs(rng, 4, {"weight": (3, 2), "bias": (2,), "norm.mean": (2,)}, some, ("norm.count",), ("norm.mean",))),
         (ONLY_NAMED, follow_inputs(rng, 2, {"blocks.0.weight": (side, 2), "blocks.0.norm.weight": (side,), "norm": (1,), "scale": ()}, some[:2])),
-        (ONLY_NAMED, follow_inputs(rng, 3, {"mean": (2,), "running.mean": (2,), "run": (2,), "other.mean": (1,)}, some[1:], ("count",), ("running.mean",))),
+        (ONLY_NAMED, follow_inputs(rng, 3, {"mean": (2,), "running.mean": (2,), "run": (2,), "other.mean": (1,), "Running.Mean": (2,), "_running": (1,), "num_batches": (1,)}, some[1:], ("count",), ("running.mean",))),
         (ONLY_NAMED, follow_inputs(rng, 2, {"mean": (2,), "running.mean": (2,), "mean.scale": (3,), "a.mean.b": (1,)}, some[:2], (), ("mean",))),
         (ONLY_NAMED, follow_inputs(rng, 2, {"norm.mean": (side,), "norm.count": (2,), "bias": (2, 1, 3), "batches": (2,)}, some[2:], ("steps.seen",), ("bias",))),
         (BY_NAME, follow_inputs(rng, 2, {name: (2,) for name in "abcdefg"}, some[:2], (), ("b", "c", "f", "g"))),
         (OWN_STEP, follow_inputs(rng, 4, {"weight": (2, 2), "mean": (2,)}, [some[0], 1.0, 0.0, some[1]], (), ("mean",))),
         (TAKEN_OVER, flags | {"buffers": ["table", "mask"]}),
-        (AVERAGED, follow_inputs(rng, 1, {"weight": (2, 2), "position": (3,)}, some[:1], ("count",), ("position",))),
+        (AVERAGED, follow_inputs(rng, 1, {"weight": (2, 2), "position": (3,), "kernel": (2, 1, 2, 2)}, some[:1], ("count",), ("position",))),
         (GOES_ON, follow_inputs(rng, between(rng, 10, 13), {"w": (1,), "large": (2,)}, [0.9] * 20, ("n",))),
         (NO_STEP, follow_inputs(rng, 0, {"weight": (2,)}, [], ("count",))),
     ]  # fmt: skip
@@ -709,7 +725,7 @@ FOLLOW_EXERCISE = Exercise(
         GOES_ON: {"target": {"weight": torch.tensor([0.0, 8.0])}, "students": [{"weight": torch.tensor([4.0, 4.0])}, {"weight": torch.tensor([8.0, 0.0])}], "momenta": [0.75, 0.5], "buffers": []},
         OWN_STEP: follow_inputs(SEEN, 4, {"weight": (1,), "mean": (1,)}, [0.5, 0.0, 1.0, 0.75], (), ("mean",), numbers),
         TAKEN_OVER: follow_inputs(SEEN, 2, {"weight": (2,), "norm.mean": (1,)}, [0.5, 0.75], ("norm.count",), ("norm.mean",), numbers),
-        ONLY_NAMED: follow_inputs(SEEN, 1, {"norm.weight": (1,), "mean": (1,), "other.mean": (1,), "run": (1,), "running.mean": (1,), "a.running.mean": (1,)}, [0.25], (), ("running.mean",), numbers),
+        ONLY_NAMED: follow_inputs(SEEN, 1, {"norm.weight": (1,), "mean": (1,), "other.mean": (1,), "run": (1,), "running.mean": (1,), "a.running.mean": (1,), "running.mean.old": (1,), "running.scale": ()}, [0.25], (), ("running.mean",), numbers),
         BY_NAME: {"target": {"a": torch.tensor([1.0]), "b": torch.tensor([2.0])}, "students": [{"b": torch.tensor([4.0]), "a": torch.tensor([-1.0])}], "momenta": [0.5], "buffers": ["b"]},
         NO_STEP: {"target": {"weight": torch.tensor([1.0])}, "students": [], "momenta": [], "buffers": []},
     },
@@ -785,7 +801,7 @@ def plan_inputs(rng: np.random.Generator, shape: str, start: float, end: float, 
 def plan_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
     """Lines and cosines that rise and fall, to 1 and to less, that end before, at and after the run; ties; momenta 0, 1 and nearly 1."""
     low, high = round(float(rng.uniform(0.3, 0.7)), 2), round(float(rng.uniform(0.85, 0.97)), 3)
-    near = float(1 - rng.uniform(0.5, 0.95) * 1e-5)
+    near = float(1 - rng.uniform(0.5, 0.6) * 1e-5)
     shapes = [str(shape) for shape in rng.permutation(["line", "cosine"])]
     even = {"steps": int(rng.choice([4, 8])), "stretch": 0.5, "shape": "line"}  # momenta of this line are exact
     return [
@@ -800,7 +816,8 @@ def plan_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
         (AT_MOST, {**even, "start": 0.25, "end": 0.75, "left": float(rng.choice([0.0625, 0.25]))}),
         (AT_MOST, {**even, "start": 0.5, "end": 0.5, "left": float(rng.choice([0.25, 0.0625]))}),
         (SMALLEST, {**even, "start": 0.0, "end": float(rng.choice([0.5, 1.0])), "left": float(rng.choice([0.6, 0.3, 0.9]))}),
-        (NEVER, {"steps": 3, "start": 0.9, "end": near, "stretch": 0.5, "shape": shapes[0], "left": round(float(rng.uniform(0.05, 0.2)), 3)}),
+        (NEVER, {"steps": 3, "start": 0.9, "end": near, "stretch": 0.5, "shape": shapes[0], "left": round(float(rng.uniform(0.0101, 0.0149)), 4)}),
+        (NEVER, {"steps": 2, "start": 0.9999999995, "end": 1.0, "stretch": 0.5, "shape": shapes[1], "left": 0.99985}),
         (NEVER, {"steps": 1, "start": float(rng.choice([0.9995, 0.99])), "end": 1.0, "stretch": 1.0, "shape": shapes[1], "left": 0.37}),
         (NEVER, {"steps": 1, "start": 1.0, "end": 1.0, "stretch": 3.0, "shape": shapes[0], "left": 0.4}),
     ]  # fmt: skip
@@ -817,7 +834,7 @@ PLAN_EXERCISE = Exercise(
         FALLING: {"steps": 3, "start": 1.0, "end": 0.7, "stretch": 0.5, "shape": "line", "left": 0.1},
         AT_MOST: {"steps": 2, "start": 0.25, "end": 0.75, "stretch": 1.0, "shape": "line", "left": 0.25},
         SMALLEST: {"steps": 2, "start": 0.0, "end": 0.5, "stretch": 1.0, "shape": "line", "left": 0.6},
-        NEVER: {"steps": 3, "start": 0.9, "end": 0.99999, "stretch": 0.5, "shape": "line", "left": 0.2},
+        NEVER: {"steps": 2, "start": 1.0, "end": 0.9999999995, "stretch": 0.5, "shape": "line", "left": 0.99985},
     },
     plan_hidden,
     (
@@ -927,7 +944,7 @@ def audit_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
     return [
         (ZEROS, audit_inputs(rng, (3, 4, 2), True, {"predictor.leave": 0.0}, ("head.weight", "head.norm.weight"))),
         (STOP, audit_inputs(rng, (4, 2, 5), False, asleep, ("encoder.spare",))),
-        (PARTS, audit_inputs(rng, (2, 6, 3), False, {"predictor.leave": 0.0, "predictor.mask_token": 0.0}, ("probe.weight", "encoder_old.project", "old.encoder.bias"))),
+        (PARTS, audit_inputs(rng, (2, 6, 3), False, {"predictor.leave": 0.0, "predictor.mask_token": 0.0}, ("probe.weight", "encoder_old.project", "old.encoder.bias", "Encoder.bias", "head1.bias", "head2.bias"))),
         (CANCEL, audit_inputs(rng, (5, 4, 4), True, {}, ("predictor.spare",))),
         (MOVES, audit_inputs(rng, (2, 3, between(rng, 1, 4)), False)),
         (TINY, audit_inputs(rng, (3, 2, between(rng, 1, 3)), True, times={"predictor.leave": float(rng.choice([1e-3, 1e-4]))})),
@@ -949,9 +966,9 @@ AUDIT_EXERCISE = Exercise(
     (),
     {
         ZEROS: {"weights": SMALL, "tokens": torch.tensor([[1.0], [2.0]]), "kept": torch.tensor([0]), "hidden": torch.tensor([1]), "stop": True},
-        MOVES: {"weights": SMALL | {"predictor.leave": torch.tensor([[0.5]])}, "tokens": torch.tensor([[1.0], [2.0]]), "kept": torch.tensor([0]), "hidden": torch.tensor([1]), "stop": True},
+        MOVES: {"weights": SMALL | {"predictor.leave": torch.tensor([[0.5]])}, "tokens": torch.tensor([[0.0], [2.0]]), "kept": torch.tensor([0]), "hidden": torch.tensor([1]), "stop": True},
         STOP: {"weights": SMALL, "tokens": torch.tensor([[1.0], [2.0]]), "kept": torch.tensor([0]), "hidden": torch.tensor([1]), "stop": False},
-        TINY: {"weights": SMALL | {"predictor.leave": torch.tensor([[2.0**-30]])}, "tokens": torch.tensor([[1.0], [2.0]]), "kept": torch.tensor([0]), "hidden": torch.tensor([1]), "stop": True},
+        TINY: {"weights": SMALL | {"predictor.leave": torch.tensor([[2.0**-46]])}, "tokens": torch.tensor([[1.0], [2.0]]), "kept": torch.tensor([0]), "hidden": torch.tensor([1]), "stop": True},
         CANCEL: audit_inputs(SEEN, (2, 2, 1), True),
         FIRST_ZERO: audit_inputs(SEEN, (3, 2, 2), True),
         PARTS: audit_inputs(SEEN, (2, 2, 1), False, {"encoder.bias": -99.0, "predictor.mask_token": 0.0}, ("probe.norm.weight", "encoder_old.project", "encoder.spare.bias")),

@@ -70,13 +70,14 @@ MEASURE = {  # rule -> a visible case
     "singular values are raised to the power before they are divided by their sum": {"h": torch.tensor([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]])[:, None] + torch.tensor([[5.0, 1.0], [1.0, 3.0]]), "power": 2.0},
     "a share of 0 adds nothing": {"h": torch.tensor([[[1.0, 2.0], [1.0, -2.0]], [[-1.0, -2.0], [-1.0, 2.0]]]), "power": 1.5},
     "there may be fewer clips than features": {"h": uneven(SEEN, 3, 2, 9, digits=2), "power": 1.0},
-    "there may be one token, or one feature": {"h": uneven(SEEN, 6, 1, 2, digits=2), "power": 0.5},
+    "there may be one token": {"h": uneven(SEEN, 6, 1, 2, digits=2), "power": 0.5},
+    "there may be one feature": {"h": uneven(SEEN, 4, 2, 1, digits=2), "power": 1.0},
 }  # fmt: skip
 
 
 def measured(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
     """Features of every size, with powers on both sides of 1."""
-    n_rule, place_rule, odd_rule, even_rule, mean_rule, power_rule, zero_rule, few_rule, one_rule = MEASURE
+    n_rule, place_rule, odd_rule, even_rule, mean_rule, power_rule, zero_rule, few_rule, one_rule, single_rule = MEASURE
     powers = rng.permutation([1.25, 1.5, 2.0, 2.5, 3.0]).tolist()
 
     def some(low: int, high: int) -> int:
@@ -93,7 +94,9 @@ def measured(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (zero_rule, still(rng, 2 * some(2, 5), float(rng.choice([0.5, 2.0])))),
         (few_rule, {"h": 40 * uneven(rng, some(3, 6), some(2, 4), some(16, 24)), "power": 1.0}),
         (one_rule, {"h": uneven(rng, some(6, 12), 1, 5), "power": powers[4]}),
-        (one_rule, {"h": uneven(rng, some(4, 9), some(2, 4), 1), "power": 2.0}),
+        (single_rule, {"h": uneven(rng, some(4, 9), some(2, 4), 1), "power": 2.0}),
+        (mean_rule, {"h": uneven(rng, 3, some(5, 8), 4) / 4000, "power": 1.0}),
+        (zero_rule, {"h": uneven(rng, some(4, 7), 2, 9), "power": 8.0}),  # what should be 0 is 0 when raised to it
     ]
 
 
@@ -268,6 +271,27 @@ def counted(rng: Rng, right: int, wrong: int, digits: int | None = None) -> dict
     return alive(rng, h, right, share_between(held(h, right), held(h, wrong)))
 
 
+def both_low(rng: Rng, digits: int | None = None) -> dict[str, Any] | None:
+    """Across and within are below the limit, and the std of all tokens together is not."""
+    clips, tokens, dim = int(rng.integers(4, 8)), int(rng.integers(3, 6)), int(rng.integers(3, 6))
+    h = tensor(rng.normal(size=(clips, 1, dim)) + rng.normal(size=(1, tokens, dim)), digits)
+    across, within = stds(h, 0), stds(h, 1)
+    limit = limit_between(max(across["mean"], within["mean"]), across["together"])
+    return limit and {"h": h, "limit": limit, "directions": 1, "share": 0.5 * held(h, 1)}
+
+
+def uneven_features(rng: Rng, digits: int | None = None) -> dict[str, Any] | None:
+    """Dimensional, since one feature is far larger than the others; divided by its std it would be like them."""
+    h = tensor(rng.normal(size=(14, 2, 4)) * rng.permutation([4.0, 1.0, 0.9, 1.1]), digits)
+    return alive(rng, h, 1, share_between(held(h, 1), held(h / h.mean(dim=1).std(dim=0), 1)))
+
+
+def few_clips(rng: Rng) -> dict[str, Any] | None:
+    """Healthy, though there are more features than clips."""
+    h = tensor(rng.normal(size=(4, 3, 9)))
+    return alive(rng, h, 1, held(h, 1) + 0.05)
+
+
 def at_the_limit(rng: Rng, of_clips: bool) -> dict[str, Any]:
     """Across or within is exactly the limit: two clips, or two places, on both sides of a mean, in numbers that every way gets right.
 
@@ -285,12 +309,19 @@ def at_the_limit(rng: Rng, of_clips: bool) -> dict[str, Any]:
     return {"h": made, "limit": limit, "directions": 1, "share": 0.9}
 
 
-def all_in_one(rng: Rng) -> dict[str, Any]:
-    """One feature has all the variance of the averages, and exactly that share is asked."""
+def all_in_one(rng: Rng) -> dict[str, Any] | None:
+    """One feature has all the variance of the averages, and exactly that share is asked.
+
+    None if its singular value is not exact, so that squares of the features add up to another number.
+    """
     h = np.zeros((4, 2, int(rng.integers(2, 4))))
-    h[:, :, 0] = (rng.permutation([1.0, -1.0, -1.0, 1.0]) * rng.choice([0.5, 1.0, 2.0]))[:, None]
-    h[:, :, 1] = rng.choice([0.25, 0.5]) * np.array([1.0, -1.0])
-    return {"h": tensor(h), "limit": 0.01, "directions": 1, "share": 1.0}
+    alone, other = rng.permutation(h.shape[2])[:2]
+    h[:, :, alone] = (rng.permutation([1.0, -1.0, -1.0, 1.0]) * rng.choice([0.5, 1.0, 2.0]))[:, None]
+    h[:, :, other] = rng.choice([0.25, 0.5]) * np.array([1.0, -1.0])
+    made = tensor(h)
+    pooled = made.mean(dim=1)
+    case = {"h": made, "limit": 0.01, "directions": 1, "share": 1.0}
+    return case if torch.linalg.svdvals(pooled).square().sum() == pooled.square().sum() else None
 
 
 def scaled(case: dict[str, Any], factor: float) -> dict[str, Any]:
@@ -301,25 +332,28 @@ def scaled(case: dict[str, Any], factor: float) -> dict[str, Any]:
 ALL = ("rms", "median", "max", "sample")
 KINDS = {  # rule -> a visible case
     "clips that are all the same, with places that differ, are content-free": {"h": torch.tensor([[0.0, 4.0], [2.0, 0.0]]).expand(3, 2, 2).clone(), "limit": 0.01, "directions": 1, "share": 0.9},
-    "a number that is exactly at the limit is not below it": {"h": torch.tensor([[[1.0, 2.0]], [[2.0, 5.0]]]), "limit": 1.0, "directions": 1, "share": 0.8},
+    "an across that is exactly at the limit is not below it": {"h": torch.tensor([[[0.25, 0.5]], [[0.5, 1.25]]]), "limit": 0.25, "directions": 1, "share": 0.8},
+    "a within that is exactly at the limit is not below it": {"h": torch.tensor([[0.25, 0.5], [0.5, 1.25]]).expand(2, 2, 2).clone(), "limit": 0.25, "directions": 1, "share": 0.8},
     "across is an average of stds across clips, each divided by n": until(lambda: low_across(SEEN, 3.0, ALL, 2)),
     "an average is not low because most stds are": until(lambda: high_across(SEEN, "healthy", 2)),
     "across and within below the limit are complete, in whatever direction the rest lies": until(lambda: low_across(SEEN, 0.0, ("max",), 2)),
     "within is an average of stds over places, each divided by n": until(lambda: one_within(SEEN, ALL, ("mean",), 2)),
     "an average of stds is not the root of an average of variances": until(lambda: one_within(SEEN, ("rms", "max"), ("mean", "sample"), 2)),
     "within is that of each clip, averaged over clips": until(lambda: within_each(SEEN, 2)),
+    "within is not the std of all tokens together": until(lambda: both_low(SEEN, 2)),
     "variance goes with the squared singular values": until(lambda: by_squares(SEEN, 2)),
     "the mean over clips is subtracted": until(lambda: with_common(SEEN, 2)),
+    "features stay as large as they are": until(lambda: uneven_features(SEEN, 2)),
     "the tokens of a clip are averaged first": until(lambda: with_noise(SEEN, 2)),
     "the largest `directions` count, no more": until(lambda: counted(SEEN, 2, 3, 2)),
     "the largest `directions` count, no fewer": until(lambda: counted(SEEN, 2, 1, 2)),
-    "exactly `share` is enough": all_in_one(SEEN),
+    "exactly `share` is enough": until(lambda: all_in_one(SEEN)),
 }  # fmt: skip
 
 
 def kinds(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
     """Features of every kind, at every scale, each on the other side of a limit than a wrong number is."""
-    free, border, across, most, complete, within, no_root, each, squares, common, averaged, no_more, no_fewer, enough = KINDS  # fmt: skip
+    free, border, border_within, across, most, complete, within, no_root, each, together, squares, common, large, averaged, no_more, no_fewer, enough = KINDS  # fmt: skip
     drawn: list[tuple[str, Callable[[], dict[str, Any] | None]]] = [
         (free, lambda: one_within(rng, ("mean",), ("median", "min"))),
         (across, lambda: low_across(rng, 3.0, ALL)),
@@ -328,6 +362,9 @@ def kinds(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (within, lambda: one_within(rng, ALL, ("mean",))),
         (no_root, lambda: one_within(rng, ("rms", "max"), ("mean", "sample"))),
         (each, lambda: within_each(rng)),
+        (together, lambda: both_low(rng)),
+        (large, lambda: uneven_features(rng)),
+        (no_more, lambda: few_clips(rng)),
         (squares, lambda: by_squares(rng)),
         (common, lambda: with_common(rng)),
         (averaged, lambda: with_noise(rng)),
@@ -340,7 +377,12 @@ def kinds(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (rule, scaled(until(draw), float(10 ** (rng.uniform(0.7, 2) * sign.get(rule, rng.choice([-1, 1]))))))
         for rule, draw in drawn
     ]
-    return [*cases, (border, at_the_limit(rng, True)), (border, at_the_limit(rng, False)), (enough, all_in_one(rng))]
+    return [
+        *cases,
+        (border, at_the_limit(rng, True)),
+        (border_within, at_the_limit(rng, False)),
+        (enough, until(lambda: all_in_one(rng))),
+    ]
 
 
 ACROSS, WITHIN = "h.std(dim=0, correction=0).mean()", "h.std(dim=1, correction=0).mean()"
@@ -365,6 +407,7 @@ KIND_OF_COLLAPSE = Exercise(
         ("complete and content-free are exchanged: in a content-free collapse, places still differ", slip(KIND, ('"complete" if', '"HERE" if'), ('"content-free"', '"complete"'), ('"HERE"', '"content-free"'))),
         ("across is taken over clips and places together, so that places which differ hide clips which do not", slip(KIND, (ACROSS, "h.std(dim=(0, 1), correction=0).mean()"))),
         ("across is taken of the average tokens, where differences cancel out: take it at fixed places", slip(KIND, (ACROSS, "h.mean(dim=1).std(dim=0, correction=0).mean()"))),
+        ("within is taken over all tokens together, so that clips that differ a little raise it: take it of each clip", slip(KIND, (WITHIN, "h.flatten(0, 1).std(dim=0, correction=0).mean()"))),
         ("within is taken of the average clip, where what clips differ in cancels out: take it of each clip", slip(KIND, (WITHIN, "h.mean(dim=0).std(dim=0, correction=0).mean()"))),
         ("the stds are divided by n - 1, which torch does unless it is told otherwise; the population's are divided by n", in_both(", correction=0", "")),
         ("these are medians over places and features; across and within are averages", in_both("mean", "median")),
@@ -374,6 +417,7 @@ KIND_OF_COLLAPSE = Exercise(
         ("one low number is enough here for complete; it takes both, and clips whose places agree may be healthy", slip(KIND, (DEAD, f'    if {ACROSS} < limit or {WITHIN} < limit:\n        return "complete"\n'))),
         ("the variance along a direction is its singular value squared", slip(KIND, (" ** 2", ""))),
         ("the mean over clips was not subtracted: the vector that all clips share looks like one strong direction", slip(KIND, (CENTERED, "pooled"))),
+        ("every feature is divided by its std before the directions, so that none is larger than another: only subtract the mean", slip(KIND, ("pooled - pooled.mean(dim=0)", "(pooled - pooled.mean(dim=0)) / pooled.std(dim=0).clamp_min(1e-9)"))),
         ("only the largest direction is counted: the argument directions says how many", slip(KIND, ("variance[:directions].sum()", "variance[0]"))),
         ("one direction too many is counted: a slice ends before its second number", slip(KIND, ("variance[:directions]", "variance[:directions + 1]"))),
         ("the directions are those of all tokens, where places have directions too; average each clip's tokens first", slip(KIND, ("pooled = h.mean(dim=1)", "pooled = h.flatten(0, 1)"))),
@@ -428,38 +472,56 @@ def log(online: list[float], target: list[float] | None = None, margin: list[flo
 
 
 def numbers(rng: Rng, text: str, low: float, high: float) -> list[float]:
-    """A number for each letter: v far below low, d below, k just below, D exactly low, n just above, m between, A exactly high,
-    a above, z far above, w as far below 0."""
+    """A number for each letter: 0 zero, v far below low, d below, k just below, D exactly low, n just above, m between,
+    K just below high, A exactly high, a above, z far above, w as far below 0."""
     gap = high - low
     drawn = {
-        "v": lambda: 0.1 * low, "d": lambda: low - (low or gap) * rng.uniform(0.05, 0.9), "k": lambda: 0.998 * low, "D": lambda: low, "n": lambda: 1.2 * low,
-        "m": lambda: low + gap * rng.uniform(0.05, 0.95), "A": lambda: high, "a": lambda: high * rng.uniform(1.05, 1.5), "z": lambda: high * rng.uniform(3, 5),
-        "w": lambda: -high * rng.uniform(3, 5),
+        "v": lambda: 0.1 * low, "d": lambda: low - (low or gap) * rng.uniform(0.05, 0.9), "k": lambda: 0.9999 * low, "D": lambda: low, "n": lambda: 1.0003 * low,
+        "m": lambda: low + gap * rng.uniform(0.05, 0.95), "K": lambda: 0.9999 * high, "A": lambda: high, "a": lambda: high * rng.uniform(1.05, 1.5), "z": lambda: high * rng.uniform(3, 5),
+        "w": lambda: -high * rng.uniform(3, 5), "0": lambda: 0.0,
     }  # fmt: skip
     return [float(drawn[letter]()) for letter in text]
 
 
 PATIENT = {"gone": 0.01, "alive": 0.1, "margin": 0.05}
 DIAGNOSES = {  # rule -> a visible case
-    "a low target alone is a collapsed target, and low is what is below `gone`": {"rows": log([0.7, 0.5, 0.6], [0.7, 0.03, 0.02]), "last": 2, "gone": 0.04, "alive": 0.3, "margin": 0.1},
-    "an online encoder that is low in each of the last rows has collapsed, whatever its target does": {"rows": log([0.7, 0.008, 0.006], [0.7, 0.3, 0.2]), "last": 2, **PATIENT},
+    "a low target by itself is a collapsed target, and low is what is below `gone`": {"rows": log([0.7, 0.03, 0.2], [0.7, 0.03, 0.02]), "last": 2, "gone": 0.04, "alive": 0.3, "margin": 0.1},
+    "an online encoder that is low in each of the last rows has collapsed, whatever its target does": {"rows": log([0.7, 0.05, 0.016], [0.7, 0.3, 0.2]), "last": 1, "gone": 0.02, "alive": 0.1, "margin": 0.05},
     "the online encoder is asked first": {"rows": RUNS["B"], "last": 3, **PATIENT},
+    "the first rule that holds decides, also where `alive` is below `gone`": {"rows": log([0.7, 0.2, 0.3], margin=[0.0, 0.2, 0.3]), "last": 2, "gone": 0.4, "alive": 0.1, "margin": 0.05},
     "each of the last rows has to be low, not one and not their average": {"rows": log([0.7, 0.001, 0.24, 0.002], rank=(40.0, 10.0)), "last": 3, "gone": 0.2, "alive": 0.4, "margin": 0.05},
     "each encoder has to be low by itself": {"rows": log([0.7, 0.004, 0.5, 0.003], [0.7, 0.4, 0.006, 0.3]), "last": 3, **PATIENT},
-    "a number that is exactly at `gone` is not below it": {"rows": log([0.7, 0.004, 0.01], [0.7, 0.6, 0.5]), "last": 2, **PATIENT},
+    "a number that is exactly at `gone` is not below it": {"rows": log([0.7, 0.004, 0.01], [0.7, 0.01, 0.006]), "last": 2, **PATIENT},
     "a log with fewer rows than `last` is not yet clear": {"rows": log([0.004, 0.003], [0.02, 0.003]), "last": 3, **PATIENT},
+    "an empty log is not yet clear": {"rows": [], "last": 1, **PATIENT},
     "only the last rows decide, and of margins only the very last": {"rows": log([0.004, 0.003, 0.7, 0.5], margin=[0.0, 0.0, 0.0, 0.4], loss=(0.2, 0.4)), "last": 2, **PATIENT},
-    "exactly `alive` and exactly `margin` are healthy": {"rows": log([0.7, 0.5, 0.25], [0.7, 0.25, 0.5], [0.3, 0.2, 0.125], rank=(40.0, 4.0)), "last": 2, "gone": 0.01, "alive": 0.25, "margin": 0.125},
-    "the margin of the last row has to be reached": {"rows": RUNS["C"], "last": 3, **PATIENT},
-    "both encoders have to be alive in each of the last rows": {"rows": log([0.7, 0.5, 0.6, 0.5], [0.7, 0.5, 0.05, 0.9], [0.0, 0.2, 0.3, 0.4]), "last": 3, **PATIENT},
+    "exactly `alive` and exactly `margin` are healthy": {"rows": log([0.5, 0.25], [0.25, 0.5], [0.2, 0.125], rank=(40.0, 1.0), loss=(0.2, 0.4)), "last": 2, "gone": 0.01, "alive": 0.25, "margin": 0.125},
+    "the margin of the last row has to be reached": {"rows": log([0.7, 0.6, 0.5, 0.6], margin=[0.0, 0.3, 0.4, -0.3]), "last": 3, **PATIENT},
+    "the online encoder has to be alive in each of the last rows": {"rows": log([0.7, 0.05, 0.6, 0.5], [0.7, 0.9, 0.8, 0.9], [0.0, 0.2, 0.3, 0.4]), "last": 3, **PATIENT},
+    "the target has to be alive in each of the last rows": {"rows": log([0.7, 0.5, 0.6, 0.5], [0.7, 0.5, 0.2, 0.9], [0.0, 0.2, 0.3, 0.4]), "last": 3, "gone": 0.01, "alive": 0.3, "margin": 0.05},
 }  # fmt: skip
 
 
 def patients(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
     """Logs at the borders of every rule, for other limits each time, and recorded ones."""
-    target, online, order, each, apart, border, short, end, healthy, enough, both = DIAGNOSES
+    (
+        target,
+        online,
+        order,
+        first,
+        each,
+        apart,
+        border,
+        short,
+        empty,
+        end,
+        healthy,
+        enough,
+        online_alive,
+        target_alive,
+    ) = DIAGNOSES
     gone, alive, margin = (float(rng.choice(some)) for some in ([0.004, 0.03, 0.04], [0.15, 0.2, 0.3], [0.0, 0.02, 0.1, 0.2]))  # fmt: skip
-    falling, rising = {"loss": (1.0, 0.01), "rank": (40.0, 50.0)}, {"loss": (0.1, 0.4), "rank": (40.0, 5.0)}
+    falling, rising = {"loss": (1.0, 0.01), "rank": (40.0, 50.0)}, {"loss": (0.1, 0.4), "rank": (40.0, 1.0)}
 
     def case(last: int, first: str, second: str, margins: str, shape: dict[str, tuple[float, float]]) -> dict[str, Any]:
         """Letters of `numbers` for the online encoder, for the target, and for the margin (D: exactly the limit), row by row."""
@@ -474,18 +536,20 @@ def patients(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (target, case(3, "zzdmd", "zdddd", "mmmmm", falling)),  # the online encoder is low in some of the rows
         (online, case(3, "adkdd", "zzzaz", "aaaaa", falling)),
         (order, case(4, "dddd", "dddd", "aaaa", falling)),  # the log has just enough rows
+        (first, {**case(3, "aaaaa", "aaaaa", "mmmmm", rising), "gone": 5 * alive}),
         (each, case(3, "aazdd", "aaddz", "dddda", falling)),
+        (each, case(7, "zmdddddd", "zmdddddd", "ddddddda", falling)),
         (each, case(3, "avnv", "avnv", "dddd", falling)),
         (apart, case(4, "a" + mixed, "a" + mixed.translate(str.maketrans("dzm", "zdd")), "ddddd", falling)),
         (border, case(3, "aadDd", "aadDd", "ddddd", falling)),
         (short, case(4, "ddd", "ddd", "mmm", rising)),
-        (short, {"rows": [], "last": int(rng.integers(1, 4)), "gone": gone, "alive": alive, "margin": margin}),
+        (empty, {"rows": [], "last": int(rng.integers(1, 4)), "gone": gone, "alive": alive, "margin": margin}),
         (end, no_margin),
         (healthy, case(3, "ddAzA", "mdzaA", "ddddD", rising)),
         (enough, case(3, "azaaa", "azaaa", "mmmmd", falling)),
         (enough, case(2, "aaza", "azaa", "mmmw", rising)),
-        (both, case(3, "zzzmz", "zzzzz", "mmmmm", falling)),
-        (both, case(3, "zzzzz", "zzmzz", "mmmmm", falling)),
+        (online_alive, case(3, "zzzKz", "zzzzz", "mmmmm", falling)),
+        (target_alive, case(3, "zzzzz", "zzKzz", "mmmmm", falling)),
     ]
 
 
@@ -511,6 +575,7 @@ DIAGNOSE = Exercise(
         ("a fallen effective rank counts as collapse here: it falls in healthy runs and stays high in dead ones, so no rule mentions it", slip("diagnose", ("max(online) < gone", 'end[-1]["effective_rank"] < 0.6 * rows[0]["effective_rank"]'))),
         ("the margin is not looked at: features can differ between clips while predictions say nothing about the clip", slip("diagnose", (" and " + ENOUGH, ""))),
         ("the margin is asked of every one of the last rows; only the very last counts", slip("diagnose", (ENOUGH, 'min(row["margin"] for row in end) >= margin'))),
+        ("healthy is asked first here; where `alive` is below `gone` an encoder can be both, and collapsed comes first", slip("diagnose", (TOO_SHORT, TOO_SHORT + f'    if min(online + target) >= alive and {ENOUGH}:\n        return "healthy"\n'))),
         ("the target is asked first, so that runs in which both encoders died are called target collapsed", slip("diagnose", (FIRST + SECOND, SECOND + FIRST))),
         ("a value exactly at the limit is not below it", slip("diagnose", ("< gone", "<= gone"))),
         ("a value exactly at the limit is at least the limit: healthy begins there", slip("diagnose", (">= alive", "> alive"), (">= margin", "> margin"))),
@@ -536,30 +601,31 @@ def slim(rows: Log) -> Log:
 
 
 def stages(rng: Rng, text: str, limit: float, steps: list[int] | None = None) -> Log:
-    """A row for each letter: h both encoders are above the limit, o the online one alone is low, t the target alone, b both,
+    """A row for each letter: h both encoders are above the limit, o the online one alone is low, t the target alone, b both, 0 both are 0,
     e and f one is exactly at the limit (the online encoder, the target) and the other above, x and y one is below and the
     other just above."""
-    letters = {"h": "zz", "o": "dz", "t": "zd", "b": "dd", "e": "Dz", "f": "zD", "x": "vn", "y": "nk"}
+    letters = {"h": "zz", "o": "dz", "t": "zd", "b": "dd", "0": "00", "e": "Dz", "f": "zD", "x": "vn", "y": "nk"}
     online, target = (numbers(rng, "".join(letters[one][i] for one in text), limit, 1.1 * limit) for i in (0, 1))
     return slim(log(online, target, steps=steps or drawn_steps(rng, len(text))))
 
 
 ALARMS = {  # rule -> a visible case
-    "the rows have to be in a row": {"rows": slim(log([0.7, 0.08, 0.2, 0.09, 0.05], steps=[0, 5, 10, 20, 50])), "limit": 0.1, "patience": 2, "after": 0},
+    "the rows have to be in a row": {"rows": slim(log([0.7, 0.08, 0.09, 0.2, 0.09, 0.05, 0.03], steps=[0, 5, 10, 20, 50, 90, 95])), "limit": 0.1, "patience": 3, "after": 0},
     "the smaller of both encoders counts, row by row": {"rows": slim(log([0.7, 0.7, 0.05, 0.11, 0.01, 0.5, 0.5, 0.02, 0.03, 0.02, 0.02], [0.7, 0.05, 0.7, 0.01, 0.11, 0.02, 0.03, 0.5, 0.5, 0.02, 0.02])), "limit": 0.1, "patience": 2, "after": 0},
     "the warning is given at the row which completes them, the first time": {"rows": slim(log([0.7, 0.2, 0.15, 0.8, 0.2, 0.1, 0.2], [0.9, 0.8, 0.2, 0.8, 0.2, 0.1, 0.3], steps=[1, 20, 50, 200, 800, 1400, 2000])), "limit": 0.3, "patience": 2, "after": 0},
     "a number that is exactly at the limit is not below it": {"rows": slim(log([0.7, 0.1, 0.2, 0.1, 0.1], [0.7, 0.3, 0.5, 0.5, 0.5])), "limit": 0.2, "patience": 2, "after": 0},
     "a count begins at step `after`": {"rows": slim(RUNS["B"]), "limit": 0.1, "patience": 2, "after": 300},
     "the row at step `after` counts": {"rows": slim(RUNS["B"]), "limit": 0.1, "patience": 2, "after": 800},
     "one row may be enough, also the very first": {"rows": slim(log([0.05, 0.04, 0.03], steps=[0, 3, 9])), "limit": 0.1, "patience": 1, "after": 0},
-    "without a warning it is -1": {"rows": slim(RUNS["E"]), "limit": 0.1, "patience": 2, "after": 0},
+    "without a warning it is -1, also where the log ends too early": {"rows": slim(log([0.7, 0.05, 0.2, 0.3, 0.08])), "limit": 0.1, "patience": 2, "after": 0},
+    "an empty log gives no warning": {"rows": [], "limit": 0.1, "patience": 1, "after": 0},
     "rows before step `after` never warn": {"rows": slim(RUNS["B"]), "limit": 0.1, "patience": 2, "after": 2601},
 }  # fmt: skip
 
 
 def alarms(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
     """Logs that tell wrong counters apart, under other limits each time, and a recorded one."""
-    in_a_row, smaller, completes, border, begins, at_after, one, never, before = ALARMS
+    in_a_row, smaller, completes, border, begins, at_after, one, never, empty, before = ALARMS
     limit, steps = float(rng.choice([0.01, 0.02, 0.4, 0.7])), drawn_steps(rng, 8)
     first = "h" * int(rng.integers(1, 4))
 
@@ -571,15 +637,16 @@ def alarms(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (smaller, case(first + "tyyyt", 3)),
         (smaller, case(first + "oxxxo", 2)),
         (smaller, case("hotothh", 4)),
-        (in_a_row, case("bbhbhbbbb", 3)),
-        (in_a_row, case("bhb" + first + "tb", 3)),  # the log ends too early
+        (in_a_row, case("bbhbh0b0b", 3)),
+        (in_a_row, case("hbbbbbhbbbbbbbb", int(rng.integers(6, 9)))),
+        (never, case("bhb" + first + "tb", 3)),
         (completes, case("hbbhbbbb", 2)),
         (border, case("hoeoofoto", 3)),
         (begins, case("bbbbbbbb", 3, steps[3] + 1, steps)),
         (begins, case("bbbbhbbb", 3, steps[2], steps)),
-        (at_after, case("bbbbbbbb", 2, steps[4], steps)),
+        *((at_after, case("bbbbbbbb", 2, steps[row], steps)) for row in (0, 4)),
         (one, case("bhtb", 1, 0, [0, *drawn_steps(rng, 3)])),
-        (never, {"rows": [], "limit": limit, "patience": 1, "after": 0}),
+        (empty, {"rows": [], "limit": limit, "patience": 1, "after": 0}),
         (before, case("bbbbbbbb", 1, steps[-1] + 1, steps)),
         (completes, {"rows": run, "limit": float(rng.choice([0.05, 0.3])), "patience": int(rng.integers(2, 4)), "after": int(rng.choice([0, 20, 300]))}),
     ]  # fmt: skip
@@ -604,6 +671,7 @@ FIRST_WARNING = Exercise(
         ("the first low row warns at once: it takes `patience` rows in a row", slip(WARN, (COMPLETE, "low == 1"))),
         ("this is where the low rows begin; the warning is given when they are complete", WARN_FROM.replace("FOUND", "rows[i + 1 - patience]['step']")),
         ("this is the last time that the rows are complete; the warning is given the first time", slip(WARN, ("    low = 0\n", "    low, found = 0, -1\n"), ('return row["step"]', 'found = row["step"]'), ("return -1", "return found"))),
+        ("a good row takes one off the count here; after it the count starts again at 0", slip(WARN, ("< limit else 0", "< limit else max(0, low - 1)"))),
         ("low rows are counted without starting again at 0 after a good one: they have to be in a row", slip(WARN, ("< limit else 0", "< limit else low"))),
         ("one row too many is waited for: the warning is given at row number `patience` itself", slip(WARN, (COMPLETE, "low == patience + 1"))),
         ("this is the number of the row; return its step", slip(WARN, ("for row in rows", "for number, row in enumerate(rows)"), ('return row["step"]', "return number"))),
@@ -634,10 +702,10 @@ TRIALS = {  # rule -> a visible case
     "switches and values keep their order": {"base": {"lr": 0.2, "loss": "l1"}, "switches": [("lr", [0.8, 0.1, 0.4]), ("loss", ["l2", "cosine"])]},
     "an arm differs from the base in one option": {"base": {"lr": 0.1, "stop": True}, "switches": [("stop", [False]), ("lr", [0.0, 0.2])]},
     "a slash leads one level down": {"base": {"lr": 0.1, "prevention": {"target": "ema", "momentum": 0.99}}, "switches": [("prevention/momentum", [1.0, 0.9]), ("prevention/target", ["online"]), ("lr", [0.2])]},
-    "there may be several slashes": {"base": {"dim": 8, "model": {"dim": 16, "encoder": {"dim": 24, "depth": 1}}}, "switches": [("model/encoder/dim", [48]), ("model/dim", [12]), ("dim", [9])]},
+    "there may be several slashes": {"base": {"dim": 8, "model": {"dim": 16, "encoder": {"dim": 24, "depth": 1}}}, "switches": [("model/encoder/dim", [48]), ("model/dim", [8]), ("dim", [9])]},
     "a value that the base has is left out": {"base": {"loss": "l1", "lr": 0.4}, "switches": [("lr", [0.2, 0.4, 0.8]), ("loss", ["l1"])]},
     "a value that was tried before is left out": {"base": {"lr": 0.1, "decay": 0.4}, "switches": [("lr", [0.2, 0.2, 0.4, 0.2]), ("decay", [0.2, 0.1]), ("lr", [0.3, 0.4])]},
-    "a value may be a list, or a dict in place of a dict": {"base": {"mask": {"kind": "tube", "ratio": 0.5}, "sizes": [2, 4]}, "switches": [("sizes", [[2, 8], [2, 4], [4]]), ("mask", [{"kind": "block"}]), ("mask/ratio", [0.9])]},
+    "a value may be a list, or a dict in place of a dict": {"base": {"mask": {"kind": "tube", "ratio": 0.5}, "sizes": [2, 4]}, "switches": [("sizes", [[2, 8], [2, 4], [4]]), ("mask", [{"kind": "tube", "ratio": 0.9}, {"kind": "block"}]), ("mask/ratio", [0.9])]},
     "without switches the base is alone": {"base": {"lr": 0.1}, "switches": []},
 }  # fmt: skip
 
@@ -769,6 +837,7 @@ PAIRED = {  # rule -> a visible case
     "seeds that only one arm has are left out": {"a": reading("neither", "linear_direction", (10, 11, 13, 14)), "b": reading("no-stopgrad", "linear_direction", (14, 13, 12, 11)), "level": 0.95},
     "an interval below 0 is lower": {"a": {7: -0.7, 0: 0.0, 3: -0.4, 5: 0.1}, "b": {0: 0.6, 5: 0.9, 3: 0.5, 7: 0.0}, "level": 0.9},
     "an interval that touches 0 is undecided": {"a": {1: 0.0, 2: 0.5}, "b": {2: 0.5, 1: 0.0}, "level": 0.95},
+    "differences that are all the same have a half-width of 0": {"a": {3: 2.0, 1: 0.75}, "b": {1: 0.25, 3: 1.5}, "level": 0.95},
     "with many seeds it is still Student's t, for the level of the argument": two_arms(SEEN, differences(SEEN, 32, -0.25, 0.26, 0.99).round(2), 0.0, (0, 0), 0.99),
     "a single difference has an infinite half-width": {"a": reading("vjepa", "linear_direction", (13, 14)), "b": reading("no-ema", "linear_direction", (14, 11, 10)), "level": 0.95},
 }  # fmt: skip
@@ -776,7 +845,7 @@ PAIRED = {  # rule -> a visible case
 
 def comparisons(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
     """Pairs that decide although the arms overlap, and pairs that do not; few seeds and many; seeds that only one arm has; single pairs."""
-    seeds, above, around, paired, shared_only, below, touches, many, single = PAIRED
+    seeds, above, around, paired, shared_only, below, touches, all_same, many, single = PAIRED
     few = int(rng.integers(5, 8))
     drawn = [
         (shared_only, 8, 0.12, 0.1, 0.6, (2, 1), 0.8),  # higher, though some seeds point the other way
@@ -785,7 +854,7 @@ def comparisons(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (paired, few, -0.3, 0.4, 0.0, (0, 0), float(rng.choice([0.98, 0.99]))),  # undecided, since what helps a hurts b; unpaired it is lower
         (around, 6, 0.002, 0.005, 0.2, (0, 3), float(rng.choice([0.9, 0.99]))),  # undecided, however small
         (below, 2, -0.9, 0.5, 0.3, (2, 0), float(rng.choice([0.98, 0.99]))),
-        (many, int(rng.integers(31, 60)), 2.0, 2.1, 5.0, (1, 4), float(rng.choice([0.99, 0.999]))),
+        (many, int(rng.integers(61, 80)), 2.0, 2.1, 5.0, (1, 4), float(rng.choice([0.99, 0.999]))),
         (many, int(rng.integers(10, 30)), -40.0, 39.0, 300.0, (0, 2), float(rng.choice([0.6, 0.95]))),
         (above, 2, 0.0053, 0.005, 0.3, (0, 0), 0.5),
     ]  # fmt: skip
@@ -795,11 +864,13 @@ def comparisons(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         for size, (rule, count, mean, half, shared, unshared, level) in zip(sizes, drawn)
     ]  # fmt: skip
     ones = [(2.0, (2, 3), 0.9), (-1.5, (0, 0), 0.8)]
+    outlier = np.append(differences(rng, 7, 0.1, 0.05, 0.9), float(rng.choice([-3.0, 3.0])))
     return [
         *cases,
+        (around, two_arms(rng, outlier, 0.5, (1, 0), 0.9)),
         *((single, two_arms(rng, np.array([gap]), 0.3, unshared, level)) for gap, unshared, level in ones),
         (touches, alike(rng, 0.0)),
-        (above, alike(rng, float(rng.choice([0.25, 0.5])))),
+        (all_same, alike(rng, float(rng.choice([0.25, 0.5])))),
         (seeds, zeros(rng)),
     ]
 
@@ -868,7 +939,7 @@ def probed(rng: Rng, names: list[int], sizes: tuple[int, int], dim: int, shrink:
     """
     centers = rng.normal(0, 0.9, (len(names), dim))
     scale, offset = np.exp(rng.normal(0, 0.7, dim)), rng.normal(0, 2, dim)
-    scale[[*small]], offset[[*small]] = 2e-4, 0.0
+    scale[[*small]], offset[[*small]] = 5e-5, 0.0
     parts = []
     for count, shift in zip(sizes, (0.0, 0.4)):
         more = rng.integers(0, len(names), max(0, count - len(names)))
@@ -881,7 +952,7 @@ def probed(rng: Rng, names: list[int], sizes: tuple[int, int], dim: int, shrink:
     test_labels[: len(missing)] = torch.tensor(missing, dtype=torch.int64)
     case = {"train": train, "labels": labels, "test": test, "test_labels": test_labels, "shrink": shrink}
     nearest = ANSWER(**case)["distance"].sort(dim=1).values
-    return case if bool((nearest[:, 1] > 1.002 * nearest[:, 0] + 0.002).all()) else None
+    return case if bool((nearest[:, 1:2] > 1.002 * nearest[:, :1] + 0.002).all()) else None
 
 
 def decided_by_shrink(case: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -918,9 +989,10 @@ def exams(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (alone, lambda: probed(rng, [9, 4, 5], (some(12, 20), 1), 4, 0.0)),
         (dead, lambda: probed(rng, [6, 1], (some(13, 20), some(10, 20)), 7, shrink[2], dead=(0, 5))),
         (small, lambda: probed(rng, [0, 1, 2], (some(12, 20), some(7, 12)), 4, 0.15, small=(some(0, 4),))),
-        (labels, lambda: probed(rng, rng.permutation([1000, -30, 7, 256, 44]).tolist(), (some(5, 7), some(5, 11)), 3, shrink[3])),
+        (labels, lambda: probed(rng, rng.permutation([1000, -30, 7, 256, 44]).tolist(), (7, some(5, 11)), 3, shrink[3])),
         (labels, lambda: probed(rng, [5, 2, 11], (3, 11), 2, 0.25)),
         (labels, lambda: probed(rng, [4, -1], (some(6, 12), 6), 1, 0.2)),
+        (missing, lambda: probed(rng, [some(2, 9)], (some(2, 6), 5), 3, 0.2, missing=(0, 1))),
         (missing, lambda: probed(rng, [8, 3, 5], (some(12, 20), 13), 4, 0.2, missing=(4, 0, 8, -7))),
     ]  # fmt: skip
     return [(rule, until(draw)) for rule, draw in cases]
