@@ -15,7 +15,7 @@ from minivjepa.training.progress_bar import RunBar
 from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
 from minivjepa.world.world_clips import WorldClips
-from minivjepa.world.world_recipe import MODELS, PRESETS, WorldConfig, pretraining
+from minivjepa.world.world_recipe import MODELS, PRESETS, PRETRAINED, WorldConfig, pretraining
 from minivjepa.world.world_trainer import WorldTrainer, build_world, open_clips
 
 PATIENCE = 50  # steps without a warning: a projector's latents start close together and need time to spread
@@ -45,7 +45,7 @@ def world_train(argv: list[str]) -> int:
     config, run = options.config, Run(options.out, WorldConfig)
     device = pick_device(options.device)
     with run.open(config, "rooms", options.resume):
-        encoder = train_encoder(config, Run(options.out / "encoder"), device) if config.model == "vjepa" else None
+        encoder = train_encoder(config, Run(options.out / "encoder"), device) if config.model in PRETRAINED else None
         trainer = WorldTrainer(config, build_world(config, encoder), open_clips(config, device), run, device)
         RunBar(config.model, config.steps, trainer.step, patience=PATIENCE).follow(trainer)
     print(f"next: minivjepa world plan {shlex.quote(str(options.out))} --out runs/plan")

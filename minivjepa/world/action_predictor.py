@@ -15,14 +15,30 @@ from minivjepa.encoder import Encoder
 from minivjepa.objective import normalise_targets
 from minivjepa.rotary import check_scheme, rotary_angles
 from minivjepa.transformer import EPS, Block
-from minivjepa.tubelets import Grid
+from minivjepa.tubelets import Grid, patchify
 
 FRAMES = 256  # encoded at once
 Advance = Callable[[Tensor, Tensor], Tensor]  # (states [B, S], actions [B, A]) -> the states that follow [B, S]
 
 
+class RawPixels(nn.Module):
+    """In place of an encoder: a picture's pixels as one token, so that the main directions are those of pixels.
+
+    grid: of one frame, cut into one patch.
+    """
+
+    def __init__(self, height: int):
+        super().__init__()
+        self.grid = Grid(1, height, height, 1, height)
+        self.dim = self.grid.values
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """[B, C, 1, H, W] -> [B, 1, C * H * W]."""
+        return patchify(clip, self.grid)
+
+
 @torch.no_grad()
-def encode_frames(encoder: Encoder, clip: Tensor) -> Tensor:
+def encode_frames(encoder: Encoder | RawPixels, clip: Tensor) -> Tensor:
     """clip [B, C, T, H, W] -> normalised features [B, T, n, D], each frame encoded separately.
 
     A frame is repeated to fill a tubelet, as in the released code.  Raises ValueError if the encoder's clip is longer than

@@ -13,7 +13,7 @@ from minivjepa.encoder import Encoder
 from minivjepa.objective import normalise_targets
 from minivjepa.transformer import init_linear
 from minivjepa.tubelets import Grid
-from minivjepa.world.action_predictor import ActionPredictor, action_loss, encode_frames, rollout
+from minivjepa.world.action_predictor import ActionPredictor, RawPixels, action_loss, encode_frames, rollout
 
 
 class MainDirections(nn.Module):
@@ -50,17 +50,25 @@ class FrozenWorldModel(nn.Module):
     """A frozen encoder, its main directions, and V-JEPA 2's action-conditioned predictor on one token per frame.
 
     encoder: one tubelet long, as encode_frames needs it.  examples: frames [B, C, H, W] to fit the main directions to.
-    actions: A.
+    actions: A.  pooled: whether a frame's tokens are averaged to one vector first.
     """
 
     def __init__(
-        self, encoder: Encoder, examples: Tensor, latent: int, dim: int, depth: int, heads: int, actions: int = 2
+        self,
+        encoder: Encoder | RawPixels,
+        examples: Tensor,
+        latent: int,
+        dim: int,
+        depth: int,
+        heads: int,
+        actions: int = 2,
+        pooled: bool = False,
     ):
         super().__init__()
         grid = encoder.grid
-        self.encoder = encoder.eval().requires_grad_(False)
-        self.directions = MainDirections(grid.tokens, encoder.dim, latent)
-        self.directions.fit(encode_frames(encoder, examples[:, :, None])[:, 0])
+        self.encoder, self.pooled = encoder.eval().requires_grad_(False), pooled
+        self.directions = MainDirections(1 if pooled else grid.tokens, encoder.dim, latent)
+        self.directions.fit(self.features(examples[:, :, None])[:, 0])
         whole = Grid(grid.tubelet, grid.height, grid.height, grid.tubelet, grid.height)  # one token a frame
         # the robot does not report its state, so that input is a constant 0: all that is known comes from pixels
         self.predictor = ActionPredictor(whole, latent, dim, depth, heads, actions, states=1)
@@ -68,7 +76,12 @@ class FrozenWorldModel(nn.Module):
 
     def embed(self, clip: Tensor) -> Tensor:
         """clip [B, C, T, H, W] -> latents [B, T, Z]."""
-        return self.directions(encode_frames(self.encoder, clip))
+        return self.directions(self.features(clip))
+
+    def features(self, clip: Tensor) -> Tensor:
+        """clip [B, C, T, H, W] -> features [B, T, n, D]; n is 1 if they are pooled."""
+        tokens = encode_frames(self.encoder, clip)
+        return tokens.mean(dim=2, keepdim=True) if self.pooled else tokens
 
     def losses(self, clip: Tensor, actions: Tensor, seed: int, step: int) -> tuple[Tensor, Tensor]:
         """(teacher-forcing loss, rollout loss) of action_loss; train on their sum.  seed and step do not matter: nothing is drawn."""

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from minivjepa import randomness
 from minivjepa.training.config import SEEDS, check_numbers
+from minivjepa.world.gradient_planner import Planner
 from minivjepa.world.planner import CEM, Cost, WorldModel, latent_cost
 from minivjepa.world.world import ACTIONS, World
 
@@ -70,30 +71,30 @@ def straight_policy(world: World) -> Policy:
     return lambda step, pairs, state, goal: world.straight(state, goal)
 
 
-def planning_policy(cem: CEM, costs: Costs, seed: int) -> Policy:
+def planning_policy(planner: Planner, costs: Costs, seed: int) -> Policy:
     """Model-predictive control: plan, take the first action, and start the next search from the rest of the plan."""
     plans = torch.empty(0)
 
     def act(step: int, pairs: Tensor, state: Tensor, goal: Tensor) -> Tensor:
         nonlocal plans
         if step == 0:  # every pair is under way
-            plans = state.new_zeros(len(pairs), cem.horizon, ACTIONS)
-        found = replan(cem, costs(state, goal), plans[pairs], seed, step, pairs)
+            plans = state.new_zeros(len(pairs), planner.horizon, ACTIONS)
+        found = replan(planner, costs(state, goal), plans[pairs], seed, step, pairs)
         plans[pairs] = torch.cat([found[:, 1:], torch.zeros_like(found[:, :1])], dim=1)
         return found[:, 0]
 
     return act
 
 
-def replan(cem: CEM, cost: Cost, mean: Tensor, seed: int, step: int, pairs: Tensor) -> Tensor:
-    """CEM.plan from mean [n, H, A], with noise that depends only on the seed, the step, the round and the pair."""
+def replan(planner: Planner, cost: Cost, mean: Tensor, seed: int, step: int, pairs: Tensor) -> Tensor:
+    """planner.plan from mean [n, H, A], with noise that depends only on the seed, the step, the round and the pair."""
     _, H, A = mean.shape
 
     def noise(number: int) -> Tensor:
-        key = randomness.keys("plan", seed, step * cem.rounds + number, pairs)
-        return randomness.normal(key, cem.samples * H * A).view(len(pairs), cem.samples, H, A)
+        key = randomness.keys("plan", seed, step * planner.rounds + number, pairs)
+        return randomness.normal(key, planner.samples * H * A).view(len(pairs), planner.samples, H, A)
 
-    return cem.plan(cost, mean, noise)
+    return planner.plan(cost, mean, noise)
 
 
 def oracle_costs(world: World) -> Costs:

@@ -20,6 +20,13 @@ Cost = Callable[[Tensor], Tensor]  # action sequences [B, S, H, A] -> what each 
 Noise = Callable[[int], Tensor]  # the 0-based round -> standard normal numbers [B, S, H, A]
 
 
+def persistent(noise: Tensor, persistence: float) -> Tensor:
+    """Independent normal numbers [B, S, H, A] -> the same, correlated in time, with variance 1 at every step, as in iCEM (arXiv 2008.06389)."""
+    when = torch.arange(noise.shape[2], device=noise.device, dtype=noise.dtype)
+    memory = torch.linalg.cholesky(persistence ** (when[:, None] - when).abs())  # [H, H]
+    return einsum(memory, noise, "step past, B S past A -> B S step A")
+
+
 class WorldModel(Protocol):
     """What the planner needs; LeWorldModel and FrozenWorldModel provide it."""
 
@@ -50,18 +57,14 @@ class CEM:
         if not 2 <= self.elites <= self.samples:
             raise ValueError(f"{self.elites} elites of {self.samples} samples: expected from 2 to all of the samples")
 
-    def memory(self, like: Tensor) -> Tensor:
-        """[H, H]: correlates independent normal numbers in time, with variance 1 at every step, as in iCEM (arXiv 2008.06389)."""
-        when = torch.arange(self.horizon, device=like.device, dtype=like.dtype)
-        return torch.linalg.cholesky(self.persistence ** (when[:, None] - when).abs())
-
+    @torch.no_grad()
     def plan(self, cost: Cost, mean: Tensor, noise: Noise) -> Tensor:
         """mean [B, H, A], where the search starts -> plans [B, H, A] with every action within -1 .. 1."""
         spread = torch.full_like(mean, self.spread)
         for number in range(self.rounds):
             drawn = noise(number)
             if number == 0:  # look far first; later rounds refine each step independently
-                drawn = einsum(self.memory(mean), drawn, "step past, B S past A -> B S step A")
+                drawn = persistent(drawn, self.persistence)
             plans = (mean[:, None] + spread[:, None] * drawn).clamp(-1, 1)  # [B, S, H, A]
             plans[:, 0] = mean  # the best guess so far competes too
             best = cost(plans).topk(self.elites, dim=1, largest=False).indices  # [B, elites]
@@ -77,7 +80,6 @@ def latent_cost(model: WorldModel, now: Tensor, goal: Tensor) -> Cost:
     plan does after it arrived does not matter.
     """
 
-    @torch.no_grad()
     def cost(plans: Tensor) -> Tensor:
         B, S, H, A = plans.shape
         starts, goals = (z.repeat_interleave(S, dim=0) for z in (now, goal))  # [B * S, Z]

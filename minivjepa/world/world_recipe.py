@@ -12,17 +12,20 @@ from minivjepa.data.digits import CLIPS
 from minivjepa.encoder import Encoder
 from minivjepa.objective import SIGReg
 from minivjepa.rotary import check_scheme
+from minivjepa.training.arms import with_arm
 from minivjepa.training.config import SEEDS, Config, check_numbers, head_width
 from minivjepa.training.recipe import build_model, cosine
 from minivjepa.transformer import init_linear
 from minivjepa.tubelets import Grid
+from minivjepa.world.action_predictor import RawPixels
 from minivjepa.world.frozen_model import FrozenWorldModel
 from minivjepa.world.le_world_model import LatentPredictor, LeWorldModel, Projector
 from minivjepa.world.rooms import Rooms
 from minivjepa.world.world import ACTIONS, World
 from minivjepa.world.worlds import WORLDS
 
-MODELS = ("lewm", "vjepa", "untrained")
+PRETRAINED = ("vjepa", "pixel-target")  # models whose encoder is trained on clips without actions, then frozen
+MODELS = ("lewm", *PRETRAINED, "untrained", "raw")
 EXAMPLES = 1024  # frames that the main directions of a frozen encoder come from
 PRETRAINING = Config(masks=("tube",), steps=800, log_every=200)  # V-JEPA on the rooms' clips
 
@@ -32,13 +35,15 @@ class WorldConfig:
     """One world model.  Frozen: derive another with dataclasses.replace.  Raises ValueError for options that cannot train."""
 
     model: str = "lewm"
-    """lewm (LeWorldModel), vjepa (a frozen V-JEPA encoder and an action-conditioned predictor) or untrained (vjepa without pretraining)."""
+    """lewm (LeWorldModel), vjepa (a frozen V-JEPA encoder and an action-conditioned predictor), or vjepa changed: pixel-target (the
+    encoder predicts pixels), untrained (it does not learn) and raw (pixels without an encoder)."""
     world: str = "rooms"  # The world, by name.
     rooms: Rooms = field(default_factory=Rooms)  # How the two rooms of the world rooms are built.
     size: int = 32  # Height and width of a picture, in pixels.
     patch: int = 8  # Side of a patch of LeWorldModel, in pixels.
     frames: int = 4  # Frames of a training clip.
     latent: int = 32  # Width Z of a frame's latent.
+    pooled: bool = False  # Average the tokens of a frame to one vector, before its main directions are taken.
 
     dim: int = 64  # Width D of LeWorldModel's encoder.
     depth: int = 2  # Blocks of LeWorldModel's encoder.
@@ -96,7 +101,10 @@ class WorldConfig:
         if grid.channels != 3:
             raise ValueError(f"pretraining.grid.channels is {grid.channels}, expected 3: worlds are in color")
         check_scheme("rotary", head)
-        most = min(EXAMPLES, grid.tokens // grid.shape[0] * self.pretraining.dim)
+        if self.pooled and self.model == "raw":
+            raise ValueError("raw pixels are one vector already; leave --pooled out")
+        tokens = 1 if self.pooled else grid.tokens // grid.shape[0]
+        most = min(EXAMPLES, self.size**2 * 3 if self.model == "raw" else tokens * self.pretraining.dim)
         check_numbers(self, ("latent",), f"at most {most}, a frame's main directions", lambda value: value <= most)
 
     @property
@@ -114,7 +122,7 @@ PRESETS: dict[str, WorldConfig] = {
     "lewm": WorldConfig(),
     "vjepa": WorldConfig(model="vjepa", predictor_dim=96, batch=64, steps=1200, lr=3e-3),
 }
-PRESETS["untrained"] = replace(PRESETS["vjepa"], model="untrained")
+PRESETS |= {model: replace(PRESETS["vjepa"], model=model) for model in MODELS[2:]}
 # LeWorldModel's published numbers, as far as this code has them (docs/fidelity.md says what it lacks): for a GPU
 PRESETS["lewm-official"] = WorldConfig(
     size=224, patch=14, latent=192, dim=192, depth=12, heads=3, hidden=2048, weight=0.09, directions=1024,
@@ -123,8 +131,10 @@ PRESETS["lewm-official"] = WorldConfig(
 
 
 def pretraining(config: WorldConfig) -> Config:
-    """The V-JEPA run that a vjepa world model starts from."""
-    return replace(config.pretraining, seed=config.seed)
+    """The run that the encoder of a frozen world model comes from."""
+    if config.model != "pixel-target":
+        return replace(config.pretraining, seed=config.seed)
+    return replace(with_arm(config.pretraining, "pixels"), seed=config.seed)
 
 
 def build_lewm(config: WorldConfig) -> LeWorldModel:
@@ -144,17 +154,19 @@ def build_lewm(config: WorldConfig) -> LeWorldModel:
 def build_frozen(config: WorldConfig, encoder: Encoder | None = None) -> FrozenWorldModel:
     """A frozen encoder (None: an untrained one), cut to clips of one tubelet, and a new predictor, on the CPU."""
     run = pretraining(config)
-    trained = encoder or build_model(run).encoder
     key = randomness.keys("examples", config.seed, 0, torch.arange(EXAMPLES))
     world = config.scene
     frames = world.render(world.draw(randomness.uniform(key, world.numbers)), config.size, config.size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        short = Encoder(replace(run.grid, frames=run.grid.tubelet), run.dim, run.depth, run.heads, run.positions)
-        short.load_state_dict(trained.state_dict())
+        if config.model == "raw":
+            short: Encoder | RawPixels = RawPixels(config.size)
+        else:
+            short = Encoder(replace(run.grid, frames=run.grid.tubelet), run.dim, run.depth, run.heads, run.positions)
+            short.load_state_dict((encoder or build_model(run).encoder).state_dict())
         return FrozenWorldModel(
-            short, frames, config.latent, config.predictor_dim, config.predictor_depth, config.predictor_heads, ACTIONS
-        )
+            short, frames, config.latent, config.predictor_dim, config.predictor_depth, config.predictor_heads, ACTIONS, config.pooled
+        )  # fmt: skip
 
 
 def learning_rate(config: WorldConfig, step: int) -> float:

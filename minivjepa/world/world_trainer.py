@@ -22,7 +22,7 @@ from minivjepa.world.frozen_model import FrozenWorldModel
 from minivjepa.world.le_world_model import LeWorldModel
 from minivjepa.world.world import World
 from minivjepa.world.world_clips import WorldClips
-from minivjepa.world.world_recipe import WorldConfig, build_frozen, build_lewm, learning_rate
+from minivjepa.world.world_recipe import PRETRAINED, WorldConfig, build_frozen, build_lewm, learning_rate
 
 WorldNet = LeWorldModel | FrozenWorldModel
 MONITORED = 10  # frames for the collapse metrics, per number in a latent: the ranks need this many
@@ -97,7 +97,7 @@ def open_clips(config: WorldConfig, device: torch.device) -> WorldClips:
 
 def runs_of(config: WorldConfig, out: Path) -> list[Run]:
     """The run in a folder, and the V-JEPA run of its encoder if it has one."""
-    return [Run(out, WorldConfig)] + ([Run(out / "encoder")] if config.model == "vjepa" else [])
+    return [Run(out, WorldConfig)] + ([Run(out / "encoder")] if config.model in PRETRAINED else [])
 
 
 def build_world(config: WorldConfig, encoder: Encoder | None = None) -> WorldNet:

@@ -1,0 +1,105 @@
+"""Acting without imagining: from a frame and a goal straight to the next action.
+
+Read in lesson 12.  Inverse dynamics on latents: in a clip, the robot was at frame t + k some steps after frame t.  A small network learns
+which action it took at t, given both latents.  Every later frame of a clip is a goal that the robot did reach, so no rewards are needed
+(hindsight, arXiv 1707.01495; goal-conditioned imitation, arXiv 1906.05838).
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from minivjepa import randomness
+from minivjepa.training.config import SEEDS, check_numbers
+from minivjepa.training.recipe import cosine, set_rates, weight_groups
+from minivjepa.world.goal_reaching import Policy
+from minivjepa.world.planner import WorldModel
+from minivjepa.world.world import World
+from minivjepa.world.world_clips import WorldClips
+
+CLIPS_AT_ONCE = 64
+LEAST = 1e-6  # an action of 0 has no direction
+
+
+@dataclass(frozen=True)
+class Inverse:
+    """How inverse dynamics is trained.  Raises ValueError for settings that cannot train."""
+
+    clips: int = 1500  # Clips whose latents are kept.
+    batch: int = 512  # Pairs of frames per step.
+    steps: int = 1500  # Optimiser steps.
+    lr: float = 2e-3  # Peak learning rate of AdamW.
+    weight_decay: float = 0.01  # None on biases.
+    hidden: int = 256  # Hidden width.
+    seed: int = 0  # Seed of weights and pairs.
+
+    def __post_init__(self) -> None:
+        positive = ("clips", "batch", "steps", "lr", "hidden")
+        check_numbers(self, positive, "a number above 0", lambda value: value > 0)
+        check_numbers(self, ("weight_decay",), "0 or more", lambda value: value >= 0)
+        check_numbers(self, ("seed",), SEEDS, lambda value: 0 <= value < 2**32)
+
+
+class InverseDynamics(nn.Module):
+    """Latents now and of the goal [n, Z] -> the first action of the way there [n, A]."""
+
+    def __init__(self, latent: int, hidden: int, actions: int):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(3 * latent, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, actions)
+        )
+
+    def forward(self, now: Tensor, goal: Tensor) -> Tensor:
+        """[n, Z], [n, Z] -> [n, A].  Their difference is given too: near the goal it's all that counts."""
+        return self.layers(torch.cat([now, goal, goal - now], dim=-1))
+
+
+@torch.no_grad()
+def latents_of(model: WorldModel, source: WorldClips, clips: int) -> tuple[Tensor, Tensor]:
+    """Latents [clips, T, Z] and actions [clips, T - 1, A] of a source's clips."""
+    parts = [source.batch(0, index) for index in torch.arange(clips).split(CLIPS_AT_ONCE)]
+    return torch.cat([model.embed(clip) for clip, _ in parts]), torch.cat([journey.actions for _, journey in parts])
+
+
+def draw_pairs(frames: int, clips: int, seed: int, step: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(clip, t, t + k), int64 [count] each: any frame but the last, and any later one."""
+    u = randomness.uniform(randomness.keys("hindsight", seed, step, torch.arange(count)), 3)
+    now = (u[:, 1] * (frames - 1)).long()
+    return (u[:, 0] * clips).long(), now, now + 1 + (u[:, 2] * (frames - 1 - now)).long()
+
+
+def train_inverse(model: WorldModel, source: WorldClips, config: Inverse) -> tuple[InverseDynamics, float]:
+    """Inverse dynamics on a frozen model's latents, and its mean squared error over the last tenth of its steps.
+
+    source: long clips, for they hold pairs that are far apart.
+    """
+    z, actions = latents_of(model, source, config.clips)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        inverse = InverseDynamics(z.shape[-1], config.hidden, actions.shape[-1])
+    optimiser, losses = torch.optim.AdamW(weight_groups(inverse), lr=config.lr, fused=True), []
+    for step in range(config.steps):
+        set_rates(optimiser, cosine(config.lr, 0.0, step / config.steps), config.weight_decay)
+        clip, now, goal = draw_pairs(z.shape[1], len(z), config.seed, step, config.batch)
+        loss = F.mse_loss(inverse(z[clip, now], z[clip, goal]), actions[clip, now])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.detach())
+    last = torch.stack(losses[-max(1, config.steps // 10) :])
+    return inverse.eval(), float(last.mean())
+
+
+def inverse_policy(model: WorldModel, inverse: InverseDynamics, world: World, size: int) -> Policy:
+    """At full speed where the network points: it learned from a robot that dawdled, so only its direction is used."""
+
+    @torch.no_grad()
+    def act(step: int, pairs: Tensor, state: Tensor, goal: Tensor) -> Tensor:
+        pictures = world.render(torch.stack([state, goal], dim=1), size, size)  # [n, 2, C, H, W]
+        now, wanted = model.embed(pictures.transpose(1, 2)).unbind(dim=1)
+        action = inverse(now, wanted)
+        return action / action.abs().amax(dim=-1, keepdim=True).clamp_min(LEAST)
+
+    return act

@@ -1,0 +1,221 @@
+"""Encoders, planners and floors in every world.  Makes worlds.json: `python results/worlds.py`; if stopped, it goes on where it was.
+
+Read in lesson 12.  Seeds 10 to 12; recipes were chosen on seeds 100 and above and on other pairs (worlds_search.json).  What is cheap and
+decides most comes first: inverse dynamics on every encoder, then the planners that imagine, then the curves.  ARGS: worlds to run.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
+
+from minivjepa.evaluation.statistics import wilson
+from minivjepa.training.config import to_dict
+from minivjepa.training.files import finite_or_null, read_json, versions, write_json
+from minivjepa.training.runs import Run
+from minivjepa.training.trainer import Trainer
+from minivjepa.world.goal_reaching import Policy, Task, controls, picture_costs, planning_policy, pursue
+from minivjepa.world.gradient_planner import Gradient, Planner
+from minivjepa.world.inverse_dynamics import Inverse, inverse_policy, train_inverse
+from minivjepa.world.planner import CEM
+from minivjepa.world.world import World
+from minivjepa.world.world_clips import WorldClips
+from minivjepa.world.world_recipe import PRESETS, PRETRAINED, WorldConfig, pretraining
+from minivjepa.world.world_trainer import CPU, WorldNet, WorldTrainer, build_world, open_clips, position_r2
+from minivjepa.world.worlds import TASKS, WORLDS
+
+Metrics = dict[str, Any]
+FILE = Path(__file__).with_suffix(".json")
+RUNS = Path("runs") / "worlds"
+SEEDS = (10, 11, 12)
+# encoder -> its model, and whether a frame's tokens are pooled
+ENCODERS = {
+    "vjepa": ("vjepa", False),
+    "vjepa, pooled": ("vjepa", True),
+    "lewm": ("lewm", False),
+    "pixel-target": ("pixel-target", False),
+    "untrained": ("untrained", False),
+    "raw": ("raw", False),
+}
+PLANNERS: dict[str, Planner] = {"cem": CEM(), "gradient": Gradient()}
+INVERSE = Inverse()
+FRAMES = 16  # of the clips of inverse dynamics: a frame's goals lie up to 15 steps ahead
+RADII, BUDGETS, HORIZONS = (0.04, 0.08, 0.12, 0.16, 0.24), (10, 15, 20, 25, 40, 60), (2, 5, 10, 20)
+
+
+def config_of(world: str, encoder: str, seed: int) -> WorldConfig:
+    """The recipe of an encoder in a world."""
+    model, pooled = ENCODERS[encoder]
+    return replace(PRESETS[model], world=world, seed=seed, pooled=pooled)
+
+
+def fit(trainer: Any) -> Any:
+    """Train to the end, or go on from the last checkpoint, without a bar."""
+    return trainer.fit(lambda step, row: None)
+
+
+def encoder_of(config: WorldConfig) -> Any:
+    """The encoder that a model freezes, trained once for all that share it."""
+    if config.model not in PRETRAINED:
+        return None
+    recipe, run = pretraining(config), Run(RUNS / config.world / f"{config.model}-{config.seed}-encoder")
+    with run.open(recipe, "rooms", run.config_file.exists()):
+        source = WorldClips(recipe.grid, recipe.seed, world=config.scene)
+        return fit(Trainer(recipe, source, run, CPU)).encoder
+
+
+@cache
+def model_of(world: str, encoder: str, seed: int, imagines: bool) -> tuple[WorldConfig, WorldNet, Metrics]:
+    """A world model; if it need not imagine, a frozen encoder's predictor is left as it is.  And what its training took."""
+    config, start = config_of(world, encoder, seed), time.process_time()
+    model, found = build_world(config, encoder_of(config)), {}
+    if imagines or config.model == "lewm":
+        run = Run(RUNS / world / f"{encoder.replace(', ', '-')}-{seed}", WorldConfig)
+        with run.open(config, "rooms", run.config_file.exists()):
+            model = fit(WorldTrainer(config, model, open_clips(config, CPU), run, CPU))
+        found["loss"] = run.history()[-1]["loss"]
+    return config, model.eval(), {**found, "training_seconds": round(time.process_time() - start, 1)}
+
+
+def peak_memory(job: Callable[[], object]) -> int:
+    """The most bytes that the tensors of a job held at one time, besides those that were there before."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
+        job()
+    now = most = 0
+    for event in sorted(found.profiler.kineto_results.events(), key=lambda event: event.start_ns()):
+        if event.name() == "[memory]":
+            now += event.nbytes()
+            most = max(most, now)
+    return most
+
+
+def score(policy: Policy, world: World, task: Task) -> Metrics:
+    """Goals reached, and what a decision costs: processor time when all pairs decide together and when one robot does, and memory."""
+    spent, decisions = 0.0, 0
+
+    def timed(step: int, pairs: Tensor, state: Tensor, goal: Tensor) -> Tensor:
+        nonlocal spent, decisions
+        start = time.process_time()
+        action = policy(step, pairs, state, goal)
+        spent, decisions = spent + time.process_time() - start, decisions + len(pairs)
+        return action
+
+    reached = pursue(world, task, timed, CPU).reached
+    start, goal = (state[:1] for state in task.draw(world, CPU))
+    alone = partial(policy, 0, torch.tensor([0]), start, goal)
+    memory, begin = peak_memory(alone), time.process_time()
+    for _ in range(5):
+        alone()
+    low, high = wilson(int(reached.sum()), len(reached))
+    return {
+        **{"success": float(reached.float().mean()), "low": low, "high": high, "reached": reached.int().tolist()},
+        "milliseconds": 1000 * spent / decisions,
+        "milliseconds_alone": 1000 * (time.process_time() - begin) / 5,
+        "mebibytes": memory / 2**20,
+    }
+
+
+def run_floor(world: str, planner: str) -> Metrics:
+    """Random actions, a straight walk, or the oracle."""
+    scene, task = WORLDS[world], TASKS[world]
+    return score(controls(scene, CEM(), task.seed)[planner], scene, task)
+
+
+def run_inverse(world: str, encoder: str, seed: int) -> Metrics:
+    """Inverse dynamics on an encoder's latents."""
+    (config, model, made), task = model_of(world, encoder, seed, False), TASKS[world]
+    start = time.process_time()
+    source = WorldClips(replace(config.clips, frames=FRAMES), seed, world=config.scene)
+    inverse, loss = train_inverse(model, source, replace(INVERSE, seed=seed))
+    made = {**made, "inverse_loss": loss, "inverse_seconds": round(time.process_time() - start, 1)}
+    found = score(inverse_policy(model, inverse, config.scene, config.size), config.scene, task)
+    return {**made, "position_r2": position_r2(model, config.scene, config.size, CPU), **found}
+
+
+def run_planner(world: str, encoder: str, seed: int, planner: str) -> Metrics:
+    """A planner that imagines with a world model."""
+    (config, model, made), task = model_of(world, encoder, seed, True), TASKS[world]
+    model.requires_grad_(False)
+    costs = picture_costs(model, config.scene, config.size, config.size)
+    return {**made, **score(planning_policy(PLANNERS[planner], costs, task.seed), config.scene, task)}
+
+
+def run_curves(world: str, policy: Policy) -> Metrics:
+    """Goals reached for every radius (rows) and budget (columns), from one long walk that stops at the smallest radius."""
+    scene, task = WORLDS[world], replace(TASKS[world], radius=RADII[0], steps=BUDGETS[-1])
+    path = pursue(scene, task, policy, CPU).path  # [pairs, steps + 1, S]
+    nearest = scene.line(path, task.draw(scene, CPU)[1][:, None]).cummin(dim=1).values
+    table = [[float((nearest[:, budget] <= radius).float().mean()) for budget in BUDGETS] for radius in RADII]
+    return {"radii": list(RADII), "budgets": list(BUDGETS), "table": table}
+
+
+def run_floor_curves(world: str, planner: str) -> Metrics:
+    """Curves of a control."""
+    return run_curves(world, controls(WORLDS[world], CEM(), TASKS[world].seed)[planner])
+
+
+def run_horizon(world: str, planner: str, horizon: int) -> Metrics:
+    """The oracle's planner with another horizon."""
+    scene, task = WORLDS[world], TASKS[world]
+    return score(controls(scene, CEM(horizon=horizon), task.seed)[planner], scene, task)
+
+
+def jobs(worlds: list[str]) -> Iterator[tuple[str, Metrics, Callable[[], Metrics]]]:
+    """(list of the results file, what identifies a row, how to compute the rest of it), in order."""
+    for world in worlds:
+        for planner in ("random", "straight", "oracle"):
+            yield "floors", (key := {"world": world, "planner": planner}), partial(run_floor, **key)
+            yield "curves", key, partial(run_floor_curves, **key)
+        for horizon in HORIZONS:
+            key = {"world": world, "planner": "oracle", "horizon": horizon}
+            yield "horizons", key, partial(run_horizon, **key)
+    for world in worlds:
+        for seed in SEEDS:
+            for encoder in ENCODERS:
+                key = {"world": world, "encoder": encoder, "seed": seed}
+                yield "rows", {**key, "planner": "inverse dynamics"}, partial(run_inverse, **key)
+    for planner in PLANNERS:
+        for seed in SEEDS:
+            for world in worlds:
+                for encoder in ENCODERS:
+                    key = {"world": world, "encoder": encoder, "seed": seed, "planner": planner}
+                    yield "rows", key, partial(run_planner, **key)
+
+
+def main() -> None:
+    """Run what the results file lacks."""
+    torch.set_num_threads(1)
+    worlds = sys.argv[1:] or list(WORLDS)
+    if unknown := [world for world in worlds if world not in WORLDS]:
+        raise SystemExit(f"unknown worlds {', '.join(unknown)}; choose from {', '.join(WORLDS)}")
+    recipes = {f"{world}, {encoder}": config_of(world, encoder, 0) for world in WORLDS for encoder in ENCODERS}
+    settings = {
+        **recipes,
+        **{f"task of {world}": task for world, task in TASKS.items()},
+        **PLANNERS,
+        "inverse": INVERSE,
+    }
+    plain = finite_or_null({name: to_dict(value) for name, value in settings.items()})
+    new = {"command": "python results/worlds.py", "date": time.strftime("%Y-%m-%d"), "versions": versions()}
+    results = read_json(FILE) if FILE.exists() else {**new, "seeds": list(SEEDS), "settings": plain}
+    if changed := [name for name, value in results["settings"].items() if plain.get(name, value) != value]:
+        raise SystemExit(f"{FILE} was made with other settings of {', '.join(changed)}; delete it to start again")
+    results["settings"] |= plain
+    for kind, key, job in jobs(worlds):
+        rows = results.setdefault(kind, [])
+        if not any(all(row.get(name) == value for name, value in key.items()) for row in rows):
+            start = time.process_time()
+            rows.append({**key, **job(), "seconds": round(time.process_time() - start, 1)})
+            write_json(FILE, results)
+            print(" ".join(map(str, key.values())), rows[-1].get("success", ""), rows[-1]["seconds"], flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
