@@ -55,9 +55,8 @@ SEED, cpu, RESULTS = 0, torch.device("cpu"), Path("..") / "results"
 saved = torch.load(RESULTS / "world.pt", weights_only=True)
 recorded, lewm_config = (from_dict(WorldConfig, saved[name]["config"]) for name in ("vjepa", "lewm"))
 config, rooms = replace(recorded, steps=300), recorded.rooms  # fewer steps than in the record
-task, planner = Task(pairs=10), CEM()
-starts, goals = Task().draw(rooms, cpu)  # 200 pairs of start and goal; the goals of even ones are in the other room
-pictures = displayable(rooms.render(starts[:10], 64, 64))
+task, planner = Task(), CEM()
+starts, goals = task.draw(rooms, cpu)  # 200 pairs of start and goal; the goals of even ones are in the other room
 
 encoder = build_model(pretraining(config)).encoder
 encoder.load_state_dict(saved["vjepa"]["encoder"])
@@ -73,8 +72,9 @@ stored = json.loads((RESULTS / "world_seeds.json").read_text())
 
 # %%
 by_controls = {name: pursue(rooms, task, policy, cpu) for name, policy in controls(rooms, planner, task.seed).items()}
-imagining = pursue(rooms, task, planning_policy(planner, picture_costs(lewm, rooms, 32, 32), task.seed), cpu)
-pair = by_controls["straight"].reached.tolist().index(False)  # the first that a straight walk misses
+hard = (~by_controls["straight"].reached).nonzero().flatten().tolist()[:10]  # the first that a straight walk misses
+pair, some = hard[0], replace(task, pairs=hard[0] + 1)
+imagining = pursue(rooms, some, planning_policy(planner, picture_costs(lewm, rooms, 32, 32), task.seed), cpu)
 
 
 def until_there(path):
@@ -343,7 +343,7 @@ standing = torch.zeros(planner.horizon, 2)
 plan, rounds = make_plan(cost_of(vjepa, starts[pair], goals[pair], plan_cost), standing, pair, 0)
 tried = [rooms.walk(starts[pair].expand(len(plans), 2), plans) for plans, _ in rounds]
 kept = [paths[costs.topk(planner.elites, largest=False).indices] for paths, (_, costs) in zip(tried, rounds)]
-show(planning_rounds(pictures[pair], goals[pair], list(zip(tried, kept)), task.radius))
+show(planning_rounds(displayable(rooms.render(starts[pair], 64, 64)), goals[pair], list(zip(tried, kept)), task.radius))
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
@@ -380,40 +380,38 @@ def act(model, number, judge=plan_cost):
     return torch.stack(path), plans, bool(rooms.line(path[-1], goals[number]) <= task.radius)
 
 
-guess("Ten goals, five in the other room: how many are reached with V-JEPA's features?")
+guess("Ten goals that a straight walk misses: how many are reached with V-JEPA's features?")
 guess("And with raw pixels, cut to main directions?")
 
 # %%
-runs = {"V-JEPA, frozen": [act(vjepa, number) for number in range(10)]}
+runs = {"V-JEPA, frozen": {number: act(vjepa, number) for number in hard}}
 
 # %%
-runs["raw pixels"] = [act(raw, number) for number in range(10)]
+runs["raw pixels"] = {number: act(raw, number) for number in hard}
 
 # %%
-runs["LeWorldModel"] = [act(lewm, number) for number in range(10)]
-reached = {"random actions": by_controls["random"].reached.tolist(), "straight walk": by_controls["straight"].reached.tolist()}  # fmt: skip
-reached |= {name: [there for *_, there in found] for name, found in runs.items()}
-reached["oracle"] = by_controls["oracle"].reached.tolist()
-guess.reveal("Ten goals, five in the other room: how many are reached with V-JEPA's features?", sum(reached["V-JEPA, frozen"]))  # fmt: skip
-guess.reveal("And with raw pixels, cut to main directions?", sum(reached["raw pixels"]))
-lines = [[name, str(sum(there[::2])), str(sum(there[1::2]))] for name, there in reached.items()]
-table(markdown(["goals reached", "in the other room, of 5", "in the same room, of 5"], lines))
+runs["LeWorldModel"] = {number: act(lewm, number) for number in hard}
+hits = {name: int(run.reached[hard].sum()) for name, run in by_controls.items()}
+hits |= {name: sum(there for *_, there in found.values()) for name, found in runs.items()}
+guess.reveal("Ten goals that a straight walk misses: how many are reached with V-JEPA's features?", hits["V-JEPA, frozen"])  # fmt: skip
+guess.reveal("And with raw pixels, cut to main directions?", hits["raw pixels"])
+order = ["random", "straight", "raw pixels", "V-JEPA, frozen", "LeWorldModel", "oracle"]
+table(markdown(["", "goals reached, of 10"], [[name, str(hits[name])] for name in order]))
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
-hits = {name: sum(there) for name, there in reached.items()}
-check("O7b", min(hits["V-JEPA, frozen"], hits["LeWorldModel"]) >= 8 and hits["oracle"] == 10 and hits["random actions"] <= 3,
-      "with frozen features or with LeWorldModel, planning in latent space reaches at least 8 of 10 goals that are pictures; the oracle reaches 10, random actions at most 3")  # fmt: skip
-assert hits["raw pixels"] >= 8
+check("O7b", min(hits["V-JEPA, frozen"], hits["LeWorldModel"]) >= 6 and hits["oracle"] == 10 and hits["random"] <= 1,
+      "with frozen features or with LeWorldModel, planning in latent space reaches at least 6 of 10 goals that a straight walk misses; the oracle reaches 10, random actions at most 1")  # fmt: skip
+assert hits["raw pixels"] >= 6
 print("verified: so does planning on raw pixels, without any encoder")
 
 # %%
-film = {name: torch.as_tensor(runs[name][pair][0]) for name in ("V-JEPA, frozen", "raw pixels")}
-minds = {"V-JEPA, frozen": []}
+film = {name: runs[name][pair][0] for name in ("V-JEPA, frozen", "raw pixels")}
+in_mind = []
 for place, plan in zip(film["V-JEPA, frozen"], runs["V-JEPA, frozen"][pair][1]):
     ahead = where(vjepa.imagine(latent(vjepa, place)[None], plan[None]))[0]
-    minds["V-JEPA, frozen"].append(torch.cat([place[None], ahead]))
-play(robots_in_motion(rooms, film, goals[pair], task.radius, minds))
+    in_mind.append(torch.cat([place[None], ahead]))
+play(robots_in_motion(rooms, film, goals[pair], task.radius, {"V-JEPA, frozen": in_mind}))
 
 # %% [markdown]
 # *Dashed: what the plan imagines from here.*
@@ -485,7 +483,9 @@ assert all(beaten) and len(beaten) == 9 and min(shares["untrained"].values()) >=
 assert all(row["room"]["hits"] == row["room"]["trials"] for row in (*stored["models"], stored["straight"]))
 print("verified: within a room, every model reaches every goal, and so does a straight walk")
 print("verified: over three trainings, V-JEPA minus untrained is undecided, LeWorldModel minus untrained is above")
-print("verified: all nine trainings are ahead of a straight walk, and untrained features reach at least 90 of 100 goals")
+print(
+    "verified: all nine trainings are ahead of a straight walk, and untrained features reach at least 90 of 100 goals"
+)
 
 # %% [markdown]
 # V-JEPA is ahead of untrained on the first seed and behind on the other two. The test speaks of other pairs with these weights. It does not
@@ -506,9 +506,12 @@ def last_step(imagined, goal):
 
 
 judge = last_step  # change this: plan_cost
-again = [act(lewm, number, judge) for number in range(1, 10, 2)]
-print(f"in the same room: {sum(there for *_, there in again)} of 5, after {[len(plans) for _, plans, _ in again]} steps")
-print(f"by the nearest step: after {[len(plans) for _, plans, _ in runs['LeWorldModel'][1::2]]} steps")
+near = range(1, 10, 2)
+again = [act(lewm, number, judge) for number in near]
+print(
+    f"in the same room: {sum(there for *_, there in again)} of 5, after {[len(plans) for _, plans, _ in again]} steps"
+)
+print(f"by the nearest step: after {[len(plans) for _, plans, _ in (act(lewm, number) for number in near)]} steps")
 
 # %% [markdown]
 # <details><summary>What happens</summary>

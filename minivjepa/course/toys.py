@@ -114,7 +114,12 @@ def watched_plans(rooms: Rooms, radius: float, views: Mapping[str, Tensor]) -> N
         whole = (127 * z / z.abs().max()).round().to(torch.int8).numpy()
         tables.append({"name": name, "latents": base64.b64encode(whole.tobytes()).decode()})
     lengths = {"robot": rooms.robot, "wall": rooms.wall, "door": rooms.door, "speed": rooms.speed, "radius": radius}
-    data = {"world": {**lengths, "side": PLACES, "width": width}, "views": tables, "start": [0.2, 0.25], "goal": [0.3, 0.8]}
+    data = {
+        "world": {**lengths, "side": PLACES, "width": width},
+        "views": tables,
+        "start": [0.2, 0.25],
+        "goal": [0.3, 0.8],
+    }
     toy(
         "plans",
         640,

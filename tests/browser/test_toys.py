@@ -7,6 +7,7 @@ import torch
 
 from minivjepa.course import toys
 from minivjepa.masking import draw_blocks
+from minivjepa.world.rooms import Rooms
 from tests.test_toys import PATCHES, simulated, walked
 
 from .conftest import Lab
@@ -172,6 +173,43 @@ def test_walks_along_the_arrows_go_where_the_gradient_says(bare: "Page", monkeyp
     assert state(frame, "walks") == 5
     frame.locator("#clear").click()
     assert state(frame, "walks") == 0
+
+
+def test_plans_reach_a_clicked_goal_and_robots_move_as_in_the_rooms(
+    bare: "Page", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: a robot that walks through walls, a click or a key that chooses nothing, a menu or a slider without effect."""
+    rooms = Rooms()
+    latents = toys.places(rooms)  # a latent is a place: distances as the crow flies
+    frame = displayed(monkeypatch, bare, toys.watched_plans, rooms, 0.08, {"as the crow flies": latents})
+    plane, says = frame.locator("#plane"), frame.locator("#says")
+    frame.locator("#view").select_option(index=1, timeout=WAIT)  # what has to be walked: the oracle
+    assert state(frame, "reached") == 1
+    box = plane.bounding_box()
+    assert box is not None
+    plane.click(position={"x": 0.8 * box["width"], "y": 0.9 * box["height"]})
+    assert "choose the goal" in says.inner_text()
+    plane.click(position={"x": 0.1 * box["width"], "y": 0.1 * box["height"]})
+    assert state(frame, "reached") == 1
+    assert [state(frame, name) for name in "yx"] == pytest.approx([0.1, 0.1], abs=0.08)
+    assert "Round 1" in says.inner_text()
+    frame.locator("#moment").press("End")
+    assert f"Reached after {int(state(frame, 'steps'))} steps" in says.inner_text()
+    assert frame.locator("#toy").get_attribute("data-moving") == "false"
+    for _ in range(2):  # the cross appears at (.25, .25), and there the start and the goal are chosen
+        plane.press("ArrowDown")
+        plane.press("Enter")
+    assert "there already" in says.inner_text() or state(frame, "steps") == 1
+    start, actions = torch.rand(200, 2), 2 * torch.rand(200, 2) - 1
+    start = rooms.place(start)
+    script = "(_, [starts, actions]) => starts.map((p, k) => move(p, actions[k]))"
+    moved = frame.locator("body").evaluate(script, [start.tolist(), actions.tolist()])
+    assert torch.allclose(torch.tensor(moved), rooms.move(start, actions), atol=1e-5)
+    ends = rooms.place(torch.rand(200, 2))
+    on_foot = frame.locator("body").evaluate(
+        "(_, [a, b]) => a.map((p, k) => onFoot(p, b[k]))", [start.tolist(), ends.tolist()]
+    )
+    assert torch.allclose(torch.tensor(on_foot), rooms.walking_distance(start, ends), atol=0.01)
 
 
 def test_a_toy_runs_inside_its_lesson(lab: Lab, page: "Page") -> None:

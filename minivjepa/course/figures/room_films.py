@@ -39,7 +39,10 @@ def robots_in_motion(
     longest = max(map(len, ways.values()))
     seen = {title: displayable(world.render(way, 64, 64)).permute(0, 2, 3, 1) for title, way in ways.items()}
     figure, axes = strip([[frames[0] for frames in seen.values()]], list(ways), 2.9, 3.2)
-    trails, minds = ([ax.plot([], [], style, color=color, linewidth=2)[0] for ax in axes] for style, color in (("-", "white"), ("--", AHEAD)))
+    trails, minds = (
+        [ax.plot([], [], style, color=color, linewidth=2)[0] for ax in axes]
+        for style, color in (("-", "white"), ("--", AHEAD))
+    )
     for ax in axes:
         ring(ax, goal[:2], radius)
     canvas, films = FigureCanvasAgg(figure), []
@@ -50,9 +53,11 @@ def robots_in_motion(
             trail.set_data(way[: now + 1, 1], way[: now + 1, 0])
             mind.set_data(*(ahead[now].flip(1).T if now < len(ahead) else ([], [])))
         films.append(frame_of(canvas))
-    near = [f"{title} {'ends in the ring' if world.line(way[-1], goal) <= radius else 'does not'} after {len(way) - 1} steps" for title, way in ways.items()]
-    said = "; ".join(near).replace("\n", " ")
-    words = f"{len(ways)} robots (orange), each with the same goal (ring): {said}."
+    there = {title: bool(world.line(way[-1], goal) <= radius) for title, way in ways.items()}
+    said = "; ".join(
+        f"{title} {'reaches' if there[title] else 'misses'} it, {len(way) - 1} steps" for title, way in ways.items()
+    )
+    words = f"Robots (orange) with the same goal (ring): {said}."
     alt = f"Films of a world from above, side by side. {words}"
     return Film(np.stack(films + HELD * films[-1:]), alt, words)
 
