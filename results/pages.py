@@ -25,6 +25,7 @@ from page_tables import (
 from published_ablations import published_table
 from speed_tables import speed_parts
 from warning_curves import warning_curves
+from worlds_tables import cost_picture, worlds_parts
 
 from minivjepa.course.figures.arm_curves import Results, collapse_curves
 from minivjepa.evaluation.metrics import METRICS
@@ -154,6 +155,7 @@ def pages(raw: dict[str, Any]) -> dict[Path, dict[str, str]]:
         FOLDER / "README.md": results_parts(raw),
         FOLDER / "answers.md": answer_parts(raw),
         ROOT / "docs" / "speed.md": speed_parts(raw),
+        ROOT / "docs" / "worlds.md": worlds_parts(raw["worlds"], raw["worlds_search"]),
     }
 
 
@@ -166,6 +168,7 @@ def main() -> None:
     collapse_curves({**matrix, "arms": {arm: matrix["arms"][arm] for arm in HERO}}).save(FOLDER / "matrix.png")
     warning_curves(matrix).save(FOLDER / "warning.png")
     success_rates(raw["world"]).save(FOLDER / "world.png")
+    cost_picture(raw["worlds"], "rooms-busy").save(FOLDER / "worlds.png")
     loss_against_probe(raw["world_ablation"]).save(FOLDER / "world_ranking.png")
     mask_scatter({**matrix, "arms": masked(matrix["arms"] | raw["variants"]["arms"])}).save(FOLDER / "masks.png")
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
+from worlds_silent import landscape, longer_training
 
 from minivjepa.evaluation.statistics import wilson
 from minivjepa.training.config import to_dict
@@ -167,6 +168,18 @@ def run_horizon(world: str, planner: str, horizon: int) -> Metrics:
     return score(controls(scene, CEM(horizon=horizon), task.seed)[planner], scene, task)
 
 
+def run_longer(world: str, encoder: str, seed: int) -> Metrics:
+    """A predictor that trains on and on."""
+    config = config_of(world, encoder, seed)
+    return {"curve": longer_training(config, encoder_of(config), TASKS[world])}
+
+
+def run_landscape(world: str, encoder: str, seed: int) -> Metrics:
+    """Distances in latents and on foot."""
+    config, model, _ = model_of(world, encoder, seed, False)
+    return landscape(config, model)
+
+
 def jobs(worlds: list[str]) -> Iterator[tuple[str, Metrics, Callable[[], Metrics]]]:
     """(list of the results file, what identifies a row, how to compute the rest of it), in order."""
     for world in worlds:
@@ -181,12 +194,22 @@ def jobs(worlds: list[str]) -> Iterator[tuple[str, Metrics, Callable[[], Metrics
             for encoder in ENCODERS:
                 key = {"world": world, "encoder": encoder, "seed": seed}
                 yield "rows", {**key, "planner": "inverse dynamics"}, partial(run_inverse, **key)
-    for planner in PLANNERS:
-        for seed in SEEDS:
+    for world in worlds:
+        for encoder in ("vjepa", "lewm", "raw"):
+            yield (
+                "landscapes",
+                (key := {"world": world, "encoder": encoder, "seed": SEEDS[0]}),
+                partial(run_landscape, **key),
+            )
+    for seed in SEEDS:
+        for planner in PLANNERS:
             for world in worlds:
                 for encoder in ENCODERS:
                     key = {"world": world, "encoder": encoder, "seed": seed, "planner": planner}
                     yield "rows", key, partial(run_planner, **key)
+    for world in worlds:
+        for encoder in ("vjepa", "raw"):
+            yield "longer", (key := {"world": world, "encoder": encoder, "seed": SEEDS[0]}), partial(run_longer, **key)
 
 
 def main() -> None:

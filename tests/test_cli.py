@@ -284,6 +284,7 @@ EVERY = {  # command -> its words, its exit code, and a part of what it says
     "imagine": ([*NOWHERE, "--picture", "a b.gif"], 2, "a'b c/nowhere holds no run (no config.json)"),
     "world train": (["--steps", "1", "--warmup", "0", "--batch", "8", "--device", "cpu", "--out", "w w"], 0, "next: minivjepa world plan 'w w' --out runs/plan"),
     "world plan": ([*NOWHERE, "--out", "p p"], 2, "a'b c/nowhere holds no run (no config.json)"),
+    "world watch": (["straight", "--world", "maze", "--robots", "1", "--out", "w w.gif"], 0, "w w.gif: straight reached"),
     "bench": (["--account", "--compile"], 2, "give one of them"),
     "check": (["ODD.ipynb"], 2, ".ipynb is not a notebook that Jupyter can open"),
     "grade": ([*NOWHERE, "--out", "g g.csv"], 2, "a'b c/nowhere is not a folder"),

@@ -11,32 +11,53 @@ gymnasium = pytest.importorskip("gymnasium", reason="gymnasium is not installed:
 from gymnasium.utils.env_checker import check_env  # noqa: E402
 
 from minivjepa.world.goal_reaching import Task  # noqa: E402
-from minivjepa.world.gym_rooms import EnvironmentClips, RoomsEnv  # noqa: E402
+from minivjepa.world.gym_worlds import EnvironmentClips, WorldEnv  # noqa: E402
+from minivjepa.world.maze import Maze  # noqa: E402
 from minivjepa.world.world_recipe import WorldConfig, build_lewm  # noqa: E402
+from minivjepa.world.worlds import TASKS, WORLDS  # noqa: E402
 
 GRID = Grid(4, 32, 32, 1, 8)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_rooms_pass_gymnasiums_own_check() -> None:
+@pytest.mark.parametrize("name", WORLDS)
+def test_every_world_passes_gymnasiums_own_check(name: str) -> None:
     """Catches: observations outside their space, a reset that its seed does not decide."""
-    check_env(RoomsEnv(), skip_render_check=True)
+    made = gymnasium.make(f"minivjepa.world.gym_worlds:minivjepa/{name}-v0")
+    check_env(made.unwrapped)
+    assert made.unwrapped.world == WORLDS[name]
+    assert made.unwrapped.task == TASKS[name]
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_a_seed_decides_an_episode_bit_for_bit(name: str) -> None:
+    """Catches: lamps or strangers that depend on the time of day, a start that only the first reset draws."""
+
+    def film(seed: int) -> np.ndarray:
+        env = WorldEnv(name)
+        first, info = env.reset(seed=seed)
+        return np.stack([first, info["goal_picture"], *(env.step(np.array([0.5, -1.0]))[0] for _ in range(4))])
+
+    env = WorldEnv(name)
+    assert np.array_equal(film(3), film(3))
+    assert not np.array_equal(film(3), film(4))
+    assert not np.array_equal(env.reset(seed=3)[0], env.reset()[0])
 
 
 def test_an_episode_ends_at_the_goal_or_when_its_steps_are_spent() -> None:
     """Catches: success and cut-off exchanged, a reward for nothing, a goal that is too near."""
-    env = RoomsEnv(task=Task(steps=3, apart=0.5))
+    env = WorldEnv(task=Task(steps=3, apart=0.5))
     _, info = env.reset(seed=0)
     assert np.linalg.norm(info["position"] - info["goal"]) >= 0.5
     ends = [env.step(np.zeros(2, np.float32))[1:4] for _ in range(3)]
     assert ends == [(0.0, False, False), (0.0, False, False), (0.0, False, True)]
-    env.position = env.goal.clone()
+    env.state = env.goal.clone()
     assert env.step(np.zeros(2, np.float32))[1:4] == (1.0, True, False)
-    with pytest.raises(ValueError, match="the rooms know no options"):
+    with pytest.raises(ValueError, match="worlds know no options"):
         env.reset(options={"goal": 1})
 
 
-class Logged(RoomsEnv):
+class Logged(WorldEnv):
     """The rooms, which write down where the robot was."""
 
     def __init__(self) -> None:
@@ -44,7 +65,7 @@ class Logged(RoomsEnv):
         self.places: list[torch.Tensor] = []
 
     def render(self) -> np.ndarray:
-        self.places.append(self.position)
+        self.places.append(self.state)
         return super().render()
 
 
@@ -54,20 +75,20 @@ def test_clips_of_an_environment_are_those_of_the_rooms() -> None:
     clip, journey = EnvironmentClips(env, GRID, seed=1).batch(5, torch.tensor([3, 8]))
     assert clip.shape == (2, 3, 4, 32, 32)
     assert journey.actions.shape == (2, 3, 2)
-    again, _ = EnvironmentClips(RoomsEnv(), GRID, seed=1).batch(5, torch.tensor([8]))
+    again, _ = EnvironmentClips(WorldEnv(), GRID, seed=1).batch(5, torch.tensor([8]))
     assert torch.equal(again[0], clip[1])
     places = torch.stack(env.places).view(2, 4, 2)
-    frames = env.rooms.render(places, 32, 32).transpose(1, 2)
+    frames = env.world.render(places, 32, 32).transpose(1, 2)
     assert (clip - frames).abs().max() < 0.02  # pictures have 256 levels
-    torch.testing.assert_close(env.rooms.move(places[:, :3], journey.actions), places[:, 1:])
+    torch.testing.assert_close(env.world.move(places[:, :3], journey.actions), places[:, 1:])
 
 
-class Short(RoomsEnv):
+class Short(WorldEnv):
     """The rooms, where an episode ends in the upper half."""
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, object]]:
         seen, reward, _, _, info = super().step(action)
-        return seen, reward, bool(self.position[0] < 0.5), False, info
+        return seen, reward, bool(self.state[0] < 0.5), False, info
 
 
 def test_no_clip_holds_the_end_of_an_episode() -> None:
@@ -78,20 +99,21 @@ def test_no_clip_holds_the_end_of_an_episode() -> None:
         float(clips[:, 0, 1:-1, :12].amax()) < 1.0 < float(clips[:, 0].amax())
     )  # red, the robot, is below but at the ends
     with pytest.raises(ValueError, match="1000 episodes ended within"):
-        EnvironmentClips(RoomsEnv(task=Task(steps=1)), Grid(3, 16, 16, 1, 8)).batch(0, torch.arange(1))
+        EnvironmentClips(WorldEnv(task=Task(steps=1)), Grid(3, 16, 16, 1, 8)).batch(0, torch.arange(1))
 
 
-def test_the_goal_picture_shows_the_goal_and_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Catches: a goal picture of the start, actions that are NaN, a reset that never ends."""
-    env = RoomsEnv()
+def test_the_goal_picture_shows_the_goal_and_nonsense_is_refused() -> None:
+    """Catches: a goal picture of the start, actions that are NaN, worlds that are not there."""
+    env = WorldEnv()
     _, info = env.reset(seed=3)
     assert np.array_equal(info["goal_picture"], env.picture(env.goal))
-    assert not np.array_equal(info["goal_picture"], env.picture(env.position))
+    assert not np.array_equal(info["goal_picture"], env.picture(env.state))
     with pytest.raises(ValueError, match="expected two numbers from -1 to 1"):
         env.step(np.array([np.nan, 0.0], np.float32))
-    monkeypatch.setattr("minivjepa.world.gym_rooms.ATTEMPTS", 0)
-    with pytest.raises(ValueError, match=r"no start and goal are 0\.3 apart"):
-        env.reset(seed=0)
+    with pytest.raises(ValueError, match=r"no pair 0\.3 apart was found"):
+        WorldEnv(Maze(shortest=200, longest=300)).reset(seed=0)
+    with pytest.raises(ValueError, match="unknown world 'mars'; choose from rooms"):
+        WorldEnv("mars")
 
 
 def test_what_cannot_be_used_is_refused() -> None:

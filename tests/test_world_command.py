@@ -147,6 +147,32 @@ def test_damage_is_named_and_a_run_is_known_by_its_weights(
     assert (plan / "results.json").read_bytes() == results
 
 
+def test_a_run_of_another_world_plans_and_is_filmed_there(
+    trained: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches: a maze that is judged by the task of the rooms, runs of two worlds in one table, films of another episode."""
+    run, plan = tmp_path / "maze", tmp_path / "plan"
+    assert call("world", "train", *SMALL, "--world", "maze", "--out", str(run)) == 0
+    assert call("world", "plan", str(run), "--out", str(plan), *SHORT, "--task.apart", "0.4") == 0
+    results = json.loads((plan / "results.json").read_text())
+    assert results["world"] == "maze"
+    assert (results["task"]["radius"], results["task"]["steps"], results["task"]["apart"]) == (0.06, 2, 0.4)
+    assert results["oracle"]["door"]["trials"] == 6
+    both = refused(capsys, "world", "plan", str(run), str(trained["lewm"]), "--out", str(tmp_path / "no"), *SHORT)
+    assert "the runs were trained in different worlds" in both
+    words = [*SHORT[6:], "--planner.horizon", "2", "--robots", "1"]
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        film = ["world", "watch", str(run), "--seed", seed, "--out", str(tmp_path / f"{name}.gif")]
+        assert call(*film, *words) == 0
+        assert "of 1 goals of maze in 80 steps" in capsys.readouterr().out
+    a, b, c = ((tmp_path / f"{name}.gif").read_bytes() for name in "abc")
+    assert a.startswith(b"GIF89a")
+    assert a == b != c
+    said = refused(capsys, "world", "watch", str(run), "--world", "rooms", "--out", str(tmp_path / "d.gif"))
+    assert "was trained in maze, not in rooms" in said
+    assert "a new file" in refused(capsys, "world", "watch", "random", "--out", str(tmp_path / "a.gif"))
+
+
 BAD = {
     "no part": (["world"], None),
     "an unknown part": (["world", "dream"], "unknown command 'world dream'; choose from lab, train, ablate"),
@@ -175,6 +201,12 @@ BAD = {
         "holds no run (no config.json); give the folder that `minivjepa world train`",
     ),
     "no pairs": (["world", "plan", "nowhere", "--task.pairs", "0"], "pairs is 0, expected a number above 0"),
+    "a world that is not there": (["world", "train", "--world", "mars"], "choose from rooms, rooms-busy, maze"),
+    "rooms that are not there": (
+        ["world", "train", "--world", "maze", "--rooms.door", ".3"],
+        "--rooms.* is about the world rooms, and --world is maze; leave it out",
+    ),
+    "a film that is no film": (["world", "watch", "oracle"], "expected a name ending in .gif"),
     "too many elites": (["world", "plan", "nowhere", "--planner.elites", "900"], "900 elites of 64 samples"),
 }
 

@@ -109,9 +109,9 @@ def paint_worlds(options: ImagineOptions, device: torch.device) -> bytes:
     found = [load_world(folder) for folder in options.runs]
     config, _ = found[0]
     for folder, (other, _) in zip(options.runs, found):
-        if (other.rooms, other.size) != (config.rooms, config.size):
-            raise ValueError(f"{folder} has other rooms or pictures than {options.runs[0]}; give runs of one world")
-    held_out = WorldClips(replace(config.clips, frames=HORIZON + 1), DATA_SEED, str(device), config.scene)
+        if (other.scene, other.size) != (config.scene, config.size):
+            raise ValueError(f"{folder} has another world or pictures than {options.runs[0]}; give runs of one world")
+    held_out = WorldClips(replace(config.clips, frames=HORIZON + 1), DATA_SEED, str(device), config.scene.unseen)
     clip, journey = held_out.batch(MONITOR_STEP, torch.arange(HELD_OUT, device=device))
     controls = {"mean frame": clip.mean(dim=(0, 2), keepdim=True), "first frame": clip[:, :, :1]}
     painted: dict[str, Tensor] = {}

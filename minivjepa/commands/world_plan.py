@@ -1,16 +1,19 @@
 """`minivjepa world plan`: let world models reach goals."""
 
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import tyro
 
 from minivjepa.commands.options import parse
 from minivjepa.training.devices import pick_device
+from minivjepa.training.runs import Run
 from minivjepa.world.comparison import compare, summary
 from minivjepa.world.goal_reaching import Task
 from minivjepa.world.planner import CEM
+from minivjepa.world.world_recipe import WorldConfig
+from minivjepa.world.worlds import TASKS
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,18 @@ class WorldPlanOptions:
     out: Path  # Folder of the results; new or empty, unless --resume is given.
     device: str = "auto"  # auto (cuda if there is one, else cpu), cpu or cuda.
     resume: bool = False  # Go on with the comparison in --out: finished models are kept.
-    task: Task = field(default_factory=Task)  # What counts as success.
+    task: Task = field(
+        default_factory=Task
+    )  # What counts as success; in other worlds than rooms, radius and steps are others.
     planner: CEM = field(default_factory=CEM)  # The planner's budget, the same for all.
 
 
 def world_plan(argv: list[str]) -> int:
     """The command."""
     options = parse(WorldPlanOptions, argv, "world plan")
+    if options.runs:  # where --task.* starts depends on the world
+        config, _ = Run(options.runs[0], WorldConfig).config()
+        options = parse(WorldPlanOptions, argv, "world plan", replace(options, task=TASKS[config.world]))
     command = shlex.join(["minivjepa", "world", "plan", *(word for word in argv if word != "--resume")])
     device = pick_device(options.device)
     results = compare(options.runs, options.out, options.task, options.planner, device, options.resume, command)

@@ -1,4 +1,4 @@
-"""`minivjepa world train`: train a world model of two rooms."""
+"""`minivjepa world train`: train a world model."""
 
 import shlex
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ PATIENCE = 50  # steps without a warning: a projector's latents start close toge
 
 @dataclass(frozen=True)
 class WorldTrainOptions:
-    """Train one world model of the two rooms.  Leaves config.json, metrics.jsonl and checkpoint.pt in --out.
+    """Train one world model.  Leaves config.json, metrics.jsonl and checkpoint.pt in --out.
 
     For vjepa, the run of its V-JEPA encoder is in the folder `encoder` inside.
     """
@@ -53,7 +53,7 @@ def world_train(argv: list[str]) -> int:
 
 
 def train_encoder(world: WorldConfig, run: Run, device: torch.device) -> Encoder:
-    """Train V-JEPA on the rooms' clips, or go on with it, and return its encoder."""
+    """Train V-JEPA on the world's clips, or go on with it, and return its encoder."""
     config = pretraining(world)
     with run.open(config, "rooms", run.config_file.exists()):
         trainer = Trainer(config, WorldClips(config.grid, config.seed, str(device), world.scene), run, device)

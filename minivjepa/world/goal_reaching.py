@@ -46,17 +46,20 @@ class Task:
 
         Raises ValueError for worlds where such pairs are hard to find.
         """
-        index, world = torch.arange(self.pairs, device=device), world.unseen
-        numbers = world.numbers + world.more
-        u = randomness.uniform(randomness.keys("pairs", self.seed, 0, index), numbers * CANDIDATES)
-        u = u.view(-1, CANDIDATES, numbers)
-        start = world.draw(u[..., : world.numbers])  # [pairs, candidates, S]
+        index = torch.arange(self.pairs, device=device)
+        key = randomness.keys("pairs", self.seed, 0, index)
+        return self.pick(world.unseen, index, randomness.uniform(key, (world.numbers + world.more) * CANDIDATES))
+
+    def pick(self, world: World, index: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Of CANDIDATES pairs from uniform numbers [n, CANDIDATES * numbers], the first that fits each index [n]."""
+        u = u.view(len(index), CANDIDATES, -1)
+        start = world.draw(u[..., : world.numbers])  # [n, candidates, S]
         goal = world.goal(start, u[..., world.numbers :])
         fits = world.fits(index[:, None], start, goal) & (world.line(start, goal) >= self.apart)
         if not bool(fits.any(dim=1).all()):
             raise ValueError(f"no pair {self.apart} apart was found in {CANDIDATES} draws; reduce --task.apart")
-        first = fits.int().argmax(dim=1)
-        return start[index, first], goal[index, first]
+        first, pairs = fits.int().argmax(dim=1), torch.arange(len(index), device=u.device)
+        return start[pairs, first], goal[pairs, first]
 
 
 def random_policy(seed: int) -> Policy:

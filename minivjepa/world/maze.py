@@ -83,15 +83,13 @@ class Maze(World):
         table = doors(a.device)
         opened = (b[..., 2, None].long() >> torch.arange(DOORS, device=b.device)) & 1 == 1
         cell_a, cell_b = (cell_of(state[..., 0]) * SIDE + cell_of(state[..., 1]) for state in (a, b))
-        far = self.leg(b[..., None, :2], table.middles).masked_fill(
-            ~opened, torch.inf
-        )  # from b to each door of its cell
-        far = far.masked_fill((table.ends != cell_b[..., None, None]).all(dim=-1), torch.inf)
+        its = (table.ends == cell_b[..., None, None]).any(dim=-1) & opened  # the doors of b's cell
+        far = self.leg(b[..., None, :2], table.middles).masked_fill(~its, torch.inf)  # from b to each door
         hop = self.leg(table.middles[:, None], table.middles[table.next])  # [DOORS, 6]
         for _ in range(SIDE**2 - 2):  # and to the doors of cells further and further away
             onward = (far[..., table.next] + hop).amin(dim=-1)
             far = torch.minimum(far, onward.masked_fill(~opened, torch.inf))
-        around = table.around[cell_a]  # [..., 4]: the doors of a's cell
+        around = table.around[torch.broadcast_tensors(cell_a, cell_b)[0]]  # [..., 4]: the doors of a's cell
         rest = far.expand(*around.shape[:-1], DOORS).gather(-1, around)
         ways = (self.leg(a[..., None, :2], table.middles[around]) + rest).amin(dim=-1)
         return torch.where(cell_a == cell_b, self.leg(a[..., :2], b[..., :2]), ways)

@@ -37,6 +37,8 @@ class RoomsBusy(World):
 
     rooms: Rooms = field(default_factory=lambda: Rooms(robot=0.075, door=0.3))  # how a robot moves there
 
+    lamps_only: bool = False  # No strangers, and the same colors, wall and door in every episode.
+
     numbers = 7 + 4 * STRANGERS
     more = 3
 
@@ -47,6 +49,9 @@ class RoomsBusy(World):
 
     def draw(self, u: Tensor) -> Tensor:
         """Uniform numbers [..., numbers] -> states at clock 0: the robot anywhere, each stranger anywhere in its room."""
+        if self.lamps_only:
+            same = u.new_tensor([0.5, 0.0, 0.5, 0.5]).expand(*u.shape[:-1], 4)  # the door is in a corner
+            u = torch.cat([u[..., :3], same, u[..., 7:]], dim=-1)
         place, seed, turned, door, colors, strangers = u.split([2, 1, 1, 1, 2, 4 * STRANGERS], dim=-1)
         edge = self.rooms.robot + self.rooms.gap
         door, turned, seed = edge + (1 - 2 * edge) * door, (turned < 0.5).float(), (seed * SEEDS).floor()
@@ -114,7 +119,7 @@ class RoomsBusy(World):
 
         size = self.rooms.robot
         ground, body = torch.ones_like(across), torch.zeros_like(across)  # shares of a pixel; the rest is dark, a mark
-        for stranger in self.strangers(state).unbind(-2):
+        for stranger in () if self.lamps_only else self.strangers(state).unbind(-2):
             outside, ring = 1 - disc(stranger, size), 1 - disc(stranger, MARK * size)
             ground, body = ground * outside * ring, (body * outside + 1 - outside) * ring
         outside = 1 - disc(state[..., :2], size)

@@ -73,7 +73,7 @@ def embed_frames(model: WorldNet, frames: Tensor) -> Tensor:
 def position_r2(model: WorldNet, world: World, size: int, device: torch.device) -> float:
     """How well the latents tell the robot's position: held-out R^2 of a linear probe, mean over both axes."""
     key = randomness.keys("probe", PROBE_SEED, 0, torch.arange(sum(PROBED)))
-    states = world.draw(randomness.uniform(key, world.numbers))
+    states = world.unseen.draw(randomness.uniform(key, world.numbers))
     latents = embed_frames(model, world.render(states, size, size).to(device)).cpu()
     (x, y), (places_x, places_y) = latents.split(PROBED), states[:, :2].split(PROBED)
     return linear_r2(x, places_x, y, places_y)

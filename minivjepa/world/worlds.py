@@ -9,9 +9,15 @@ from minivjepa.world.rooms import Rooms
 from minivjepa.world.rooms_busy import RoomsBusy
 from minivjepa.world.world import World
 
-WORLDS: dict[str, World] = {"rooms": Rooms(), "rooms-busy": RoomsBusy(), "maze": Maze()}
+WORLDS: dict[str, World] = {
+    "rooms": Rooms(),
+    "rooms-lamps": RoomsBusy(lamps_only=True),
+    "rooms-busy": RoomsBusy(),
+    "maze": Maze(),
+}
 TASKS: dict[str, Task] = {
     "rooms": Task(),
+    "rooms-lamps": Task(radius=0.06, steps=30),
     "rooms-busy": Task(radius=0.06, steps=30),
     "maze": Task(radius=0.06, steps=80),
 }

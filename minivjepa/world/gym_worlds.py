@@ -1,4 +1,4 @@
-"""The rooms as a gymnasium environment, and clips from any gymnasium environment with pictures.
+"""Worlds as gymnasium environments, and clips from any gymnasium environment with pictures.
 
 Read in lesson 12.  Needs gymnasium: pip install 'minivjepa[world]'.
 """
@@ -15,70 +15,78 @@ from torch import Tensor
 
 from minivjepa import randomness
 from minivjepa.tubelets import Grid
-from minivjepa.world.goal_reaching import Task
-from minivjepa.world.rooms import Rooms
-from minivjepa.world.world import MEAN, STD, displayable
+from minivjepa.world.goal_reaching import CANDIDATES, Task
+from minivjepa.world.world import ACTIONS, MEAN, STD, World, displayable
 from minivjepa.world.world_clips import Journey
+from minivjepa.world.worlds import TASKS, WORLDS
 
-ATTEMPTS = 1000  # draws of a start and goal, or of an episode, before it gives up
+ATTEMPTS = 1000  # draws of an episode, before it gives up
 
 
-class RoomsEnv(gymnasium.Env[np.ndarray, np.ndarray]):
-    """One robot in the rooms, on its way to a goal.
+class WorldEnv(gymnasium.Env[np.ndarray, np.ndarray]):
+    """One robot in a world, on its way to a goal.
 
-    Observations are pictures, uint8 [size, size, 3]; an action is two numbers from -1 to 1.  An episode ends within the task's
-    radius of the goal, with reward 1, or after the task's steps.  info holds "position" and "goal" (y, x) and "goal_picture".
+    world: its name, or the world itself; task: of that name by default.  Observations are pictures, uint8 [size, size, 3]; an
+    action is two numbers from -1 to 1.  An episode ends within the task's radius of the goal, with reward 1, or after the task's
+    steps.  info holds "position" and "goal" (y, x) and "goal_picture".  Raises ValueError for an unknown name.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 5}  # noqa: RUF012 (as gymnasium declares it)
 
-    def __init__(self, rooms: Rooms | None = None, task: Task | None = None, size: int = 32):
-        self.rooms, self.task, self.size = rooms or Rooms(), task or Task(), size
-        self.render_mode = "rgb_array"
+    def __init__(
+        self, world: str | World = "rooms", task: Task | None = None, size: int = 32, render_mode: str = "rgb_array"
+    ):
+        if isinstance(world, str) and world not in WORLDS:
+            raise ValueError(f"unknown world {world!r}; choose from {', '.join(WORLDS)}")
+        self.world = WORLDS[world] if isinstance(world, str) else world
+        self.task = task or (TASKS[world] if isinstance(world, str) else Task())
+        self.size, self.render_mode, self.moves = size, render_mode, 0
         self.observation_space = gymnasium.spaces.Box(0, 255, (size, size, 3), np.uint8)
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
-        self.position = self.goal = torch.zeros(2)
-        self.moves = 0
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTIONS,), np.float32)
+        self.state = self.goal = torch.zeros(0)
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict[str, Any]]:
-        """A new start and goal, at least the task's distance apart.  Raises ValueError for any options: there are none."""
+        """A new start and goal, as the task draws them.  Raises ValueError for any options: there are none."""
         super().reset(seed=seed)
         if options:
-            raise ValueError(f"the rooms know no options, given {sorted(options)}; choose rooms and task in RoomsEnv()")
-        for _ in range(ATTEMPTS):
-            u = torch.from_numpy(self.np_random.random((2, 2), dtype=np.float32))
-            self.position, self.goal = self.rooms.place(u).unbind(0)
-            if (self.position - self.goal).norm() >= self.task.apart:
-                self.moves = 0
-                return self.render(), self.info()
-        raise ValueError(f"no start and goal are {self.task.apart} apart in {ATTEMPTS} draws; reduce Task.apart")
+            raise ValueError(f"worlds know no options, given {sorted(options)}; choose world and task in WorldEnv()")
+        index = torch.tensor([int(self.np_random.integers(2))])
+        numbers = (self.world.numbers + self.world.more) * CANDIDATES
+        u = torch.from_numpy(self.np_random.random((1, numbers), dtype=np.float32))
+        (self.state,), (self.goal,) = self.task.pick(self.world, index, u)
+        self.moves = 0
+        return self.render(), self.info()
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """One move: (picture, reward, reached, out of steps, info).  Raises ValueError for an action that is not two finite numbers."""
-        if np.shape(action) != (2,) or not np.isfinite(action).all():
+        if np.shape(action) != (ACTIONS,) or not np.isfinite(action).all():
             raise ValueError(f"the action is {action}, expected two numbers from -1 to 1")
-        self.position = self.rooms.move(self.position, torch.as_tensor(action, dtype=torch.float32))
+        self.state = self.world.move(self.state, torch.as_tensor(action, dtype=torch.float32))
         self.moves += 1
-        reached = bool((self.position - self.goal).norm() <= self.task.radius)
+        reached = bool(self.world.line(self.state, self.goal) <= self.task.radius)
         return self.render(), float(reached), reached, not reached and self.moves >= self.task.steps, self.info()
 
     def render(self) -> np.ndarray:
-        """A picture of the robot where it is, uint8 [size, size, 3]."""
-        return self.picture(self.position)
+        """A picture of the world as it is, uint8 [size, size, 3]."""
+        return self.picture(self.state)
 
     def info(self) -> dict[str, Any]:
         """The positions, which a planner must not see, and the goal's picture, which it may."""
-        position, goal = self.position.clone().numpy(), self.goal.clone().numpy()
+        position, goal = (state[:2].clone().numpy() for state in (self.state, self.goal))
         return {"position": position, "goal": goal, "goal_picture": self.picture(self.goal)}
 
-    def picture(self, position: Tensor) -> np.ndarray:
-        """Position [2] -> uint8 [size, size, 3]."""
-        frame = displayable(self.rooms.render(position, self.size, self.size))
+    def picture(self, state: Tensor) -> np.ndarray:
+        """State [S] -> uint8 [size, size, 3]."""
+        frame = displayable(self.world.render(state, self.size, self.size))
         return (frame * 255).round().byte().permute(1, 2, 0).numpy()
 
 
+for name in WORLDS:  # gymnasium.make("minivjepa.world.gym_worlds:minivjepa/maze-v0")
+    gymnasium.register(f"minivjepa/{name}-v0", f"{__name__}:WorldEnv", kwargs={"world": name})
+
+
 class EnvironmentClips:
-    """Clips of any gymnasium environment under random actions, as WorldClips for the rooms.
+    """Clips of any gymnasium environment under random actions, as WorldClips for our own worlds.
 
     Observations must be pictures, uint8 [H, W, 3], which are scaled to the grid; actions a Box with finite bounds, which are
     mapped to -1 .. 1.  If an episode ends within a clip, another one is drawn.  Raises ValueError for other observations or

@@ -1,0 +1,158 @@
+"""Tables and pictures of docs/worlds.md, from results/worlds.json, which results/worlds.py makes."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import bootstrap
+
+from minivjepa.course.figures import COLORS, Picture, finish, panels
+from minivjepa.evaluation.statistics import markdown, mcnemar, rate_in_words
+
+Rows = Sequence[dict[str, Any]]
+FLOORS = {"random": "random actions", "straight": "straight to the goal", "oracle": "oracle"}
+TRAINED, CONTROLS = ("vjepa", "vjepa, pooled", "lewm"), ("pixel-target", "untrained", "raw")
+MARKERS = {"inverse dynamics": "o", "gradient": "^", "cem": "s"}
+
+
+def groups(rows: Rows) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
+    """(world, planner, encoder) -> its rows, one for each training, by seed."""
+    found = defaultdict(list)
+    for row in sorted(rows, key=lambda row: row["seed"]):
+        found[row["world"], row["planner"], row["encoder"]].append(row)
+    return dict(found)
+
+
+def floors_table(results: dict[str, Any]) -> str:
+    """What each world's task asks: its budget and radius, and how often the controls reach the goal."""
+    by_world = defaultdict(dict)
+    for row in results["floors"]:
+        by_world[row["world"]][row["planner"]] = row
+    lines = []
+    for world, rows in by_world.items():
+        task = results["settings"][f"task of {world}"]
+        rates = [rate_in_words(rows[name]) if name in rows else "" for name in FLOORS]
+        lines.append([world, f"{task['steps']}", f"{task['radius']:g}", *rates])
+    return markdown(["world", "steps", "radius", *FLOORS.values()], lines)
+
+
+def curves_table(results: dict[str, Any], world: str) -> str:
+    """Percent of goals reached by each control, by budget (columns) and radius (rows)."""
+    lines = []
+    for row in (row for row in results["curves"] if row["world"] == world):
+        for radius, shares in zip(row["radii"], row["table"]):
+            lines.append([FLOORS[row["planner"]], f"{radius:g}", *(f"{100 * share:.0f}" for share in shares)])
+    budgets = next((row["budgets"] for row in results["curves"] if row["world"] == world), [])
+    return markdown(["", "radius", *(f"{budget} steps" for budget in budgets)], lines)
+
+
+def horizon_table(results: dict[str, Any]) -> str:
+    """How far the oracle's planner has to look ahead."""
+    horizons = sorted({row["horizon"] for row in results["horizons"]})
+    lines = []
+    for world in dict.fromkeys(row["world"] for row in results["horizons"]):
+        found = {row["horizon"]: row for row in results["horizons"] if row["world"] == world}
+        lines.append([world, *(rate_in_words(found[far]) if far in found else "" for far in horizons)])
+    return markdown(["oracle", *(f"{far} steps ahead" for far in horizons)], lines)
+
+
+def encoders_table(results: dict[str, Any]) -> str:
+    """Goals reached by every encoder, planner and world: the mean over trainings, and in brackets each of them."""
+    lines = []
+    for (world, planner, encoder), rows in groups(results["rows"]).items():
+        shares = [100 * row["success"] for row in rows]
+        each = ", ".join(f"{share:.1f}" for share in shares)
+        r2 = [row["position_r2"] for row in rows if "position_r2" in row]
+        costs = [f"{np.mean([row[name] for row in rows]):.2g}" for name in ("milliseconds", "milliseconds_alone")]
+        memory = f"{np.mean([row['mebibytes'] for row in rows]):.1f}"
+        known = f"{np.mean(r2):.2f}" if r2 else ""
+        lines.append([world, planner, encoder, f"{np.mean(shares):.1f} ({each})", known, *costs, memory])
+    heads = ["world", "planner", "encoder", "goals reached (%)", "position R²", "ms a decision", "ms, one robot", "MiB"]
+    return markdown(heads, lines, words=3)
+
+
+def compared(a: Rows, b: Rows) -> tuple[float, float, float, str]:
+    """Goals reached by a minus by b, in percent, on the same pairs: (mean, low, high, verdict).
+
+    A pair counts with its mean over trainings, and the interval is bootstrapped over pairs.  "above" also asks that every training of
+    a is above that of b with the same seed, for three trainings say little of the next.
+    """
+    both = [np.array([row["reached"] for row in rows], dtype=float) for rows in (a, b)]  # [trainings, pairs]
+    gains = both[0].mean(axis=0) - both[1].mean(axis=0)
+    middle, each = float(gains.mean()), both[0].mean(axis=1) - both[1].mean(axis=1)
+    if not gains.any():
+        return 0.0, 0.0, 0.0, "equal"
+    interval = bootstrap((gains,), np.mean, rng=np.random.default_rng(0)).confidence_interval
+    verdict = "undecided"
+    if interval.low > 0 and (each > 0).all():
+        verdict = "above"
+    elif interval.high < 0 and (each < 0).all():
+        verdict = "below"
+    return 100 * middle, 100 * float(interval.low), 100 * float(interval.high), verdict
+
+
+def paired_table(results: dict[str, Any]) -> str:
+    """Every trained encoder against every control with the same planner; McNemar's p for each seed."""
+    lines, found = [], groups(results["rows"])
+    for (world, planner, encoder), rows in found.items():
+        for control in CONTROLS:
+            others = {row["seed"]: row for row in found.get((world, planner, control), [])}
+            mine = [row for row in rows if row["seed"] in others]
+            if encoder not in TRAINED or not mine:
+                continue
+            middle, low, high, verdict = compared(mine, [others[row["seed"]] for row in mine])
+            tests = [mcnemar(row["reached"], others[row["seed"]]["reached"]) for row in mine]
+            p = ", ".join(f"{value:.3f}" if value >= 0.001 else "< 0.001" for value in tests)
+            verdict = verdict if len(mine) > 1 else "one training"
+            lines.append(
+                [world, planner, f"{encoder} minus {control}", f"{middle:+.1f} ({low:+.1f} to {high:+.1f})", p, verdict]
+            )
+    return markdown(["world", "planner", "pair", "goals reached (points)", "McNemar's p, by seed", ""], lines, words=3)
+
+
+def cost_picture(results: dict[str, Any], world: str) -> Picture:
+    """Goals reached against processor time per decision: one mark for each encoder and planner, a thin one for each training."""
+    found = {key: rows for key, rows in groups(results["rows"]).items() if key[0] == world}
+    encoders = list(dict.fromkeys(encoder for _, _, encoder in found))
+    figure, [ax] = panels((8, 4.6))
+    said = []
+    for (_, planner, encoder), rows in found.items():
+        x, y = ([row[name] for row in rows] for name in ("milliseconds", "success"))
+        color = COLORS[encoders.index(encoder)]
+        ax.plot(x, 100 * np.array(y), MARKERS[planner], color=color, ms=4, alpha=0.4)
+        ax.plot(np.mean(x), 100 * np.mean(y), MARKERS[planner], color=color, ms=9, label=f"{encoder}, {planner}")
+        said.append(f"{encoder}, {planner}: {100 * np.mean(y):.0f} % at {np.mean(x):.2g} ms")
+    for row in (row for row in results["floors"] if row["world"] == world):
+        ax.axhline(100 * row["success"], color="black", lw=1, ls=":")
+        ax.annotate(FLOORS[row["planner"]], (1, 100 * row["success"]), xycoords=("axes fraction", "data"), ha="right")
+    ax.set(xscale="log", ylim=(0, 103))
+    finish(ax, "processor time for a decision (ms)", "goals reached (%)", f"What a decision costs in {world}")
+    ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=8)
+    words = "; ".join(said)
+    return Picture(
+        figure,
+        f"Dots of goals reached over milliseconds per decision in {world}. {words}.",
+        "Small marks are trainings, large ones their means, dotted lines the controls. Left is cheaper, up is better.",
+    )
+
+
+def trials_table(search: dict[str, Any]) -> str:
+    """The trials by which recipes were chosen, in order."""
+    lines = [[trial["world"], trial["encoder"], trial["changed"], trial["found"]] for trial in search["trials"]]
+    return markdown(["world", "encoder", "recipe", "what the latents know"], lines, words=4)
+
+
+def worlds_parts(results: dict[str, Any], search: dict[str, Any]) -> dict[str, str]:
+    """The tables of docs/worlds.md."""
+    worlds = dict.fromkeys(row["world"] for row in results["curves"])
+    curves = [f"In `{world}`:\n\n{curves_table(results, world)}" for world in worlds]
+    made = f"`{results['command']}`, {results['date']}, torch {results['versions']['torch']}, one CPU thread."
+    return {
+        "floors": f"{floors_table(results)}\n\n{made}",
+        "curves": "\n\n".join(curves),
+        "horizons": horizon_table(results),
+        "encoders": encoders_table(results),
+        "pairs": paired_table(results),
+        "trials": f"{trials_table(search)}\n\n{search['note']}",
+    }

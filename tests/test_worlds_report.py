@@ -1,0 +1,95 @@
+"""What results/worlds.py measures and docs/worlds.md says of it."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import worlds as script
+import worlds_tables as tables
+
+from minivjepa.world.goal_reaching import Task, random_policy
+from minivjepa.world.rooms import Rooms
+
+
+def rows_of(*shares: list[int]) -> list[dict[str, Any]]:
+    return [{"seed": 10 + number, "reached": reached} for number, reached in enumerate(shares)]
+
+
+def test_an_encoder_is_above_a_control_only_if_every_training_is() -> None:
+    """Catches: a lucky training that carries two others, a difference with the wrong sign, pairs compared with other pairs."""
+    low, high = [0] * 40, [1] * 30 + [0] * 10
+    middle, bottom, top, verdict = tables.compared(rows_of(high, high), rows_of(low, low))
+    assert (middle, verdict) == (75.0, "above")
+    assert bottom < 75 < top
+    assert tables.compared(rows_of(low, low), rows_of(high, high))[3] == "below"
+    one_unlucky = tables.compared(rows_of(high, high, low), rows_of(low, low, [1, *low[1:]]))
+    assert one_unlucky[1] > 0
+    assert one_unlucky[3] == "undecided"
+    assert tables.compared(rows_of(low), rows_of(low))[3] == "equal"
+    half = [1, 0] * 20
+    assert tables.compared(rows_of(half), rows_of(half[::-1]))[3] == "undecided"
+
+
+def test_a_decision_is_counted_once_for_each_robot_under_way_and_its_memory_at_its_peak() -> None:
+    """Catches: milliseconds for a step of all robots, memory added up though it was freed."""
+    found = script.score(random_policy(0), Rooms(), Task(pairs=6, steps=4))
+    assert len(found["reached"]) == 6
+    assert found["success"] == sum(found["reached"]) / 6
+    assert 0 < found["milliseconds"] < found["milliseconds_alone"]
+
+    def job() -> None:
+        for _ in range(5):
+            torch.zeros(1024, 1024).add_(1)  # 4 MiB, freed before the next
+
+    assert 4 * 2**20 <= script.peak_memory(job) < 5 * 2**20
+
+
+def test_curves_grow_with_budget_and_radius_and_hold_the_tasks_own_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: rows and columns swapped, the nearest approach after the budget, a radius that ends the walk for all."""
+    task = Task(pairs=40)
+    monkeypatch.setitem(script.TASKS, "rooms", task)
+    found = torch.tensor(script.run_floor_curves("rooms", "straight")["table"])  # [radii, budgets]
+    assert (found.diff(dim=0) >= 0).all()
+    assert (found.diff(dim=1) >= 0).all()
+    own = found[script.RADII.index(task.radius), script.BUDGETS.index(task.steps)]
+    assert own == pytest.approx(script.run_floor("rooms", "straight")["success"])
+
+
+def test_jobs_are_identified_by_their_keys_and_what_is_cheap_comes_first() -> None:
+    """Catches: two jobs with one key, of which a resumed run would skip the second."""
+    jobs = list(script.jobs(["rooms-busy", "maze"]))
+    keys = [(kind, *sorted(key.items())) for kind, key, _ in jobs]
+    assert len(set(keys)) == len(keys)
+    planners = [key["planner"] for kind, key, _ in jobs if kind == "rows"]
+    assert planners == sorted(planners, key=["inverse dynamics", *script.PLANNERS].index)
+    assert sum(kind == "rows" for kind, _, _ in jobs) == 2 * 3 * len(script.ENCODERS) * 3
+
+
+def test_a_stopped_comparison_goes_on_and_one_with_other_settings_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: rows computed twice, results of two recipes in one file."""
+    done: list[str] = []
+
+    def run(name: str) -> dict[str, Any]:
+        if name == "b" and not done.count("stop"):
+            done.append("stop")
+            raise KeyboardInterrupt
+        done.append(name)
+        return {"success": 1.0}
+
+    monkeypatch.setattr(script, "FILE", tmp_path / "worlds.json")
+    monkeypatch.setattr(script.sys, "argv", ["worlds.py", "rooms"])
+    monkeypatch.setattr(script, "jobs", lambda worlds: [("rows", {"name": name}, partial(run, name)) for name in "abc"])
+    with pytest.raises(KeyboardInterrupt):
+        script.main()
+    script.main()
+    assert done == ["a", "stop", "b", "c"]
+    monkeypatch.setattr(script, "PLANNERS", {"cem": script.CEM(rounds=2)})
+    with pytest.raises(SystemExit, match="made with other settings of cem"):
+        script.main()
+    monkeypatch.setattr(script.sys, "argv", ["worlds.py", "room"])
+    with pytest.raises(SystemExit, match="unknown worlds room"):
+        script.main()
