@@ -105,9 +105,9 @@ guess(
 # features and an action to the next frame's features. Clips without actions, of which there are many, teach the encoder. The few with
 # actions teach only this predictor.
 #
-# We do the same in lesson 11's two rooms. A V-JEPA trained there is loaded. A frame's 16 tokens are cut to their 32 **main directions** (lesson
-# 09): the frame's **latent**. For comparison, raw pixels are cut in the same way, with no encoder at all, and get a predictor like it. The
-# loss has two terms: predict each next frame from a true one, and imagine three in a row from the first.
+# We do the same in lesson 11's two rooms. A V-JEPA trained there is loaded. A frame's 16 tokens, 1,024 numbers, are cut to their 32 **main
+# directions** (lesson 09): the frame's **latent**. For comparison, raw pixels are cut in the same way, with no encoder at all, and get a predictor,
+# too. The loss has two terms: predict each next frame from a true one, and imagine three in a row from the first.
 
 # %%
 clips, journeys = [], []
@@ -352,7 +352,7 @@ assert torch.allclose(plan, theirs, atol=1e-3) and cheapest[-1] < cheapest[0]
 print("verified: your plan is the one that the package's planner finds, and it costs less than the best of round 1")
 
 # %% [markdown]
-# Choose your own start and goal. Can you find a pair that V-JEPA's features miss and the oracle reaches? And one that raw pixels miss?
+# Choose your own start and goal. Find a pair that V-JEPA's features miss. Do raw pixels reach it? Does the oracle (*what has to be walked*)?
 
 # %%
 spots = rooms.render(places(rooms), 32, 32)[:, :, None]
@@ -421,8 +421,8 @@ play(robots_in_motion(rooms, film, goals[pair], task.radius, {"V-JEPA, frozen": 
 #
 # ## Planners find your model's mistakes
 #
-# On the record's 200 pairs, this LeWorldModel misses a few. Let's run the first four again. A plan *promises* to come within some distance of
-# the goal's latent. If it were carried out, how near would it really come?
+# Of the 200 pairs in the stored results, this LeWorldModel missed a few. Run the first four again. A plan *promises* to come within some
+# distance of the goal's latent. If it were carried out, how near would it really come?
 
 # %%
 row = next(row for row in stored["models"] if (row["model"], row["seed"]) == ("lewm", lewm_config.seed))
@@ -452,7 +452,7 @@ print("verified: where LeWorldModel is stuck, its plan promises far more than it
 #
 # ## The comparison
 #
-# Now the record: 200 pairs, the same planner, three trainings each. On the first training's pairs, V-JEPA reaches more than the same
+# Now the stored results: 200 pairs, the same planner, three trainings each. On the first training's pairs, V-JEPA reaches more than the same
 # encoder untrained. **McNemar's test** looks at pairs that only one of the two reaches: would a fair coin split them so unevenly?
 
 # %%
@@ -546,14 +546,14 @@ guess.table()
 #
 # What you can say now, and where you saw it:
 #
-# - **What prevents collapse?** The stop-gradient, in our runs; an average of weights without it collapses (07). Or a term in the loss, if its weight is
-#   right (11).
-# - **What does predicting features buy?** On clean clips, none of our probes says more than after predicting pixels, and three say less (07).
-#   Whether it pays where pixels can't be predicted is for `results/answers.md` to say.
-# - **What does the moving target add?** On motion, no lead over a frozen one is shown; after long training, neighbors in its features more often
+# - **What prevents collapse?** In our runs, the stop-gradient; an average of weights without it collapses (07). Or a term in the loss, if its
+#   weight is right (11).
+# - **What does predicting features buy?** On clean clips, V-JEPA leads pixel targets by none of five probes and trails by three (07). Whether it pays
+#   off under noise that nothing can predict, `results/answers.md` will tell.
+# - **What does the moving target add?** On motion, no lead over a frozen one is shown. After long training, neighbors in its features more often
 #   show the same digit (07).
-# - **What are features good for?** Probes read motion from them (09). A predictor on them can plan, but in plain rooms it's no better than on raw
-#   pixels (12).
+# - **What are features good for?** Probes and neighbors find motion in them (09). A predictor on them can plan, but in plain rooms no lead over untrained
+#   features or raw pixels is shown (12).
 # - **What's open?** All of this at the scale of real video. V-JEPA 2's models are thousands of times as large, and trained on more than a
 #   million hours. What carries over from toys is how things fail, and how to notice.
 #
