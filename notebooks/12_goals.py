@@ -498,7 +498,7 @@ print(
 #
 # ## Break it
 #
-# Judge a plan by its **last** step instead. Predict what becomes of the robots that were never far from their goals.
+# Judge a plan by its **last** step instead. Here are five goals in the robot's own room. How many steps does it take then? (At 25 it gives up.)
 
 
 # %%
@@ -515,8 +515,8 @@ for name, counts in (("the nearest step", plan_cost), ("yours", judge)):
 # %% [markdown]
 # <details><summary>What happens</summary>
 #
-# Nothing rewards arriving early. A plan may arrive after ten steps; the robot takes one of them, and the next plan may again take ten.
-# Some robots dawdle.
+# The robots dawdle, and some never arrive: nothing rewards arriving early. A plan gets there in ten steps, the robot takes one of them, and the
+# next plan may take ten again.
 # </details>
 #
 # ## Three questions

@@ -200,16 +200,15 @@ def test_plans_reach_a_clicked_goal_and_robots_move_as_in_the_rooms(
         plane.press("ArrowDown")
         plane.press("Enter")
     assert "there already" in says.inner_text() or state(frame, "steps") == 1
-    start, actions = torch.rand(200, 2), 2 * torch.rand(200, 2) - 1
-    start = rooms.place(start)
+    start, ends, actions = torch.rand(3, 200, 2, generator=torch.Generator().manual_seed(0))
+    start, ends, actions = rooms.place(start), rooms.place(ends), 2 * actions - 1
     script = "(_, [starts, actions]) => starts.map((p, k) => move(p, actions[k]))"
     moved = frame.locator("body").evaluate(script, [start.tolist(), actions.tolist()])
     assert torch.allclose(torch.tensor(moved), rooms.move(start, actions), atol=1e-5)
-    ends = rooms.place(torch.rand(200, 2))
-    on_foot = frame.locator("body").evaluate(
-        "(_, [a, b]) => a.map((p, k) => onFoot(p, b[k]))", [start.tolist(), ends.tolist()]
-    )
-    assert torch.allclose(torch.tensor(on_foot), rooms.walking_distance(start, ends), atol=0.01)
+    script = "(_, [a, b]) => a.map((p, k) => onFoot(p, b[k]))"  # a way that can be walked, at most a little longer
+    longer = torch.tensor(frame.locator("body").evaluate(script, [start.tolist(), ends.tolist()]))
+    longer -= rooms.walking_distance(start, ends)
+    assert -1e-5 < float(longer.min()) < float(longer.max()) < 0.03
 
 
 def test_a_toy_runs_inside_its_lesson(lab: Lab, page: "Page") -> None:
