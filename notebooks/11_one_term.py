@@ -49,8 +49,8 @@ from minivjepa.evaluation.probes import linear_r2
 from minivjepa.evaluation.statistics import markdown, paired
 from minivjepa.homework.checking import attempt, solution
 from minivjepa.tubelets import Grid
+from minivjepa.world.base_world import displayable
 from minivjepa.world.le_world_model import LeWorldModel
-from minivjepa.world.world import displayable
 from minivjepa.world.world_clips import WorldClips
 from minivjepa.world.world_recipe import WorldConfig, build_lewm
 from minivjepa.world.world_trainer import train_lewm

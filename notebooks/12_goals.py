@@ -44,9 +44,9 @@ from minivjepa.homework.checking import attempt, solution
 from minivjepa.training.config import from_dict
 from minivjepa.training.recipe import build_model
 from minivjepa.world.action_predictor import action_loss
+from minivjepa.world.base_world import displayable
 from minivjepa.world.goal_reaching import Task, controls, picture_costs, planning_policy, pursue, replan
 from minivjepa.world.planner import CEM, latent_cost, persistent
-from minivjepa.world.world import displayable
 from minivjepa.world.world_clips import WorldClips
 from minivjepa.world.world_recipe import WorldConfig, build_frozen, build_lewm, learning_rate, pretraining
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,13 @@ from minivjepa.training.config import to_dict
 from minivjepa.training.files import finite_or_null, read_json, versions, write_json
 from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
+from minivjepa.world.base_world import World
 from minivjepa.world.goal_reaching import Policy, Task, controls, picture_costs, planning_policy, pursue
 from minivjepa.world.gradient_planner import Gradient, Planner
 from minivjepa.world.inverse_dynamics import Inverse, inverse_policy, train_inverse
 from minivjepa.world.planner import CEM
-from minivjepa.world.world import World
 from minivjepa.world.world_clips import WorldClips
-from minivjepa.world.world_recipe import PRESETS, PRETRAINED, WorldConfig, pretraining
+from minivjepa.world.world_recipe import PRESETS, PRETRAINED, PRETRAINING, WorldConfig, pretraining
 from minivjepa.world.world_trainer import CPU, WorldNet, WorldTrainer, build_world, open_clips, position_r2
 from minivjepa.world.worlds import TASKS, WORLDS
 
@@ -36,14 +37,15 @@ Metrics = dict[str, Any]
 FILE = Path(__file__).with_suffix(".json")
 RUNS = Path("runs") / "worlds"
 SEEDS = (10, 11, 12)
-# encoder -> its model, and whether a frame's tokens are pooled
-ENCODERS = {
-    "vjepa": ("vjepa", False),
-    "vjepa, pooled": ("vjepa", True),
-    "lewm": ("lewm", False),
-    "pixel-target": ("pixel-target", False),
-    "untrained": ("untrained", False),
-    "raw": ("raw", False),
+# encoder -> its options.  A frozen encoder's latents have 64 numbers, LeWorldModel's 32.
+ENCODERS: dict[str, dict[str, Any]] = {
+    "lewm": {"model": "lewm"},
+    "untrained": {"model": "untrained", "latent": 64},
+    "raw": {"model": "raw", "latent": 64},
+    "raw, 128": {"model": "raw", "latent": 128},
+    "vjepa": {"model": "vjepa", "latent": 64},
+    "vjepa, pooled": {"model": "vjepa", "latent": 64, "pooled": True},
+    "pixel-target": {"model": "pixel-target", "latent": 64},
 }
 PLANNERS: dict[str, Planner] = {"cem": CEM(), "gradient": Gradient()}
 INVERSE = Inverse()
@@ -53,8 +55,8 @@ RADII, BUDGETS, HORIZONS = (0.04, 0.08, 0.12, 0.16, 0.24), (10, 15, 20, 25, 40, 
 
 def config_of(world: str, encoder: str, seed: int) -> WorldConfig:
     """The recipe of an encoder in a world."""
-    model, pooled = ENCODERS[encoder]
-    return replace(PRESETS[model], world=world, seed=seed, pooled=pooled)
+    options = ENCODERS[encoder]
+    return replace(PRESETS[options["model"]], world=world, seed=seed, pretraining=PRETRAINING, **options)
 
 
 def fit(trainer: Any) -> Any:
@@ -185,31 +187,22 @@ def jobs(worlds: list[str]) -> Iterator[tuple[str, Metrics, Callable[[], Metrics
     for world in worlds:
         for planner in ("random", "straight", "oracle"):
             yield "floors", (key := {"world": world, "planner": planner}), partial(run_floor, **key)
-            yield "curves", key, partial(run_floor_curves, **key)
+        for seed, encoder in product(SEEDS, ENCODERS):
+            key = {"world": world, "encoder": encoder, "seed": seed}
+            yield "rows", {**key, "planner": "inverse dynamics"}, partial(run_inverse, **key)
+        for seed, planner, encoder in product(SEEDS, PLANNERS, ENCODERS):
+            key = {"world": world, "encoder": encoder, "seed": seed, "planner": planner}
+            yield "rows", key, partial(run_planner, **key)
+        for encoder in ("lewm", "vjepa", "raw"):
+            key = {"world": world, "encoder": encoder, "seed": SEEDS[0]}
+            yield "landscapes", key, partial(run_landscape, **key)
+        for encoder in ("vjepa", "raw"):
+            yield "longer", (key := {"world": world, "encoder": encoder, "seed": SEEDS[0]}), partial(run_longer, **key)
+        for planner in ("random", "straight", "oracle"):
+            yield "curves", (key := {"world": world, "planner": planner}), partial(run_floor_curves, **key)
         for horizon in HORIZONS:
             key = {"world": world, "planner": "oracle", "horizon": horizon}
             yield "horizons", key, partial(run_horizon, **key)
-    for world in worlds:
-        for seed in SEEDS:
-            for encoder in ENCODERS:
-                key = {"world": world, "encoder": encoder, "seed": seed}
-                yield "rows", {**key, "planner": "inverse dynamics"}, partial(run_inverse, **key)
-    for world in worlds:
-        for encoder in ("vjepa", "lewm", "raw"):
-            yield (
-                "landscapes",
-                (key := {"world": world, "encoder": encoder, "seed": SEEDS[0]}),
-                partial(run_landscape, **key),
-            )
-    for seed in SEEDS:
-        for planner in PLANNERS:
-            for world in worlds:
-                for encoder in ENCODERS:
-                    key = {"world": world, "encoder": encoder, "seed": seed, "planner": planner}
-                    yield "rows", key, partial(run_planner, **key)
-    for world in worlds:
-        for encoder in ("vjepa", "raw"):
-            yield "longer", (key := {"world": world, "encoder": encoder, "seed": SEEDS[0]}), partial(run_longer, **key)
 
 
 def main() -> None:

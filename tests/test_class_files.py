@@ -8,6 +8,7 @@ import stat
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from minivjepa.grading.grade_folder import Desk, rules_of
 from minivjepa.grading.gradebook import CANVAS, MOODLE
 from minivjepa.grading.graded import Assignment, Graded, Row, by_rule
 from minivjepa.grading.hidden_cases import teachers_code
+from minivjepa.grading.run_submission import run_submission
 from minivjepa.grading.submissions import HandedIn, left_out, submissions
 from minivjepa.grading.summary import summary
 from minivjepa.grading.unpacking import opened
@@ -25,6 +27,7 @@ from minivjepa.homework.checking import assignments
 from minivjepa.homework.notebooks import Cell
 from tests.test_cli import call, refused
 
+pytestmark = pytest.mark.xdist_group("class_files")  # one process pays for what these tests share
 CLASSROOM = pytest.importorskip("classroom", reason="the teacher's folder was removed from this copy")
 NOTEBOOK = '{"cells": []}'
 
@@ -408,17 +411,33 @@ def prepared() -> dict[str, Callable[[str, int], Assignment]]:
     return {"prepare": functools.cache(teachers_code()["prepare"])}
 
 
+@pytest.fixture(scope="module")
+def run_once() -> Callable[..., Any]:
+    """run_submission that runs a notebook once: the class is the same in every layout, only its files have other names."""
+    known: dict[str, Any] = {}
+
+    def run(given: Any, steps: Any, exercises: Any, *where: Any) -> Any:
+        key = repr((given, steps, [one.name for one in exercises]))
+        if key not in known:
+            known[key] = run_submission(given, steps, exercises, *where)
+        return known[key]
+
+    return run
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", [layout for layout in CLASSROOM.LAYOUTS if layout != "plain"])
 def test_an_export_goes_in_and_points_go_back(
     layout: str,
     prepared: dict[str, Callable[[str, int], Assignment]],
+    run_once: Callable[..., Any],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Catches: a student who gets another's points, or an old attempt's, on the way from the platform and back."""
     monkeypatch.setattr(grading, "teachers_code", lambda: prepared)
+    monkeypatch.setattr(grading, "run_submission", run_once)
     folder, platform = tmp_path / "class", layout.partition("-")[0]
     CLASSROOM.write_class(folder, 3, 5, layout, people=True)
     export = ["--export", platform] if platform in ("moodle", "canvas") else []

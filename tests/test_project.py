@@ -1,11 +1,12 @@
 """The project keeps its own promises: files, dependencies, layout, and numbers in prose."""
 
 import ast
+import contextlib
 import functools
 import graphlib
+import io
 import json
 import re
-import subprocess
 import sys
 import tomllib
 from collections import Counter
@@ -27,6 +28,7 @@ from minivjepa.training.config import Config
 from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
 from minivjepa.vjepa import ARMS
+from tests.test_cli import call
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "minivjepa"
@@ -327,8 +329,10 @@ def test_commands_in_the_pages_parse() -> None:
 @functools.cache
 def help_of(*command: str) -> str:
     """What a command says of itself."""
-    words = [sys.executable, "-m", "minivjepa", *command, "--help"]
-    return subprocess.run(words, capture_output=True, text=True, encoding="utf-8").stdout
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert call(*command, "--help") == 0
+    return said.getvalue()
 
 
 @pytest.fixture(scope="module")

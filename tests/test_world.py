@@ -14,11 +14,11 @@ from minivjepa.evaluation.statistics import rate_in_words, wilson
 from minivjepa.objective import sigreg, unit_directions
 from minivjepa.training.runs import Run
 from minivjepa.tubelets import Grid
+from minivjepa.world.base_world import MEAN, STD
 from minivjepa.world.goal_reaching import Task, oracle_costs, picture_costs, planning_policy, pursue, random_policy
 from minivjepa.world.le_world_model import ActionBlock, LatentPredictor
 from minivjepa.world.planner import CEM, latent_cost
 from minivjepa.world.rooms import BACKGROUND, ROBOT, WALL, Rooms
-from minivjepa.world.world import MEAN, STD
 from minivjepa.world.world_clips import WorldClips
 from minivjepa.world.world_recipe import PRESETS, WorldConfig, build_frozen, build_lewm, learning_rate
 from minivjepa.world.world_trainer import WorldTrainer, open_clips, position_r2

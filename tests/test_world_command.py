@@ -18,6 +18,7 @@ from minivjepa.world.world_recipe import WorldConfig
 from minivjepa.world.world_trainer import load_world
 from tests.test_cli import ENVIRONMENT, call, refused
 
+pytestmark = pytest.mark.xdist_group("world_command")  # one process pays for what these tests share
 SMALL = [
     "--device", "cpu", "--dim", "16", "--depth", "1", "--hidden", "16", "--latent", "8", "--predictor-dim", "16", "--predictor-depth", "1",
     "--directions", "8", "--batch", "8", "--steps", "6", "--warmup", "1", "--log-every", "3", "--checkpoint-every", "2",
@@ -201,7 +202,10 @@ BAD = {
         "holds no run (no config.json); give the folder that `minivjepa world train`",
     ),
     "no pairs": (["world", "plan", "nowhere", "--task.pairs", "0"], "pairs is 0, expected a number above 0"),
-    "a world that is not there": (["world", "train", "--world", "mars"], "choose from rooms, rooms-busy, maze"),
+    "a world that is not there": (
+        ["world", "train", "--world", "mars"],
+        "choose from rooms, rooms-lamps, rooms-busy, maze",
+    ),
     "rooms that are not there": (
         ["world", "train", "--world", "maze", "--rooms.door", ".3"],
         "--rooms.* is about the world rooms, and --world is maze; leave it out",

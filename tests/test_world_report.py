@@ -28,10 +28,10 @@ from minivjepa.course.figures.room_films import robots_in_motion, strips
 from minivjepa.evaluation.statistics import mcnemar, paired
 from minivjepa.training.config import from_dict
 from minivjepa.training.recipe import build_model
+from minivjepa.world.base_world import displayable
 from minivjepa.world.comparison import rates_of
 from minivjepa.world.goal_reaching import Outcome
 from minivjepa.world.rooms import Rooms
-from minivjepa.world.world import displayable
 from minivjepa.world.world_recipe import PRETRAINING, WorldConfig, build_frozen, build_lewm, pretraining
 from minivjepa.world.world_trainer import position_r2
 

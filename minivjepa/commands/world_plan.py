@@ -29,7 +29,7 @@ class WorldPlanOptions:
     resume: bool = False  # Go on with the comparison in --out: finished models are kept.
     task: Task = field(
         default_factory=Task
-    )  # What counts as success; in other worlds than rooms, radius and steps are others.
+    )  # What counts as success; for runs of other worlds, the defaults are theirs.
     planner: CEM = field(default_factory=CEM)  # The planner's budget, the same for all.
 
 
@@ -38,7 +38,8 @@ def world_plan(argv: list[str]) -> int:
     options = parse(WorldPlanOptions, argv, "world plan")
     if options.runs:  # where --task.* starts depends on the world
         config, _ = Run(options.runs[0], WorldConfig).config()
-        options = parse(WorldPlanOptions, argv, "world plan", replace(options, task=TASKS[config.world]))
+        start = replace(options, resume=False, task=TASKS[config.world])
+        options = parse(WorldPlanOptions, argv, "world plan", start)
     command = shlex.join(["minivjepa", "world", "plan", *(word for word in argv if word != "--resume")])
     device = pick_device(options.device)
     results = compare(options.runs, options.out, options.task, options.planner, device, options.resume, command)

@@ -10,9 +10,9 @@ from torch import Tensor
 from minivjepa.commands.options import check_new_file, parse
 from minivjepa.course.figures import require_matplotlib
 from minivjepa.training.files import write_bytes
+from minivjepa.world.base_world import World, displayable
 from minivjepa.world.goal_reaching import Outcome, controls, picture_costs, planning_policy, pursue
 from minivjepa.world.planner import CEM
-from minivjepa.world.world import World, displayable
 from minivjepa.world.world_trainer import CPU, load_world
 from minivjepa.world.worlds import TASKS, WORLDS
 
@@ -30,7 +30,7 @@ class WorldWatchOptions:
 
     who: tyro.conf.Positional[str]  # Who steers: random, straight, oracle, or the folder of a trained world model.
     out: Path  # The film to write, a new .gif.
-    world: str = ""  # rooms, rooms-busy or maze; of a trained model it is the one that it was trained in.
+    world: str = ""  # rooms, rooms-lamps, rooms-busy or maze; of a trained model it is the one that it was trained in.
     seed: int = 0  # Which starts and goals, and which random actions or plans.
     robots: int = 3  # Rows of the film.
     planner: CEM = field(default_factory=CEM)  # The budget of the oracle's and of a model's planner.

@@ -18,9 +18,9 @@ from minivjepa.evaluation.statistics import rate_in_words, wilson
 from minivjepa.training.config import to_dict
 from minivjepa.training.files import read_json, versions, write_json
 from minivjepa.training.runs import Run
+from minivjepa.world.base_world import World
 from minivjepa.world.goal_reaching import Outcome, Policy, Task, controls, picture_costs, planning_policy, pursue
 from minivjepa.world.planner import CEM
-from minivjepa.world.world import World
 from minivjepa.world.world_recipe import WorldConfig
 from minivjepa.world.world_trainer import load_world, position_r2, runs_of
 

@@ -13,9 +13,9 @@ from tqdm import tqdm
 
 from minivjepa import randomness
 from minivjepa.training.config import SEEDS, check_numbers
+from minivjepa.world.base_world import ACTIONS, World
 from minivjepa.world.gradient_planner import Planner
 from minivjepa.world.planner import CEM, Cost, WorldModel, latent_cost
-from minivjepa.world.world import ACTIONS, World
 
 CANDIDATES = 64  # start-goal pairs drawn for each one that is used
 Costs = Callable[[Tensor, Tensor], Cost]  # states and goals [n, S] -> what plans cost

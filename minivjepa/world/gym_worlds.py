@@ -15,8 +15,8 @@ from torch import Tensor
 
 from minivjepa import randomness
 from minivjepa.tubelets import Grid
+from minivjepa.world.base_world import ACTIONS, MEAN, STD, World, displayable
 from minivjepa.world.goal_reaching import CANDIDATES, Task
-from minivjepa.world.world import ACTIONS, MEAN, STD, World, displayable
 from minivjepa.world.world_clips import Journey
 from minivjepa.world.worlds import TASKS, WORLDS
 

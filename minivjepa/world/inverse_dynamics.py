@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from minivjepa import randomness
 from minivjepa.training.config import SEEDS, check_numbers
 from minivjepa.training.recipe import cosine, set_rates, weight_groups
+from minivjepa.world.base_world import World
 from minivjepa.world.goal_reaching import Policy
 from minivjepa.world.planner import WorldModel
-from minivjepa.world.world import World
 from minivjepa.world.world_clips import WorldClips
 
 CLIPS_AT_ONCE = 64

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from minivjepa.world.base_world import MEAN, STD, World
 from minivjepa.world.maze_layouts import CELL, DOORS, SIDE, SIDEWAYS, doors, layouts
 from minivjepa.world.rooms import BACKGROUND, EDGE, ROBOT, SUBSTEPS, WALL
-from minivjepa.world.world import MEAN, STD, World
 
 SEEDS = 2**24  # of layouts: float32 holds so many whole numbers
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from minivjepa.training.config import check_numbers
-from minivjepa.world.world import MEAN, STD, World
+from minivjepa.world.base_world import MEAN, STD, World
 
 EDGE = 1e-5  # a centre this near the strip around the wall is still outside it: coordinates are rounded
 SUBSTEPS = 4  # pieces of a move, so that a diagonal move slides along a wall instead of cutting a corner

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from minivjepa import randomness
 from minivjepa.tubelets import Grid
+from minivjepa.world.base_world import ACTIONS, World
 from minivjepa.world.rooms import Rooms
-from minivjepa.world.world import ACTIONS, World
 
 PERSISTENCE = 0.6  # share of its velocity that the wandering robot keeps from step to step
 

@@ -18,10 +18,10 @@ from minivjepa.training.recipe import build_model, cosine
 from minivjepa.transformer import init_linear
 from minivjepa.tubelets import Grid
 from minivjepa.world.action_predictor import RawPixels
+from minivjepa.world.base_world import ACTIONS, World
 from minivjepa.world.frozen_model import FrozenWorldModel
 from minivjepa.world.le_world_model import LatentPredictor, LeWorldModel, Projector
 from minivjepa.world.rooms import Rooms
-from minivjepa.world.world import ACTIONS, World
 from minivjepa.world.worlds import WORLDS
 
 PRETRAINED = ("vjepa", "pixel-target")  # models whose encoder is trained on clips without actions, then frozen

@@ -18,9 +18,9 @@ from minivjepa.evaluation.probes import linear_r2
 from minivjepa.training.loop import CLIPS_AT_ONCE, MONITOR_STEP, Loop, Progress
 from minivjepa.training.recipe import set_rates
 from minivjepa.training.runs import Run
+from minivjepa.world.base_world import World
 from minivjepa.world.frozen_model import FrozenWorldModel
 from minivjepa.world.le_world_model import LeWorldModel
-from minivjepa.world.world import World
 from minivjepa.world.world_clips import WorldClips
 from minivjepa.world.world_recipe import PRETRAINED, WorldConfig, build_frozen, build_lewm, learning_rate
 

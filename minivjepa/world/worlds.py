@@ -3,15 +3,15 @@
 Read in lesson 12.
 """
 
+from minivjepa.world.base_world import World
 from minivjepa.world.goal_reaching import Task
 from minivjepa.world.maze import Maze
 from minivjepa.world.rooms import Rooms
 from minivjepa.world.rooms_busy import RoomsBusy
-from minivjepa.world.world import World
 
 WORLDS: dict[str, World] = {
     "rooms": Rooms(),
-    "rooms-lamps": RoomsBusy(lamps_only=True),
+    "rooms-lamps": RoomsBusy(strangers=0, changing=False, glare=0.6),
     "rooms-busy": RoomsBusy(),
     "maze": Maze(),
 }

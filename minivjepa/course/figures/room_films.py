@@ -11,7 +11,7 @@ from torch import Tensor
 
 from minivjepa.course.figures import Picture, frame_of, strip
 from minivjepa.course.figures.films import HELD, Film
-from minivjepa.world.world import World, displayable
+from minivjepa.world.base_world import World, displayable
 
 GOAL, AHEAD = "#00E5A0", "#F0E442"  # a goal's ring, and where a robot plans to go: readable on the dark floors
 
