@@ -168,7 +168,7 @@ def main() -> None:
     collapse_curves({**matrix, "arms": {arm: matrix["arms"][arm] for arm in HERO}}).save(FOLDER / "matrix.png")
     warning_curves(matrix).save(FOLDER / "warning.png")
     success_rates(raw["world"]).save(FOLDER / "world.png")
-    cost_picture(raw["worlds"], "rooms-busy").save(FOLDER / "worlds.png")
+    cost_picture(raw["worlds"], "rooms-lamps").save(FOLDER / "worlds.png")
     loss_against_probe(raw["world_ablation"]).save(FOLDER / "world_ranking.png")
     mask_scatter({**matrix, "arms": masked(matrix["arms"] | raw["variants"]["arms"])}).save(FOLDER / "masks.png")
 

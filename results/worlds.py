@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
+from worlds_recipes import ENCODERS, config_of
 from worlds_silent import landscape, longer_training
 
 from minivjepa.evaluation.statistics import wilson
@@ -29,7 +30,7 @@ from minivjepa.world.gradient_planner import Gradient, Planner
 from minivjepa.world.inverse_dynamics import Inverse, inverse_policy, train_inverse
 from minivjepa.world.planner import CEM
 from minivjepa.world.world_clips import WorldClips
-from minivjepa.world.world_recipe import PRESETS, PRETRAINED, PRETRAINING, WorldConfig, pretraining
+from minivjepa.world.world_recipe import WorldConfig, pretraining
 from minivjepa.world.world_trainer import CPU, WorldNet, WorldTrainer, build_world, open_clips, position_r2
 from minivjepa.world.worlds import TASKS, WORLDS
 
@@ -37,26 +38,10 @@ Metrics = dict[str, Any]
 FILE = Path(__file__).with_suffix(".json")
 RUNS = Path("runs") / "worlds"
 SEEDS = (10, 11, 12)
-# encoder -> its options.  A frozen encoder's latents have 64 numbers, LeWorldModel's 32.
-ENCODERS: dict[str, dict[str, Any]] = {
-    "lewm": {"model": "lewm"},
-    "untrained": {"model": "untrained", "latent": 64},
-    "raw": {"model": "raw", "latent": 64},
-    "raw, 128": {"model": "raw", "latent": 128},
-    "vjepa": {"model": "vjepa", "latent": 64},
-    "vjepa, pooled": {"model": "vjepa", "latent": 64, "pooled": True},
-    "pixel-target": {"model": "pixel-target", "latent": 64},
-}
 PLANNERS: dict[str, Planner] = {"cem": CEM(), "gradient": Gradient()}
 INVERSE = Inverse()
 FRAMES = 16  # of the clips of inverse dynamics: a frame's goals lie up to 15 steps ahead
-RADII, BUDGETS, HORIZONS = (0.04, 0.08, 0.12, 0.16, 0.24), (10, 15, 20, 25, 40, 60), (2, 5, 10, 20)
-
-
-def config_of(world: str, encoder: str, seed: int) -> WorldConfig:
-    """The recipe of an encoder in a world."""
-    options = ENCODERS[encoder]
-    return replace(PRESETS[options["model"]], world=world, seed=seed, pretraining=PRETRAINING, **options)
+RADII, BUDGETS, HORIZONS = (0.04, 0.06, 0.08, 0.12, 0.24), (10, 20, 25, 30, 40, 60, 80), (2, 5, 10, 20)
 
 
 def fit(trainer: Any) -> Any:
@@ -64,11 +49,11 @@ def fit(trainer: Any) -> Any:
     return trainer.fit(lambda step, row: None)
 
 
-def encoder_of(config: WorldConfig) -> Any:
-    """The encoder that a model freezes, trained once for all that share it."""
-    if config.model not in PRETRAINED:
+def encoder_of(config: WorldConfig, name: str) -> Any:
+    """The encoder that a model freezes, trained once for all that share its recipe; None if it learns nothing."""
+    if not name:
         return None
-    recipe, run = pretraining(config), Run(RUNS / config.world / f"{config.model}-{config.seed}-encoder")
+    recipe, run = pretraining(config), Run(RUNS / config.world / f"{name}-{config.seed}-encoder")
     with run.open(recipe, "rooms", run.config_file.exists()):
         source = WorldClips(recipe.grid, recipe.seed, world=config.scene)
         return fit(Trainer(recipe, source, run, CPU)).encoder
@@ -78,7 +63,7 @@ def encoder_of(config: WorldConfig) -> Any:
 def model_of(world: str, encoder: str, seed: int, imagines: bool) -> tuple[WorldConfig, WorldNet, Metrics]:
     """A world model; if it need not imagine, a frozen encoder's predictor is left as it is.  And what its training took."""
     config, start = config_of(world, encoder, seed), time.process_time()
-    model, found = build_world(config, encoder_of(config)), {}
+    model, found = build_world(config, encoder_of(config, ENCODERS[encoder][0])), {}
     if imagines or config.model == "lewm":
         run = Run(RUNS / world / f"{encoder.replace(', ', '-')}-{seed}", WorldConfig)
         with run.open(config, "rooms", run.config_file.exists()):
@@ -173,7 +158,7 @@ def run_horizon(world: str, planner: str, horizon: int) -> Metrics:
 def run_longer(world: str, encoder: str, seed: int) -> Metrics:
     """A predictor that trains on and on."""
     config = config_of(world, encoder, seed)
-    return {"curve": longer_training(config, encoder_of(config), TASKS[world])}
+    return {"curve": longer_training(config, encoder_of(config, ENCODERS[encoder][0]), TASKS[world])}
 
 
 def run_landscape(world: str, encoder: str, seed: int) -> Metrics:
@@ -187,16 +172,16 @@ def jobs(worlds: list[str]) -> Iterator[tuple[str, Metrics, Callable[[], Metrics
     for world in worlds:
         for planner in ("random", "straight", "oracle"):
             yield "floors", (key := {"world": world, "planner": planner}), partial(run_floor, **key)
-        for seed, encoder in product(SEEDS, ENCODERS):
+        for encoder, seed in product(ENCODERS, SEEDS):
             key = {"world": world, "encoder": encoder, "seed": seed}
             yield "rows", {**key, "planner": "inverse dynamics"}, partial(run_inverse, **key)
-        for seed, planner, encoder in product(SEEDS, PLANNERS, ENCODERS):
+        for planner, encoder, seed in product(PLANNERS, ENCODERS, SEEDS):
             key = {"world": world, "encoder": encoder, "seed": seed, "planner": planner}
             yield "rows", key, partial(run_planner, **key)
-        for encoder in ("lewm", "vjepa", "raw"):
+        for encoder in ("lewm", "sigreg", "raw"):
             key = {"world": world, "encoder": encoder, "seed": SEEDS[0]}
             yield "landscapes", key, partial(run_landscape, **key)
-        for encoder in ("vjepa", "raw"):
+        for encoder in ("sigreg", "raw"):
             yield "longer", (key := {"world": world, "encoder": encoder, "seed": SEEDS[0]}), partial(run_longer, **key)
         for planner in ("random", "straight", "oracle"):
             yield "curves", (key := {"world": world, "planner": planner}), partial(run_floor_curves, **key)

@@ -1,7 +1,7 @@
 """Tables and pictures of docs/worlds.md, from results/worlds.json, which results/worlds.py makes."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,13 @@ from minivjepa.evaluation.statistics import markdown, mcnemar, rate_in_words
 
 Rows = Sequence[dict[str, Any]]
 FLOORS = {"random": "random actions", "straight": "straight to the goal", "oracle": "oracle"}
-TRAINED, CONTROLS = ("vjepa", "vjepa, pooled", "lewm"), ("pixel-target", "untrained", "raw")
+TRAINED = ("lewm", "sigreg", "sigreg, pooled", "vjepa")
+CONTROLS = ("untrained", "raw", "raw, 128", "pixel-target")
+UNKNOWN = "Not yet measured."
 MARKERS = {"inverse dynamics": "o", "gradient": "^", "cem": "s"}
 
 
-def groups(rows: Rows) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
+def groups(rows: Iterable[dict[str, Any]]) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
     """(world, planner, encoder) -> its rows, one for each training, by seed."""
     found = defaultdict(list)
     for row in sorted(rows, key=lambda row: row["seed"]):
@@ -49,12 +51,12 @@ def curves_table(results: dict[str, Any], world: str) -> str:
 
 def horizon_table(results: dict[str, Any]) -> str:
     """How far the oracle's planner has to look ahead."""
-    horizons = sorted({row["horizon"] for row in results["horizons"]})
-    lines = []
-    for world in dict.fromkeys(row["world"] for row in results["horizons"]):
-        found = {row["horizon"]: row for row in results["horizons"] if row["world"] == world}
+    rows = results.get("horizons", [])
+    horizons, lines = sorted({row["horizon"] for row in rows}), []
+    for world in dict.fromkeys(row["world"] for row in rows):
+        found = {row["horizon"]: row for row in rows if row["world"] == world}
         lines.append([world, *(rate_in_words(found[far]) if far in found else "" for far in horizons)])
-    return markdown(["oracle", *(f"{far} steps ahead" for far in horizons)], lines)
+    return markdown(["oracle", *(f"{far} steps ahead" for far in horizons)], lines) if lines else UNKNOWN
 
 
 def encoders_table(results: dict[str, Any]) -> str:
@@ -137,6 +139,52 @@ def cost_picture(results: dict[str, Any], world: str) -> Picture:
     )
 
 
+def losses_table(results: dict[str, Any]) -> str:
+    """The training loss of inverse dynamics beside the goals that it reaches."""
+    lines = []
+    for (world, _, encoder), rows in groups(row for row in results["rows"] if "inverse_loss" in row).items():
+        loss, share = (np.mean([row[name] for row in rows]) for name in ("inverse_loss", "success"))
+        lines.append([world, encoder, f"{loss:.3f}", f"{100 * share:.1f}"])
+    return markdown(["world", "encoder", "training loss", "goals reached (%)"], lines, words=2)
+
+
+def longer_table(results: dict[str, Any]) -> str:
+    """Loss and goals reached while a predictor trains on."""
+    lines = [
+        [row["world"], row["encoder"], f"{part['steps']:,}", f"{part['loss']:.3f}", f"{100 * part['success']:.0f}"]
+        for row in results.get("longer", [])
+        for part in row["curve"]
+    ]
+    return markdown(["world", "encoder", "steps", "loss", "goals reached (%)"], lines, words=2) if lines else UNKNOWN
+
+
+def landscape_table(results: dict[str, Any]) -> str:
+    """Whether latents that are near are near on foot, or only as the crow flies."""
+    lines = [
+        [row["world"], row["encoder"], f"{row['rank_with_walking']:.2f}", f"{row['rank_with_line']:.2f}"]
+        for row in results.get("landscapes", [])
+    ]
+    return markdown(["world", "encoder", "on foot", "as the crow flies"], lines, words=2) if lines else UNKNOWN
+
+
+def landscape_picture(results: dict[str, Any], world: str) -> Picture:
+    """Every place of one episode, colored by its distance from the goal: on foot, and in each encoder's latents."""
+    rows = [row for row in results.get("landscapes", []) if row["world"] == world]
+    figure, axes = panels((3.2 * (len(rows) + 1), 3.4), len(rows) + 1)
+    parts = [("on foot", rows[0], "walking"), *((row["encoder"], row, "latent") for row in rows)]
+    for ax, (title, row, name) in zip(axes, parts):
+        ax.scatter(row["x"], row["y"], c=row[name], s=14, cmap="viridis_r")
+        ax.plot(*row["goal"][::-1], "*", color=COLORS[1], ms=14)
+        ax.set(xlim=(0, 1), ylim=(1, 0), aspect="equal", xticks=[], yticks=[])
+        finish(ax, "", "", title, legend=False)
+    words = "; ".join(f"{row['encoder']} {row['rank_with_walking']:.2f}" for row in rows)
+    return Picture(
+        figure,
+        f"Places of one episode of {world}, colored by their distance from the goal. Rank correlation with the way on foot: {words}.",
+        f"How far is each place from the star? Yellow is near. Rank correlation of latent distance and way on foot: {words}.",
+    )
+
+
 def trials_table(search: dict[str, Any]) -> str:
     """The trials by which recipes were chosen, in order."""
     lines = [[trial["world"], trial["encoder"], trial["changed"], trial["found"]] for trial in search["trials"]]
@@ -145,14 +193,17 @@ def trials_table(search: dict[str, Any]) -> str:
 
 def worlds_parts(results: dict[str, Any], search: dict[str, Any]) -> dict[str, str]:
     """The tables of docs/worlds.md."""
-    worlds = dict.fromkeys(row["world"] for row in results["curves"])
+    worlds = dict.fromkeys(row["world"] for row in results.get("curves", []))
     curves = [f"In `{world}`:\n\n{curves_table(results, world)}" for world in worlds]
     made = f"`{results['command']}`, {results['date']}, torch {results['versions']['torch']}, one CPU thread."
     return {
         "floors": f"{floors_table(results)}\n\n{made}",
-        "curves": "\n\n".join(curves),
+        "curves": "\n\n".join(curves) or UNKNOWN,
         "horizons": horizon_table(results),
         "encoders": encoders_table(results),
         "pairs": paired_table(results),
+        "losses": losses_table(results),
+        "longer": longer_table(results),
+        "landscapes": landscape_table(results),
         "trials": f"{trials_table(search)}\n\n{search['note']}",
     }

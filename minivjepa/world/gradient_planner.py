@@ -17,7 +17,7 @@ class Gradient:
     """The planner and its budget.  Raises ValueError for settings with which it cannot plan."""
 
     horizon: int = 10  # Steps that a plan looks ahead.
-    samples: int = 8  # Action sequences improved side by side: some get stuck at a wall.
+    samples: int = 4  # Action sequences improved side by side: some get stuck at a wall.
     rounds: int = 10  # Steps of Adam before every action.
     lr: float = 0.2  # Its learning rate.
     spread: float = 0.8  # Standard deviation of the actions that the search starts from.
