@@ -4,7 +4,7 @@
 # ![You are here: taking the stop and the EMA away. The diagram of V-JEPA. In full color: EMA, stop.](attachment:here-07.png)
 #
 # **At the end you can explain** which switch prevents collapse here, how to compare two arms seed by seed, why training with stop-gradient
-# goes down no hill, and what predicting features has and hasn't been shown to buy.
+# doesn't go down any hill, and what predicting features has and hasn't been shown to buy.
 #
 # *45 minutes, including about a minute of computing. Any laptop.*
 # You need: lessons 05 and 06.
@@ -137,7 +137,7 @@ def arm_gradient(w, e, t, target, stop_gradient):
 attempt("07", arm_gradient)
 
 # %% [markdown]
-# Your three numbers are enough to say, for every arm, where a gradient ends that comes through the target. A real network agrees:
+# These three numbers tell you, for every arm, where the gradient that flows through the target ends up. Does a real network agree?
 
 
 # %%
@@ -235,7 +235,7 @@ explore(switchboard, menus)
 # and you miss it.
 #
 # Now train one yourself, with the tiny model of the film (A was `no-ema`, B `no-stopgrad`, C `vjepa`). Change the switches and run the cell
-# again. (Drawn is the feature std of the student or its target, whichever is smaller.)
+# again. (Drawn: the smaller feature std, the student's or its target's.)
 
 # %%
 mine = CollapsePrevention(target="ema", stop_gradient=False, momentum=0.9)
@@ -270,19 +270,24 @@ check(
 )
 every = [run for each in stored["arms"].values() for run in each]
 warned = [alarm(run["history"]) for run in every]
+rest = [run for results in (variants, plan) for each in results["arms"].values() for run in each]
+false = sum(alarm(run["history"]) is not None and not collapsed(run) for run in rest)
 check(
     "O3 warning",
-    all((step is not None) == collapsed(run) for step, run in zip(warned, every)) and max(filter(None, warned)) <= 50,
-    "in the seven arms of matrix.json, the warning fired on every collapsed run and on no other, by step 50",
+    all((step is not None) == collapsed(run) for step, run in zip(warned, every))
+    and max(filter(None, warned)) <= 50
+    and not any(map(collapsed, rest)),
+    f"in the {len(every)} runs of the seven main arms, the warning fired on every collapsed run and on no other, by step 50; "
+    f"in the {len(rest)} other runs none collapsed, and it fired on {false}",
 )
 
 # %% [markdown]
-# The warning is a line of `minivjepa train`: feature std of either encoder below 0.1.
+# `minivjepa train` prints that warning: the feature std of either encoder is below 0.1. It's a warning, not a verdict.
 #
 # ## Write it: `paired_verdict` (medium, 10 minutes)
 #
-# One arm has higher dots than another. Luck? Arms of one seed share clips and first weights, so what is lucky about a seed helps both, and
-# drops out of their **difference**.
+# One arm has higher dots than another. Luck? Arms of the same seed share clips and first weights. What's lucky about a seed drops out of
+# their **difference**.
 #
 # `a` and `b` map seeds to accuracies. For the seeds that both have, in increasing order, take `a` minus `b`. The mean of these differences
 # has a 95 % interval: mean ± `factor` · std / √n. (std divides by n - 1. `factor` comes from Student's t: 2.78 for five seeds.) The verdict
@@ -383,16 +388,18 @@ assert (ema["direction, linear"], ema["identity, linear"], ema["identity, attent
 )
 lower = [run["final"]["linear_direction"] < 0.35 for run in stored["arms"]["no-ema"]]
 assert sorted(lower) == [False, True, True, True, True]
-print("verified: your verdicts are the package's, and the next lines say what they are")
+print(
+    "verified: your verdicts are the package's; EMA is above on the digit by two probes of three, undecided on motion"
+)
 
 # %% [markdown]
-# **Stop-gradient is what prevents collapse here.** With EMA, two probes of three read more of *which* digit it is. For motion it's
-# undecided: without EMA, four seeds learn little and one as much as `vjepa`. BYOL (arXiv 2006.07733) fails without EMA, and SimSiam (arXiv
-# 2011.10566) does well; our seeds are on both sides.
+# **Stop-gradient is what prevents collapse here.** With EMA, two probes of three read better *which* digit it is; kNN leans the other way.
+# On motion it's undecided: without EMA, four seeds learn little and one as much as `vjepa`. Elsewhere, too, both happen: without EMA, BYOL
+# (arXiv 2006.07733) fails and SimSiam (arXiv 2011.10566) does well.
 #
 # ## The uncomfortable control
 #
-# So both switches "work". Compared with what? `frozen` has a random network for a teacher.
+# So the heuristics "work". Compared with what? The teacher of `frozen` is a random network.
 
 # %%
 fresh = by_probe("vjepa", "frozen", plan)
@@ -419,8 +426,8 @@ check(
 )
 
 # %% [markdown]
-# After 2,600 steps, the teacher that moves is better by one probe and worse by another. Trained longer, neighbors in its features more
-# often show the same digit: they are more *about* identity. (That was noticed after the fact. `results/plan.md` tests it on fresh seeds.)
+# After 2,600 steps, the moving teacher is better by one probe and worse by another. After 7,000, neighbors in its features show the same digit
+# more often: they are more *about* identity. (We noticed that after the fact. `results/plan.md` puts it to the test on fresh seeds.)
 #
 # In BYOL, on photographs, the frozen teacher does badly: 18.8 % where BYOL has 72.5 %.
 #
@@ -454,7 +461,7 @@ assert blind == MASKS[:4] and sharp == ["mask-blocks", "mask-official"]
 #
 # ## Other switches
 #
-# Ten more, one at a time. (Each interval misses once in twenty, and here are thirty: expect a wrong verdict or two.)
+# Ten more, one at a time. (An interval misses once in twenty, and there are thirty here: expect a wrong verdict or two.)
 
 # %%
 others = [arm for arm in variants["arms"] if arm not in MASKS]
@@ -470,23 +477,26 @@ show(verdicts(columns, "each arm minus vjepa"))
 # NBVAL_CHECK_OUTPUT
 direction, identity, attentive = ({arm: found[3] for arm, found in column.items()} for column in columns.values())
 plain = [arm for arm in others if arm.startswith("momentum-") or arm in ("raw-targets", "squared-error")]
-assert not any(column[arm] == "below" for column in (direction, attentive) for arm in plain)
+assert not any(column[arm] == "below" for column in (direction, identity, attentive) for arm in plain)
+replaced = [
+    against(arm, "no-ema", metric)[3] for arm in ("no-ema-fast-predictor", "no-ema-more-decay") for metric in PROBES
+]
 better = [arm for arm in others if direction[arm] == "above"]
 assert better == ["momentum-.996", "momentum-.999", "linear-predictor"]
 assert [column["linear-predictor"] for column in (direction, identity, attentive)] == ["above", "undecided", "below"]
 flat = [arm for arm in others if against(arm, "untrained", "linear_direction")[3] != "above"]
 assert flat == ["no-ema-fast-predictor", "no-ema-more-decay", "official-init"]
-decay = by_seed(variants, "no-ema-more-decay", "linear_direction").values()
-assert min(decay) < 0.25 and max(decay) > 0.6
+assert "above" not in replaced
 print("verified: above vjepa on motion:", ", ".join(better))
 print("verified: no lead over an untrained encoder on motion is shown:", ", ".join(flat))
+print("verified: without EMA, neither a fast predictor nor more weight decay is above plain no-ema, by any probe")
 
 # %% [markdown]
-# - As long as EMA and stop-gradient are both on, momentum, normalization and L1 matter little *here*. Two constant momenta are a bit better
-#   on motion.
-# - Theory offers a fast predictor or weight decay in place of EMA. The first doesn't help here; the second does on some seeds.
-# - The linear predictor is better on motion, and worse on identity by one probe of two. Why isn't known.
-# - The official initialization is meant for networks many times as wide.
+# - As long as EMA and stop-gradient are both on, no other momentum, nor raw targets, nor a squared error is shown to hurt. Two constant
+#   momenta are a bit better on motion. (*Undecided* isn't *equal*: these bars are wide.)
+# - Theory offers a fast predictor or weight decay in place of EMA. Neither is shown to improve on `no-ema` here.
+# - The linear predictor is better on motion, and worse on identity by one probe of two. We don't know why.
+# - The official initialization, made for networks many times as wide, learns no motion here.
 #
 # ## Which hill does it go down?
 #
@@ -496,14 +506,14 @@ print("verified: no lead over an untrained encoder on motion is shown:", ", ".jo
 
 # %%
 def update(p, stop_gradient):
-    """(w, e) -> the way it moves, by your function."""
+    """(w, e) -> the direction it moves in, by your function."""
     w, e = p
     g_w, g_e, _ = arm_gradient(w, e, e, "online", stop_gradient)
     return torch.tensor([-float(g_w), -float(g_e)], dtype=torch.float64)
 
 
 def walk(w, e, stop_gradient, steps=2500, rate=0.03):
-    """Follow the update; all places on the way."""
+    """Follow the update; all places it comes through."""
     places = [torch.tensor([w, e], dtype=torch.float64)]
     for _ in range(steps):
         places.append(places[-1] + rate * update(places[-1].tolist(), stop_gradient))
@@ -523,13 +533,14 @@ walked_hills()
 
 # %% [markdown]
 # Flip the stop. Without it, the push on $e$ is $-(1 - w)^2 e$: always toward collapse. With it, it's $w (1 - w) e$: away from collapse for
-# $w$ between 0 and 1, toward it elsewhere. So the stop guarantees nothing. A slow walk with the stop keeps $e^2 - w^2$: you can calculate
-# where it ends.
+# $w$ between 0 and 1, toward it elsewhere. So the stop guarantees nothing. With it, a walk in small steps keeps $e^2 - w^2$ constant: you can
+# calculate where it ends.
 #
-# And the loss rose on the way. Does this training go down *any* hill? If an update is minus the gradient of some function, two things hold:
+# And from close to collapse, the loss rose before it fell. Does this training go down *any* hill? If an update is minus the gradient of some
+# function, two things hold:
 #
 # - its **Jacobian**, how each part of the update changes with each parameter, holds second derivatives, so it's symmetric;
-# - around a closed loop, what you go along with it adds up to zero, because you're back at the same height.
+# - around a closed loop, all climbing and falling adds up to zero, because you're back at the same height.
 
 
 # %%
@@ -542,7 +553,7 @@ def jacobian(move, p, h=0.01):
 
 
 def averaged(p):
-    """(w, e, t) -> the way they move with stop and EMA, momentum .99."""
+    """(w, e, t) -> the direction they move in with stop and EMA, momentum .99."""
     w, e, t = p
     g_w, g_e, _ = arm_gradient(w, e, t, "ema", True)
     return torch.tensor([-float(g_w), -float(g_e), 0.01 * (e - t)], dtype=torch.float64)
@@ -585,12 +596,12 @@ print(
 )
 
 # %% [markdown]
-# There's a number called loss, and you can print it, but this update is the gradient of no function. That's the exact meaning of "no loss
-# is being minimized", and why both are **heuristics**: rules that work, for reasons that theory is still after.
+# There's a number called loss, and you can print it, but this update isn't the gradient of any function. That's exactly what "no loss is being
+# minimized" means, and why stop-gradient and EMA are called **heuristics**: rules that work, for reasons that theory hasn't settled.
 #
 # ## Finale: features or pixels?
 #
-# Why predict features at all? In pixels, much can't be predicted, they say, and needn't be. A fair test: same encoder, same predictor, same
+# Why predict features at all? The usual argument: much of what pixels show can't be predicted, and needn't be. A fair test: same encoder, same predictor, same
 # clips; only the target changes. First, clean clips.
 
 # %%
@@ -660,7 +671,10 @@ guess.reveal(
     "At strength 1, which target teaches most about motion?",
     names[best] if beats[best] else "none is shown to beat an untrained encoder",
 )
-print(f"\nSeeds so far: {len(new['arms']['vjepa'])} of 10. What the plan asks, and where results/answers.md is:")
+ran = len(new["arms"]["vjepa"])
+print(
+    f"\nSeeds so far: {ran} of 10{'' if ran >= 10 else ', too few to decide'}. The plan's questions, and results/answers.md:"
+)
 answers = (RESULTS / "answers.md").read_text(encoding="utf-8")
 for number in (1, 2, 3):
     title = answers.split(f"\n## H{number}. ")[1].splitlines()[0]
@@ -677,8 +691,8 @@ for number in (1, 2, 3):
 #
 # <details><summary>What happens</summary>
 #
-# It lives. At momentum 0 the teacher is overwritten with the student after every step, and with it what the optimizer did to it: that's
-# `no-ema`. A gradient only kills a teacher that keeps what it's taught.
+# It lives. At momentum 0 the teacher is overwritten with the student after every step, and what the optimizer did to it is lost. That's a
+# stop by another name: you've rebuilt `no-ema`. A gradient only kills a teacher that keeps what it's taught.
 # </details>
 
 # %% folded=true

@@ -67,7 +67,7 @@ play(loss_so_far(runs[0]))
 # %% [markdown]
 # ## Would you stop here?
 #
-# Many would: elsewhere, a loss that rises means overfitting. We recorded five such runs, with five seeds.
+# Many would: elsewhere, a training loss that rises means that something broke. We recorded five such runs, with five seeds.
 
 # %%
 losses = [[row["loss"] for row in run["history"] if row["step"]] for run in runs]
@@ -157,7 +157,8 @@ check(
 # %% [markdown]
 # ## Write it: `learning_rate` (easy, 5 minutes)
 #
-# Steps count from 0. For the first `warmup` steps the rate climbs in equal steps, and at step `warmup - 1` it reaches `peak`. Then it falls along half
+# The loop above computes it in a few lines; try without looking. Steps count from 0. For the first `warmup` steps the rate climbs in equal
+# parts, and at step `warmup - 1` it reaches `peak`. Then it falls along half
 # a cosine, and at the last step, `steps - 1`, it is `last`.
 #
 # <details><summary>Hint 1</summary>
@@ -335,8 +336,8 @@ check("resume", count == 0 and 0 < at < 900 and before == after and [end["step"]
 #
 # ## Train
 #
-# Now watch one: 300 steps of the recipe `cpu`; on a GPU, of the larger preset `cuda`. The bar shows the loss and, because lesson 07 said so, the
-# feature std.
+# Now watch one: 300 steps of the recipe `cpu`; on a GPU, of the larger preset `cuda`. The bar shows the loss and,
+# after lessons 06 and 07, also the feature std.
 
 # %%
 live = replace(PRESETS["cuda"] if device.type == "cuda" else PRESETS["cpu"], steps=300, log_every=50)
@@ -380,10 +381,10 @@ guess("What percentage of the matmul rate does so small a model reach?", round(1
 print(f"{1000 * spent:.0f} ms a step, {live.batch / spent:.0f} clips/s; {flops / 1e9:.1f} GFLOP a step; one matrix product: {rate / 1e9:.0f} GFLOP/s")  # fmt: skip
 
 # %% [markdown]
-# Small models have small matrices, and between them the time goes to drawing clips, softmax, norms and the optimizer.
+# Small models have small matrices, so much of the time goes to everything else: drawing clips, softmax, norms and the optimizer.
 # `minivjepa bench --geometry cpu --account` takes a step apart; `docs/speed.md` shows what helps.
 #
-# GPUs save time with **bfloat16**, too: numbers with 8 binary digits in place of 24. Only matrix products are computed in it; weights, optimizer,
+# GPUs save time with **bfloat16**, too: numbers with 8 significant binary digits in place of 24. Only matrix products are computed in it; weights, optimizer,
 # LayerNorm and EMA stay in float32. This is called autocast.
 
 # %%
@@ -407,7 +408,7 @@ assert 0 < off < 0.05
 #
 # <details><summary>What to expect</summary>
 #
-# With 1000 the loss is still a number, and just bad. With 1e30 it isn't; the trainer stops, and tells you at which step, which checkpoint is
+# With 1000 the loss is still a number, just a bad one. With 1e30 it isn't. The trainer stops and tells you at which step, which checkpoint is
 # still good, and what to try. It never writes a checkpoint with weights that aren't finite.
 # </details>
 

@@ -69,7 +69,7 @@ play(two_arrows(distance=3, places=24, frequency=0.4))
 # ## Many dials
 #
 # A head has more than two numbers, so neighbors pair up: numbers 0 and 1, numbers 2 and 3, and so on. Each pair is a dial with its own
-# frequency. Of P pairs, pair i turns by 10000 to the power of -i/P radians a place: the first dial moves fast and tells neighbors apart, the
+# frequency. Of P pairs, pair i turns by 10000 to the power of -i/P radians per place: the first dial moves fast and tells neighbors apart, the
 # last one hardly moves and tells far places apart.
 #
 # ## Write it: `angles` (easy, 5 minutes)
@@ -210,8 +210,8 @@ check("the quirk", float(lengths.max() - lengths.min()) > 0.1,
       "what the released models do is not a turn: it changes the length of what it turns")  # fmt: skip
 
 # %% [markdown]
-# With Meta's order the curves part: the place counts again, though less than if positions are added. The released weights were trained like
-# that, so to load them you need it too: `positions="rotary-tiled"` in the package. For a model of your own, use `"rotary"`.
+# With Meta's order the curves part: the place counts again, though here less than if positions are added. The released weights were trained
+# with it, so to use them you need it too: `positions="rotary-tiled"` in the package. For a model of your own, use `"rotary"`.
 #
 # ## A file like theirs
 #
@@ -261,12 +261,12 @@ for (theirs, value), name in list(zip(held["encoder"].items(), translated))[:6]:
     print(f"  {theirs:45} {tuple(value.shape)!s:20} is our {name}")
 
 # %% [markdown]
-# Two differences are packaging: the names, and the tubelet embedding, a `Conv3d` of shape [D, C, 2, 16, 16] that lesson 01 showed to be our
+# The file differs from our classes in three ways. Two are packaging: the names, and the tubelet embedding, a `Conv3d` of shape [D, C, 2, 16, 16] that lesson 01 showed to be our
 # linear layer. The third matters: the file has **ten mask tokens**. V-JEPA 1 has one for each mask group. V-JEPA 2 numbers them by clip length, and
-# its recipes use one length, so both groups share the first token and nine stay zero. Models on the Hugging Face hub use the second unless
-# told otherwise, which is a zero.
+# its recipes use one length, so both groups share the first token and nine stay zero. On the Hugging Face hub, the code takes the second unless told
+# otherwise, and that one is zero.
 #
-# `load_pretrained` reads such a file, translates it, and builds networks to fit. Two things no file tells you: the size of your clips, and the
+# `load_pretrained` reads such a file, translates it, and builds networks to fit. Two things this file doesn't tell you: the size of your clips, and the
 # number of heads, which only cut the same numbers differently.
 
 # %%
@@ -331,12 +331,12 @@ off = float((right - other).norm() / right.norm())
 guess("Positions of the wrong kind: by how many percent do the features change?", round(100 * off))
 
 # %% [markdown]
-# That's two blocks of random weights; trained ones may differ more. Details like this one are why `docs/fidelity.md` names a test for every row.
+# That's two blocks of random weights; trained ones may differ more. `docs/fidelity.md` lists details like this one, each with a test.
 #
 # ## Momentum and schedule
 #
 # V-JEPA 1's momentum goes from .998 to nearly 1, and its learning rate falls along a cosine. V-JEPA 2 keeps one momentum, .99925, and after the
-# warm-up one learning rate and one weight decay. Nothing in it depends on where the run ends, so you can always prolong it.
+# warm-up one learning rate and one weight decay. Nothing in it depends on where the run ends, so you can always extend it.
 
 # %%
 first = PRESETS["vitl"]
@@ -359,7 +359,8 @@ assert (round(half_life(0.998)), round(half_life(0.99925))) == (346, 924)
 #
 # ## Look at its features
 #
-# A clip's features as colors. With random weights you only see that everything is connected; with released ones, set above, you see what they learned.
+# A clip's features as colors. With random weights you only see that all parts fit together; with released ones, set above, you see what they
+# learned.
 
 # %%
 source = WEIGHTS or ("facebook/vjepa2-vitl-fpc64-256" if DOWNLOAD else "")

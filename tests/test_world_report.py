@@ -115,7 +115,7 @@ def test_pictures_of_worlds_have_words() -> None:
     assert len(film.frames) == len(near) + HELD
     assert (film.frames[0] != film.frames[1]).any()
     assert (film.frames[2] == film.frames[-1]).all()
-    assert "a clip, 2 pictures each: start, goal" in strips({"a clip": list(frames)}, ["start", "goal"]).alt
+    assert "a clip, 2 pictures each: start; goal" in strips({"a clip": list(frames)}, ["start", "goal"]).alt
     ranking = [{"weight": w, "loss": loss, "position_r2": loss / 9} for w in (0.0, 0.1) for loss in (1.0, 2.0, 3.0)]
     picture = loss_against_probe({"ranking": ranking, "spearman": {"0.0": [-1, -1, -1], "0.1": [0.5, 0.1, 0.9]}})
     assert "lambda 0.1, 3 runs: rank correlation 0.50 (0.10 to 0.90)" in picture.caption
@@ -148,9 +148,12 @@ def test_pictures_of_clouds_say_what_was_drawn() -> None:
     assert "into 16 numbers" in folded.caption
     assert "from 30.0 to 1.5; linear probe from 0.90 to 0.10" in folded.alt
     rows = {"default": ([0.9, 0.8], [0.7, 0.6]), "lambda 0": ([0.01, 0.02], [0.3, 0.2])}
-    runs = seed_dots({"LeWorldModel": rows, "other": rows}, {"LeWorldModel": {"lambda 0": "below"}, "other": {}})
+    runs = seed_dots(
+        {"LeWorldModel": rows, "other": rows}, {"LeWorldModel": {"lambda 0": "below"}, "other": {}}, "the default's"
+    )
     assert "LeWorldModel, default: 0.60 to 0.70; LeWorldModel, lambda 0: 0.20 to 0.30 below; other, default" in runs.alt
     assert "other, lambda 0: 0.20 to 0.30." in runs.alt
+    assert "compare R² with the default's" in runs.caption
     for made in (pulled, folded, runs):
         assert made.png()
 

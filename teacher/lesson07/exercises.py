@@ -55,6 +55,10 @@ ARM_GRADIENT = Exercise(
             gradient("g_t = g_t - error", "g_e = g_e - error"),
         ),
         (
+            "without the stop, with 'online', e learns through the prediction and through the target: add the two up",
+            gradient("g_e = g_e - error", "g_e = -error"),
+        ),
+        (
             "the prediction is always compared with t: with 'online' the target is e",
             gradient("(t if target == 'ema' else e)", "t"),
         ),
@@ -84,11 +88,12 @@ ARM_GRADIENT = Exercise(
 
 
 def seeds(differences: list[float], spread: float = 0.1) -> Inputs:
-    """Two arms with these differences.  Seeds differ by more than arms do; b has one more, and lists them backwards."""
+    """Two arms with these differences.  Seeds differ by more than arms do; each has one that the other lacks; none lists them in order."""
     start = 10
     levels = [round(0.3 + spread * ((7 * n) % 5), 3) for n in range(len(differences))]
     b = {start + n: level for n, level in enumerate(levels)}
     a = {start + n: round(level + d, 3) for n, (level, d) in enumerate(zip(levels, differences))}
+    a = dict(sorted({**a, start - 1: 0.5}.items(), key=lambda item: item[0] % 3))
     factor = {4: 3.182, 5: 2.776, 10: 2.262}[len(differences)]
     return {"a": a, "b": dict(sorted({**b, start + len(b): 0.9}.items(), reverse=True)), "factor": factor}
 
@@ -126,18 +131,24 @@ PAIRED_VERDICT = Exercise(
         seeds([0.1, 0.12, 0.06, 0.09, 0.11]),  # above
         seeds([-0.2, -0.12, -0.15, -0.1]),  # below
         seeds([0.1, 0.12, 0.11, 0.1, -0.002], 0.02),  # one of five disagrees
+        seeds([-0.1, -0.12, -0.11, -0.1, 0.002], 0.02),
         seeds([0.06, 0.05, 0.07, 0.06, 0.04, 0.05, 0.06, -0.01, 0.05, 0.06]),  # one of ten
         seeds([-0.06, -0.05, -0.07, -0.06, -0.04, -0.05, -0.06, 0.01, -0.05, -0.06], 0.05),
         seeds([0.004, -0.003, 0.008, -0.006, 0.002]),  # equal
-        seeds([0.03, -0.04, 0.02, -0.02]),  # near 0, but who knows
+        seeds([0.02, -0.02, 0.015, -0.01]),  # near 0, but not near enough
         seeds([0.01, 0.012, 0.008, 0.011, 0.009]),  # small, and above
-        seeds([0.3, 0.01, 0.02, 0.02]),  # all agree, but who knows
+        seeds([0.3, 0.01, 0.02, 0.02]),  # all agree, but the interval holds 0
+        seeds([-0.3, -0.01, -0.02, -0.02]),
     ),
     lambda rng: [],
     (
         (
             "values were paired in the order in which they are listed: pair them by seed",
             compared("[b[seed] for seed in shared]", "list(b.values())[:n]"),
+        ),
+        (
+            "the differences are in the order in which a lists its seeds: put the seeds in increasing order",
+            compared("sorted(a.keys() & b.keys())", "[seed for seed in a if seed in b]"),
         ),
         (
             "the differences are b - a: the question is how far a is above b",
@@ -168,6 +179,14 @@ PAIRED_VERDICT = Exercise(
             compared(" and (d > 0).sum() >= 0.9 * n", "").replace(" and (d < 0).sum() >= 0.9 * n", ""),
         ),
         (
+            "for below, only the interval decides here: nine seeds in ten must be negative, too",
+            compared(" and (d < 0).sum() >= 0.9 * n", ""),
+        ),
+        (
+            "for below, only the interval's low end is looked at: its high end must lie under 0, too",
+            compared("high < 0 and", "low < 0 and"),
+        ),
+        (
             "here all seeds must agree: one in ten may differ",
             compared(">= 0.9 * n", "== n"),
         ),
@@ -180,7 +199,7 @@ PAIRED_VERDICT = Exercise(
             compared("if low > 0", "if -0.02 <= low and high <= 0.02:\n        verdict = 'equal'\n    elif low > 0"),
         ),
         (
-            "equal goes by the mean here: the whole interval must lie within .02 of 0",
+            "equal comes too easily here: the whole interval, not only the mean, must lie within .02 of 0",
             compared("-0.02 <= low and high <= 0.02", "abs(float(d.mean())) <= 0.02"),
         ),
         (

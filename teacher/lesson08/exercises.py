@@ -68,7 +68,7 @@ GO_ON_EXERCISE = Exercise(
     (
         {"run": {"weights": torch.tensor([0.0]), "velocity": torch.tensor([0.0]), "step": 0}, "data": torch.tensor([[1.0]] * 12), "until": 1},
         state(2, 14, 4),
-        state(12, 16, 16),
+        state(12, 18, 16),
         state(5, 13, 5),  # nothing left to do
     ),
     lambda rng: [],
@@ -79,6 +79,7 @@ GO_ON_EXERCISE = Exercise(
         ("the saved velocity is forgotten: go on with it, not with zeros", GO_ON.replace('run["weights"], run["velocity"]', 'run["weights"], torch.zeros_like(run["weights"])')),
         ("the data are counted from the resume on: row `step` belongs to step `step`", GO_ON.replace("data[step]", 'data[step - run["step"]]')),
         ("the learning rate is counted from the resume on, so it warms up again: use the step", GO_ON.replace("learning_rate(step, len", 'learning_rate(step - run["step"], len')),
+        ("the learning rate falls to its last value at `until`, but the run is as long as its data: give it len(data)", GO_ON.replace("len(data), 10", "until, 10")),
         ("the weights move by the gradient: they move by the velocity", GO_ON.replace("0.005) * velocity", "0.005) * (weights - data[step])")),
         ("the old velocity moves the weights: update it first", GO_ON.replace("        velocity = 0.9 * velocity + (weights - data[step])\n        weights = weights - learning_rate(step, len(data), 10, 0.1, 0.005) * velocity\n", "        gradient = weights - data[step]\n        weights = weights - learning_rate(step, len(data), 10, 0.1, 0.005) * velocity\n        velocity = 0.9 * velocity + gradient\n")),
         ("the gradient points the other way: it is the weights minus the data", GO_ON.replace("(weights - data[step])", "(data[step] - weights)")),

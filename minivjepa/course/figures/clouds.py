@@ -138,8 +138,8 @@ def folding(
 Seeds = Mapping[str, tuple[Sequence[float], Sequence[float]]]  # row -> feature std and R² of the position, by seed
 
 
-def seed_dots(groups: Mapping[str, Seeds], answers: Mapping[str, Mapping[str, str]]) -> Picture:
-    """Stored runs, one row per variant and one dot per seed.  answers: group -> row -> in a word, its R² beside that of a control."""
+def seed_dots(groups: Mapping[str, Seeds], answers: Mapping[str, Mapping[str, str]], control: str) -> Picture:
+    """Stored runs, one row per variant and one dot per seed.  answers: group -> row -> in a word, its R² beside the control's."""
     names = list(dict.fromkeys(row for rows in groups.values() for row in rows))
     figure, (spread, score) = panels((10, 1.2 + 0.36 * len(names)), 2)
     said = []
@@ -162,4 +162,4 @@ def seed_dots(groups: Mapping[str, Seeds], answers: Mapping[str, Mapping[str, st
     if len(groups) > 1:
         score.legend(loc="center right")
     alt = f"Dots in rows, one per seed: feature std on a logarithmic axis, and R² of the position from 0 to 1. R²: {'; '.join(said)}."
-    return Picture(figure, alt, "One dot per seed. The word on the right compares R² with the control's, seed by seed.")
+    return Picture(figure, alt, f"One dot per seed. The words on the right compare R² with {control}, seed by seed.")

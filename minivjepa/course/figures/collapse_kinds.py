@@ -45,7 +45,8 @@ def loss_and_spread(histories: Mapping[str, Sequence[tuple[int, float, float]]],
         ax.set(
             xlim=(None, until), ylim=(min(low, 0.01), max(high, 1.5))
         )  # so that slightly less spread does not look like collapse
-    axes[0].legend()
+    axes[0].get_legend().remove()  # it would lie on a curve
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(histories))
     ends = "; ".join(
         f"{name}: loss {rows[-1][1]:.3f}, feature std {rows[-1][2]:.3f}" for name, rows in histories.items()
     )

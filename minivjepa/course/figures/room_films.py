@@ -65,7 +65,7 @@ def robots_in_motion(
 def strips(rows: Mapping[str, Sequence[Tensor]], titles: Sequence[str]) -> Picture:
     """Film strips of the same moments, one below the other.  rows: label -> pictures."""
     figure, _ = room_strip(list(rows.values()), titles, 1.3, 1.35 * len(rows) + 0.2, list(rows))
-    names, said = " above ".join(name.replace("\n", " ") for name in rows), ", ".join(titles)
+    names, said = (each.replace("\n", " ") for each in (" above ".join(rows), "; ".join(titles)))
     alt = f"Film strips of the rooms, {names}, {len(titles)} pictures each: {said}."
     caption = f"Film strips: {names}. From left to right: {said}."
     return Picture(figure, alt, caption)

@@ -77,5 +77,5 @@ def schedules(configs: dict[str, Config]) -> Picture:
     for ax in axes:
         ax.set_ylim(0)
     alt = f"Three panels over the share of a run: learning rate, weight decay, one minus momentum. {'; '.join(said)}."
-    caption = f"Three numbers that change with every step. The last panel shows how far the target encoder goes in one step. {'; '.join(said)}."
+    caption = f"The schedules of three numbers. The last panel shows how far the target encoder goes in one step. {'; '.join(said)}."
     return Picture(figure, alt, caption)
