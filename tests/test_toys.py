@@ -1,5 +1,6 @@
-"""The toys of lessons 2, 5 and 7: what they claim holds, and each is one page that needs no network."""
+"""The toys of lessons 2, 5, 7 and 12: what they claim holds, and each is one page that needs no network."""
 
+import base64
 import json
 import re
 from html import unescape
@@ -13,11 +14,17 @@ pytest.importorskip("matplotlib", reason="the figures extra is not installed")
 from minivjepa.course import toys
 from minivjepa.masking import draw_blocks
 from minivjepa.tubelets import Grid
+from minivjepa.world.rooms import Rooms
 
 ROOT = Path(__file__).parents[1]
 TOYS = ROOT / "minivjepa" / "course" / "toys"
 PAGES = sorted(path for path in TOYS.glob("*.html") if path.stem != "collapse")  # it has tests of its own: test_page.py
-WITHIN = {"02_masks": "painter", "05_objective": "dots", "07_ablations": "hills"}  # lesson -> the toy in it
+WITHIN = {
+    "02_masks": "painter",
+    "05_objective": "dots",
+    "07_ablations": "hills",
+    "12_goals": "plans",
+}  # lesson -> the toy in it
 PATCHES = Grid(frames=16, height=56, width=56, tubelet=2, patch=4)
 
 
@@ -132,3 +139,20 @@ def test_the_painters_data_are_the_packages_masks(monkeypatch: pytest.MonkeyPatc
     assert data["shape"] == [8, 14, 14]
     for ids, mask in zip(data["samples"]["short"], masks, strict=True):
         assert ids == [patch for patch in range(196) if mask[patch]]
+
+
+def test_the_planners_latents_lie_where_the_robot_was_and_keep_their_distances(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: rows and columns exchanged, a table of another world, numbers rounded until distances are gone."""
+    kept: dict[str, object] = {}
+    monkeypatch.setattr(toys, "toy", lambda name, height, alt, caption, data: kept.update(data))
+    rooms = Rooms()
+    spots = toys.places(rooms)
+    z = torch.stack([5 * spots[:, 0], spots[:, 1] - 0.5], dim=1)  # made by hand: a latent is a place
+    toys.watched_plans(rooms, 0.08, {"by hand": z})
+    [held] = re.findall(r'<script id="data" type="application/json">(.*?)</script>', toys.page("plans", kept))
+    data = json.loads(held)
+    side, width = data["world"]["side"], data["world"]["width"]
+    whole = torch.frombuffer(bytearray(base64.b64decode(data["views"][0]["latents"])), dtype=torch.int8)
+    table = whole.view(side, side, width).float() * float(z.abs().max()) / 127
+    assert table[-1, 0].tolist() == pytest.approx([5 * (1 - rooms.robot), rooms.robot - 0.5], abs=0.02)
+    assert torch.allclose(table.flatten(0, 1), z, atol=0.02)

@@ -15,8 +15,16 @@ from page_figures import loss_against_probe, success_rates
 from page_tables import heuristics_table, variant_table, world_pairs_table, world_table
 
 from minivjepa.course.figures.clouds import by_angle, clouds_pushed, folding, seed_dots, shadow, strength, tug
-from minivjepa.course.figures.goal_maps import distance_maps, misses, planning_rounds, rollout_errors, ways
-from minivjepa.course.figures.room_films import strips, walk
+from minivjepa.course.figures.films import HELD
+from minivjepa.course.figures.goal_maps import (
+    distance_maps,
+    planning_rounds,
+    rollout_errors,
+    success_against_time,
+    success_dots,
+    ways,
+)
+from minivjepa.course.figures.room_films import robots_in_motion, strips
 from minivjepa.evaluation.statistics import mcnemar, paired
 from minivjepa.training.config import from_dict
 from minivjepa.training.recipe import build_model
@@ -101,15 +109,17 @@ def test_pictures_of_worlds_have_words() -> None:
     """Catches: a picture that says nothing to people who cannot see it; a count that is off by one."""
     frames = displayable(Rooms().render(torch.tensor([[0.2, 0.2], [0.2, 0.3]]), 32, 32))
     assert 0 <= float(frames.min()) <= float(frames.max()) <= 1
-    way = walk(frames[0], frames[1], torch.tensor([[0.2, 0.2], [0.2, 0.3], [0.2, 0.3]]), True)
-    assert "a path of 1 moves" in way.alt
-    assert "was reached" in way.caption
+    near = torch.tensor([[0.2, 0.2], [0.2, 0.35], [0.2, 0.5]])
+    film = robots_in_motion(Rooms(), {"A": near, "B": near[:2]}, near[2], 0.08, {"A": [near]})
+    assert "A reaches it, 2 steps; B misses it, 1 steps" in film.alt
+    assert len(film.frames) == len(near) + HELD
+    assert (film.frames[0] != film.frames[1]).any()
+    assert (film.frames[2] == film.frames[-1]).all()
     assert "a clip, 2 pictures each: start; goal" in strips({"a clip": list(frames)}, ["start", "goal"]).alt
     ranking = [{"weight": w, "loss": loss, "position_r2": loss / 9} for w in (0.0, 0.1) for loss in (1.0, 2.0, 3.0)]
     picture = loss_against_probe({"ranking": ranking, "spearman": {"0.0": [-1, -1, -1], "0.1": [0.5, 0.1, 0.9]}})
     assert "lambda 0.1, 3 runs: rank correlation 0.50 (0.10 to 0.90)" in picture.caption
-    for made in (way, picture):
-        assert made.png()
+    assert picture.png()
 
 
 def test_pictures_of_clouds_say_what_was_drawn() -> None:
@@ -149,7 +159,7 @@ def test_pictures_of_clouds_say_what_was_drawn() -> None:
 
 
 def test_pictures_of_goals_count_what_they_show() -> None:
-    """Catches: plans that pass the goal miscounted, reached pairs drawn as missed, rows and columns of a map exchanged."""
+    """Catches: plans that pass the goal miscounted, a control taken for a model, rows and columns of a map exchanged."""
     frame, goal = displayable(Rooms().render(torch.tensor([0.2, 0.2]), 16, 16)), torch.tensor([0.2, 0.8])
     near, away = torch.tensor([[0.5, 0.5], [0.2, 0.75]]), torch.tensor([[0.5, 0.5], [0.8, 0.2]])
     plans = torch.stack([near, away, away])
@@ -160,17 +170,17 @@ def test_pictures_of_goals_count_what_they_show() -> None:
     pointing = distance_maps({"mine": side}, torch.tensor([0.25, 0.75]), 0.08)
     assert "the goal at 0.75 from the left and 0.25 from the top" in pointing.alt
     assert "mine: least 0.00 from the goal" in pointing.alt
-    starts = torch.tensor([[0.2, 0.2], [0.3, 0.1], [0.2, 0.9]])
-    ends = torch.tensor([[0.2, 0.8], [0.6, 0.1], [0.2, 0.6]])
-    missed = misses(frame, starts, ends, {"a": [False, False, True], "b": [True, True, False]})
-    assert "a missed 2, 1 of them through the door; b missed 1, 0 of them" in missed.alt
+    dots = success_dots({"a": [0.5, 0.75], "b": [1.0]}, {"random": 0.125})
+    assert "a 0.5, 0.75; b 1. Controls: random 0.125" in dots.alt
+    times = success_against_time({"search": {"a": (12.0, 0.5)}, "reflex": {"a": (0.5, 0.25), "b": (0.5, 1.0)}})
+    assert "search, a: 12 ms, 0.50; reflex, a: 0.5 ms, 0.25; reflex, b: 0.5 ms, 1.00" in times.alt
     way = ways([frame], ["pair 7"], [{"the way": near}], [goal])
     assert "the way, the goal drawn in. From left to right: pair 7" in way.alt
     errors = rollout_errors({"model": [0.1, 0.25]}, 0.08)
     assert "model: 0.10 after one step, 0.25 at the end" in errors.caption
     film_strips = strips({"imagined": [frame, frame], "true": [frame, frame]}, ["start", "step 1"])
     assert "imagined above true" in film_strips.caption
-    for made in (rounds, pointing, missed, way, errors, film_strips):
+    for made in (rounds, pointing, dots, times, way, errors, film_strips):
         assert len(made.alt) >= 40
         assert len(made.caption) >= 40
         assert made.png()

@@ -1,9 +1,8 @@
-"""What every lesson uses: show a picture or a table, compare a prediction with what was measured, check a claim.
+"""What every lesson uses: show a picture or a table, check a claim.
 
 Read in lesson 0.  Checks raise, so that a lesson run from top to bottom proves what it says; predictions never do.
 """
 
-from pathlib import Path
 from typing import Any
 
 from minivjepa.course.figures import Picture, shown_width
@@ -23,12 +22,6 @@ def check(claim: str, holds: bool, says: str) -> None:
             f"{claim} does not hold here: {says}. Run the lesson from the top; if it fails again, look at what you changed"
         )
     print(f"verified: {says}")
-
-
-def compare(question: str, predicted: Any, measured: Any) -> None:
-    """Print a reader's prediction beside what was measured; None: the reader made none."""
-    guess = "not predicted" if predicted is None else f"you predicted {predicted}"
-    print(f"{question}\n  {guess}\n  measured      {measured}")
 
 
 def show(picture: Picture) -> None:
@@ -69,9 +62,3 @@ def table(markdown: str) -> None:
     from IPython.display import Markdown, display
 
     display(Markdown(markdown))
-
-
-def published(name: str) -> None:
-    """Display a table of results/README.md by its name, which stands in the marks around it."""
-    page = (Path("..") / "results" / "README.md").read_text(encoding="utf-8")
-    table(page.split(f"<!-- {name}: begin -->")[1].split(f"<!-- {name}: end -->")[0].strip())

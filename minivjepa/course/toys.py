@@ -1,4 +1,4 @@
-"""Toys: pages that run in the reader's browser, with or without a kernel: lesson 2 paints, 5 drags, 7 walks, 0 and 6 train.
+"""Toys: pages that run in the reader's browser, with or without a kernel: lesson 2 paints, 5 drags, 7 walks, 12 plans, 0 and 6 train.
 
 A toy is one HTML page in the folder toys/, with its own script and no network.
 """
@@ -11,11 +11,15 @@ from html import escape
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
 from minivjepa.course.figures.film_strips import digit_frames
 from minivjepa.tubelets import Grid
+from minivjepa.world.rooms import Rooms
+
+PLACES = 22  # in a row, and in a column, of the table of latents behind watched_plans
 
 
 def page(name: str, data: Mapping[str, object]) -> str:
@@ -93,4 +97,34 @@ def walked_hills() -> None:
         "Click to start a walk, then flip the stop: every walk starts again from its place. The loss is zero on both lines: dashed, the prediction is right; "
         "dotted, the encoder ignores its clip. Arrows show directions only; all are equally long.",
         {},
+    )
+
+
+def places(rooms: Rooms) -> Tensor:
+    """Where the robot stands in the table of watched_plans, [PLACES * PLACES, 2], row by row."""
+    line = torch.linspace(rooms.robot, 1 - rooms.robot, PLACES)
+    return torch.cartesian_prod(line, line)
+
+
+def watched_plans(rooms: Rooms, radius: float, views: Mapping[str, Tensor]) -> None:
+    """Click a start and a goal, and watch the cross-entropy method plan.  views: what judges -> latents [PLACES * PLACES, Z] of `places`."""
+    width = {latents.shape[1] for latents in views.values()}.pop()
+    tables = []
+    for name, z in views.items():
+        whole = (127 * z / z.abs().max()).round().to(torch.int8).numpy()
+        tables.append({"name": name, "latents": base64.b64encode(whole.tobytes()).decode()})
+    lengths = {"robot": rooms.robot, "wall": rooms.wall, "door": rooms.door, "speed": rooms.speed, "radius": radius}
+    data = {
+        "world": {**lengths, "side": PLACES, "width": width},
+        "views": tables,
+        "start": [0.2, 0.25],
+        "goal": [0.3, 0.8],
+    }
+    toy(
+        "plans",
+        640,
+        "Two rooms in which you choose a start and a goal: a planner's clouds of imagined paths narrow round by round, then the robot walks.",
+        "Click a start, then a goal. Four rounds: white paths are tried, yellow ones kept. Then the robot acts and plans anew at every step. The paths are true "
+        "here, as if imagination were perfect; the menu says what measures the distance to the goal.",
+        data,
     )

@@ -7,6 +7,7 @@ import torch
 
 from minivjepa.course import toys
 from minivjepa.masking import draw_blocks
+from minivjepa.world.rooms import Rooms
 from tests.test_toys import PATCHES, simulated, walked
 
 from .conftest import Lab
@@ -172,6 +173,43 @@ def test_walks_along_the_arrows_go_where_the_gradient_says(bare: "Page", monkeyp
     assert state(frame, "walks") == 5
     frame.locator("#clear").click()
     assert state(frame, "walks") == 0
+
+
+def test_plans_reach_a_clicked_goal_and_robots_move_as_in_the_rooms(
+    bare: "Page", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: a robot that walks through walls, a click or a key that chooses nothing, a menu or a slider without effect."""
+    rooms = Rooms()
+    latents = toys.places(rooms)  # a latent is a place: distances as the crow flies
+    frame = displayed(monkeypatch, bare, toys.watched_plans, rooms, 0.08, {"as the crow flies": latents})
+    plane, says = frame.locator("#plane"), frame.locator("#says")
+    frame.locator("#view").select_option(index=1, timeout=WAIT)  # what has to be walked: the oracle
+    assert state(frame, "reached") == 1
+    box = plane.bounding_box()
+    assert box is not None
+    plane.click(position={"x": 0.8 * box["width"], "y": 0.9 * box["height"]})
+    assert "choose the goal" in says.inner_text()
+    plane.click(position={"x": 0.1 * box["width"], "y": 0.1 * box["height"]})
+    assert state(frame, "reached") == 1
+    assert [state(frame, name) for name in "yx"] == pytest.approx([0.1, 0.1], abs=0.08)
+    frame.locator("#moment").press("End")
+    assert f"Reached after {int(state(frame, 'steps'))} steps" in says.inner_text()
+    assert frame.locator("#toy").get_attribute("data-moving") == "false"
+    frame.locator("#moment").press("Home")
+    assert "Round 1" in says.inner_text()
+    for _ in range(2):  # the cross appears at (.25, .25), and there the start and the goal are chosen
+        plane.press("ArrowDown")
+        plane.press("Enter")
+    assert "there already" in says.inner_text() or state(frame, "steps") == 1
+    start, ends, actions = torch.rand(3, 200, 2, generator=torch.Generator().manual_seed(0))
+    start, ends, actions = rooms.place(start), rooms.place(ends), 2 * actions - 1
+    script = "(_, [starts, actions]) => starts.map((p, k) => move(p, actions[k]))"
+    moved = frame.locator("body").evaluate(script, [start.tolist(), actions.tolist()])
+    assert torch.allclose(torch.tensor(moved), rooms.move(start, actions), atol=1e-5)
+    script = "(_, [a, b]) => a.map((p, k) => onFoot(p, b[k]))"  # a way that can be walked, at most a little longer
+    longer = torch.tensor(frame.locator("body").evaluate(script, [start.tolist(), ends.tolist()]))
+    longer -= rooms.walking_distance(start, ends)
+    assert -1e-5 < float(longer.min()) < float(longer.max()) < 0.03
 
 
 def test_a_toy_runs_inside_its_lesson(lab: Lab, page: "Page") -> None:

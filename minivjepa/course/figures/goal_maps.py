@@ -1,4 +1,4 @@
-"""Lesson 12: what a world model imagines, how a planner narrows down its plans, and which goals are missed.
+"""Lesson 12: what a world model imagines, how a planner narrows down its plans, and how often it reaches its goal.
 
 Positions are (y, x) as shares of the world's side, as in world/rooms.py; pictures are displayable, [3, H, W], 0 to 1.
 """
@@ -6,20 +6,13 @@ Positions are (y, x) as shares of the world's side, as in world/rooms.py; pictur
 from collections.abc import Mapping, Sequence
 
 import torch
-from matplotlib.axes import Axes
+from scipy.stats import spearmanr
 from torch import Tensor
 
-from minivjepa.course.figures import Picture, curves, strip
-from minivjepa.course.figures.room_films import room_strip
+from minivjepa.course.figures import COLORS, STYLES, Picture, curves, finish, panels, strip
+from minivjepa.course.figures.room_films import ring, room_strip
 
 LINES = (("-", "white"), ("--", "#F0E442"), (":", "#56B4E9"))  # of paths: readable on the dark floor of the rooms
-
-
-def ring(ax: Axes, goal: Tensor, radius: float) -> None:
-    """Draw the goal: a robot inside the ring has reached it."""
-    y, x = goal.tolist()
-    turn = torch.linspace(0, 2 * torch.pi, 60)
-    ax.plot(x + radius * turn.cos(), y + radius * turn.sin(), "-", color="#00E5A0", linewidth=1.6, label="the goal")
 
 
 def rollout_errors(errors: Mapping[str, Sequence[float]], radius: float) -> Picture:
@@ -101,20 +94,65 @@ def distance_maps(maps: Mapping[str, Tensor], goal: Tensor, radius: float) -> Pi
     return Picture(figure, alt, caption)
 
 
-def misses(picture: Tensor, starts: Tensor, goals: Tensor, reached: Mapping[str, Sequence[bool]]) -> Picture:
-    """The pairs that were missed, as arrows from start to goal: one map per name.  starts, goals: [pairs, 2]."""
-    missed = {name: [number for number, there in enumerate(found) if not there] for name, found in reached.items()}
-    titles = [f"{name}: {len(numbers)} missed" for name, numbers in missed.items()]
-    figure, axes = room_strip([[picture] * len(missed)], titles, 2.9, 3.2)
-    doors = (starts[:, 1] < 0.5) != (goals[:, 1] < 0.5)  # the goal is in the other room
+def success_dots(rates: Mapping[str, Sequence[float]], controls: Mapping[str, float], title: str = "") -> Picture:
+    """Share of goals reached: a row per model with a dot per training, and a line for each control."""
+    figure, [ax] = panels((7.6, 1.4 + 0.36 * len(rates)))
+    for row, values in enumerate(rates.values()):
+        ax.plot(values, [row] * len(values), "o", color=COLORS[0], alpha=0.6, markersize=7)
+    for number, (name, value) in enumerate(controls.items(), 1):
+        ax.axvline(value, color="gray", linestyle=STYLES[number % len(STYLES)])
+        ax.annotate(name, (value, 1.02), xycoords=("data", "axes fraction"), ha="center", fontsize=10)
+    ax.set(xlim=(0, 1.04), ylim=(len(rates) - 0.5, -0.5), yticks=range(len(rates)), yticklabels=list(rates))
+    ax.set_xlabel("share of goals reached")
+    ax.set_title(title, pad=22)
+    ax.grid(alpha=0.25)
+    said = "; ".join(f"{name} {', '.join(f'{value:.3g}' for value in values)}" for name, values in rates.items())
+    lines = "; ".join(f"{name} {value:.3g}" for name, value in controls.items())
+    words = f"{title}: {said}. Controls: {lines}".removeprefix(": ")
+    alt = f"Dots in rows, one per training, over the share of goals reached. {words}."
+    return Picture(figure, alt, f"One dot per training; lines are controls without a trained model. {words}.")
+
+
+def success_against_time(points: Mapping[str, Mapping[str, tuple[float, float]]]) -> Picture:
+    """Share of goals reached over what a decision costs.  points: planner -> model -> (milliseconds, share)."""
+    figure, [ax] = panels((7.6, 4.2))
+    models = list(dict.fromkeys(name for row in points.values() for name in row))
     said = []
-    for ax, (name, numbers) in zip(axes, missed.items()):
-        for number in numbers:
-            color = "#F0E442" if doors[number] else "white"
-            arrow = {"arrowstyle": "->", "color": color, "linewidth": 1.2}
-            ax.annotate("", goals[number].flip(0).tolist(), starts[number].flip(0).tolist(), arrowprops=arrow)
-        said.append(f"{name} missed {len(numbers)}, {int(doors[numbers].sum())} of them through the door")
-    words = "; ".join(said)
-    alt = f"Maps of the rooms with an arrow from start to goal for every pair that was missed: {words}."
-    caption = f"The pairs of {len(starts)} that were missed, an arrow from start to goal each (yellow: through the door): {words}."
-    return Picture(figure, alt, caption)
+    for mark, (planner, row) in zip("os^D", points.items()):
+        for name, (time, share) in row.items():
+            ax.plot(time, share, mark, color=COLORS[models.index(name) % len(COLORS)], markersize=9, alpha=0.85)
+            said.append(f"{planner}, {name}: {time:.2g} ms, {share:.2f}")
+        ax.plot([], [], mark, color="gray", label=planner)
+    for number, name in enumerate(models):
+        ax.plot([], [], "-", color=COLORS[number % len(COLORS)], label=name, linewidth=5)
+    finish(ax, "milliseconds per decision", "share of goals reached", legend=False)
+    ax.set(xscale="log", ylim=(0, 1.03))
+    figure.legend(loc="outside right upper")
+    alt = f"Share of goals reached over milliseconds per decision, a mark per planner and a color per model. {'; '.join(said)}."
+    return Picture(figure, alt, "Means over trainings: what a decision costs (logarithmic), and how often the goal is reached. A mark for each planner, a color for each model.")  # fmt: skip
+
+
+def longer_training(columns: Mapping[str, tuple[Sequence[int], Sequence[float], Sequence[float]]]) -> Picture:
+    """A predictor that trains on: by model, its steps, its loss there, and the share of goals reached with it."""
+    titles = ["prediction loss", "share of goals reached"]
+    figure, axes = curves((9, 3.4), titles, columns, "steps of the predictor", marker="o")
+    for ax in axes:
+        ax.set(xscale="log", ylim=(0, None))
+    axes[1].set_ylim(0, 1.03)
+    said = "; ".join(f"{name}: loss {loss[0]:.2f} to {loss[-1]:.2f}, goals {', '.join(f'{share:.2f}' for share in shares)}" for name, (_, loss, shares) in columns.items())  # fmt: skip
+    return Picture(figure, f"Two panels over training steps: loss, and goals reached. {said}.", f"While a predictor trains on. {said}.")  # fmt: skip
+
+
+def near_or_reachable(
+    picture: Tensor, spots: Tensor, distances: Mapping[str, Tensor], goal: Tensor, radius: float
+) -> Picture:
+    """Dots on a picture of a world, each colored by the distance [n] from its place [n, 2] to the goal: light is near."""
+    figure, axes = room_strip([[picture] * len(distances)], list(distances), 3.4, 3.8)
+    for ax, values in zip(axes, distances.values()):
+        ax.scatter(spots[:, 1], spots[:, 0], s=7, c=values, cmap="plasma_r", linewidths=0)
+        ring(ax, goal, radius)
+    near = (spots - goal).norm(dim=1) < 0.3
+    on_foot = distances["on foot"]
+    said = [f"{name}: rank correlation with the distance on foot {float(spearmanr(values, on_foot).statistic):.2f}" for name, values in distances.items() if values is not on_foot]  # fmt: skip
+    words = f"{'; '.join(said)}. Of {int(near.sum())} places less than 0.3 from the goal, {int((on_foot[near] > 0.6).sum())} are more than 0.6 away on foot"
+    return Picture(figure, f"A world from above, with dots that are light where the goal (ring) is near. {words}.", f"Each dot is a place, light where the goal (ring) is near. {words}.")  # fmt: skip
