@@ -46,7 +46,7 @@ homework: .venv/notebooks ## run your homework as your teacher will: one line an
 	$(BIN)/minivjepa check $(or $(wildcard my-course/notebooks/homework/hw?.ipynb),$(wildcard notebooks/homework/*.ipynb))
 
 # lessons run in a pytest of their own: their kernels do not start beside tests that start processes themselves
-NBVAL := -p minivjepa.homework.kernels --nbval-lax --nbval-current-env --nbval-cell-timeout 300 -n 2 --dist loadfile
+NBVAL := -p minivjepa_course.homework.kernels --nbval-lax --nbval-current-env --nbval-cell-timeout 300 -n 2 --dist loadfile
 
 test: .venv/test          ## every lesson and the homework's solutions from top to bottom, then the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(NBVAL) --ignore=notebooks/homework notebooks $(wildcard teacher/solutions)

@@ -37,17 +37,17 @@ import torch
 
 from minivjepa.collapse import feature_std
 from minivjepa.commands.doctor import diagnose
-from minivjepa.course.figures.collapse_kinds import loss_and_spread
-from minivjepa.course.figures.films import covered_clip, two_halves
-from minivjepa.course.lesson import Live, check, play
-from minivjepa.course.predictions import Predictions
-from minivjepa.course.toys import collapse_page
 from minivjepa.data.digits import DigitClips
-from minivjepa.homework.checking import attempt, solution
 from minivjepa.training.arms import with_arm
 from minivjepa.training.config import PRESETS
 from minivjepa.training.recipe import build_model, parameter_groups, sample_masks
 from minivjepa.tubelets import gather_tokens
+from minivjepa_course.homework.checking import attempt, solution
+from minivjepa_course.lesson import Live, check, play
+from minivjepa_course.pictures.collapse_kinds import loss_and_spread
+from minivjepa_course.pictures.films import covered_clip, two_halves
+from minivjepa_course.predictions import Predictions
+from minivjepa_course.toys import collapse_page
 
 guess = Predictions()
 
@@ -297,4 +297,4 @@ collapse_page("vjepa")
 guess.table()
 
 # %% [markdown]
-# **In the package:** `minivjepa/course/lesson.py`, `minivjepa/course/predictions.py`. **Next:** 01, how a video becomes a list of tokens.
+# **In the package:** `minivjepa_course/lesson.py`, `minivjepa_course/predictions.py`. **Next:** 01, how a video becomes a list of tokens.

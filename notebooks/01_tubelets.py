@@ -30,14 +30,14 @@ if importlib.util.find_spec("minivjepa") is None:
 import torch
 from einops import rearrange
 
-from minivjepa.course.figures.film_strips import cut_up, position_map
-from minivjepa.course.figures.films import clips_in_motion
-from minivjepa.course.lesson import check, play, show
-from minivjepa.course.predictions import Predictions
-from minivjepa.course.widgets import explore
 from minivjepa.data.digits import DigitClips
-from minivjepa.homework.checking import attempt, solution
+from minivjepa.figures.film_strips import cut_up, position_map
 from minivjepa.tubelets import Grid, TubeletEmbedding, gather_tokens, patchify, sincos_positions
+from minivjepa_course.homework.checking import attempt, solution
+from minivjepa_course.lesson import check, play, show
+from minivjepa_course.pictures.films import clips_in_motion
+from minivjepa_course.predictions import Predictions
+from minivjepa_course.widgets import explore
 
 guess = Predictions()
 

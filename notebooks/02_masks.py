@@ -29,16 +29,16 @@ if importlib.util.find_spec("minivjepa") is None:
 
 import torch
 
-from minivjepa.course.figures.films import masks_in_motion
-from minivjepa.course.figures.mask_maps import draw_mask, heat_maps, masked_strip, survival_curves
-from minivjepa.course.lesson import check, play, show
-from minivjepa.course.predictions import Predictions
-from minivjepa.course.toys import mask_painter
-from minivjepa.course.widgets import explore
 from minivjepa.data.digits import DigitClips
-from minivjepa.homework.checking import attempt, solution
 from minivjepa.masking import BlockMask, FutureMask, OfficialBlocks, RandomMask, TubeMask, coverage, draw_blocks
 from minivjepa.tubelets import Grid
+from minivjepa_course.homework.checking import attempt, solution
+from minivjepa_course.lesson import check, play, show
+from minivjepa_course.pictures.films import masks_in_motion
+from minivjepa_course.pictures.mask_maps import draw_mask, heat_maps, masked_strip, survival_curves
+from minivjepa_course.predictions import Predictions
+from minivjepa_course.toys import mask_painter
+from minivjepa_course.widgets import explore
 
 guess = Predictions()
 

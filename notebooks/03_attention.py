@@ -37,15 +37,15 @@ import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from minivjepa.course.figures.flop_curves import attention_map, block_cost_curves, flop_bars, measured_times
-from minivjepa.course.lesson import check, show
-from minivjepa.course.predictions import Predictions
-from minivjepa.course.widgets import explore
 from minivjepa.data.digits import DigitClips
-from minivjepa.homework.checking import attempt, solution
 from minivjepa.training.config import PRESETS, Config, from_dict
 from minivjepa.training.recipe import build_model
 from minivjepa.transformer import Block, block_flops
+from minivjepa_course.homework.checking import attempt, solution
+from minivjepa_course.lesson import check, show
+from minivjepa_course.pictures.flop_curves import attention_map, block_cost_curves, flop_bars, measured_times
+from minivjepa_course.predictions import Predictions
+from minivjepa_course.widgets import explore
 
 torch.set_num_threads(1)  # so that the measurements below mean one thing
 guess = Predictions()

@@ -33,18 +33,18 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from minivjepa.course.figures.component_diagram import three_components
-from minivjepa.course.figures.mask_maps import masked_strip
-from minivjepa.course.lesson import check, show
-from minivjepa.course.predictions import Predictions
 from minivjepa.data.digits import DigitClips
-from minivjepa.homework.checking import attempt, solution
 from minivjepa.masking import RandomMask
 from minivjepa.predictor import Predictor
 from minivjepa.training.config import PRESETS
 from minivjepa.training.recipe import build_model, sample_masks
 from minivjepa.transformer import Block
 from minivjepa.tubelets import Grid, gather_tokens, patchify, sincos_positions, unpatchify
+from minivjepa_course.homework.checking import attempt, solution
+from minivjepa_course.lesson import check, show
+from minivjepa_course.pictures.component_diagram import three_components
+from minivjepa_course.pictures.mask_maps import masked_strip
+from minivjepa_course.predictions import Predictions
 
 guess = Predictions()
 

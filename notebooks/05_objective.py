@@ -33,20 +33,20 @@ import torch
 import torch.nn.functional as F
 
 from minivjepa.collapse import feature_std
-from minivjepa.course.figures.target_curves import movement_curves, target_response, two_losses
-from minivjepa.course.lesson import check, show
-from minivjepa.course.predictions import Predictions
-from minivjepa.course.tiny import train_tiny
-from minivjepa.course.toys import dragged_dots
-from minivjepa.course.widgets import explore
 from minivjepa.data.digits import DigitClips
 from minivjepa.ema import ema_update, half_life, momentum_at
-from minivjepa.homework.checking import attempt, solution
 from minivjepa.objective import normalise_targets
 from minivjepa.training.config import PRESETS
 from minivjepa.training.recipe import build_model, sample_masks
 from minivjepa.tubelets import gather_tokens
 from minivjepa.vjepa import ARMS, VJEPA, CollapsePrevention
+from minivjepa_course.homework.checking import attempt, solution
+from minivjepa_course.lesson import check, show
+from minivjepa_course.pictures.target_curves import movement_curves, target_response, two_losses
+from minivjepa_course.predictions import Predictions
+from minivjepa_course.tiny import train_tiny
+from minivjepa_course.toys import dragged_dots
+from minivjepa_course.widgets import explore
 
 guess = Predictions()
 

@@ -34,21 +34,21 @@ from pathlib import Path
 import torch
 
 from minivjepa.collapse import rankme, token_metrics
-from minivjepa.course.figures.collapse_kinds import kinds_of_collapse, loss_and_spread
-from minivjepa.course.figures.films import clouds_in_motion
-from minivjepa.course.lesson import check, play, show
-from minivjepa.course.predictions import Predictions
-from minivjepa.course.tiny import train_tiny
-from minivjepa.course.toys import collapse_page
 from minivjepa.data.digits import DigitClips
 from minivjepa.data.protocol import CHANCE, Budget
 from minivjepa.evaluation.judge import encode_split
 from minivjepa.evaluation.probes import linear_accuracy
-from minivjepa.homework.checking import attempt, solution
 from minivjepa.training.config import PRESETS
 from minivjepa.training.recipe import build_model, sample_masks
 from minivjepa.tubelets import gather_tokens
 from minivjepa.vjepa import ARMS
+from minivjepa_course.homework.checking import attempt, solution
+from minivjepa_course.lesson import check, play, show
+from minivjepa_course.pictures.collapse_kinds import kinds_of_collapse, loss_and_spread
+from minivjepa_course.pictures.films import clouds_in_motion
+from minivjepa_course.predictions import Predictions
+from minivjepa_course.tiny import train_tiny
+from minivjepa_course.toys import collapse_page
 
 guess = Predictions()
 config = PRESETS["tiny"]

@@ -34,26 +34,26 @@ import torch
 from scipy.stats import t as student_t
 
 from minivjepa.collapse import feature_std
-from minivjepa.course.figures.arm_curves import one_arm, sweep, verdicts
-from minivjepa.course.figures.collapse_kinds import loss_and_spread
-from minivjepa.course.figures.feature_colors import imagination_film
-from minivjepa.course.figures.film_strips import displayed
-from minivjepa.course.figures.films import Film, clouds_in_motion
-from minivjepa.course.lesson import Live, check, play, show
-from minivjepa.course.predictions import Predictions
-from minivjepa.course.tiny import MOMENTUM, train_tiny
-from minivjepa.course.toys import collapse_page, walked_hills
-from minivjepa.course.widgets import explore
 from minivjepa.data.digits import ClipRules, DigitClips
 from minivjepa.evaluation.collapsed_runs import alarm, collapsed
 from minivjepa.evaluation.metrics import METRICS
 from minivjepa.evaluation.statistics import paired
 from minivjepa.experiments.report import by_seed
-from minivjepa.homework.checking import attempt, solution
+from minivjepa.figures.arm_curves import one_arm, sweep, verdicts
+from minivjepa.figures.feature_colors import imagination_film
+from minivjepa.figures.film_strips import displayed
 from minivjepa.training.arms import VARIANTS
 from minivjepa.training.config import PRESETS
 from minivjepa.training.recipe import build_model
 from minivjepa.vjepa import ARMS, CollapsePrevention
+from minivjepa_course.homework.checking import attempt, solution
+from minivjepa_course.lesson import Live, check, play, show
+from minivjepa_course.pictures.collapse_kinds import loss_and_spread
+from minivjepa_course.pictures.films import Film, clouds_in_motion
+from minivjepa_course.predictions import Predictions
+from minivjepa_course.tiny import MOMENTUM, train_tiny
+from minivjepa_course.toys import collapse_page, walked_hills
+from minivjepa_course.widgets import explore
 
 guess = Predictions()
 FIVE = ("vjepa", "frozen", "no-ema", "no-stopgrad", "neither")

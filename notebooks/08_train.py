@@ -39,11 +39,7 @@ from pathlib import Path
 
 import torch
 
-from minivjepa.course.figures.training_curves import loss_so_far, losses_and_spread, schedules, went_on
-from minivjepa.course.lesson import check, play, show
-from minivjepa.course.predictions import Predictions
 from minivjepa.data.digits import DigitClips
-from minivjepa.homework.checking import attempt, solution
 from minivjepa.training import minimal
 from minivjepa.training.config import PRESETS
 from minivjepa.training.devices import pick_device
@@ -51,6 +47,10 @@ from minivjepa.training.progress_bar import RunBar
 from minivjepa.training.recipe import build_model, sample_masks, schedule
 from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
+from minivjepa_course.homework.checking import attempt, solution
+from minivjepa_course.lesson import check, play, show
+from minivjepa_course.pictures.training_curves import loss_so_far, losses_and_spread, schedules, went_on
+from minivjepa_course.predictions import Predictions
 
 guess = Predictions()
 device = pick_device("auto")  # a CUDA GPU if there is one

@@ -39,23 +39,23 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from minivjepa.collapse import feature_std
-from minivjepa.course.figures import Picture, strip
-from minivjepa.course.figures.feature_colors import imagination_film
-from minivjepa.course.figures.film_strips import HEADINGS, displayed
-from minivjepa.course.figures.films import Film
-from minivjepa.course.figures.probe_pictures import neighbors_strip, probe_curves, token_arrows, trail
-from minivjepa.course.lesson import check, play, show, table
-from minivjepa.course.predictions import Predictions
-from minivjepa.course.widgets import explore
 from minivjepa.data.digits import CLIPS, DigitClips
 from minivjepa.data.protocol import CHANCE, DATA_SEED, FULL
 from minivjepa.evaluation.judge import encode_split, evaluation_clips
 from minivjepa.evaluation.probes import ALPHAS, knn_accuracy, linear_accuracy
 from minivjepa.evaluation.statistics import markdown, paired
-from minivjepa.homework.checking import attempt, solution
+from minivjepa.figures import Picture, strip
+from minivjepa.figures.feature_colors import imagination_film
+from minivjepa.figures.film_strips import HEADINGS, displayed
 from minivjepa.training.config import Config, from_dict
 from minivjepa.training.recipe import build_model
 from minivjepa.tubelets import patchify
+from minivjepa_course.homework.checking import attempt, solution
+from minivjepa_course.lesson import check, play, show, table
+from minivjepa_course.pictures.films import Film
+from minivjepa_course.pictures.probe_pictures import neighbors_strip, probe_curves, token_arrows, trail
+from minivjepa_course.predictions import Predictions
+from minivjepa_course.widgets import explore
 
 guess = Predictions()
 cpu = torch.device("cpu")

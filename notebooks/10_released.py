@@ -33,25 +33,25 @@ from pathlib import Path
 import torch
 
 from minivjepa import rotary
-from minivjepa.course.figures.feature_colors import feature_strip
-from minivjepa.course.figures.film_strips import displayed
-from minivjepa.course.figures.rotary_scores import dials, scores_over_distance, two_arrows
-from minivjepa.course.figures.training_curves import schedules
-from minivjepa.course.lesson import check, play, show, table
-from minivjepa.course.predictions import Predictions
-from minivjepa.course.widgets import explore
 from minivjepa.data.digits import DigitClips
 from minivjepa.data.video import normalise
 from minivjepa.ema import half_life
 from minivjepa.encoder import Encoder
 from minivjepa.evaluation.statistics import markdown
-from minivjepa.homework.checking import attempt, solution
+from minivjepa.figures.feature_colors import feature_strip
+from minivjepa.figures.film_strips import displayed
 from minivjepa.predictor import Predictor
 from minivjepa.released.load import load_pretrained
 from minivjepa.released.names import from_original, to_original
 from minivjepa.training.config import PRESETS
 from minivjepa.transformer import init_linear
 from minivjepa.tubelets import Grid, sincos_positions
+from minivjepa_course.homework.checking import attempt, solution
+from minivjepa_course.lesson import check, play, show, table
+from minivjepa_course.pictures.rotary_scores import dials, scores_over_distance, two_arrows
+from minivjepa_course.pictures.training_curves import schedules
+from minivjepa_course.predictions import Predictions
+from minivjepa_course.widgets import explore
 
 guess = Predictions()
 

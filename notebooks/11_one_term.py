@@ -39,21 +39,21 @@ from sklearn.neighbors import KNeighborsRegressor
 
 import minivjepa.objective as package
 from minivjepa.collapse import COLLAPSED, WARNING, feature_std
-from minivjepa.course.figures.clouds import by_angle, clouds_pushed, folding, seed_dots, shadow, strength, tug
-from minivjepa.course.figures.collapse_kinds import loss_and_spread
-from minivjepa.course.figures.room_films import strips
-from minivjepa.course.lesson import Live, check, play, show, table
-from minivjepa.course.predictions import Predictions
-from minivjepa.course.widgets import explore
 from minivjepa.evaluation.probes import linear_r2
 from minivjepa.evaluation.statistics import markdown, paired
-from minivjepa.homework.checking import attempt, solution
 from minivjepa.tubelets import Grid
 from minivjepa.world.base_world import displayable
 from minivjepa.world.le_world_model import LeWorldModel
 from minivjepa.world.world_clips import WorldClips
 from minivjepa.world.world_recipe import WorldConfig, build_lewm
 from minivjepa.world.world_trainer import train_lewm
+from minivjepa_course.homework.checking import attempt, solution
+from minivjepa_course.lesson import Live, check, play, show, table
+from minivjepa_course.pictures.clouds import by_angle, clouds_pushed, folding, seed_dots, shadow, strength, tug
+from minivjepa_course.pictures.collapse_kinds import loss_and_spread
+from minivjepa_course.pictures.room_films import strips
+from minivjepa_course.predictions import Predictions
+from minivjepa_course.widgets import explore
 
 guess = Predictions()
 generator = torch.Generator().manual_seed(3)

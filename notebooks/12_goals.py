@@ -33,14 +33,7 @@ from pathlib import Path
 import torch
 
 from minivjepa import randomness
-from minivjepa.course.figures.goal_maps import distance_maps, planning_rounds, rollout_errors, success_dots, ways
-from minivjepa.course.figures.room_films import robots_in_motion
-from minivjepa.course.lesson import check, play, show, table
-from minivjepa.course.predictions import Predictions
-from minivjepa.course.toys import places, watched_plans
-from minivjepa.course.widgets import explore
 from minivjepa.evaluation.statistics import markdown, mcnemar, paired
-from minivjepa.homework.checking import attempt, solution
 from minivjepa.training.config import from_dict
 from minivjepa.training.recipe import build_model
 from minivjepa.world.action_predictor import action_loss
@@ -49,6 +42,13 @@ from minivjepa.world.goal_reaching import Task, controls, picture_costs, plannin
 from minivjepa.world.planner import CEM, latent_cost, persistent
 from minivjepa.world.world_clips import WorldClips
 from minivjepa.world.world_recipe import WorldConfig, build_frozen, build_lewm, learning_rate, pretraining
+from minivjepa_course.homework.checking import attempt, solution
+from minivjepa_course.lesson import check, play, show, table
+from minivjepa_course.pictures.goal_maps import distance_maps, planning_rounds, rollout_errors, success_dots, ways
+from minivjepa_course.pictures.room_films import robots_in_motion
+from minivjepa_course.predictions import Predictions
+from minivjepa_course.toys import places, watched_plans
+from minivjepa_course.widgets import explore
 
 guess = Predictions()
 SEED, cpu, RESULTS = 0, torch.device("cpu"), Path("..") / "results"

@@ -26,16 +26,16 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from minivjepa import ADDRESS
-from minivjepa.course.figures import SHOWN
-from minivjepa.course.figures.component_diagram import LESSONS, you_are_here
-from minivjepa.course.figures.films import opening
-from minivjepa.course.predictions import REVEAL
+from minivjepa.figures import SHOWN
+from minivjepa_course.pictures.component_diagram import LESSONS, you_are_here
+from minivjepa_course.pictures.films import opening
+from minivjepa_course.predictions import REVEAL
 
 sys.path.append(str(Path(__file__).parents[1] / "teacher"))
 from lessons import cases_text
 
 FOLDER = Path(__file__).parent
-LEARNERS = FOLDER.parent / "minivjepa" / "course" / "lessons"
+LEARNERS = FOLDER.parent / "minivjepa_course" / "lessons"
 CELL_TIMEOUT = 300  # seconds
 SLOWEST_CELL, SLOWEST_LESSON = 90, 240  # seconds that a lesson may take on two cores with one thread
 WIDGET = "application/vnd.jupyter.widget-view+json"

@@ -34,4 +34,4 @@ for (const [placeholder, text] of Object.entries(parts)) {
   if (around.length !== 2) throw new Error(`page.html has ${placeholder} ${around.length - 1} times, expected once`);
   page = around.join(text);
 }
-writeFileSync(process.argv[2] ?? here("../minivjepa/course/toys/collapse.html"), page);
+writeFileSync(process.argv[2] ?? here("../minivjepa_course/toys/collapse.html"), page);

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from minivjepa.course.figures import COLORS, Picture, finish, panels
-from minivjepa.course.figures.arm_curves import Results, finals, look
 from minivjepa.evaluation.statistics import rate_in_words
+from minivjepa.figures import COLORS, Picture, finish, panels
+from minivjepa.figures.arm_curves import Results, finals, look
 
 NAMES = {
     "random": "random actions",

@@ -27,10 +27,10 @@ from speed_tables import speed_parts
 from warning_curves import warning_curves
 from worlds_tables import cost_picture, worlds_parts
 
-from minivjepa.course.figures.arm_curves import Results, collapse_curves
 from minivjepa.evaluation.metrics import METRICS
 from minivjepa.evaluation.statistics import markdown
 from minivjepa.experiments.report import metric_table, table_rows
+from minivjepa.figures.arm_curves import Results, collapse_curves
 from minivjepa.training.files import read_json
 
 ROOT = Path(__file__).parents[1]

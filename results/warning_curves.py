@@ -3,9 +3,9 @@
 from matplotlib.figure import Figure
 
 from minivjepa.collapse import COLLAPSED, WARNING
-from minivjepa.course.figures import Picture
-from minivjepa.course.figures.arm_curves import Results, look
 from minivjepa.evaluation.collapsed_runs import smaller_std
+from minivjepa.figures import Picture
+from minivjepa.figures.arm_curves import Results, look
 
 
 def warning_curves(results: Results) -> Picture:

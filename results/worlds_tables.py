@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import bootstrap
 
-from minivjepa.course.figures import COLORS, STYLES, Picture, finish, panels
 from minivjepa.evaluation.statistics import markdown, mcnemar, rate_in_words
+from minivjepa.figures import COLORS, STYLES, Picture, finish, panels
 
 Rows = Sequence[dict[str, Any]]
 FLOORS = {"random": "random actions", "straight": "straight to the goal", "oracle": "oracle"}

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 from nbformat import NotebookNode
 
-from minivjepa.grading.graded import Assignment
-from minivjepa.homework.calling import ADAPTERS
-from minivjepa.homework.cases import Arrays, Case, ExerciseCases, Inputs, encode
-from minivjepa.homework.checking import require_right
-from minivjepa.homework.notebooks import cells_by_id, given_cells, is_answer
+from minivjepa_course.grading.graded import Assignment
+from minivjepa_course.homework.calling import ADAPTERS
+from minivjepa_course.homework.cases import Arrays, Case, ExerciseCases, Inputs, encode
+from minivjepa_course.homework.checking import require_right
+from minivjepa_course.homework.notebooks import cells_by_id, given_cells, is_answer
 
 TEACHER = Path(__file__).parent
 if str(TEACHER) not in sys.path:

@@ -1,7 +1,7 @@
 """Build every product of an assignment's text: python teacher/build.py [NAME ...]
 
 From teacher/NAME/notebook.py and teacher/NAME/exercises.py come the student's notebook (notebooks/homework/NAME.ipynb, and a pristine
-copy in the package), the visible cases of its checks (minivjepa/homework/NAME.json) and the solutions, executed
+copy in the package), the visible cases of its checks (minivjepa_course/homework/NAME.json) and the solutions, executed
 (teacher/solutions/NAME.ipynb).  Last, from all exercises, the table of mistakes in docs/homework.md.
 """
 
@@ -15,8 +15,8 @@ import nbformat
 from assignment import MARKER, cases_to_json, hidden_cases, load, read_source, visible_cases
 from nbclient import NotebookClient
 
-from minivjepa.homework.cases import ExerciseCases, same
-from minivjepa.homework.notebooks import WRITTEN, is_answer
+from minivjepa_course.homework.cases import ExerciseCases, same
+from minivjepa_course.homework.notebooks import WRITTEN, is_answer
 
 TEACHER = Path(__file__).parent
 ROOT = TEACHER.parent
@@ -57,10 +57,10 @@ def cases_text(assignment: str) -> str:
 
 def build(assignment: str) -> None:
     """Write all products of one assignment."""
-    (ROOT / "minivjepa" / "homework" / f"{assignment}.json").write_text(cases_text(assignment), encoding="utf-8")
+    (ROOT / "minivjepa_course" / "homework" / f"{assignment}.json").write_text(cases_text(assignment), encoding="utf-8")
     source = read_source(TEACHER / assignment / "notebook.py")
     (ROOT / "notebooks" / "homework").mkdir(exist_ok=True)
-    for folder in (ROOT / "notebooks" / "homework", ROOT / "minivjepa" / "homework"):
+    for folder in (ROOT / "notebooks" / "homework", ROOT / "minivjepa_course" / "homework"):
         nbformat.write(student_version(source), folder / f"{assignment}.ipynb")
     solutions = solution_version(source)
     os.environ["OMP_NUM_THREADS"] = "1"

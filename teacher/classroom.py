@@ -26,9 +26,9 @@ import nbformat
 import numpy as np
 from assignment import Exercise, load, reference_code
 
-from minivjepa.grading.sandbox import as_root_on_linux
-from minivjepa.homework.checking import FOLDER, assignments
-from minivjepa.homework.notebooks import LARGEST_FILE, cells_by_id, is_check
+from minivjepa_course.grading.sandbox import as_root_on_linux
+from minivjepa_course.homework.checking import FOLDER, assignments
+from minivjepa_course.homework.notebooks import LARGEST_FILE, cells_by_id, is_check
 
 LAYOUTS = ("plain", "moodle", "moodle-flat", "canvas", "blackboard")
 Answers = dict[str, str]  # grade_id -> text of the cell
@@ -174,8 +174,8 @@ ODD_ERROR = FUNCTION + "    raise ValueError('\\udcff' * 1000)"
 PATCHES = (
     FUNCTION
     + """    import numpy, torch
-    import minivjepa.homework as homework
-    from minivjepa.homework import cases, checking
+    import minivjepa_course.homework as homework
+    from minivjepa_course.homework import cases, checking
     def yes(*given, **named):
         return True
     for module in (numpy, torch):

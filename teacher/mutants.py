@@ -13,8 +13,8 @@ from typing import Any
 
 from assignment import Exercise, given_code, hidden_cases, load, reference_code
 
-from minivjepa.homework.calling import ADAPTERS
-from minivjepa.homework.cases import ExerciseCases, same
+from minivjepa_course.homework.calling import ADAPTERS
+from minivjepa_course.homework.cases import ExerciseCases, same
 
 SEEDS = range(10)
 LONGEST = 5  # seconds that all cases may take; a mutant that takes longer counts as found

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 import torch
 
-from minivjepa.course.figures.arm_curves import collapse_curves, spectra
 from minivjepa.data.protocol import BUDGETS
 from minivjepa.evaluation.controls import CONTROLS
 from minivjepa.evaluation.metrics import METRICS
@@ -23,6 +22,7 @@ from minivjepa.experiments import report
 from minivjepa.experiments.jobs import Job, run_jobs
 from minivjepa.experiments.plan import Ablation, flags, plan_jobs, train_command
 from minivjepa.experiments.report import leak_sentence, spread, verdict
+from minivjepa.figures.arm_curves import collapse_curves, spectra
 from minivjepa.training.config import PRESETS, to_dict
 from minivjepa.training.runs import Run
 from minivjepa.vjepa import ARMS

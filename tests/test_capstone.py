@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from minivjepa.grading.hidden_cases import TEACHER
-from minivjepa.homework.program import new_space, run
+from minivjepa_course.grading.hidden_cases import TEACHER
+from minivjepa_course.homework.program import new_space, run
 
 pytest.importorskip("jupytext")
 assignment = pytest.importorskip("assignment", reason="the teacher's folder was removed from this copy")

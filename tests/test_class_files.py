@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minivjepa.grading import grade_folder as grading
-from minivjepa.grading.grade_folder import Desk, rules_of
-from minivjepa.grading.gradebook import CANVAS, MOODLE
-from minivjepa.grading.graded import Assignment, Graded, Row, by_rule
-from minivjepa.grading.hidden_cases import teachers_code
-from minivjepa.grading.run_submission import run_submission
-from minivjepa.grading.submissions import HandedIn, left_out, submissions
-from minivjepa.grading.summary import summary
-from minivjepa.grading.unpacking import opened
-from minivjepa.homework.cases import CHANGED, Case, ExerciseCases
-from minivjepa.homework.checking import assignments
-from minivjepa.homework.notebooks import Cell
+from minivjepa_course.grading import grade_folder as grading
+from minivjepa_course.grading.grade_folder import Desk, rules_of
+from minivjepa_course.grading.gradebook import CANVAS, MOODLE
+from minivjepa_course.grading.graded import Assignment, Graded, Row, by_rule
+from minivjepa_course.grading.hidden_cases import teachers_code
+from minivjepa_course.grading.run_submission import run_submission
+from minivjepa_course.grading.submissions import HandedIn, left_out, submissions
+from minivjepa_course.grading.summary import summary
+from minivjepa_course.grading.unpacking import opened
+from minivjepa_course.homework.cases import CHANGED, Case, ExerciseCases
+from minivjepa_course.homework.checking import assignments
+from minivjepa_course.homework.notebooks import Cell
 from tests.test_cli import call, refused
 
 pytestmark = pytest.mark.xdist_group("class_files")  # one process pays for what these tests share
@@ -171,7 +171,7 @@ def test_zips_that_cannot_be_trusted_are_refused(tmp_path: Path, monkeypatch: py
     locked.write_bytes(data)
     (tmp_path / "half.zip").write_bytes(zip_of(tmp_path / "whole.zip", same, "anna.ipynb").read_bytes()[:60])
     zip_of(tmp_path / "link.zip", as_link, "anna.ipynb")
-    monkeypatch.setattr("minivjepa.grading.unpacking.MOST_ENTRIES", 1)
+    monkeypatch.setattr("minivjepa_course.grading.unpacking.MOST_ENTRIES", 1)
     zip_of(tmp_path / "bomb.zip", same, "a.ipynb", "b.ipynb")
     for name, why in {
         "locked": "is encrypted",
@@ -201,7 +201,7 @@ def graded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(grading, "limits_in_force", lambda hide: {})
     monkeypatch.setattr(grading, "teachers_code", lambda: {"prepare": lambda name, seed: known})
     monkeypatch.setattr(grading, "grade_one", grade)
-    monkeypatch.setattr("minivjepa.commands.grade.assignments", lambda: ["hw1"])
+    monkeypatch.setattr("minivjepa_course.commands.grade.assignments", lambda: ["hw1"])
     return asked
 
 

@@ -13,9 +13,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from minivjepa import figures
 from minivjepa.commands import doctor
 from minivjepa.commands.cli import COMMANDS, main
-from minivjepa.course import figures
 from minivjepa.data.video import VideoClips
 from minivjepa.training.devices import pick_device
 from minivjepa.training.runs import Run

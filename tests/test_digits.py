@@ -8,12 +8,12 @@ import torch
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
-from minivjepa.course.figures.film_strips import HEADINGS, film_strip
 from minivjepa.data.digits import CLIPS, DigitClips, Factors
 from minivjepa.data.protocol import DIRECTIONS, IDENTITIES, SPLITS, Budget, digit_split
 from minivjepa.evaluation import judge as evaluation
 from minivjepa.evaluation.controls import first_frame, pixel_direction, shuffled_frames
 from minivjepa.evaluation.judge import Alter, encode_split, evaluation_clips
+from minivjepa.figures.film_strips import HEADINGS, film_strip
 from minivjepa.training.config import Config
 from minivjepa.tubelets import Grid, patchify
 

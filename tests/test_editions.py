@@ -18,9 +18,9 @@ pytest.importorskip("jupytext")
 from assignment import TEACHER, function_of, load  # noqa: E402
 from lessons import GIVEN, answers, cases_text  # noqa: E402
 
-from minivjepa.commands import lab as command  # noqa: E402
-from minivjepa.course.predictions import REVEAL, Predictions, feedback  # noqa: E402
-from minivjepa.homework.checking import YourTurn, attempt, solution  # noqa: E402
+from minivjepa_course.commands import lab as command  # noqa: E402
+from minivjepa_course.homework.checking import YourTurn, attempt, solution  # noqa: E402
+from minivjepa_course.predictions import REVEAL, Predictions, feedback  # noqa: E402
 from tests.test_cli import call, refused  # noqa: E402
 
 BUILD = runpy.run_path(str(Path(__file__).parents[1] / "notebooks" / "build.py"), run_name="build")
@@ -131,7 +131,7 @@ def test_an_answer_shows_after_a_prediction_only_and_is_kept(monkeypatch: pytest
     """Catches: an answer that is on screen at once; a second try; words where a number is asked for."""
     shown: list = []
     monkeypatch.delenv(REVEAL, raising=False)
-    monkeypatch.setattr("minivjepa.course.predictions.display", shown.append)
+    monkeypatch.setattr("minivjepa_course.predictions.display", shown.append)
     guess = Predictions()
     guess("how many?", 196)
     entry, button, said = parts(shown)
@@ -166,7 +166,7 @@ def test_a_curve_is_sketched_with_one_slider_a_place(monkeypatch: pytest.MonkeyP
     """Catches: a sketch that shows the answer at once, that compares the wrong places, or that can be drawn again."""
     shown: list = []
     monkeypatch.delenv(REVEAL, raising=False)
-    monkeypatch.setattr("minivjepa.course.predictions.display", shown.append)
+    monkeypatch.setattr("minivjepa_course.predictions.display", shown.append)
     guess = Predictions()
     guess.sketch("how does it fall?", {"early": 1.0, "middle": 0.5, "late": 0.1}, most=1)
     [box] = shown
@@ -191,7 +191,7 @@ def test_a_prediction_waits_for_what_is_not_measured_yet(
     """Catches: an answer before the run, a guess that is forgotten while it runs, a reader without one who gets no answer."""
     shown: list = []
     monkeypatch.delenv(REVEAL, raising=False)
-    monkeypatch.setattr("minivjepa.course.predictions.display", shown.append)
+    monkeypatch.setattr("minivjepa_course.predictions.display", shown.append)
     guess = Predictions()
     guess("who wins?", choices=["a", "b"])
     guess.reveal("who wins?", "b")

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from minivjepa.course.figures.feature_colors import component_colors, feature_animation, feature_strip
 from minivjepa.data.video import IMAGENET_MEAN, IMAGENET_STD, normalise, read_clip
 from minivjepa.encoder import Encoder
+from minivjepa.figures.feature_colors import component_colors, feature_animation, feature_strip
 from minivjepa.released.names import to_original
 from minivjepa.training.recipe import build_model
 from minivjepa.training.runs import Run

@@ -20,26 +20,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minivjepa.grading import child_process as children
-from minivjepa.grading import grade_folder as grading
-from minivjepa.grading import messages, sandbox
-from minivjepa.grading import run_submission as running
-from minivjepa.grading.feedback import page
-from minivjepa.grading.grade_folder import SURPRISE, Desk, Task, feedback_on, grade_folder, graded_or_kept
-from minivjepa.grading.graded import RIGHT as ALL_RIGHT
-from minivjepa.grading.graded import Assignment, Graded, Row, edition, kept, result_file
-from minivjepa.grading.hidden_cases import TEACHER, teachers_code
-from minivjepa.grading.messages import HEADER, Message
-from minivjepa.grading.mounts import answer_folders
-from minivjepa.grading.processes import Process
-from minivjepa.grading.sandbox import MEMORY_BYTES, as_root_on_linux
-from minivjepa.grading.submissions import MOST_FILES, HandedIn, submissions
-from minivjepa.grading.table import table
-from minivjepa.homework.calling import BLOCKED, NO_FUNCTION, NOT_WRITTEN
-from minivjepa.homework.cases import CHANGED, Arrays, Case, ExerciseCases
-from minivjepa.homework.checking import assignments
-from minivjepa.homework.notebooks import Cell, read_cells
-from minivjepa.homework.program import Step
+from minivjepa_course.grading import child_process as children
+from minivjepa_course.grading import grade_folder as grading
+from minivjepa_course.grading import messages, sandbox
+from minivjepa_course.grading import run_submission as running
+from minivjepa_course.grading.feedback import page
+from minivjepa_course.grading.grade_folder import SURPRISE, Desk, Task, feedback_on, grade_folder, graded_or_kept
+from minivjepa_course.grading.graded import RIGHT as ALL_RIGHT
+from minivjepa_course.grading.graded import Assignment, Graded, Row, edition, kept, result_file
+from minivjepa_course.grading.hidden_cases import TEACHER, teachers_code
+from minivjepa_course.grading.messages import HEADER, Message
+from minivjepa_course.grading.mounts import answer_folders
+from minivjepa_course.grading.processes import Process
+from minivjepa_course.grading.sandbox import MEMORY_BYTES, as_root_on_linux
+from minivjepa_course.grading.submissions import MOST_FILES, HandedIn, submissions
+from minivjepa_course.grading.table import table
+from minivjepa_course.homework.calling import BLOCKED, NO_FUNCTION, NOT_WRITTEN
+from minivjepa_course.homework.cases import CHANGED, Arrays, Case, ExerciseCases
+from minivjepa_course.homework.checking import assignments
+from minivjepa_course.homework.notebooks import Cell, read_cells
+from minivjepa_course.homework.program import Step
 from tests.test_cli import call, refused
 
 pytest.importorskip("jupytext")
@@ -260,7 +260,7 @@ def test_bad_input_is_refused_before_anything_runs(
 
 def test_grading_without_the_teachers_folder_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Catches: a traceback in a student's copy of the course."""
-    monkeypatch.setattr("minivjepa.grading.hidden_cases.TEACHER", tmp_path / "teacher")
+    monkeypatch.setattr("minivjepa_course.grading.hidden_cases.TEACHER", tmp_path / "teacher")
     with pytest.raises(ValueError, match="belong to teachers"):
         teachers_code()
 
@@ -290,7 +290,7 @@ def own_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (copy.parent / "results").mkdir()
     (copy.parent / "results" / "matrix.json").write_text("{}", encoding="utf-8")
     monkeypatch.setattr(grading, "TEACHER", copy)
-    monkeypatch.setattr("minivjepa.grading.hidden_cases.TEACHER", copy)
+    monkeypatch.setattr("minivjepa_course.grading.hidden_cases.TEACHER", copy)
     return copy
 
 
@@ -303,7 +303,7 @@ def test_a_change_of_an_exercise_or_of_the_package_is_another_edition(
         with (own_teacher.parent / name).open("a", encoding="utf-8") as file:
             file.write("\n")
         seen.append(edition(own_teacher, 0))
-    monkeypatch.setattr("minivjepa.grading.graded.PACKAGE", tmp_path)
+    monkeypatch.setattr("minivjepa_course.grading.graded.PACKAGES", [tmp_path])
     seen.append(edition(own_teacher, 0))
     assert len(set(seen)) == 5
     assert edition(own_teacher, 0) == seen[-1]

@@ -22,10 +22,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minivjepa.grading.hidden_cases import TEACHER
-from minivjepa.homework import check
-from minivjepa.homework.calling import ADAPTERS, Blocked, blocking, call
-from minivjepa.homework.cases import (
+from minivjepa_course.grading.hidden_cases import TEACHER
+from minivjepa_course.homework import check
+from minivjepa_course.homework.calling import ADAPTERS, Blocked, blocking, call
+from minivjepa_course.homework.cases import (
     CHANGED,
     Arrays,
     Case,
@@ -38,10 +38,10 @@ from minivjepa.homework.cases import (
     encode,
     same,
 )
-from minivjepa.homework.checking import FOLDER, CheckFailed, assignments, load_cases, require_right
-from minivjepa.homework.notebooks import cells_by_id, is_answer, is_check
-from minivjepa.homework.program import new_space, run
-from minivjepa.homework.selfcheck import message_of, run_step
+from minivjepa_course.homework.checking import FOLDER, CheckFailed, assignments, load_cases, require_right
+from minivjepa_course.homework.notebooks import cells_by_id, is_answer, is_check
+from minivjepa_course.homework.program import new_space, run
+from minivjepa_course.homework.selfcheck import message_of, run_step
 from tests.test_cli import call as command
 from tests.test_cli import refused
 
@@ -606,11 +606,11 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_grading_would_stop_for_its_time_is_said_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches: a function that is right at home, and has no points because grading does not wait for it."""
     cases = ExerciseCases("f", "call", (), (Case({"x": 1.0}, call(lambda x: 2 * x, {"x": 1.0})),))
-    monkeypatch.setattr("minivjepa.homework.checking.load_cases", lambda assignment, exercise: cases)
+    monkeypatch.setattr("minivjepa_course.homework.checking.load_cases", lambda assignment, exercise: cases)
     check("hw1", "f", lambda x: 2 * x)
     run_step(new_space(), 1, "a = 1")
     for module in ("checking", "selfcheck"):
-        monkeypatch.setattr(f"minivjepa.homework.{module}.SECONDS", 0.0)
+        monkeypatch.setattr(f"minivjepa_course.homework.{module}.SECONDS", 0.0)
     with pytest.raises(CheckFailed, match="f: a call took 0 s, and grading stops a call after"):
         check("hw1", "f", lambda x: 2 * x)
     with pytest.raises(CheckFailed, match="took 0 s: grading leaves out a cell"):
@@ -661,7 +661,7 @@ def test_check_without_nbval_says_how_to_get_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Catches: a traceback where the notebooks extra is not installed."""
-    monkeypatch.setattr("minivjepa.homework.selfcheck.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("minivjepa_course.homework.selfcheck.importlib.util.find_spec", lambda name: None)
     assert "pip install 'minivjepa[notebooks]'" in refused(capsys, "check", str(FOLDER / "hw1.ipynb"))
 
 
@@ -683,7 +683,7 @@ def test_what_did_not_run_is_not_right(
     ends: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Catches: nbval leaves out the cells after one that ended the kernel, and each of them was called right."""
-    monkeypatch.setattr("minivjepa.homework.selfcheck.CELL_SECONDS", 30)
+    monkeypatch.setattr("minivjepa_course.homework.selfcheck.CELL_SECONDS", 30)
     file = hand_in(tmp_path / "mine.ipynb", "hw1", {"grid_shape": ends})
     assert command("check", str(file)) == 1
     lines = capsys.readouterr().out.splitlines()

@@ -10,8 +10,8 @@ from pages import load
 
 from minivjepa.evaluation.statistics import Difference, interval, paired
 from minivjepa.experiments.report import by_seed
-from minivjepa.grading.hidden_cases import TEACHER
-from minivjepa.homework.checking import CheckFailed, require_right
+from minivjepa_course.grading.hidden_cases import TEACHER
+from minivjepa_course.homework.checking import CheckFailed, require_right
 
 assignment = pytest.importorskip("assignment", reason="the teacher's folder was removed from this copy")
 DIGITS = {

@@ -20,17 +20,17 @@ from torch import Tensor
 
 from minivjepa import rotary
 from minivjepa.evaluation.statistics import mcnemar
-from minivjepa.grading.grade_folder import Task, grade_folder
-from minivjepa.grading.hidden_cases import TEACHER
-from minivjepa.grading.processes import user_ids
-from minivjepa.grading.submissions import left_out, submissions
-from minivjepa.homework.calling import ADAPTERS
-from minivjepa.homework.cases import ExerciseCases, same
-from minivjepa.homework.notebooks import cells_by_id
 from minivjepa.objective import sigreg, unit_directions
 from minivjepa.training.config import PRESETS
 from minivjepa.training.recipe import build_model
 from minivjepa.tubelets import Grid
+from minivjepa_course.grading.grade_folder import Task, grade_folder
+from minivjepa_course.grading.hidden_cases import TEACHER
+from minivjepa_course.grading.processes import user_ids
+from minivjepa_course.grading.submissions import left_out, submissions
+from minivjepa_course.homework.calling import ADAPTERS
+from minivjepa_course.homework.cases import ExerciseCases, same
+from minivjepa_course.homework.notebooks import cells_by_id
 from tests.wrong_answers_hw4 import WRONG
 
 assignment = pytest.importorskip("assignment", reason="the teacher's folder was removed from this copy")
@@ -348,7 +348,7 @@ def test_weights_without_a_notebook_are_a_row_that_says_so(tmp_path: Path) -> No
 def test_a_class_gets_points_for_its_weights(tmp_path: Path, marks: str) -> None:
     """Catches: points for no weights; a bad file that costs the exercises, or the class; a column that is missing."""
     folder, out = tmp_path / "handed in", tmp_path / "grades.csv"
-    notebook = nbformat.read(TEACHER.parent / "minivjepa" / "homework" / "hw4.ipynb", as_version=4)
+    notebook = nbformat.read(TEACHER.parent / "minivjepa_course" / "homework" / "hw4.ipynb", as_version=4)
     cells_by_id(notebook)["angles_of"].source = assignment.reference_code("hw4")["angles_of"]
     files = {"ada": (FOLDER / "baseline.pt").read_bytes(), "bo": None, "cy": base64.b64encode(b"garbage")}
     for student, data in files.items():

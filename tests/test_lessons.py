@@ -129,7 +129,7 @@ def test_pictures_in_the_text_are_in_both_editions(lesson: Path) -> None:
 
 def test_every_lesson_says_where_in_the_diagram_it_is(lesson: Path) -> None:
     """Catches: a lesson with another lesson's diagram, or with none; alt text that says something else."""
-    from minivjepa.course.figures.component_diagram import you_are_here
+    from minivjepa_course.pictures.component_diagram import you_are_here
 
     number = lesson.stem[:2]
     assert f"![{you_are_here(number).alt}](attachment:here-{number}.png)" in lesson.read_text(encoding="utf-8")
@@ -202,15 +202,15 @@ def test_links_in_lessons_resolve(lesson: Path) -> None:
 def test_a_slider_draws_again_and_says_what_cannot_be_drawn(values: dict[str, int], says: str) -> None:
     """Catches: a dead slider; a traceback where a size does not fit."""
     pytest.importorskip("ipywidgets")
-    from minivjepa.course.figures.film_strips import cut_up
-    from minivjepa.course.widgets import explore
+    from minivjepa.figures.film_strips import cut_up
     from minivjepa.tubelets import Grid
+    from minivjepa_course.widgets import explore
 
     view = explore(lambda side, patch: cut_up(Grid(4, side, side, 2, patch)), {"side": [32, 64], "patch": [8, 16, 48]})
     shown: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("minivjepa.course.widgets.show", lambda picture: shown.append(picture.caption))
-        patch.setattr("minivjepa.course.widgets.print", lambda error: shown.append(str(error)), raising=False)
+        patch.setattr("minivjepa_course.widgets.show", lambda picture: shown.append(picture.caption))
+        patch.setattr("minivjepa_course.widgets.print", lambda error: shown.append(str(error)), raising=False)
         for child in view.children[:-1]:
             child.value = values[child.description]
         view.update()
@@ -219,7 +219,7 @@ def test_a_slider_draws_again_and_says_what_cannot_be_drawn(values: dict[str, in
 
 def test_arrows_point_where_tokens_say_that_the_digit_moves() -> None:
     """Catches: arrows upside down, since frames count rows from the top; an arrow on another token; a wrong answer counted as right."""
-    from minivjepa.course.figures.probe_pictures import token_arrows
+    from minivjepa_course.pictures.probe_pictures import token_arrows
 
     answers = np.array([[[2, 6], [0, 2]]])  # down, up; right, down
     picture = token_arrows(np.zeros((1, 8, 8, 3)), {"made by hand": answers}, truth=2)
@@ -308,8 +308,8 @@ def test_a_lesson_notices_when_the_truth_changes(truth: str, monkeypatch: pytest
     where, wrong, stem, claim = TRUTHS[truth]
     monkeypatch.chdir(FOLDER)
     for shown in ("show", "play"):
-        monkeypatch.setattr(f"minivjepa.course.lesson.{shown}", lambda picture: None)
-    monkeypatch.setattr("minivjepa.course.widgets.explore", lambda draw, sliders: None)
+        monkeypatch.setattr(f"minivjepa_course.lesson.{shown}", lambda picture: None)
+    monkeypatch.setattr("minivjepa_course.widgets.explore", lambda draw, sliders: None)
     run_until(stem, claim)  # it passes as long as nothing is changed
     monkeypatch.setattr(where, wrong)
     with pytest.raises(AssertionError):
@@ -328,7 +328,7 @@ def test_the_lesson_on_ablations_notices_results_that_say_something_else(
     code = [cell.source for cell in BUILD["read"](FOLDER / "07_ablations.py").cells if cell.cell_type == "code"]
     marks = ("import json", "def paired_verdict(", "FATES = ", "def load(", "def fate(", *cells, f'"{claim}",')
     chosen = [next(cell for cell in code if mark in cell) for mark in marks]
-    monkeypatch.setattr("minivjepa.course.lesson.show", lambda picture: None)
+    monkeypatch.setattr("minivjepa_course.lesson.show", lambda picture: None)
     exec("\n".join(chosen), {})  # it passes on the stored results
     read = json.loads
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from minivjepa.grading.hidden_cases import TEACHER
-from minivjepa.homework.notebooks import cells_by_id, is_answer, is_check
+from minivjepa_course.grading.hidden_cases import TEACHER
+from minivjepa_course.homework.notebooks import cells_by_id, is_answer, is_check
 
 texts = pytest.importorskip("assignment", reason="the teacher's folder was removed from this copy")
 

@@ -27,7 +27,7 @@ from minivjepa.vjepa import ARMS, VJEPA, CollapsePrevention
 from tests.browser.conftest import absent
 
 ROOT = Path(__file__).parents[1]
-PAGE, BUILT = ROOT / "page", ROOT / "minivjepa" / "course" / "toys" / "collapse.html"
+PAGE, BUILT = ROOT / "page", ROOT / "minivjepa_course" / "toys" / "collapse.html"
 BANDS = json.loads((PAGE / "data" / "bands.json").read_text(encoding="utf-8"))
 UPDATES = 10
 # 6 divides the width of the encoder and not that of the predictor, whose positions are therefore cut

@@ -14,17 +14,17 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
 
-from minivjepa.grading import child_main, messages
-from minivjepa.grading import grade_folder as grading
-from minivjepa.grading import run_submission as running
-from minivjepa.grading.grade_folder import Desk, Task, grade_folder, grade_one
-from minivjepa.grading.graded import RIGHT, Assignment
-from minivjepa.grading.submissions import HandedIn, submissions
-from minivjepa.homework import selfcheck
-from minivjepa.homework.checking import FOLDER, CheckFailed, load_cases
-from minivjepa.homework.notebooks import cells_by_id, given_cells, read_cells
-from minivjepa.homework.program import DONE, MOST_ENDS, MOST_NOTES, Cell, plain_python, program_of, remarks
-from minivjepa.homework.selfcheck import check_file
+from minivjepa_course.grading import child_main, messages
+from minivjepa_course.grading import grade_folder as grading
+from minivjepa_course.grading import run_submission as running
+from minivjepa_course.grading.grade_folder import Desk, Task, grade_folder, grade_one
+from minivjepa_course.grading.graded import RIGHT, Assignment
+from minivjepa_course.grading.submissions import HandedIn, submissions
+from minivjepa_course.homework import selfcheck
+from minivjepa_course.homework.checking import FOLDER, CheckFailed, load_cases
+from minivjepa_course.homework.notebooks import cells_by_id, given_cells, read_cells
+from minivjepa_course.homework.program import DONE, MOST_ENDS, MOST_NOTES, Cell, plain_python, program_of, remarks
+from minivjepa_course.homework.selfcheck import check_file
 from tests.test_cli import call as command
 from tests.test_homework import clean as clean
 

@@ -36,14 +36,16 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 READING_PATH = (
     ["randomness", "tubelets", "masking", "rotary", "transformer", "encoder", "predictor", "ema", "objective", "vjepa", "collapse"]
 )  # fmt: skip
-ROOMS = ["data", "training", "evaluation", "world", "released", "course", "experiments", "homework", "grading", "speed", "commands"]  # fmt: skip
+ROOMS = ["data", "training", "evaluation", "world", "released", "figures", "experiments", "speed", "commands"]
 ORDER = [*READING_PATH, *ROOMS]
+COURSE = ROOT / "minivjepa_course"
+COURSE_ORDER = ["pictures", "lesson", "predictions", "widgets", "toys", "tiny", "homework", "grading", "commands"]
 SEVEN = {"torch", "jupyterlab", "matplotlib", "ipywidgets", "einops", "numpy", "nbval"}
 
 
 def sources() -> list[Path]:
-    """Every Python file of the package."""
-    return sorted(PACKAGE.rglob("*.py"))
+    """Every Python file of both packages."""
+    return sorted([*PACKAGE.rglob("*.py"), *COURSE.rglob("*.py")])
 
 
 def name(requirement: str) -> str:
@@ -163,6 +165,7 @@ def circle(package: Path) -> list[str]:
 def test_no_module_imports_itself_through_others() -> None:
     """Catches: a circle of any length between files, in nested folders, inside functions or under TYPE_CHECKING."""
     assert circle(PACKAGE) == []
+    assert circle(COURSE) == []
 
 
 def test_a_circle_of_three_files_is_found(tmp_path: Path) -> None:
@@ -191,12 +194,25 @@ def test_a_folder_imports_only_from_those_above_it() -> None:
         for other in used - {"minivjepa"}:
             own, theirs = (name.split(".")[1] for name in (module, other))
             assert own == "__main__" or ORDER.index(theirs) <= ORDER.index(own), f"{module} imports {other}"
+    for module, used in imports(COURSE).items():
+        for other in used - {"minivjepa_course"}:
+            own, theirs = (name.split(".")[1] for name in (module, other))
+            assert COURSE_ORDER.index(theirs) <= COURSE_ORDER.index(own), f"{module} imports {other}"
+
+
+def test_the_method_knows_nothing_of_the_course() -> None:
+    """Catches: a method that cannot be read, or installed, without lessons and homework."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(name.split(".")[0] == "minivjepa_course" for name in names), path
 
 
 def test_the_package_shows_the_method_and_folders() -> None:
     """Catches: a twelfth file beside the eleven, a folder without a place in the order, a folder without modules."""
     files = {path.stem for path in PACKAGE.glob("*.py")}
-    folders = {path.relative_to(PACKAGE).parts[0] for path in sources() if path.parent != PACKAGE}
+    folders = {path.relative_to(PACKAGE).parts[0] for path in PACKAGE.glob("*/**/*.py")}
     assert files == {*READING_PATH, "__init__", "__main__"}
     assert folders == set(ROOMS)
 
@@ -204,8 +220,9 @@ def test_the_package_shows_the_method_and_folders() -> None:
 def test_no_two_modules_have_one_name() -> None:
     """Catches: two files called `report.py`, or a file with the name of a folder."""
     names = Counter(path.stem for path in sources() if not path.stem.startswith("__"))
-    names.update({path.parent.relative_to(PACKAGE).name for path in sources() if path.parent != PACKAGE})
-    assert [name for name, times in names.items() if times > 1] == []
+    names.update(path.name for folder in (PACKAGE, COURSE) for path in folder.rglob("*") if any(path.glob("*.py")))
+    twice = {"toys", "commands"}  # a module and its pages; each package has commands
+    assert [name for name, times in names.items() if times > 1 and name not in twice] == []
 
 
 def test_the_core_can_be_read_in_an_evening() -> None:
@@ -220,8 +237,9 @@ def test_the_core_can_be_read_in_an_evening() -> None:
 
 
 def test_the_whole_package_is_small() -> None:
-    """Catches: a package that grows past what one person can know."""
-    assert sum(len(path.read_text().splitlines()) for path in sources()) <= 12_000
+    """Catches: packages that grow past what one person can know."""
+    for package, most in ((PACKAGE, 9300), (COURSE, 5000)):
+        assert sum(len(path.read_text().splitlines()) for path in package.rglob("*.py")) <= most, package
 
 
 def test_one_screen_trains_the_trainers_weights(tmp_path: Path) -> None:
@@ -261,7 +279,7 @@ def test_every_module_says_what_it_is() -> None:
 
 def test_the_readme_maps_every_module() -> None:
     """Catches: a module that the map forgot."""
-    for module in ORDER:
+    for module in (*ORDER, *COURSE_ORDER):
         assert f"`{module}.py`" in README or f"`{module}/" in README, module
 
 
@@ -281,7 +299,7 @@ def test_every_row_on_where_to_change_what_names_files_and_a_test_that_exist() -
     assert len(rows) >= 11
     for row in rows:
         _, _, edit, test, _ = row.split("|")
-        places = re.findall(r"`((?:minivjepa|notebooks|teacher|results|docs|page)/[\w/.]*)`", edit)
+        places = re.findall(r"`((?:minivjepa|minivjepa_course|notebooks|teacher|results|docs|page)/[\w/.]*)`", edit)
         assert places, row
         for place in places:
             removed = place.startswith("teacher/") and not (ROOT / "teacher").exists()  # as in students' copies

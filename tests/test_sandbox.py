@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from minivjepa.grading import child_process as children
-from minivjepa.grading import processes
-from minivjepa.grading import run_submission as running
-from minivjepa.grading.mounts import PACKAGE, answer_folders
-from minivjepa.grading.processes import user_ids
-from minivjepa.grading.sandbox import FILES, FOLDER_BYTES, as_root_on_linux
-from minivjepa.homework.cases import Case, ExerciseCases
-from minivjepa.homework.program import Step
+from minivjepa_course.grading import child_process as children
+from minivjepa_course.grading import processes
+from minivjepa_course.grading import run_submission as running
+from minivjepa_course.grading.mounts import COURSE, answer_folders
+from minivjepa_course.grading.processes import user_ids
+from minivjepa_course.grading.sandbox import FILES, FOLDER_BYTES, as_root_on_linux
+from minivjepa_course.homework.cases import Case, ExerciseCases
+from minivjepa_course.homework.program import Step
 
 pytestmark = [
     pytest.mark.slow,
@@ -118,9 +118,9 @@ def test_a_folder_that_is_hidden_stays_hidden_inside_one_that_python_needs(tmp_p
     (checkout / "seen").touch()
     code = f"""
     import sys
-    from minivjepa.grading import child_process as children
-    from minivjepa.grading import processes
-    from minivjepa.grading import run_submission as running
+    from minivjepa_course.grading import child_process as children
+    from minivjepa_course.grading import processes
+    from minivjepa_course.grading import run_submission as running
     sys.path.insert(0, {str(Path(__file__).parents[1])!r})
     from tests.test_sandbox import answer
     hide = ({str(checkout / "teacher")!r}, {str(tmp_path / "handed in")!r})
@@ -150,17 +150,17 @@ def f():
     except ProcessLookupError:
         pass
     seen = sorted(path.read_text().replace(chr(0), " ").split("-m ")[-1].strip() for path in Path("/proc").glob("[0-9]*/cmdline"))
-    return [Path("/proc/self/oom_score_adj").read_text().strip(), *seen, *sorted(path.name for path in Path("PACKAGE").parent.iterdir())]
+    return [Path("/proc/self/oom_score_adj").read_text().strip(), *seen, *sorted(path.name for path in Path("COURSE").parent.iterdir())]
 """
 
 
-def test_a_submission_sees_itself_and_of_the_checkout_the_package_alone() -> None:
-    """Catches: the seed, in the arguments of the command that grades; answers in git's history, and in whatever else lies beside the package."""
-    checkout = PACKAGE.parent
-    goes, *seen = answer(AROUND.replace("PACKAGE", str(PACKAGE)), tuple(map(str, answer_folders(checkout))))
+def test_a_submission_sees_itself_and_of_the_checkout_only_the_packages() -> None:
+    """Catches: the seed, in the arguments of the command that grades; answers in git's history, and in whatever else lies beside the packages."""
+    checkout = COURSE.parent
+    goes, *seen = answer(AROUND.replace("COURSE", str(COURSE)), tuple(map(str, answer_folders(checkout))))
     assert goes == "1000"  # the first to end where memory runs out
-    assert seen[:2] == ["minivjepa.grading.child_main"] * 2  # itself, and what ends with it
-    assert set(seen[2:]) - {Path(sys.prefix).name} == {"minivjepa"}
+    assert seen[:2] == ["minivjepa_course.grading.child_main"] * 2  # itself, and what ends with it
+    assert set(seen[2:]) - {Path(sys.prefix).name} == {"minivjepa", "minivjepa_course"}
 
 
 # it has a session of its own, each of its processes lives for a moment, and the time of a file tells that there are any

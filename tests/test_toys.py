@@ -11,13 +11,13 @@ import torch
 
 pytest.importorskip("matplotlib", reason="the figures extra is not installed")
 
-from minivjepa.course import toys
 from minivjepa.masking import draw_blocks
 from minivjepa.tubelets import Grid
 from minivjepa.world.rooms import Rooms
+from minivjepa_course import toys
 
 ROOT = Path(__file__).parents[1]
-TOYS = ROOT / "minivjepa" / "course" / "toys"
+TOYS = ROOT / "minivjepa_course" / "toys"
 PAGES = sorted(path for path in TOYS.glob("*.html") if path.stem != "collapse")  # it has tests of its own: test_page.py
 WITHIN = {
     "02_masks": "painter",

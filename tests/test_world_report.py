@@ -14,17 +14,6 @@ import world_ablation as ablation
 from page_figures import loss_against_probe, success_rates
 from page_tables import heuristics_table, variant_table, world_pairs_table, world_table
 
-from minivjepa.course.figures.clouds import by_angle, clouds_pushed, folding, seed_dots, shadow, strength, tug
-from minivjepa.course.figures.films import HELD
-from minivjepa.course.figures.goal_maps import (
-    distance_maps,
-    planning_rounds,
-    rollout_errors,
-    success_against_time,
-    success_dots,
-    ways,
-)
-from minivjepa.course.figures.room_films import robots_in_motion, strips
 from minivjepa.evaluation.statistics import mcnemar, paired
 from minivjepa.training.config import from_dict
 from minivjepa.training.recipe import build_model
@@ -34,6 +23,17 @@ from minivjepa.world.goal_reaching import Outcome
 from minivjepa.world.rooms import Rooms
 from minivjepa.world.world_recipe import PRETRAINING, WorldConfig, build_frozen, build_lewm, pretraining
 from minivjepa.world.world_trainer import position_r2
+from minivjepa_course.pictures.clouds import by_angle, clouds_pushed, folding, seed_dots, shadow, strength, tug
+from minivjepa_course.pictures.films import HELD
+from minivjepa_course.pictures.goal_maps import (
+    distance_maps,
+    planning_rounds,
+    rollout_errors,
+    success_against_time,
+    success_dots,
+    ways,
+)
+from minivjepa_course.pictures.room_films import robots_in_motion, strips
 
 
 def judged(door: int, room: int, **more: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from minivjepa import ADDRESS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-COLLAPSE_PAGE = ROOT / "minivjepa" / "course" / "toys" / "collapse.html"
+COLLAPSE_PAGE = ROOT / "minivjepa_course" / "toys" / "collapse.html"
 PAGES = [
     "README.md", "CONTRIBUTING.md", "DATA.md", "CHANGELOG.md", "docs/*.md", "notebooks/README.md", "notebooks/[0-9]*.ipynb",
     "notebooks/homework/*.ipynb", "results/README.md", "results/answers.md", "results/plan.md",

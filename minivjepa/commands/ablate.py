@@ -10,11 +10,11 @@ from typing import Annotated
 import tyro
 
 from minivjepa.commands.options import parse, preset_and_arm
-from minivjepa.course.figures import require_matplotlib
 from minivjepa.data.protocol import BUDGETS, FULL
 from minivjepa.evaluation.judge import check_memory
 from minivjepa.experiments.jobs import run_jobs
 from minivjepa.experiments.plan import Ablation, collect, plan_jobs, train_command
+from minivjepa.figures import require_matplotlib
 from minivjepa.training.arms import ARM_NAMES, VARIANTS
 from minivjepa.training.config import PRESETS, Config
 from minivjepa.training.devices import pick_device
@@ -76,8 +76,8 @@ def ablate(argv: list[str]) -> int:
             print("\n".join(shlex.join(program + c) for c in [*commands, ["ablate", *words, "--resume"]]))
             return 0
         run_jobs(jobs, at_once, budget, device)
-        from minivjepa.course.figures.arm_curves import collapse_curves
         from minivjepa.experiments.report import html, verdict
+        from minivjepa.figures.arm_curves import collapse_curves
 
         command = shlex.join(["minivjepa", "ablate", *argv])
         results = finite_or_null(collect(jobs, config, options.preset, command, budget, device))

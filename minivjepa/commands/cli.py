@@ -30,6 +30,7 @@ COMMANDS = {
     "grade": "grade a folder of homework: a table, and a page of feedback per student",
     "doctor": "check that this machine can run the course",
 }
+COURSE = ("lab", "check", "grade")  # of the course, in minivjepa_course/commands/
 RESUMABLE = ("train", "ablate", "world train", "world plan", "grade")
 
 
@@ -74,7 +75,8 @@ def run(words: list[str]) -> NoReturn:
         if name not in COMMANDS:
             raise ValueError(f"unknown command {name!r}; choose from {', '.join(COMMANDS)}")
         function = name.replace(" ", "_")
-        command = importlib.import_module(f"minivjepa.commands.{function}")  # only what this command needs is loaded
+        home = "minivjepa_course" if name in COURSE else "minivjepa"
+        command = importlib.import_module(f"{home}.commands.{function}")  # only what this command needs is loaded
         raise SystemExit(getattr(command, function)(rest))
     except (ValueError, OSError) as error:
         message = str(error)

@@ -12,10 +12,10 @@ import torch
 import tyro
 
 from minivjepa.commands.options import check_new_file, parse
-from minivjepa.course.figures import require_matplotlib
 from minivjepa.data import pixel_scale
 from minivjepa.data.video import IMAGENET_MEAN, IMAGENET_STD, Color, normalise, read_clip
 from minivjepa.encoder import Encoder
+from minivjepa.figures import require_matplotlib
 from minivjepa.released.load import load_pretrained
 from minivjepa.training.devices import pick_device
 from minivjepa.training.files import versions, write_bytes
@@ -98,7 +98,7 @@ def embed(argv: list[str]) -> int:
     np.savez(packed, features=features, seconds=times, provenance=np.array(json.dumps(source)))
     files = {options.out: packed.getvalue()}
     if picture is not None:
-        from minivjepa.course.figures.feature_colors import feature_animation, feature_strip, gif
+        from minivjepa.figures.feature_colors import feature_animation, feature_strip, gif
 
         shown, title = frames.permute(0, 2, 3, 1).numpy(), picture.stem.encode(errors="replace").decode()
         still = picture.suffix.lower() == ".png"

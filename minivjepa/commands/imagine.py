@@ -11,11 +11,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from minivjepa.commands.options import check_new_file, parse
-from minivjepa.course.figures import require_matplotlib
 from minivjepa.data import ROOMS, open_data, pixel_scale
 from minivjepa.data.protocol import DATA_SEED
 from minivjepa.data.video import Color
 from minivjepa.evaluation import decoder
+from minivjepa.figures import require_matplotlib
 from minivjepa.training.devices import pick_device
 from minivjepa.training.files import write_bytes
 from minivjepa.training.loop import MONITOR_STEP
@@ -140,7 +140,7 @@ def tell(heads: Sequence[str], rows: dict[str, list[float]]) -> None:
 
 def film(columns: dict[str, Tensor], clips: int, scale: Scale, notes: Sequence[Sequence[str]] = ()) -> bytes:
     """The first clips by title as the bytes of a GIF."""
-    from minivjepa.course.figures.feature_colors import gif, imagination_film
-    from minivjepa.course.figures.film_strips import displayed
+    from minivjepa.figures.feature_colors import gif, imagination_film
+    from minivjepa.figures.film_strips import displayed
 
     return gif(imagination_film({title: displayed(clip[:clips], scale) for title, clip in columns.items()}, notes))

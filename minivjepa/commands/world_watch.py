@@ -8,7 +8,7 @@ import tyro
 from torch import Tensor
 
 from minivjepa.commands.options import check_new_file, parse
-from minivjepa.course.figures import require_matplotlib
+from minivjepa.figures import require_matplotlib
 from minivjepa.training.files import write_bytes
 from minivjepa.world.base_world import World, displayable
 from minivjepa.world.goal_reaching import Outcome, controls, picture_costs, planning_policy, pursue
@@ -64,7 +64,7 @@ def world_watch(argv: list[str]) -> int:
 
 def film(world: World, outcome: Outcome, goal: Tensor, radius: float) -> bytes:
     """The bytes of a GIF.  goal: states [n, S]."""
-    from minivjepa.course.figures.feature_colors import gif, imagination_film
+    from minivjepa.figures.feature_colors import gif, imagination_film
 
     moving = (outcome.path[:, 1:] != outcome.path[:, :-1]).any(dim=2)  # [n, steps]
     length = int(moving.any(dim=0).sum()) + 1  # until the last robot is there

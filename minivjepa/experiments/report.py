@@ -11,10 +11,10 @@ from typing import Any
 
 from minivjepa import ADDRESS
 from minivjepa.collapse import COLLAPSED
-from minivjepa.course.figures.arm_curves import Results, collapse_curves, spectra
-from minivjepa.course.figures.film_strips import film_strip
 from minivjepa.evaluation.metrics import METRICS
 from minivjepa.evaluation.statistics import cell, markdown
+from minivjepa.figures.arm_curves import Results, collapse_curves, spectra
+from minivjepa.figures.film_strips import film_strip
 from minivjepa.training.arms import VARIANTS
 from minivjepa.training.config import Config, from_dict
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from assignment import Exercise
 
-from minivjepa.homework.cases import Inputs
+from minivjepa_course.homework.cases import Inputs
 
 Drawn = list[tuple[str, Inputs]]  # (rule, inputs) of the hidden cases
 

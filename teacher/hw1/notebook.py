@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minivjepa.homework import check, is_right
+from minivjepa_course.homework import check, is_right
 
 # %% [markdown]
 # ## 1. How many tokens? (2 points, easy, 10 minutes)
@@ -48,7 +48,7 @@ def grid_shape(frames: int, height: int, width: int, tubelet: int, patch: int) -
 # %% grade_id="check_grid_shape" kind="check" points=2
 check("hw1", "grid_shape", grid_shape)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw1", "grid_shape", grid_shape)
 ### END HIDDEN TESTS
@@ -77,7 +77,7 @@ def coverage(ids: Tensor, shape: tuple[int, int, int]) -> Tensor:
 # %% grade_id="check_coverage" kind="check" points=2
 check("hw1", "coverage", coverage)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw1", "coverage", coverage)
 ### END HIDDEN TESTS
@@ -87,10 +87,10 @@ check_hidden("hw1", "coverage", coverage)
 
 # %% folded=true
 if "get_ipython" in globals() and is_right("hw1", "coverage", coverage):  # only to look at
-    from minivjepa.course.figures import Picture, strip
-    from minivjepa.course.lesson import show
+    from minivjepa.figures import Picture, strip
     from minivjepa.masking import parse_mask
     from minivjepa.tubelets import Grid
+    from minivjepa_course.lesson import show
 
     grid, draws = Grid(16, 112, 112, 2, 8), torch.arange(200)  # 8 x 14 x 14 tubelets
     shares = {
@@ -133,7 +133,7 @@ def random_mask(noise: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
 # %% grade_id="check_random_mask" kind="check" points=3
 check("hw1", "random_mask", random_mask)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw1", "random_mask", random_mask)
 ### END HIDDEN TESTS
@@ -143,9 +143,9 @@ check_hidden("hw1", "random_mask", random_mask)
 
 # %% folded=true
 if "get_ipython" in globals() and is_right("hw1", "random_mask", random_mask):  # only to look at
-    from minivjepa.course.figures.mask_maps import masked_strip
-    from minivjepa.course.lesson import show
     from minivjepa.tubelets import Grid
+    from minivjepa_course.lesson import show
+    from minivjepa_course.pictures.mask_maps import masked_strip
 
     grid = Grid(8, 64, 64, 2, 8)  # 4 x 8 x 8 tubelets
     noise = torch.rand(1, grid.tokens, generator=torch.Generator().manual_seed(0))
@@ -182,7 +182,7 @@ def tube_mask(noise: Tensor, ratio: float, steps: int, time_major: bool) -> Tens
 # %% grade_id="check_tube_mask" kind="check" points=3
 check("hw1", "tube_mask", tube_mask)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw1", "tube_mask", tube_mask)
 ### END HIDDEN TESTS
@@ -192,9 +192,9 @@ check_hidden("hw1", "tube_mask", tube_mask)
 
 # %% folded=true
 if "get_ipython" in globals() and is_right("hw1", "tube_mask", tube_mask):  # only to look at
-    from minivjepa.course.figures.mask_maps import masked_strip
-    from minivjepa.course.lesson import show
     from minivjepa.tubelets import Grid
+    from minivjepa_course.lesson import show
+    from minivjepa_course.pictures.mask_maps import masked_strip
 
     grid = Grid(8, 64, 64, 2, 8)  # 4 x 8 x 8 tubelets
     kept = tube_mask(torch.rand(1, 64, generator=torch.Generator().manual_seed(0)), 0.75, 4, True)
@@ -234,7 +234,7 @@ def cut_to_smallest(visible: Tensor, keep: str) -> Tensor:
 # %% grade_id="check_cut_to_smallest" kind="check" points=3
 check("hw1", "cut_to_smallest", cut_to_smallest)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw1", "cut_to_smallest", cut_to_smallest)
 ### END HIDDEN TESTS
@@ -244,8 +244,8 @@ check_hidden("hw1", "cut_to_smallest", cut_to_smallest)
 
 # %% folded=true
 if "get_ipython" in globals() and is_right("hw1", "cut_to_smallest", cut_to_smallest):  # only to look at
-    from minivjepa.course.figures import Picture, curves
-    from minivjepa.course.lesson import show
+    from minivjepa.figures import Picture, curves
+    from minivjepa_course.lesson import show
 
     drawn = np.random.default_rng(0)
     seen = torch.zeros(8)
@@ -302,7 +302,7 @@ def block_map(corners: list[tuple[int, int]], size: tuple[int, int], frame: tupl
 # %% grade_id="check_block_map" kind="check" points=4
 check("hw1", "block_map", block_map)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw1", "block_map", block_map)
 ### END HIDDEN TESTS
@@ -312,8 +312,8 @@ check_hidden("hw1", "block_map", block_map)
 
 # %% folded=true
 if "get_ipython" in globals() and is_right("hw1", "block_map", block_map):  # only to look at
-    from minivjepa.course.figures import Picture, strip
-    from minivjepa.course.lesson import show
+    from minivjepa.figures import Picture, strip
+    from minivjepa_course.lesson import show
 
     maps = [block_map([(1, 1), (3, 9), (8, 4)], (5, 6), (11, 13), wrap).numpy() for wrap in (False, True)]
     figure, _ = strip([maps], ["wrap is false", "wrap is true"], 2.8, 2.8)
@@ -348,7 +348,7 @@ def cut(clip: Tensor, tubelet: int, patch: int, order: str) -> Tensor:
 # %% grade_id="check_cut" kind="check" points=4
 check("hw1", "cut", cut)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw1", "cut", cut)
 ### END HIDDEN TESTS
@@ -358,11 +358,11 @@ check_hidden("hw1", "cut", cut)
 
 # %% folded=true
 if "get_ipython" in globals() and is_right("hw1", "cut", cut):  # only to look at
-    from minivjepa.course.figures import Picture, strip
-    from minivjepa.course.figures.film_strips import displayed
-    from minivjepa.course.lesson import show
     from minivjepa.data.digits import ClipRules, DigitClips
+    from minivjepa.figures import Picture, strip
+    from minivjepa.figures.film_strips import displayed
     from minivjepa.tubelets import Grid
+    from minivjepa_course.lesson import show
 
     film, _ = DigitClips(Grid(4, 32, 32, 2, 8), rules=ClipRules(noise=0.02)).batch(0, torch.tensor([12]))
     colors = displayed(film)[0]  # from 0 to 1, [T, H, W, C]
@@ -413,7 +413,7 @@ def positions(shape: tuple[int, int, int], dims: tuple[int, int, int], base: flo
 # %% grade_id="check_positions" kind="check" points=4
 check("hw1", "positions", positions)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw1", "positions", positions)
 ### END HIDDEN TESTS
@@ -423,9 +423,9 @@ check_hidden("hw1", "positions", positions)
 
 # %% folded=true
 if "get_ipython" in globals() and is_right("hw1", "positions", positions):  # only to look at
-    from minivjepa.course.figures.film_strips import position_map
-    from minivjepa.course.lesson import show
+    from minivjepa.figures.film_strips import position_map
     from minivjepa.tubelets import Grid
+    from minivjepa_course.lesson import show
 
     grid = Grid(8, 64, 64, 2, 8)  # 4 x 8 x 8 tubelets
     show(position_map(grid, positions(grid.shape, (8, 12, 12), 10.0), 64 + 3 * 8 + 2))

@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minivjepa.homework import check, is_right
+from minivjepa_course.homework import check, is_right
 
 # %% [markdown]
 # ## 1. Embed what is kept (3 points, easy, 15 minutes)
@@ -59,7 +59,7 @@ def embed_kept(tubelets: Tensor, ids: Tensor, weight: Tensor, bias: Tensor, posi
 # %% grade_id="check_embed_kept" kind="check" points=3
 check("hw2", "embed_kept", embed_kept)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw2", "embed_kept", embed_kept)
 ### END HIDDEN TESTS
@@ -111,7 +111,7 @@ def plan(
 # %% grade_id="check_plan" kind="check" points=2
 check("hw2", "plan", plan)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw2", "plan", plan)
 ### END HIDDEN TESTS
@@ -121,8 +121,8 @@ check_hidden("hw2", "plan", plan)
 
 # %% folded=true
 if "get_ipython" in globals() and is_right("hw2", "plan", plan):  # only to look at
-    from minivjepa.course.figures import Picture, curves
-    from minivjepa.course.lesson import show
+    from minivjepa.figures import Picture, curves
+    from minivjepa_course.lesson import show
 
     runs = {
         "line, 0.99 to 1": plan(200, 0.99, 1.0, 1.25, "line", 0.5),
@@ -183,7 +183,7 @@ def follow(
 # %% grade_id="check_follow" kind="check" points=3
 check("hw2", "follow", follow)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw2", "follow", follow)
 ### END HIDDEN TESTS
@@ -193,8 +193,8 @@ check_hidden("hw2", "follow", follow)
 
 # %% folded=true
 if "get_ipython" in globals() and is_right("hw2", "follow", follow):  # only to look at
-    from minivjepa.course.figures import Picture, curves
-    from minivjepa.course.lesson import show
+    from minivjepa.figures import Picture, curves
+    from minivjepa_course.lesson import show
 
     zero, jumped = {"w": torch.zeros(1)}, [{"w": torch.ones(1)}] * 100
     ways = {
@@ -266,7 +266,7 @@ def predict(
 # %% grade_id="check_predict" kind="check" points=4
 check("hw2", "predict", predict)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw2", "predict", predict)
 ### END HIDDEN TESTS
@@ -304,7 +304,7 @@ def latent_loss(guesses: list[Tensor], features: Tensor, ids: list[Tensor], weig
 # %% grade_id="check_latent_loss" kind="check" points=4
 check("hw2", "latent_loss", latent_loss)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw2", "latent_loss", latent_loss)
 ### END HIDDEN TESTS
@@ -377,7 +377,7 @@ def student_loss(
 # %% grade_id="check_student_loss" kind="check" points=3
 check("hw2", "student_loss", student_loss)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw2", "student_loss", student_loss)
 ### END HIDDEN TESTS
@@ -441,7 +441,7 @@ def audit(
 # %% grade_id="check_audit" kind="check" points=3
 check("hw2", "audit", audit)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw2", "audit", audit)
 ### END HIDDEN TESTS
@@ -489,7 +489,7 @@ def attend(
 # %% grade_id="check_attend" kind="check" points=5
 check("hw2", "attend", attend)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw2", "attend", attend)
 ### END HIDDEN TESTS
@@ -499,8 +499,8 @@ check_hidden("hw2", "attend", attend)
 
 # %% folded=true
 if "get_ipython" in globals() and is_right("hw2", "attend", attend):  # only to look at
-    from minivjepa.course.figures import Picture, strip
-    from minivjepa.course.lesson import show
+    from minivjepa.figures import Picture, strip
+    from minivjepa_course.lesson import show
 
     drawn = torch.Generator().manual_seed(3)
     tokens, four = (
@@ -545,9 +545,9 @@ if "get_ipython" in globals() and is_right("hw2", "attend", attend):  # only to 
 from torch.nn.functional import gelu, layer_norm
 
 from minivjepa.collapse import feature_std
-from minivjepa.homework.checking import CheckFailed, load_cases, require_right
 from minivjepa.masking import parse_mask
 from minivjepa.tubelets import Grid, patchify, sincos_positions
+from minivjepa_course.homework.checking import CheckFailed, load_cases, require_right
 
 GRID = Grid(frames=4, height=32, width=32, tubelet=2, patch=8)  # 2 x 4 x 4 tubelets
 WIDTH, HEADS, DEPTH = 32, 2, 2
@@ -758,8 +758,8 @@ HISTORIES: dict[str, list[tuple[int, float, float]]] = {}  # of what you trained
 
 def watch(name: str, own: bool, stop: bool) -> None:
     """Train, and draw all runs while this one grows; if something is missing, say what."""
-    from minivjepa.course.figures.collapse_kinds import loss_and_spread
-    from minivjepa.course.lesson import Live
+    from minivjepa_course.lesson import Live
+    from minivjepa_course.pictures.collapse_kinds import loss_and_spread
 
     if missing := what_is_missing():
         print("Not yet. Go back to:", *missing, sep="\n  ")

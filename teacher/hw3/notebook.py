@@ -32,11 +32,11 @@ from scipy import stats
 from torch import Tensor
 
 from minivjepa.data.digits import DigitClips
-from minivjepa.homework import check, is_right
 from minivjepa.training.arms import with_arm
 from minivjepa.training.config import PRESETS
 from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
+from minivjepa_course.homework import check, is_right
 
 # %% [markdown]
 # ## 1. When would you have known? (3 points, easy, 15 minutes)
@@ -131,7 +131,7 @@ def first_warning(rows: list[dict[str, float]], limit: float, patience: int, aft
 # %% grade_id="check_first_warning" kind="check" points=3
 check("hw3", "first_warning", first_warning)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw3", "first_warning", first_warning)
 ### END HIDDEN TESTS
@@ -177,7 +177,7 @@ def diagnose(rows: list[dict[str, float]], last: int, gone: float, alive: float,
 # %% grade_id="check_diagnose" kind="check" points=4
 check("hw3", "diagnose", diagnose)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw3", "diagnose", diagnose)
 ### END HIDDEN TESTS
@@ -188,8 +188,8 @@ check_hidden("hw3", "diagnose", diagnose)
 
 # %% folded=true
 if "get_ipython" in globals() and is_right("hw3", "diagnose", diagnose):  # only to look at
-    from minivjepa.course.figures import Picture, curves
-    from minivjepa.course.lesson import show
+    from minivjepa.figures import Picture, curves
+    from minivjepa_course.lesson import show
 
     said = {name: diagnose(rows, 3, 0.01, 0.1, 0.05) for name, rows in RUNS.items()}
     titles = ("loss", "feature std, online", "feature std, target")
@@ -240,7 +240,7 @@ def spread_and_rank(h: Tensor, power: float) -> dict[str, float]:
 # %% grade_id="check_spread_and_rank" kind="check" points=4
 check("hw3", "spread_and_rank", spread_and_rank)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw3", "spread_and_rank", spread_and_rank)
 ### END HIDDEN TESTS
@@ -250,8 +250,8 @@ check_hidden("hw3", "spread_and_rank", spread_and_rank)
 
 # %% folded=true
 if "get_ipython" in globals() and is_right("hw3", "spread_and_rank", spread_and_rank):  # only to look at
-    from minivjepa.course.figures import Picture, curves
-    from minivjepa.course.lesson import show
+    from minivjepa.figures import Picture, curves
+    from minivjepa_course.lesson import show
 
     drawn = torch.Generator().manual_seed(0)
     normal = torch.randn(64, 4, 12, generator=drawn)
@@ -309,7 +309,7 @@ def kind_of_collapse(h: Tensor, limit: float, directions: int, share: float) -> 
 # %% grade_id="check_kind_of_collapse" kind="check" points=3
 check("hw3", "kind_of_collapse", kind_of_collapse)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw3", "kind_of_collapse", kind_of_collapse)
 ### END HIDDEN TESTS
@@ -319,8 +319,8 @@ check_hidden("hw3", "kind_of_collapse", kind_of_collapse)
 
 # %% folded=true
 if "get_ipython" in globals() and is_right("hw3", "kind_of_collapse", kind_of_collapse):  # only to look at
-    from minivjepa.course.figures.collapse_kinds import kinds_of_collapse
-    from minivjepa.course.lesson import show
+    from minivjepa_course.lesson import show
+    from minivjepa_course.pictures.collapse_kinds import kinds_of_collapse
 
     drawn = torch.Generator().manual_seed(0)
     normal, noise = (scale * torch.randn(320, 8, 24, generator=drawn) for scale in (1.0, 0.001))
@@ -365,7 +365,7 @@ def design(base: dict, switches: list[tuple[str, list]]) -> list[dict]:
 # %% grade_id="check_design" kind="check" points=3
 check("hw3", "design", design)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw3", "design", design)
 ### END HIDDEN TESTS
@@ -419,7 +419,7 @@ def verdict(a: dict[int, float], b: dict[int, float], level: float) -> dict[str,
 # %% grade_id="check_verdict" kind="check" points=3
 check("hw3", "verdict", verdict)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw3", "verdict", verdict)
 ### END HIDDEN TESTS
@@ -463,7 +463,7 @@ def probe(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, shri
 # %% grade_id="check_probe" kind="check" points=4
 check("hw3", "probe", probe)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw3", "probe", probe)
 ### END HIDDEN TESTS

@@ -30,8 +30,8 @@ from torch import Tensor
 
 from minivjepa.data.digits import DigitClips
 from minivjepa.encoder import Encoder
-from minivjepa.homework import check, is_right
 from minivjepa.training.config import PRESETS
+from minivjepa_course.homework import check, is_right
 
 # %% [markdown]
 # ## 1. An angle for each pair (2 points, easy, 15 minutes)
@@ -65,7 +65,7 @@ def angles_of(places: Tensor, pairs: int, base: float) -> Tensor:
 # %% grade_id="check_angles_of" kind="check" points=2
 check("hw4", "angles_of", angles_of)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw4", "angles_of", angles_of)
 ### END HIDDEN TESTS
@@ -75,8 +75,8 @@ check_hidden("hw4", "angles_of", angles_of)
 
 # %% folded=true
 if "get_ipython" in globals() and is_right("hw4", "angles_of", angles_of):  # only to look at
-    from minivjepa.course.figures import Picture, strip
-    from minivjepa.course.lesson import show
+    from minivjepa.figures import Picture, strip
+    from minivjepa_course.lesson import show
 
     square = torch.cartesian_prod(torch.arange(12.0), torch.arange(12.0))
     images = list(angles_of(square, 3, 30.0).cos().T.reshape(6, 12, 12))
@@ -124,7 +124,7 @@ def turn_pairs(x: Tensor, angles: Tensor) -> Tensor:
 # %% grade_id="check_turn_pairs" kind="check" points=3
 check("hw4", "turn_pairs", turn_pairs)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw4", "turn_pairs", turn_pairs)
 ### END HIDDEN TESTS
@@ -134,8 +134,8 @@ check_hidden("hw4", "turn_pairs", turn_pairs)
 
 # %% folded=true
 if "get_ipython" in globals() and is_right("hw4", "turn_pairs", turn_pairs) and is_right("hw4", "angles_of", angles_of):
-    from minivjepa.course.figures import Picture, finish, panels
-    from minivjepa.course.lesson import show
+    from minivjepa.figures import Picture, finish, panels
+    from minivjepa_course.lesson import show
 
     way = turn_pairs(
         torch.tensor([1.0, 1.2, 1.4, 1.6] + [0.0] * 4).expand(12, 8), angles_of(torch.arange(12.0)[:, None], 4, 100.0)
@@ -187,7 +187,7 @@ def offset_spread(scores: Tensor, places: Tensor) -> float:
 # %% grade_id="check_offset_spread" kind="check" points=3
 check("hw4", "offset_spread", offset_spread)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw4", "offset_spread", offset_spread)
 ### END HIDDEN TESTS
@@ -198,8 +198,8 @@ check_hidden("hw4", "offset_spread", offset_spread)
 
 # %% folded=true
 if "get_ipython" in globals() and all(is_right("hw4", f.__name__, f) for f in (angles_of, turn_pairs, offset_spread)):
-    from minivjepa.course.figures import Picture, finish, panels
-    from minivjepa.course.lesson import show
+    from minivjepa.figures import Picture, finish, panels
+    from minivjepa_course.lesson import show
 
     drawn = torch.Generator().manual_seed(0)
     q, k = torch.randn(2, 8, generator=drawn).unbind()
@@ -270,7 +270,7 @@ def duel(a: dict[int, bool], b: dict[int, bool], alpha: float) -> dict[str, int 
 # %% grade_id="check_duel" kind="check" points=4
 check("hw4", "duel", duel)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw4", "duel", duel)
 ### END HIDDEN TESTS
@@ -280,8 +280,8 @@ check_hidden("hw4", "duel", duel)
 
 # %% folded=true
 if "get_ipython" in globals() and is_right("hw4", "duel", duel):  # only to look at
-    from minivjepa.course.figures import Picture, panels
-    from minivjepa.course.lesson import show
+    from minivjepa.figures import Picture, panels
+    from minivjepa_course.lesson import show
 
     WORDS = ("too few", "undecided", "a", "b")
 
@@ -351,7 +351,7 @@ def cem_round(mean: Tensor, spread: Tensor, noise: Tensor, goal: Tensor, elites:
 # %% grade_id="check_cem_round" kind="check" points=4
 check("hw4", "cem_round", cem_round)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw4", "cem_round", cem_round)
 ### END HIDDEN TESTS
@@ -361,8 +361,8 @@ check_hidden("hw4", "cem_round", cem_round)
 
 # %% folded=true
 if "get_ipython" in globals() and is_right("hw4", "cem_round", cem_round):  # only to look at
-    from minivjepa.course.figures import Picture, panels
-    from minivjepa.course.lesson import show
+    from minivjepa.figures import Picture, panels
+    from minivjepa_course.lesson import show
 
     drawn = torch.Generator().manual_seed(0)
     goal, mean, spread = torch.tensor([3.0, -1.5]), torch.zeros(5, 2), torch.full((5, 2), 0.8)
@@ -421,7 +421,7 @@ def shadow_gaps(z: Tensor, directions: Tensor, t: Tensor) -> Tensor:
 # %% grade_id="check_shadow_gaps" kind="check" points=4
 check("hw4", "shadow_gaps", shadow_gaps)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw4", "shadow_gaps", shadow_gaps)
 ### END HIDDEN TESTS
@@ -431,8 +431,8 @@ check_hidden("hw4", "shadow_gaps", shadow_gaps)
 
 # %% folded=true
 if "get_ipython" in globals() and is_right("hw4", "shadow_gaps", shadow_gaps):  # only to look at
-    from minivjepa.course.figures import Picture, curves
-    from minivjepa.course.lesson import show
+    from minivjepa.figures import Picture, curves
+    from minivjepa_course.lesson import show
 
     drawn = torch.Generator().manual_seed(0)
     normal = torch.randn(200, 2, generator=drawn)
@@ -496,7 +496,7 @@ def one_term(z: Tensor, guess: Tensor, directions: Tensor, t: Tensor, weight: fl
 # %% grade_id="check_one_term" kind="check" points=4
 check("hw4", "one_term", one_term)
 ### BEGIN HIDDEN TESTS
-from minivjepa.grading.hidden_cases import check_hidden
+from minivjepa_course.grading.hidden_cases import check_hidden
 
 check_hidden("hw4", "one_term", one_term)
 ### END HIDDEN TESTS
@@ -506,8 +506,8 @@ check_hidden("hw4", "one_term", one_term)
 
 # %% folded=true
 if "get_ipython" in globals() and is_right("hw4", "one_term", one_term):  # only to look at
-    from minivjepa.course.figures import Picture, curves
-    from minivjepa.course.lesson import show
+    from minivjepa.figures import Picture, curves
+    from minivjepa_course.lesson import show
 
     columns = {}
     for weight in (0.0, 1.0):

@@ -19,10 +19,10 @@ import torch
 sys.path.append(str(Path(__file__).parents[1]))
 from assignment import function_of, given_code
 
-from minivjepa.grading.graded import RIGHT
-from minivjepa.grading.processes import user_ids
-from minivjepa.grading.run_submission import Failed, run_submission
-from minivjepa.homework.cases import Arrays, Case, ExerciseCases
+from minivjepa_course.grading.graded import RIGHT
+from minivjepa_course.grading.processes import user_ids
+from minivjepa_course.grading.run_submission import Failed, run_submission
+from minivjepa_course.homework.cases import Arrays, Case, ExerciseCases
 
 AT_ONCE = 128  # clips of one call, which may take as long as a call of an exercise
 EXAM = "test"  # the split whose handwriting students do not measure on

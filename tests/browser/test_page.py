@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from minivjepa.course.toys import page as filled
+from minivjepa_course.toys import page as filled
 
 from .conftest import ROOT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Frame, Page
 
-FILE = ROOT / "minivjepa" / "course" / "toys" / "collapse.html"
+FILE = ROOT / "minivjepa_course" / "toys" / "collapse.html"
 AXE = ROOT / "page" / "node_modules" / "axe-core" / "axe.min.js"
 WAIT = 120_000  # milliseconds, on a busy machine: steps are counted here, never seconds
 CHAPTERS = ["vjepa", "neither", "no-stopgrad", "no-ema", "frozen", "sigreg", "pixels"]

@@ -188,8 +188,8 @@ def check_prediction(page: "Page", box: "Locator") -> None:
 
 PLANTED = """
 from matplotlib.figure import Figure
-from minivjepa.course.figures import Picture
-from minivjepa.course.widgets import explore
+from minivjepa.figures import Picture
+from minivjepa_course.widgets import explore
 
 def draw(living, planted):
     figure = Figure(figsize=(2, 1))

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from minivjepa.course import toys
 from minivjepa.masking import draw_blocks
 from minivjepa.world.rooms import Rooms
+from minivjepa_course import toys
 from tests.test_toys import PATCHES, simulated, walked
 
 from .conftest import Lab

@@ -1,1 +1,0 @@
-"""What the lessons use: pictures, widgets, checks, and the check of a machine."""

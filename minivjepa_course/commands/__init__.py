@@ -1,0 +1,1 @@
+"""Commands for learners and teachers; minivjepa/commands/cli.py lists them."""
