@@ -17,7 +17,7 @@ WARNING = 0.1  # below this feature std, a run in progress gets a warning; runs 
 
 
 def feature_std(h: Tensor) -> float:
-    """Std across clips at a fixed position, mean over positions and features.  h [B, N, D], before normalisation.
+    """Std across clips at a fixed position, mean over positions and features.  h [B, N, D], before normalization.
 
     0 means that all clips give the same vectors: complete or content-free collapse.
     """
@@ -53,7 +53,7 @@ def entropy_rank(sigma: Tensor) -> float:
 
 
 def effective_rank(pooled: Tensor) -> float:
-    """Effective rank (Roy and Vetterli 2007) of centred pooled features [rows, D], from 1 to D.
+    """Effective rank (Roy and Vetterli 2007) of centered pooled features [rows, D], from 1 to D.
 
     It ignores scale: features that collapsed to a constant plus rounding noise have a rank near D.
     """
@@ -61,12 +61,12 @@ def effective_rank(pooled: Tensor) -> float:
 
 
 def rankme(pooled: Tensor) -> float:
-    """RankMe (Garrido et al., arXiv 2210.02885): effective rank of features [rows, D] that are not centred."""
+    """RankMe (Garrido et al., arXiv 2210.02885): effective rank of features [rows, D] that are not centered."""
     return entropy_rank(singular_values(pooled, centred=False))
 
 
 def margin(predictions: Tensor, targets: Tensor, others: Tensor) -> float:
-    """Mean cosine of predictions with their own clip's targets, minus the one with another clip's; all [B, M, D].
+    """Mean cosine of predictions with their own clip's targets, minus that with another clip's; all [B, M, D].
 
     A prediction with cosine .98 to its own target and .97 to any other ignores the content.
     """
@@ -76,7 +76,7 @@ def margin(predictions: Tensor, targets: Tensor, others: Tensor) -> float:
 
 
 def token_metrics(h: Tensor) -> dict[str, float]:
-    """All metrics of one encoder's whole-clip tokens h [B, N, D], before target normalisation.
+    """All metrics of one encoder's whole-clip tokens h [B, N, D], before target normalization.
 
     The ranks are NaN if B is below 10 D, or if a feature isn't finite.
     """

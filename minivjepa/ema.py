@@ -1,7 +1,7 @@
 """The target encoder: a slow copy of the online encoder.
 
 Built in lessons 4 and 5.  V-JEPA section 3.1: target = momentum * target + (1 - momentum) * online,
-after each optimiser step.
+after each optimizer step.
 """
 
 import copy

@@ -1,4 +1,4 @@
-"""Which tubelets the encoder sees, and which ones the predictor must predict.
+"""Which tubelets the encoder sees, and which the predictor must predict.
 
 Built in lesson 2.  V-JEPA section 3.2 and appendix; the block rule follows the released code.
 A mask is a pair of id tensors in time-major order: the tubelets to see, int64 [B, K], and the tubelets to predict,

@@ -1,4 +1,4 @@
-"""The objective: an L1 distance in latent space, and the regularisers that other methods use to prevent collapse.
+"""The objective: an L1 distance in latent space, and the regularizers that other methods use to prevent collapse.
 
 Built in lessons 5 and 11.  Equation 1 of V-JEPA (arXiv 2404.08471); VICReg (arXiv 2105.04906);
 SIGReg of LeJEPA (arXiv 2511.08544).
@@ -73,20 +73,20 @@ def unit_directions(dim: int, count: int, seed: int, step: int, device: torch.de
 
 @dataclass(frozen=True)
 class VICReg:
-    """The weighted sum of VICReg's variance and covariance terms, as a regulariser for CollapsePrevention."""
+    """The weighted sum of VICReg's variance and covariance terms, as a regularizer for CollapsePrevention."""
 
     variance: float = 1.0  # Weight of the variance term.
     covariance: float = 0.04  # Weight of the covariance term.
 
     def __call__(self, h: Tensor, seed: int, step: int) -> Tensor:
-        """Tokens [B, N, D] before normalisation -> a scalar.  Nothing here is random: seed and step are unused."""
+        """Tokens [B, N, D] before normalization -> a scalar.  Nothing here is random: seed and step are unused."""
         variance, covariance = vicreg_terms(h)
         return self.variance * variance + self.covariance * covariance
 
 
 @dataclass(frozen=True)
 class SIGReg:
-    """SIGReg times a weight, across the clips of a batch at each position, as a regulariser for CollapsePrevention."""
+    """SIGReg times a weight, across the clips of a batch at each position, as a regularizer for CollapsePrevention."""
 
     weight: float = 0.1  # Lambda, for the statistic with the factor n.
     directions: int = 256  # Random directions per step.
@@ -96,7 +96,7 @@ class SIGReg:
             raise ValueError(f"directions is {self.directions}, expected 1 or more")
 
     def __call__(self, h: Tensor, seed: int, step: int) -> Tensor:
-        """Tokens [B, N, D] before normalisation -> a scalar, along the directions of this seed and step."""
+        """Tokens [B, N, D] before normalization -> a scalar, along the directions of this seed and step."""
         directions = unit_directions(h.shape[-1], self.directions, seed, step, h.device).to(h.dtype)
         return self.weight * sigreg(h.transpose(0, 1), directions)  # [N, B, D]: the samples are the clips
 
@@ -122,6 +122,6 @@ class AllClips(torch.autograd.Function):
 def all_clips(h: Tensor) -> Tensor:
     """[B, N, D] of this process -> [world * B, N, D] of all processes, with gradients; h itself in a single process.
 
-    A batch's statistic is not the mean of its parts' statistics, so regularisers need all clips.
+    A batch's statistic is not the mean of its parts' statistics, so regularizers need all clips.
     """
     return AllClips.apply(h) if dist.is_available() and dist.is_initialized() else h

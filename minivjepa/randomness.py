@@ -4,7 +4,7 @@ Every clip and mask here is a function of (seed, step, global sample index); onl
 batch.  So a run can resume, a batch can be split over processes, and a single clip can be rendered again, all without
 extra work.  On a first reading, one line is enough: uniform(keys("mask", seed, step, index), n) gives n numbers for
 each of the B samples in `index`, and always the same ones.  The generator is SplitMix64 (Steele, Lea and Flood, "Fast
-splittable pseudorandom number generators", OOPSLA 2014) on int64 tensors, which wrap around alike on every device.
+splittable pseudorandom number generators", OOPSLA 2014) on int64 tensors, which wrap around the same way on every device.
 """
 
 import zlib
@@ -24,7 +24,7 @@ def _shift(x: Tensor, bits: int) -> Tensor:
 
 
 def _mix(x: Tensor) -> Tensor:
-    """SplitMix64's finaliser: every output bit depends on every input bit."""
+    """SplitMix64's finalizer: every output bit depends on every input bit."""
     x = (x ^ _shift(x, 30)) * MULTIPLIER_1
     x = (x ^ _shift(x, 27)) * MULTIPLIER_2
     return x ^ _shift(x, 31)

@@ -1,7 +1,7 @@
 """Rotary positions: rotate each token's query and key instead of adding a vector to the token.
 
 Read in lesson 10.  RoPE (arXiv 2104.09864) along three axes; V-JEPA 2 (arXiv 2506.09985) uses a variant, see below.
-Each pair of neighbouring numbers in a head is rotated by position x frequency.  So positions enter q . k only as the
+Each pair of neighboring numbers in a head is rotated by position x frequency.  So positions enter q . k only as the
 offset between two tokens along each axis.
 """
 

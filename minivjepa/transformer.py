@@ -71,7 +71,7 @@ class Block(nn.Module):
 
 
 def init_linear(module: nn.Module, scheme: str) -> None:
-    """Initialise every Linear inside `module`: biases 0, weights by `scheme`.  Raises ValueError for an unknown scheme.
+    """Initialize every Linear inside `module`: biases 0, weights by `scheme`.  Raises ValueError for an unknown scheme.
 
     "xavier": uniform, scaled to preserve variance.  "official": normal with std .02, as V-JEPA 1's
     training starts.  At width 64 that's far too small: at first, the spread of features across clips shrinks.

@@ -1,7 +1,7 @@
 """V-JEPA wired together, with switches for collapse prevention.
 
 Built in lesson 5.  Equation 1 of V-JEPA (arXiv 2404.08471):
-minimise | P(E(x), positions of y) - stop_gradient(E_ema(y)) |_1 over E and P.
+minimize | P(E(x), positions of y) - stop_gradient(E_ema(y)) |_1 over E and P.
 """
 
 from collections.abc import Sequence
@@ -20,18 +20,18 @@ from minivjepa.tubelets import gather_tokens, patchify
 
 @dataclass(frozen=True)
 class CollapsePrevention:
-    """Everything that stands between V-JEPA and collapse.  An arm of an ablation is one value of this class.
+    """Everything that keeps V-JEPA from collapse.  An arm of an ablation is one value of this class.
 
     Raises ValueError for unknown values, and for combinations in which a switch would do nothing.
     """
 
     target: str = "ema"
     """What to predict: features of an EMA copy of the online encoder, of the online encoder itself, or pixels."""
-    stop_gradient: bool = True  # Detach the targets.  Without it, the optimiser also trains the EMA copy.
+    stop_gradient: bool = True  # Detach the targets.  Without it, the optimizer also trains the EMA copy.
     momentum: float | None = None
     """A constant EMA momentum instead of the run's schedule; 1 freezes the copy, 0 means no EMA."""
     normalise: bool = True  # LayerNorm the targets over features, or over the pixels of a tubelet, without affine.
-    regulariser: VICReg | SIGReg | None = None  # A term on the targets before normalisation; needs stop_gradient=False.
+    regulariser: VICReg | SIGReg | None = None  # A term on the targets before normalization; needs stop_gradient=False.
     projector: int = 0
     """Width of a small network between the online encoder and its targets; 0 = none.  Only for target="online"."""
 
@@ -85,7 +85,7 @@ class VJEPA(nn.Module):
         )
 
     def targets(self, clip: Tensor) -> Tensor:
-        """clip [B, C, T, H, W] -> what to predict, for every tubelet of the clip: features [B, N, D], before normalisation."""
+        """clip [B, C, T, H, W] -> what to predict, for every tubelet of the clip: features [B, N, D], before normalization."""
         if self.prevention.target == "pixels":
             return patchify(clip, self.encoder.grid)  # [B, N, C*t*p*p]: not V-JEPA, but what MAE and VideoMAE predict
         encoder = self.encoder if self.target_encoder is None else self.target_encoder
@@ -124,7 +124,7 @@ class VJEPA(nn.Module):
             return loss + self.prevention.regulariser(h, seed, step)
 
     def update_target(self, momentum: float) -> None:
-        """EMA update, after the optimiser's step; does nothing if the online encoder is its own target."""
+        """EMA update, after the optimizer's step; does nothing if the online encoder is its own target."""
         if self.target_encoder is not None:
             ema_update(self.target_encoder, self.encoder, momentum)
 
@@ -133,7 +133,7 @@ class VJEPA(nn.Module):
 
         The target encoder runs forward on all tokens; pixels as targets cost nothing.  Encoder and predictor also run
         backward, at three times the forward cost in all; so does the target encoder if its targets aren't detached.
-        Softmax, norms, the regulariser and the optimiser aren't counted.
+        Softmax, norms, the regularizer and the optimizer aren't counted.
         """
         passes = 0 if self.prevention.target == "pixels" else 1 if self.prevention.stop_gradient else 3
         return {

@@ -95,18 +95,18 @@ guess(
 )
 
 # %% [markdown]
-# What are features good for, then? Robot B is given two pictures, of where it is and of where it should be: no coordinates, no map. This
+# What are features good for, then? Robot B gets two pictures: where it is, and where it should be. It gets no coordinates and no map. This
 # lesson builds it, and then asks what it's worth.
 #
 # ## A second predictor
 #
 # V-JEPA's predictor can fill in what's hidden, but it can't tell what happens *if I do this*: it never saw an action. V-JEPA 2-AC (arXiv
-# 2506.09985, section 3; AC is for action-conditioned) keeps the trained encoder, freezes it, and trains a **new predictor**: from a frame's
-# features and an action to the next frame's features. Clips without actions, of which there are many, teach the encoder. The few with
-# actions teach only this predictor.
+# 2506.09985, section 3; AC is short for action-conditioned) keeps the trained encoder, freezes it, and trains a **new predictor**: from a frame's
+# features and an action to the next frame's features. Clips without actions are plentiful, and teach the encoder. The
+# few with actions teach only this predictor.
 #
-# We do the same in lesson 11's two rooms. A V-JEPA trained there is loaded. A frame's 16 tokens, 1,024 numbers, are cut to their 32 **main
-# directions** (lesson 09): the frame's **latent**. For comparison, raw pixels are cut in the same way, with no encoder at all, and get a predictor,
+# We do the same in lesson 11's two rooms, and load a V-JEPA trained there. A frame's 16 tokens, 1,024 numbers, are cut to their 32 **main
+# directions** (lesson 09): the frame's **latent**. For comparison, we cut raw pixels in the same way, without an encoder, and give them a predictor
 # too. The loss has two terms: predict each next frame from a true one, and imagine three in a row from the first.
 
 # %%
@@ -146,8 +146,8 @@ z = train(vjepa)
 raw_z = train(raw)
 
 # %% [markdown]
-# Now imagine ten steps, in clips that were never seen: from the *first* frame and ten actions. To see which place an imagined latent means,
-# look up the most similar latent among all training frames, and where the robot was there. Two controls: the robot stays where it was, and
+# Now imagine ten steps in unseen clips, from the *first* frame and ten actions. Which place does an imagined latent mean? Find the most
+# similar latent among all training frames, and look where the robot was. Two controls: the robot stays where it was, and
 # the predictor gets another clip's actions.
 
 # %%
@@ -229,7 +229,7 @@ explore(landscape, {"down": (0, 100, 10, 20), "right": (0, 100, 10, 80)})
 
 # %% [markdown]
 # In pixels the goal is equally far from everywhere, until the two discs overlap. Main directions widen the funnel, and add hills. Only the
-# oracle's slope leads through the door. So don't just go downhill, look *ahead*: imagine where plans lead, until one gets into the funnel.
+# oracle's slope leads through the door. So don't just go downhill. Look *ahead*: imagine where plans lead, until one gets into the funnel.
 #
 # ## Write it: `plan_cost` (easy, 5 minutes)
 #
@@ -305,7 +305,7 @@ def cem_round(plans, costs, noise, elites):
 attempt("12", cem_round)
 
 # %% [markdown]
-# Four rounds of yours, with the predictor that you trained. In the first, plans are drawn around standing still. The paths are where the
+# Here are four of your rounds, with the predictor that you trained. The first draws plans around standing still. The paths show where the
 # plans would really lead:
 
 
@@ -422,7 +422,7 @@ play(robots_in_motion(rooms, film, goals[pair], task.radius, {"V-JEPA, frozen": 
 # ## Planners find your model's mistakes
 #
 # Of the 200 pairs in the stored results, this LeWorldModel missed a few. Run the first four again. A plan *promises* to come within some
-# distance of the goal's latent. If it were carried out, how near would it really come?
+# distance of the goal's latent. If the robot carried it out, how near would it really get?
 
 # %%
 row = next(row for row in stored["models"] if (row["model"], row["seed"]) == ("lewm", lewm_config.seed))
@@ -452,8 +452,8 @@ print("verified: where LeWorldModel is stuck, its plan promises far more than it
 #
 # ## The comparison
 #
-# Now the stored results: 200 pairs, the same planner, three trainings each. On the first training's pairs, V-JEPA reaches more than the same
-# encoder untrained. **McNemar's test** looks at pairs that only one of the two reaches: would a fair coin split them so unevenly?
+# Now the stored results: 200 pairs, the same planner, three trainings each. In the first training, V-JEPA reaches more goals than
+# the same encoder untrained. **McNemar's test** looks at pairs that only one of the two reaches: would a fair coin split them so unevenly?
 
 # %%
 names = {"lewm": "LeWorldModel", "vjepa": "V-JEPA, frozen", "untrained": "untrained, frozen"}
@@ -493,8 +493,8 @@ print(
 # V-JEPA is ahead of untrained on the first seed and behind on the other two. The test speaks of other pairs with these weights. It does not
 # speak of another training.
 #
-# So in these rooms, planning in latent space works, and beats a straight walk. But you need no training for it, and not even an encoder: a bright
-# disc on a dark floor has a different latent everywhere, whatever makes it.
+# So in these rooms, planning in latent space works, and beats a straight walk. But you don't need training for it, or even an encoder: a
+# bright disc on a dark floor gives a different latent at every place, whatever computes it.
 #
 # ## Break it
 #
@@ -521,13 +521,13 @@ for name, counts in (("the nearest step", plan_cost), ("yours", judge)):
 #
 # ## Three questions
 #
-# <details><summary>1. What would become of the encoder if the action loss could train it too, with nothing else in the loss?</summary>
+# <details><summary>1. What would happen to the encoder if the action loss could train it too, with nothing else in the loss?</summary>
 #
 # It would collapse: if all frames have the same latent, the next one is easy to predict. LeWorldModel trains its encoder by such a loss, and
 # needs SIGReg (lesson 11).
 # </details>
 #
-# <details><summary>2. Why act on the first action only, when the plan has ten?</summary>
+# <details><summary>2. Why take only the first action, when the plan has ten?</summary>
 #
 # It's the only one planned from a true picture. The others rest on imagined frames, each a bit further off.
 # </details>
@@ -535,7 +535,7 @@ for name, counts in (("the nearest step", plan_cost), ("yours", judge)):
 # <details><summary>3. Somebody shows you a robot that reaches nearly all goals with features of a large pretrained encoder. What do you ask?</summary>
 #
 # What do a straight walk, raw pixels and an untrained encoder reach, on the same pairs with the same planner? How many trainings are behind
-# each number? Which goals are missed?
+# each number? Which goals does it miss?
 # </details>
 
 # %%
@@ -548,13 +548,13 @@ guess.table()
 #
 # - **What prevents collapse?** In our runs, the stop-gradient; an average of weights without it collapses (07). Or a term in the loss, if its
 #   weight is right (11).
-# - **What does predicting features buy?** On clean clips, V-JEPA leads pixel targets by none of five probes and trails by three (07). Whether it pays
-#   off under noise that nothing can predict, `results/answers.md` will tell.
-# - **What does the moving target add?** On motion, no lead over a frozen one is shown. After long training, neighbors in its features more often
+# - **What does predicting features buy?** On clean clips, V-JEPA beats pixel targets on none of five probes and loses on three (07). Whether it
+#   pays off under noise that nothing can predict, `results/answers.md` will tell.
+# - **What does the moving target add?** On motion, we've shown no lead over a frozen one. After long training, neighbors in its features more often
 #   show the same digit (07).
-# - **What are features good for?** Probes and neighbors find motion in them (09). A predictor on them can plan, but in plain rooms no lead over untrained
-#   features or raw pixels is shown (12).
-# - **What's open?** All of this at the scale of real video. V-JEPA 2's models are thousands of times as large, and trained on more than a
+# - **What are features good for?** Probes and neighbors find motion in them (09). A predictor on them can plan, but in plain rooms we've shown no lead
+#   over untrained features or raw pixels (12).
+# - **What's open?** All of this at the scale of real video. V-JEPA 2's models are thousands of times as large, and saw more than a
 #   million hours. What carries over from toys is how things fail, and how to notice.
 #
 # **In the package:** `minivjepa/world/` (`action_predictor.py`, `frozen_model.py`, `planner.py`, `goal_reaching.py`). **In the papers:** V-JEPA 2

@@ -1,4 +1,4 @@
-"""A teacher's week: an export of a platform goes in as it comes; a table, a gradebook and feedback come out, and nothing is lost."""
+"""A teacher's week: a platform's export goes in as it comes; a table, a gradebook and feedback come out, and nothing is lost."""
 
 import csv
 import functools

@@ -1,4 +1,4 @@
-"""`minivjepa world plan`: let world models reach goals."""
+"""`minivjepa world plan`: how often do world models reach their goals?"""
 
 import shlex
 from dataclasses import dataclass, field, replace
@@ -18,25 +18,23 @@ from minivjepa.world.worlds import TASKS
 
 @dataclass(frozen=True)
 class WorldPlanOptions:
-    """Let world models reach goals that are given as pictures, beside an oracle and random actions.
+    """Measure how often world models reach goals shown as pictures, beside an oracle and random actions.
 
-    Leaves results.json in --out: for each the share of start-goal pairs that it reached, with 95 % intervals.
+    Leaves results.json in --out, with the share of goals that each reached and its 95 % interval.
     """
 
     runs: tyro.conf.Positional[tuple[Path, ...]]  # Folders that `minivjepa world train` left.
     out: Path  # Folder of the results; new or empty, unless --resume is given.
     device: str = "auto"  # auto (cuda if there is one, else cpu), cpu or cuda.
     resume: bool = False  # Go on with the comparison in --out: finished models are kept.
-    task: Task = field(
-        default_factory=Task
-    )  # What counts as success; for runs of other worlds, the defaults are theirs.
+    task: Task = field(default_factory=Task)  # What counts as success; other worlds have other defaults.
     planner: CEM = field(default_factory=CEM)  # The planner's budget, the same for all.
 
 
 def world_plan(argv: list[str]) -> int:
     """The command."""
     options = parse(WorldPlanOptions, argv, "world plan")
-    if options.runs:  # where --task.* starts depends on the world
+    if options.runs:  # the defaults of --task.* depend on the world
         config, _ = Run(options.runs[0], WorldConfig).config()
         start = replace(options, resume=False, task=TASKS[config.world])
         options = parse(WorldPlanOptions, argv, "world plan", start)

@@ -25,12 +25,12 @@ PATIENCE = 50  # steps without a warning: a projector's latents start close toge
 class WorldTrainOptions:
     """Train one world model.  Leaves config.json, metrics.jsonl and checkpoint.pt in --out.
 
-    For vjepa, the run of its V-JEPA encoder is in the folder `encoder` inside.
+    For vjepa, the folder `encoder` inside holds the run of its V-JEPA encoder.
     """
 
     out: Path  # Folder of the run; new or empty, unless --resume is given.
     preset: str = "lewm"
-    """Where the options below start: lewm, vjepa, untrained (by default the one of --model), or lewm-official (LeWorldModel's published sizes, for a GPU)."""
+    """Where the options below start: the name of a model (by default that of --model), or lewm-official (LeWorldModel's published sizes, for a GPU)."""
     device: str = "auto"  # auto (cuda if there is one, else cpu), cpu or cuda.
     resume: bool = False  # Go on with the run in --out, from its last checkpoint to the same final weights.
     config: Annotated[WorldConfig, tyro.conf.arg(name="")] = field(default_factory=WorldConfig)

@@ -23,17 +23,17 @@ LINE = 0.01  # width of the ring around a goal, in sides of the world
 
 @dataclass(frozen=True)
 class WorldWatchOptions:
-    """Film robots on their way to their goals, one row for each: what happens, with a ring around the goal, and the goal's picture.
+    """Film robots on their way to their goals.  Each row shows what happens, and beside it the goal's picture.
 
-    The ring is as large as the world's task says, and turns green when the goal is reached.
+    There's a ring around the goal.  A robot succeeds inside the ring, which then turns green.
     """
 
     who: tyro.conf.Positional[str]  # Who steers: random, straight, oracle, or the folder of a trained world model.
     out: Path  # The film to write, a new .gif.
-    world: str = ""  # rooms, rooms-lamps, rooms-busy or maze; of a trained model it is the one that it was trained in.
-    seed: int = 0  # Which starts and goals, and which random actions or plans.
+    world: str = ""  # rooms, rooms-lamps, rooms-busy or maze; leave it out for a trained model, which has its own.
+    seed: int = 0  # Seed of starts, goals, random actions and plans.
     robots: int = 3  # Rows of the film.
-    planner: CEM = field(default_factory=CEM)  # The budget of the oracle's and of a model's planner.
+    planner: CEM = field(default_factory=CEM)  # The planner's budget, for the oracle or a model.
 
 
 def world_watch(argv: list[str]) -> int:

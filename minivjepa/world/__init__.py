@@ -1,1 +1,1 @@
-"""A small world with actions, a world model without heuristics, and planning to a goal that is a picture."""
+"""Small worlds with a robot, world models, and planning to a goal that's a picture."""

@@ -39,7 +39,7 @@ class RawPixels(nn.Module):
 
 @torch.no_grad()
 def encode_frames(encoder: Encoder | RawPixels, clip: Tensor) -> Tensor:
-    """clip [B, C, T, H, W] -> normalised features [B, T, n, D], each frame encoded separately.
+    """clip [B, C, T, H, W] -> normalized features [B, T, n, D], each frame encoded separately.
 
     A frame is repeated to fill a tubelet, as in the released code.  Raises ValueError if the encoder's clip is longer than
     one tubelet.
@@ -92,7 +92,7 @@ class ActionPredictor(nn.Module):
         first = [self.enter_action(actions)[:, :, None], self.enter_state(states)[:, :, None]]
         x = torch.cat([*first, self.enter(z)], dim=2)  # [B, T, 2 + n, P]: action, state, patches
         when = torch.arange(T, device=z.device).repeat_interleave(2 + n)  # the frame of every token
-        allowed = when[:, None] >= when[None, :]  # frame-causal: within a frame, all look at all
+        allowed = when[:, None] >= when[None, :]  # frame-causal: within a frame, every token sees every other
         angles = self.angles(T, n, z)
         x = rearrange(x, "B T m P -> B (T m) P")
         for block in self.blocks:
@@ -128,7 +128,7 @@ def action_loss(
     """(teacher-forcing loss, rollout loss), each a mean |.|; train on their sum (equations 2 to 4 of the paper).
 
     z [B, T + 1, n, D]: true frames; actions [B, T, A] and states [B, T, S] of the first T.  Teacher forcing predicts each
-    next frame from true ones; the rollout imagines `steps` frames from the first and only the last of them counts.  Raises
+    next frame from true ones; the rollout imagines `steps` frames from the first, and only the last of them counts.  Raises
     ValueError for fewer than `steps` actions.
     """
     if actions.shape[1] < steps:

@@ -1,7 +1,7 @@
 """What every world has in common: a state, how a robot moves in it, and what a camera above it sees.
 
 Read in lesson 12.  A state is one flat row of float32 numbers [..., S].  The first two are the robot's position (y, x) as shares
-of the world's side; the rest, if there is more, decides all else that a picture shows.  So `move` and `render` are pure
+of the world's side; any others decide whatever else a picture shows.  So `move` and `render` are pure
 functions, and a state can be stored, rendered again or moved on in any order.
 """
 
@@ -14,17 +14,17 @@ from torch import Tensor
 from minivjepa.data import ROOMS
 
 ACTIONS = 2  # numbers of an action: a velocity (down, right), each from -1 to 1
-MEAN, STD = (color[0] for color in ROOMS)  # pixels are normalised as (x - MEAN) / STD
-DETOUR = 1.3  # a way that is so many times as long as the straight line leads around something
+MEAN, STD = (color[0] for color in ROOMS)  # pixels are normalized as (x - MEAN) / STD
+DETOUR = 1.3  # a path this many times as long as the straight line leads around something
 
 
 def displayable(frames: Tensor) -> Tensor:
-    """Normalised frames -> the same as colors from 0 to 1."""
+    """Normalized frames -> the same as colors from 0 to 1."""
     return (frames * STD + MEAN).clamp(0, 1)
 
 
 class World(ABC):
-    """A world seen from above, with one robot that is steered.  Lengths are shares of the world's side."""
+    """A world seen from above, with one robot to steer.  Lengths are shares of the world's side."""
 
     numbers: ClassVar[int] = 2  # uniform numbers that draw() needs
     more: ClassVar[int] = 2  # uniform numbers that goal() needs
@@ -32,11 +32,11 @@ class World(ABC):
 
     @abstractmethod
     def draw(self, u: Tensor) -> Tensor:
-        """Uniform numbers [..., numbers] -> states [..., S]: the start of an episode, the robot wherever it can be."""
+        """Uniform numbers [..., numbers] -> states [..., S]: the start of an episode, with the robot anywhere it fits."""
 
     @abstractmethod
     def goal(self, state: Tensor, u: Tensor) -> Tensor:
-        """states [..., S], uniform numbers [..., more] -> the same episodes at another time, the robot elsewhere [..., S]."""
+        """states [..., S], uniform numbers [..., more] -> the same episodes later, with the robot elsewhere [..., S]."""
 
     @abstractmethod
     def move(self, state: Tensor, action: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ class World(ABC):
 
     @abstractmethod
     def render(self, state: Tensor, height: int, width: int) -> Tensor:
-        """states [..., S] -> normalised frames [..., 3, H, W]."""
+        """states [..., S] -> normalized frames [..., 3, H, W]."""
 
     @abstractmethod
     def walking_distance(self, a: Tensor, b: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class World(ABC):
 
     @property
     def unseen(self) -> "World":
-        """The same world with the episodes that no model is trained on; most worlds have no others."""
+        """The same world, with episodes that no model trains on; most worlds hold none out."""
         return self
 
     def walk(self, state: Tensor, actions: Tensor) -> Tensor:
@@ -63,17 +63,17 @@ class World(ABC):
         return torch.stack(path, dim=-2)
 
     def straight(self, state: Tensor, goal: Tensor) -> Tensor:
-        """The action [..., 2] that leads straight to the goal, whatever stands in the way."""
+        """The action [..., 2] straight toward the goal; it ignores walls."""
         return ((goal - state)[..., :2] / self.speed).clamp(-1, 1)
 
     def line(self, a: Tensor, b: Tensor) -> Tensor:
-        """The straight-line distance [...] of two robots."""
+        """The straight-line distance [...] between two robots."""
         return (a - b)[..., :2].norm(dim=-1)
 
     def through(self, start: Tensor, goal: Tensor) -> Tensor:
-        """Whether the way leads through a door or around a wall; bool [...]."""
+        """Whether the path leads through a door or around a wall; bool [...]."""
         return self.walking_distance(start, goal) >= DETOUR * self.line(start, goal)
 
     def fits(self, index: Tensor, start: Tensor, goal: Tensor) -> Tensor:
-        """Whether a start and a goal make a pair of this index; bool, broadcast."""
+        """Whether a start and a goal suit a pair with this index; bool, broadcast."""
         return self.through(start, goal)

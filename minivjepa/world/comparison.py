@@ -1,6 +1,6 @@
 """How often each policy reaches its goal, in one results file.
 
-Read in lesson 12.  All meet the same start-goal pairs, and trained world models use the same planner as the oracle.
+Read in lesson 12.  All get the same start-goal pairs, and trained world models use the same planner as the oracle.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from minivjepa.world.world_trainer import load_world, position_r2, runs_of
 
 @dataclass(frozen=True)
 class Comparison:
-    """What decides a comparison.  checkpoints: a fingerprint for each run, so that one trained again is another run."""
+    """All that a comparison depends on.  checkpoints: a fingerprint for each run, so a retrained run counts as another."""
 
     task: Task
     planner: CEM
@@ -54,7 +54,7 @@ def follow(policy: Policy, title: str, world: World, task: Task, device: torch.d
 
 
 def compare_run(out: Path, task: Task, planner: CEM, device: torch.device) -> Metrics:
-    """One trained world model: how well its latents tell the position, and how often it reaches the goal."""
+    """One trained world model: how well its latents give the position, and how often it reaches the goal."""
     config, model = load_world(out)
     model.to(device)
     costs = picture_costs(model, config.scene, config.size, config.size)
@@ -74,7 +74,7 @@ def compare_run(out: Path, task: Task, planner: CEM, device: torch.device) -> Me
 
 
 def kept(file: Path, job: Callable[[], Metrics]) -> Metrics:
-    """What a finished job left in a file; if the file is missing, do the job first."""
+    """What a finished job left in a file; does the job first if the file is missing."""
     if not file.exists():
         write_json(file, job())
     return dict(read_json(file))
@@ -86,7 +86,7 @@ def compare(
     """The three controls and every run on the same pairs; writes results.json in `out` and returns what it holds.
 
     Each finished part is kept in its own file, so resuming goes on with the next.  Raises ValueError, before it makes anything,
-    for runs that are not finished or live in different worlds, and for another comparison in the folder.
+    for unfinished runs, for runs of different worlds, and for a folder with another comparison.
     """
     if len({run.resolve() for run in runs}) < len(runs):
         raise ValueError(f"a run is given twice: {', '.join(map(str, runs))}; give each run once")

@@ -17,7 +17,7 @@ from minivjepa.world.action_predictor import ActionPredictor, RawPixels, action_
 
 
 class MainDirections(nn.Module):
-    """Features of a frame [n, D] -> its latent [Z]: standardise each feature over frames, keep Z main directions, normalise.
+    """Features of a frame [n, D] -> its latent [Z]: standardize each feature over frames, keep Z main directions, normalize.
 
     They are fitted in the same way for every encoder, before any action is seen.
     """
@@ -70,7 +70,7 @@ class FrozenWorldModel(nn.Module):
         self.directions = MainDirections(1 if pooled else grid.tokens, encoder.dim, latent)
         self.directions.fit(self.features(examples[:, :, None])[:, 0])
         whole = Grid(grid.tubelet, grid.height, grid.height, grid.tubelet, grid.height)  # one token a frame
-        # the robot does not report its state, so that input is a constant 0: all that is known comes from pixels
+        # the robot does not report its state, so that input is a constant 0: the model knows only pixels
         self.predictor = ActionPredictor(whole, latent, dim, depth, heads, actions, states=1)
         init_linear(self.predictor, "xavier")
 
@@ -84,7 +84,7 @@ class FrozenWorldModel(nn.Module):
         return tokens.mean(dim=2, keepdim=True) if self.pooled else tokens
 
     def losses(self, clip: Tensor, actions: Tensor, seed: int, step: int) -> tuple[Tensor, Tensor]:
-        """(teacher-forcing loss, rollout loss) of action_loss; train on their sum.  seed and step do not matter: nothing is drawn."""
+        """(teacher-forcing loss, rollout loss) of action_loss; train on their sum.  Nothing is random: seed and step are unused."""
         z = rearrange(self.embed(clip), "B T Z -> B T 1 Z")
         states = z.new_zeros(*actions.shape[:2], 1)
         return action_loss(self.predictor, z, actions, states, lambda state, action: state, steps=actions.shape[1])
@@ -92,7 +92,7 @@ class FrozenWorldModel(nn.Module):
     def imagine(self, z: Tensor, actions: Tensor) -> Tensor:
         """latents [n, Z], actions [n, H, A] -> the latents that follow [n, H, Z].
 
-        Each is imagined from only the one before: a frame of the rooms shows the whole state, and a memory would cost
+        Each is imagined from just the latent before it: a frame of the rooms shows the whole state, and a memory would cost
         several times as much.
         """
         seen, state = [z[:, None]], z.new_zeros(len(z), 1)

@@ -1,7 +1,7 @@
 """Reaching goals: the task, the policies that choose actions, and the loop that follows a policy.
 
 Built in lesson 12.  A robot succeeds if it comes within a radius of the goal within a budget of steps.  Everything depends only on
-the seed and the index of a pair, so all models meet the same pairs and no pair depends on another.
+the seed and the index of a pair, so all models get the same pairs and no pair depends on another.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from minivjepa.world.base_world import ACTIONS, World
 from minivjepa.world.gradient_planner import Planner
 from minivjepa.world.planner import CEM, Cost, WorldModel, latent_cost
 
-CANDIDATES = 64  # start-goal pairs drawn for each one that is used
+CANDIDATES = 64  # start-goal pairs drawn for each pair that is used
 Costs = Callable[[Tensor, Tensor], Cost]  # states and goals [n, S] -> what plans cost
 # step, indices of pairs [n], their states and goals [n, S] -> actions [n, 2]
 Policy = Callable[[int, Tensor, Tensor, Tensor], Tensor]
@@ -27,7 +27,7 @@ Policy = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 class Task:
     """What counts as success.  Raises ValueError for a task that is empty, impossible or solved from the start."""
 
-    pairs: int = 200  # Start-goal pairs; the world says which.
+    pairs: int = 200  # Start-goal pairs; each world has its own rule for them.
     radius: float = 0.08  # How close to the goal the robot must come, in sides of the world.
     steps: int = 25  # Steps the robot may take.
     apart: float = 0.3  # Smallest straight-line distance from start to goal, in sides of the world.
@@ -42,7 +42,7 @@ class Task:
         check_numbers(self, ("seed",), SEEDS, lambda value: 0 <= value < 2**32)
 
     def draw(self, world: World, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Starts and goals, [pairs, S] each, of unseen episodes; each pair fits its index, as the world says.
+        """Starts and goals, [pairs, S] each, of unseen episodes; each pair fits its index, by the world's rule.
 
         Raises ValueError for worlds where such pairs are hard to find.
         """
@@ -70,7 +70,7 @@ def random_policy(seed: int) -> Policy:
 
 
 def straight_policy(world: World) -> Policy:
-    """Straight to the goal, whatever stands in the way: it knows both positions and no walls."""
+    """Straight toward the goal: it knows both positions, but not the walls."""
     return lambda step, pairs, state, goal: world.straight(state, goal)
 
 
@@ -114,7 +114,7 @@ def oracle_costs(world: World) -> Costs:
 
 
 def picture_costs(model: WorldModel, world: World, height: int, width: int) -> Costs:
-    """A world model sees two pictures, one of the robot where it is and one of it at the goal, and nothing else."""
+    """A world model sees two pictures and nothing else: the robot where it is, and the robot at the goal."""
 
     @torch.no_grad()
     def costs(state: Tensor, goal: Tensor) -> Cost:
@@ -133,9 +133,9 @@ def controls(world: World, planner: CEM, seed: int) -> dict[str, Policy]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened to each pair.  path: states, float32 [pairs, steps + 1, S]; it ends when the robot succeeds.
+    """What happened to each pair.  path: states, float32 [pairs, steps + 1, S]; it stays put once the robot succeeds.
 
-    reached: bool [pairs].  through: bool [pairs], whether the way leads through a door or around a wall.
+    reached: bool [pairs].  through: bool [pairs], whether the path leads through a door or around a wall.
     """
 
     path: Tensor

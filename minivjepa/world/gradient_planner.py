@@ -1,4 +1,4 @@
-"""Planning by gradients: the model is differentiable, so the cost says how to change each action.
+"""Planning by gradients: the model is differentiable, so the cost's gradient says how to change each action.
 
 Read in lesson 12.  The same cost as the cross-entropy method, lowered by Adam instead of by sampling.
 """
@@ -14,7 +14,7 @@ from minivjepa.world.planner import CEM, Cost, Noise, persistent
 
 @dataclass(frozen=True)
 class Gradient:
-    """The planner and its budget.  Raises ValueError for settings with which it cannot plan."""
+    """The planner and its budget.  Raises ValueError for settings that it can't plan with."""
 
     horizon: int = 10  # Steps that a plan looks ahead.
     samples: int = 4  # Action sequences improved side by side: some get stuck at a wall.
@@ -35,7 +35,7 @@ class Gradient:
         plans.requires_grad_()
         optimiser = torch.optim.Adam([plans], lr=self.lr)
         for _ in range(self.rounds):
-            (plans.grad,) = torch.autograd.grad(cost(plans).sum(), plans)  # plans do not share actions
+            (plans.grad,) = torch.autograd.grad(cost(plans).sum(), plans)  # plans don't share actions
             optimiser.step()
             plans.data.clamp_(-1, 1)
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Worlds as gymnasium environments, and clips from any gymnasium environment with pictures.
+"""Worlds as gymnasium environments, and clips from any gymnasium environment that shows pictures.
 
 Read in lesson 12.  Needs gymnasium: pip install 'minivjepa[world]'.
 """
@@ -20,13 +20,13 @@ from minivjepa.world.goal_reaching import CANDIDATES, Task
 from minivjepa.world.world_clips import Journey
 from minivjepa.world.worlds import TASKS, WORLDS
 
-ATTEMPTS = 1000  # draws of an episode, before it gives up
+ATTEMPTS = 1000  # draws of an episode before giving up
 
 
 class WorldEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     """One robot in a world, on its way to a goal.
 
-    world: its name, or the world itself; task: of that name by default.  Observations are pictures, uint8 [size, size, 3]; an
+    world: its name, or the world itself; task: that world's by default.  Observations are pictures, uint8 [size, size, 3]; an
     action is two numbers from -1 to 1.  An episode ends within the task's radius of the goal, with reward 1, or after the task's
     steps.  info holds "position" and "goal" (y, x) and "goal_picture".  Raises ValueError for an unknown name.
     """
@@ -86,10 +86,10 @@ for name in WORLDS:  # gymnasium.make("minivjepa.world.gym_worlds:minivjepa/maze
 
 
 class EnvironmentClips:
-    """Clips of any gymnasium environment under random actions, as WorldClips for our own worlds.
+    """Clips of any gymnasium environment under random actions, like WorldClips for our own worlds.
 
-    Observations must be pictures, uint8 [H, W, 3], which are scaled to the grid; actions a Box with finite bounds, which are
-    mapped to -1 .. 1.  If an episode ends within a clip, another one is drawn.  Raises ValueError for other observations or
+    Observations must be pictures, uint8 [H, W, 3], and are scaled to the grid; actions must be a Box with finite bounds, and
+    are mapped to -1 .. 1.  If an episode ends within a clip, another is drawn.  Raises ValueError for other observations or
     actions, or if no episode is long enough.
     """
 
@@ -124,7 +124,7 @@ class EnvironmentClips:
         raise ValueError(f"{ATTEMPTS} episodes ended within {self.grid.frames} frames; choose a shorter clip")
 
     def frame(self, observation: np.ndarray) -> Tensor:
-        """One observation -> a normalised frame [C, H, W] of the grid's size."""
+        """One observation -> a normalized frame [C, H, W] of the grid's size."""
         picture = np.asarray(observation)
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
             seen = f"{picture.dtype} {picture.shape}"

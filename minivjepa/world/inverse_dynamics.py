@@ -1,7 +1,7 @@
 """Acting without imagining: from a frame and a goal straight to the next action.
 
-Read in lesson 12.  Inverse dynamics on latents: in a clip, the robot was at frame t + k some steps after frame t.  A small network learns
-which action it took at t, given both latents.  Every later frame of a clip is a goal that the robot did reach, so no rewards are needed
+Read in lesson 12.  Inverse dynamics on latents: in a clip, the robot gets from frame t to frame t + k.  A small network learns which action
+it took at t, given both latents.  Every later frame of a clip is a goal that the robot did reach, so rewards aren't needed
 (hindsight, arXiv 1707.01495; goal-conditioned imitation, arXiv 1906.05838).
 """
 
@@ -25,11 +25,11 @@ LEAST = 1e-6  # an action of 0 has no direction
 
 @dataclass(frozen=True)
 class Inverse:
-    """How inverse dynamics is trained.  Raises ValueError for settings that cannot train."""
+    """How inverse dynamics is trained.  Raises ValueError for settings that can't train."""
 
     clips: int = 1500  # Clips whose latents are kept.
     batch: int = 512  # Pairs of frames per step.
-    steps: int = 1500  # Optimiser steps.
+    steps: int = 1500  # Optimizer steps.
     lr: float = 2e-3  # Peak learning rate of AdamW.
     weight_decay: float = 0.01  # None on biases.
     hidden: int = 256  # Hidden width.
@@ -43,7 +43,7 @@ class Inverse:
 
 
 class InverseDynamics(nn.Module):
-    """Latents now and of the goal [n, Z] -> the first action of the way there [n, A]."""
+    """Latents now and of the goal [n, Z] -> the first action on the way there [n, A]."""
 
     def __init__(self, latent: int, hidden: int, actions: int):
         super().__init__()
@@ -52,7 +52,7 @@ class InverseDynamics(nn.Module):
         )
 
     def forward(self, now: Tensor, goal: Tensor) -> Tensor:
-        """[n, Z], [n, Z] -> [n, A].  Their difference is given too: near the goal it's all that counts."""
+        """[n, Z], [n, Z] -> [n, A].  The difference is an input too: near the goal, nothing else counts."""
         return self.layers(torch.cat([now, goal, goal - now], dim=-1))
 
 
@@ -64,7 +64,7 @@ def latents_of(model: WorldModel, source: WorldClips, clips: int) -> tuple[Tenso
 
 
 def draw_pairs(frames: int, clips: int, seed: int, step: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """(clip, t, t + k), int64 [count] each: any frame but the last, and any later one."""
+    """(clip, t, t + k), int64 [count] each: any frame but the last, and any frame after it."""
     u = randomness.uniform(randomness.keys("hindsight", seed, step, torch.arange(count)), 3)
     now = (u[:, 1] * (frames - 1)).long()
     return (u[:, 0] * clips).long(), now, now + 1 + (u[:, 2] * (frames - 1 - now)).long()
@@ -73,7 +73,7 @@ def draw_pairs(frames: int, clips: int, seed: int, step: int, count: int) -> tup
 def train_inverse(model: WorldModel, source: WorldClips, config: Inverse) -> tuple[InverseDynamics, float]:
     """Inverse dynamics on a frozen model's latents, and its mean squared error over the last tenth of its steps.
 
-    source: long clips, for they hold pairs that are far apart.
+    source: long clips, which hold pairs that are far apart.
     """
     z, actions = latents_of(model, source, config.clips)
     with torch.random.fork_rng(devices=[]):
@@ -93,7 +93,7 @@ def train_inverse(model: WorldModel, source: WorldClips, config: Inverse) -> tup
 
 
 def inverse_policy(model: WorldModel, inverse: InverseDynamics, world: World, size: int) -> Policy:
-    """At full speed where the network points: it learned from a robot that dawdled, so only its direction is used."""
+    """Full speed in the network's direction: it learned from a robot that dawdled, so its speed is ignored."""
 
     @torch.no_grad()
     def act(step: int, pairs: Tensor, state: Tensor, goal: Tensor) -> Tensor:

@@ -19,8 +19,8 @@ from minivjepa.tubelets import axis_positions
 class Projector(nn.Module):
     """Pooled features [n, D] -> latents [n, Z] through one hidden layer.
 
-    The encoder ends in a LayerNorm, which puts its vectors on a sphere; BatchNorm in the hidden layer brings out again
-    what differs between frames.  norm: False leaves BatchNorm out.
+    The encoder ends in a LayerNorm, which puts its vectors on a sphere; BatchNorm in the hidden layer brings
+    back the differences between frames.  norm: False leaves BatchNorm out.
     """
 
     def __init__(self, dim: int, hidden: int, latent: int, norm: bool = True):
@@ -61,8 +61,8 @@ class ActionBlock(nn.Module):
 class LatentPredictor(nn.Module):
     """Latents and actions so far -> the next latent.
 
-    latent: Z.  dim: P, an even number.  actions: A.  memory: frames it can look back on, the present one included.
-    It predicts the change of the latent, which starts at 0: an untrained predictor says that nothing changes.
+    latent: Z.  dim: P, an even number.  actions: A.  memory: how many frames it sees, the current one included.
+    It predicts the change in the latent, which starts at 0: untrained, it predicts no change.
     """
 
     positions: Tensor
@@ -118,7 +118,7 @@ class LeWorldModel(nn.Module):
     def losses(self, clip: Tensor, actions: Tensor, seed: int, step: int) -> tuple[Tensor, Tensor]:
         """(next-latent squared error, lambda * SIGReg): train on their sum.
 
-        clip [B, C, T, H, W]; actions [B, T - 1, A]; seed, step: of SIGReg's random directions.  Nothing is detached
+        clip [B, C, T, H, W]; actions [B, T - 1, A]; seed, step: they set SIGReg's random directions.  Nothing is detached
         or masked.  SIGReg's samples are the clips, with one test for each time step.
         """
         z = self.embed(clip)

@@ -1,6 +1,6 @@
-"""A maze whose walls are drawn anew for every episode: exactly one way leads from any cell to any other.
+"""A maze with new walls in every episode: exactly one path joins any two cells.
 
-Read in lesson 12.  A quarter of all layouts is kept back: no model is trained on them.
+Read in lesson 12.  A quarter of all layouts are held out: no model trains on them.
 """
 
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from minivjepa.world.base_world import MEAN, STD, World
 from minivjepa.world.maze_layouts import CELL, DOORS, SIDE, SIDEWAYS, doors, layouts
 from minivjepa.world.rooms import BACKGROUND, EDGE, ROBOT, SUBSTEPS, WALL
 
-SEEDS = 2**24  # of layouts: float32 holds so many whole numbers
+SEEDS = 2**24  # of layouts: float32 holds every whole number up to this
 
 
 @dataclass(frozen=True)
@@ -22,29 +22,29 @@ class Maze(World):
     speed: float = 0.06  # Longest move of a step along each axis, in sides of the world.
     robot: float = 0.05  # Radius of the robot, in sides of the world.
     wall: float = 0.0625  # Thickness of a wall, in sides of the world: two of 32 pixels.
-    shortest: int = 20  # Steps that the way of a pair takes at least.
-    longest: int = 60  # And at most.
-    kept_back: bool = False  # Whether layouts are those that no model is trained on, or the others.
+    shortest: int = 20  # Fewest steps from a pair's start to its goal.
+    longest: int = 60  # Most steps.
+    kept_back: bool = False  # True: only layouts that no model trains on.  False: only the others.
 
     numbers = 3
 
     @property
     def unseen(self) -> World:
-        """The maze with the layouts that are kept back."""
+        """The maze with the held-out layouts."""
         return replace(self, kept_back=True)
 
     @property
     def slack(self) -> float:
-        """How far the robot's centre can be from the middle of a corridor."""
+        """How far the robot's center can be from the middle of a corridor."""
         return (CELL - self.wall) / 2 - self.robot
 
     def draw(self, u: Tensor) -> Tensor:
-        """Uniform numbers [..., 3] -> states [..., 3]: any layout, the robot anywhere."""
+        """Uniform numbers [..., 3] -> states [..., 3]: any layout, with the robot anywhere."""
         layout = layouts((u[..., 0] * SEEDS).long().flatten(), self.kept_back).view(*u.shape[:-1], 1)
         return torch.cat([self.place(u[..., 1:]), layout.float()], dim=-1)
 
     def goal(self, state: Tensor, u: Tensor) -> Tensor:
-        """The same maze, the robot anywhere."""
+        """The same maze, with the robot anywhere."""
         return torch.cat([self.place(u), state[..., 2:]], dim=-1)
 
     def place(self, u: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ class Maze(World):
         return torch.stack([y, x, layout], dim=-1)
 
     def slide(self, here: Tensor, by: Tensor, across: Tensor, layout: Tensor, down: bool) -> Tensor:
-        """The new coordinate along one axis, at the coordinate `across` of the other: open doors can be passed, in their middle."""
+        """The new coordinate along one axis, at `across` on the other: the robot can pass an open door in its middle."""
         cell, lane = (cell_of(part) for part in (here, across))
         in_lane = (across - (lane + 0.5) * CELL).abs() <= self.slack + EDGE
         before, after = (is_open(layout, cell + step, lane, down) & in_lane for step in (-1, 0))
@@ -71,14 +71,14 @@ class Maze(World):
         return torch.minimum(to, middle + self.slack + CELL * after)
 
     def fits(self, index: Tensor, start: Tensor, goal: Tensor) -> Tensor:
-        """Ways of a certain length that are no straight line."""
+        """Paths of the right length that lead around something."""
         steps = self.walking_distance(start, goal) / self.speed
         return self.through(start, goal) & (steps >= self.shortest) & (steps <= self.longest)
 
     def walking_distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """states of one maze, [..., 3] x [..., 3] -> [...]: the length of the way through the middle of each door between them.
+        """states of one maze, [..., 3] x [..., 3] -> [...]: the length of the path through the middle of each door between them.
 
-        It is a way that a robot can take; one that hugs every corner is a little shorter.
+        A robot can walk it; a path that hugs every corner is a little shorter.
         """
         table = doors(a.device)
         opened = (b[..., 2, None].long() >> torch.arange(DOORS, device=b.device)) & 1 == 1
@@ -86,7 +86,7 @@ class Maze(World):
         its = (table.ends == cell_b[..., None, None]).any(dim=-1) & opened  # the doors of b's cell
         far = self.leg(b[..., None, :2], table.middles).masked_fill(~its, torch.inf)  # from b to each door
         hop = self.leg(table.middles[:, None], table.middles[table.next])  # [DOORS, 6]
-        for _ in range(SIDE**2 - 2):  # and to the doors of cells further and further away
+        for _ in range(SIDE**2 - 2):  # and to the doors of cells farther and farther away
             onward = (far[..., table.next] + hop).amin(dim=-1)
             far = torch.minimum(far, onward.masked_fill(~opened, torch.inf))
         around = table.around[torch.broadcast_tensors(cell_a, cell_b)[0]]  # [..., 4]: the doors of a's cell
@@ -95,12 +95,12 @@ class Maze(World):
         return torch.where(cell_a == cell_b, self.leg(a[..., :2], b[..., :2]), ways)
 
     def leg(self, p: Tensor, q: Tensor) -> Tensor:
-        """The shortest way [...] within a cell between positions [..., 2]: straight, or around the corner between two doors."""
+        """The shortest path [...] within a cell between positions [..., 2]: straight, or around the corner between two doors."""
         middle = (cell_of((p + q) / 2) + 0.5) * CELL
         p, q = (end - middle for end in torch.broadcast_tensors(p, q))
         (p_down, p_side), (q_down, q_side) = ((end.abs() > self.slack + EDGE).unbind(-1) for end in (p, q))
         first, last = torch.where(p_down[..., None], p, q), torch.where(p_down[..., None], q, p)
-        y = first[..., 0].clamp(-self.slack, self.slack)  # where the way from an upper or lower door enters the cell
+        y = first[..., 0].clamp(-self.slack, self.slack)  # where the path from an upper or lower door enters the cell
         share = (y - first[..., 0]) / (last - first)[..., 0]
         x = (first[..., 1] + share * (last - first)[..., 1]).clamp(-self.slack, self.slack)
         corner = torch.stack([y, x], dim=-1)
@@ -108,7 +108,7 @@ class Maze(World):
         return torch.where((p_down & q_side) | (p_side & q_down), around, (p - q).norm(dim=-1))
 
     def render(self, state: Tensor, height: int, width: int) -> Tensor:
-        """states [..., 3] -> normalised frames [..., 3, H, W]: walls, and the robot as in the rooms."""
+        """states [..., 3] -> normalized frames [..., 3, H, W]: walls, and the robot as in the rooms."""
         y, x = ((torch.arange(side, device=state.device) + 0.5) / side for side in (height, width))
         y, x, layout = y[:, None].expand(height, width), x.expand(height, width), state[..., 2, None, None].long()
         walls, lines = [], []

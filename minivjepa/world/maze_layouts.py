@@ -16,11 +16,11 @@ CELL = 1 / SIDE
 SIDEWAYS = [(row, column) for row in range(SIDE) for column in range(SIDE - 1)]  # a cell with a door to its right
 DOWNWARD = [(row, column) for row in range(SIDE - 1) for column in range(SIDE)]  # a cell with a door below it
 DOORS = len(SIDEWAYS) + len(DOWNWARD)
-KEPT_BACK = 4  # one layout in so many is seen in no training
+KEPT_BACK = 4  # one layout in this many is held out of training
 
 
 class Doors(NamedTuple):
-    """Tables of all doors, open or not.  Shorter rows are filled up with an entry that they have anyway."""
+    """Tables of all doors, open or not.  Shorter rows are padded with their own entries."""
 
     ends: Tensor  # [DOORS, 2]: the two cells that a door joins
     middles: Tensor  # [DOORS, 2]: its middle, (y, x)
@@ -42,7 +42,7 @@ def doors(device: torch.device) -> Doors:
 
 
 def spanning_trees(weights: Tensor) -> Tensor:
-    """Random weights [B, DOORS] -> layouts int64 [B] that join all cells without a circle (Prim's algorithm)."""
+    """Random weights [B, DOORS] -> layouts int64 [B] that join all cells without a cycle (Prim's algorithm)."""
     every, ends = torch.arange(len(weights), device=weights.device), doors(weights.device).ends
     joined = torch.zeros(len(weights), SIDE**2, dtype=torch.bool, device=weights.device)
     joined[:, 0] = True
@@ -56,12 +56,12 @@ def spanning_trees(weights: Tensor) -> Tensor:
 
 
 def is_kept_back(layout: Tensor) -> Tensor:
-    """Whether a layout is one of those that no model is trained on: by a hash, so that the two sets never meet."""
+    """Whether a layout is held out of training: decided by a hash, so the two sets never overlap."""
     return randomness.random_bits(layout, 1)[:, 0] % KEPT_BACK == 0
 
 
 def layouts(seeds: Tensor, kept_back: bool) -> Tensor:
-    """int64 [B] seeds -> layouts int64 [B]: of each seed's trees, the first that is kept back, or the first that is not."""
+    """int64 [B] seeds -> layouts int64 [B]: of each seed's trees, the first that's held out, or the first that isn't."""
     found, open_ = torch.zeros_like(seeds), torch.arange(len(seeds), device=seeds.device)
     attempt = 0
     while len(open_):  # those that still need a layout

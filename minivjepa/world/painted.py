@@ -18,7 +18,7 @@ def painted_rollouts(model: WorldModel, painter: Decoder, clip: Tensor, actions:
     """Frames 1 .. T of clips [B, C, T + 1, H, W] with actions [B, T, A], as painted [B, C, T, H, W] by a decoder of whole frames.
 
     imagined: from the first frame and the actions.  other actions: those of the clip before it in the batch.  true latents: of
-    the frames themselves, so what is wrong is the decoder's fault.
+    the frames themselves, so any error is the decoder's fault.
     """
     z = model.embed(clip)
     found = {"imagined": model.imagine(z[:, 0], actions), "other actions": model.imagine(z[:, 0], actions.roll(1, 0))}
@@ -28,5 +28,5 @@ def painted_rollouts(model: WorldModel, painter: Decoder, clip: Tensor, actions:
 
 
 def step_errors(painted: Tensor, clip: Tensor) -> list[float]:
-    """Mean squared error after each step, in normalised pixels.  painted [B or 1, C, T or 1, H, W], clip [B, C, T + 1, H, W]."""
+    """Mean squared error after each step, in normalized pixels.  painted [B or 1, C, T or 1, H, W], clip [B, C, T + 1, H, W]."""
     return [float(error) for error in (painted - clip[:, :, 1:]).square().mean(dim=(0, 1, 3, 4))]

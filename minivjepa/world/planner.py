@@ -2,7 +2,7 @@
 
 Built in lesson 12.  Draw action sequences around a mean, keep those whose imagined outcome costs least, move mean and spread to
 theirs, and repeat (Rubinstein and Kroese 2004; used in PlaNet, V-JEPA 2-AC and LeWorldModel).  The goal is a picture: a plan
-costs the squared distance from the goal's latent to the nearest latent that the plan imagines (others: docs/fidelity.md).
+costs the squared distance from the goal's latent to the nearest latent that the plan imagines (other costs: docs/fidelity.md).
 """
 
 from collections.abc import Callable
@@ -41,7 +41,7 @@ class WorldModel(Protocol):
 
 @dataclass(frozen=True)
 class CEM:
-    """The planner and its budget.  Raises ValueError for settings with which it cannot plan."""
+    """The planner and its budget.  Raises ValueError for settings that it can't plan with."""
 
     horizon: int = 10  # Steps that a plan looks ahead.
     samples: int = 64  # Action sequences imagined per round.
@@ -49,7 +49,7 @@ class CEM:
     rounds: int = 4  # Rounds before every action.
     spread: float = 0.8  # Standard deviation of the first round's actions, which are clipped to -1 .. 1.
     persistence: float = 0.7
-    """Correlation of successive actions in the first round: 0 trembles on the spot, 1 goes straight on."""
+    """Correlation of successive actions in the first round: 0 jitters on the spot, 1 keeps going straight."""
 
     def __post_init__(self) -> None:
         check_numbers(self, ("horizon", "rounds", "spread"), "a number above 0", lambda value: value > 0)
@@ -77,7 +77,7 @@ def latent_cost(model: WorldModel, now: Tensor, goal: Tensor) -> Cost:
     """now and goal: latents [B, Z] -> the cost of plans: squared distance to the goal's latent at the plan's nearest step.
 
     The nearest step counts, not the last or the mean: the path through a door leads away from the goal at first, and what a
-    plan does after it arrived does not matter.
+    plan does after arriving doesn't matter.
     """
 
     def cost(plans: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from minivjepa.training.config import check_numbers
 from minivjepa.world.base_world import MEAN, STD, World
 
-EDGE = 1e-5  # a centre this near the strip around the wall is still outside it: coordinates are rounded
+EDGE = 1e-5  # a center this near the strip around the wall is still outside it: coordinates are rounded
 SUBSTEPS = 4  # pieces of a move, so that a diagonal move slides along a wall instead of cutting a corner
 BACKGROUND = (0.1, 0.1, 0.15)  # red, green, blue
 WALL = (0.35, 0.6, 0.85)
@@ -42,24 +42,24 @@ class Rooms(World):
 
     @property
     def strip(self) -> float:
-        """Half the width of the strip around the wall; the robot's centre may enter it only in the doorway."""
+        """Half the width of the strip around the wall; the robot's center may enter it only in the doorway."""
         return self.wall / 2 + self.robot
 
     @property
     def gap(self) -> float:
-        """Half the height of the doorway for the robot's centre."""
+        """Half the height of the doorway for the robot's center."""
         return self.door / 2 - self.robot
 
     def in_strip(self, x: Tensor) -> Tensor:
-        """Whether a centre at x is between the rooms; bool, the shape of x."""
+        """Whether a center at x is between the rooms; bool, the shape of x."""
         return (x - 0.5).abs() < self.strip - EDGE
 
     def door_of(self, state: Tensor) -> Any:
-        """The middle of the door: that of these rooms, a float, or the states' third number if they have one, [...]."""
+        """The middle of the door: the states' third number [...] if they have it, else a float, door_at."""
         return self.door_at if state.shape[-1] == 2 else state[..., 2]
 
     def in_doorway(self, y: Tensor, door_at: float | Tensor | None = None) -> Tensor:
-        """Whether a centre at height y fits through the door; bool, the shape of y."""
+        """Whether a center at height y fits through the door; bool, the shape of y."""
         return (y - (self.door_at if door_at is None else door_at)).abs() <= self.gap + EDGE
 
     def draw(self, u: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ class Rooms(World):
         return torch.cat([torch.stack([y, x], dim=-1), state[..., 2:]], dim=-1)
 
     def walking_distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """[..., 2 or 3] x same -> [...]: the shortest path of a robot's centre, straight or around the doorway's corners.
+        """[..., 2 or 3] x same -> [...]: the shortest path of a robot's center, straight or around the doorway's corners.
 
         A path between the rooms crosses both ends of the doorway.  The shortest one is straight, or it bends at a corner
         of one end and crosses the other end where that costs least.  All five candidates can be walked; the shortest counts.
@@ -125,7 +125,7 @@ class Rooms(World):
         return torch.where(one_room, self.line(a, b), torch.stack(legs).amin(dim=0))
 
     def render(self, state: Tensor, height: int, width: int) -> Tensor:
-        """positions [..., 2] -> normalised frames [..., 3, H, W], all in one pass: the robot is a disc with a soft edge."""
+        """positions [..., 2] -> normalized frames [..., 3, H, W], all in one pass: the robot is a disc with a soft edge."""
         y = (torch.arange(height, device=state.device) + 0.5) / height
         x = (torch.arange(width, device=state.device) + 0.5) / width
         solid = ((x - 0.5).abs() < self.wall / 2) & ((y[:, None] - self.door_at).abs() > self.door / 2)  # [H, W]

@@ -1,8 +1,8 @@
-"""Two rooms in which most of what a picture shows does not matter.
+"""Two rooms where most of what a picture shows doesn't matter.
 
-Read in lesson 12.  The floor has a pattern and lamps that flicker, two strangers look like the robot but for a mark and move on
-their own, and colors and door change between episodes.  Lamps cannot be predicted, but they depend only on an episode's seed and
-its clock, so a picture can be rendered again.
+Read in lesson 12.  The floor has a pattern and lamps that flicker.  Two strangers look like the robot except for a mark, and move by
+themselves.  The colors and the door change between episodes.  No model can predict the lamps, but they depend only on an episode's
+seed and clock, so a picture can be rendered again.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from minivjepa.world.base_world import MEAN, STD, World
 from minivjepa.world.rooms import Rooms
 
 LAMPS = 8  # in a row, and in a column
-SPEED = 0.12  # fastest stranger, in sides of the world a step and axis
+SPEED = 0.12  # a stranger's top speed along each axis, in sides of the world per step
 MARK = 0.55  # radius of a stranger's mark, as a share of its radius
 DOORS = 3  # places of the door: at both ends of the wall, and in between
 LATEST = 64  # steps from the start of an episode to the latest picture of a goal
@@ -35,7 +35,7 @@ class RoomsBusy(World):
     """
 
     rooms: Rooms = field(default_factory=lambda: Rooms(robot=0.075, door=0.3))  # How a robot moves there.
-    strangers: int = 2  # How many there are; every other one is in the right room.
+    strangers: int = 2  # How many there are; every other one is in the right-hand room.
     changing: bool = True  # Whether door and colors change between episodes.
     glare: float = 0.4  # How bright a lamp can be.
 
@@ -52,7 +52,7 @@ class RoomsBusy(World):
         return self.rooms.speed
 
     def draw(self, u: Tensor) -> Tensor:
-        """Uniform numbers [..., numbers] -> states at clock 0: the robot anywhere, each stranger anywhere in its room."""
+        """Uniform numbers [..., numbers] -> states at clock 0: the robot is anywhere, each stranger anywhere in its room."""
         place, seed, door, palette, places, velocities = u.split(
             [2, 1, 1, 1, 2 * self.strangers, 2 * self.strangers], -1
         )
@@ -64,7 +64,7 @@ class RoomsBusy(World):
         return torch.cat([place, door, torch.zeros_like(seed), seed, palette, places, velocities], dim=-1)
 
     def goal(self, state: Tensor, u: Tensor) -> Tensor:
-        """The same episode 1 to LATEST steps later, the robot anywhere."""
+        """The same episode 1 to LATEST steps later, with the robot anywhere."""
         later = state[..., 3:4] + 1 + (u[..., 2:] * LATEST).floor()
         return torch.cat([self.rooms.place(u[..., :2], state[..., 2]), state[..., 2:3], later, state[..., 4:]], dim=-1)
 
@@ -77,9 +77,9 @@ class RoomsBusy(World):
         return self.rooms.walking_distance(a[..., :3], b[..., :3])
 
     def where(self, state: Tensor) -> Tensor:
-        """[..., S] -> where the strangers are, [..., strangers, 2]: each goes to and fro between the walls of its room."""
+        """[..., S] -> where the strangers are, [..., strangers, 2]: each goes back and forth between the walls of its room."""
         low, right = self.rooms.robot, 0.5 + self.rooms.strip
-        size = state.new_tensor([1 - 2 * low, 0.5 - self.rooms.strip - low])  # of a room, for a stranger's centre
+        size = state.new_tensor([1 - 2 * low, 0.5 - self.rooms.strip - low])  # of a room, for a stranger's center
         places, velocities = rearrange(state[..., 6:], "... (kind n yx) -> kind ... n yx", kind=2, yx=2)
         far = places * size + velocities * state[..., 3:4, None]  # as if there were no walls
         inside = size - (far.remainder(2 * size) - size).abs()
@@ -93,7 +93,7 @@ class RoomsBusy(World):
         return self.glare * bright.view(*moment.shape, LAMPS, LAMPS)
 
     def render(self, state: Tensor, height: int, width: int) -> Tensor:
-        """states [..., S] -> normalised frames [..., 3, H, W]: floor, lamps, wall, strangers, robot, one above the other."""
+        """states [..., S] -> normalized frames [..., 3, H, W]: floor, lamps, wall, strangers, robot, one above the other."""
         y, x = ((torch.arange(side, device=state.device) + 0.5) / side for side in (height, width))
         y, x = y[:, None], x[None, :]
         rows, columns = (y * LAMPS).long(), (x * LAMPS).long()

@@ -33,7 +33,7 @@ class Journey:
 class WorldClips:
     """An endless source of clips.
 
-    grid: size of a clip; its tubelets do not matter here.  seed: of every draw.  device: where clips are rendered.  world: the
+    grid: size of a clip; its tubelets don't matter here.  seed: of every draw.  device: where clips are rendered.  world: the
     two rooms by default.
     Raises ValueError unless the grid has 3 channels and at least 2 frames.
     """

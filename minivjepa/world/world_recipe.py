@@ -1,4 +1,4 @@
-"""The options of a world model, and the models that they build.
+"""A world model's options, and the models they build.
 
 Read in lesson 11.
 """
@@ -32,13 +32,13 @@ PRETRAINING = Config(masks=("tube",), steps=800, log_every=200)  # V-JEPA on the
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """One world model.  Frozen: derive another with dataclasses.replace.  Raises ValueError for options that cannot train."""
+    """One world model.  Frozen: derive another with dataclasses.replace.  Raises ValueError for options that can't train."""
 
     model: str = "lewm"
-    """lewm (LeWorldModel), vjepa (a frozen V-JEPA encoder and an action-conditioned predictor), or vjepa changed: pixel-target (the
-    encoder predicts pixels), untrained (it does not learn) and raw (pixels without an encoder)."""
+    """lewm (LeWorldModel), vjepa (a frozen V-JEPA encoder and an action-conditioned predictor), or a variant of vjepa: pixel-target (the
+    encoder predicts pixels), untrained (it doesn't learn) or raw (pixels without an encoder)."""
     world: str = "rooms"  # The world, by name.
-    rooms: Rooms = field(default_factory=Rooms)  # How the two rooms of the world rooms are built.
+    rooms: Rooms = field(default_factory=Rooms)  # How the world `rooms` is built.
     size: int = 32  # Height and width of a picture, in pixels.
     patch: int = 8  # Side of a patch of LeWorldModel, in pixels.
     frames: int = 4  # Frames of a training clip.
@@ -59,7 +59,7 @@ class WorldConfig:
     predictor_depth: int = 2  # Blocks of the predictor.
     predictor_heads: int = 2  # Attention heads of the predictor.
 
-    steps: int = 800  # Optimiser steps.
+    steps: int = 800  # Optimizer steps.
     batch: int = 96  # Clips per step.
     lr: float = 1e-3  # Peak learning rate of AdamW.
     warmup: int = 50  # Steps of linear warm-up of the learning rate.
@@ -70,7 +70,7 @@ class WorldConfig:
     checkpoint_every: int = 100  # Steps between checkpoints.
 
     def __post_init__(self) -> None:
-        """Refuse what could not train, before anything is made."""
+        """Refuse what couldn't train, before anything is made."""
         if self.model not in MODELS:
             raise ValueError(f"unknown model {self.model!r}; choose from {', '.join(MODELS)}")
         if self.world not in WORLDS:
@@ -92,7 +92,7 @@ class WorldConfig:
             raise ValueError(f"pretraining.seed is {seed}, but --seed is used; leave --pretraining.seed out")
         if self.pretraining.clips != CLIPS:
             raise ValueError("pretraining.clips.* says how digits look, and there are none in the rooms; leave it out")
-        Grid(self.frames, self.size, self.size, 1, self.patch)  # refuses a patch that does not divide the picture
+        Grid(self.frames, self.size, self.size, 1, self.patch)  # refuses a patch that doesn't divide the picture
         if self.model == "lewm":
             return  # what follows is about the frozen encoder
         if (grid.height, grid.width) != (self.size, self.size):
@@ -123,7 +123,7 @@ PRESETS: dict[str, WorldConfig] = {
     "vjepa": WorldConfig(model="vjepa", predictor_dim=96, batch=64, steps=1200, lr=3e-3),
 }
 PRESETS |= {model: replace(PRESETS["vjepa"], model=model) for model in MODELS[2:]}
-# LeWorldModel's published numbers, as far as this code has them (docs/fidelity.md says what it lacks): for a GPU
+# LeWorldModel's published sizes, where this code has them (docs/fidelity.md says what's missing): for a GPU
 PRESETS["lewm-official"] = WorldConfig(
     size=224, patch=14, latent=192, dim=192, depth=12, heads=3, hidden=2048, weight=0.09, directions=1024,
     predictor_dim=192, predictor_depth=6, predictor_heads=16, batch=128, lr=5e-5, weight_decay=1e-3,

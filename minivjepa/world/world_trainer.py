@@ -38,7 +38,7 @@ class WorldTrainer(Loop[WorldNet]):
     parts = (2,)
 
     def train_step(self) -> None:
-        """One optimiser step on the sum of both losses."""
+        """One optimizer step on the sum of both losses."""
         set_rates(self.optimiser, learning_rate(self.config, self.step), self.config.weight_decay)
         clip, journey = self.source.batch(self.step, torch.arange(self.config.batch, device=self.device))
         self.model.train()
@@ -59,7 +59,7 @@ class WorldTrainer(Loop[WorldNet]):
         """Both losses and the collapse metrics of the latents."""
         first, second = losses
         metrics = token_metrics(embed_frames(self.model, self.frames)[:, None].cpu())
-        # the progress bar's warning looks at targets too; here the latents are their own targets
+        # the progress bar's warning looks at targets too, and here the latents are the targets
         return {"first_loss": first, "second_loss": second, **metrics, "target_feature_std": metrics["feature_std"]}
 
 
@@ -71,7 +71,7 @@ def embed_frames(model: WorldNet, frames: Tensor) -> Tensor:
 
 
 def position_r2(model: WorldNet, world: World, size: int, device: torch.device) -> float:
-    """How well the latents tell the robot's position: held-out R^2 of a linear probe, mean over both axes."""
+    """How well the latents give the robot's position: held-out R^2 of a linear probe, mean over both axes."""
     key = randomness.keys("probe", PROBE_SEED, 0, torch.arange(sum(PROBED)))
     states = world.unseen.draw(randomness.uniform(key, world.numbers))
     latents = embed_frames(model, world.render(states, size, size).to(device)).cpu()
@@ -80,7 +80,7 @@ def position_r2(model: WorldNet, world: World, size: int, device: torch.device) 
 
 
 def train_lewm(config: WorldConfig, progress: Progress = lambda step, row: None) -> dict[str, Any]:
-    """Train a LeWorldModel and leave no files: its last row of metrics, "position_r2", and the "model"."""
+    """Train a LeWorldModel without leaving files; returns its last row of metrics, "position_r2" and the "model"."""
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder) / "run", WorldConfig)
         run.create(config, "rooms")
