@@ -25,7 +25,7 @@ from page_tables import (
 from published_ablations import published_table
 from speed_tables import speed_parts
 from warning_curves import warning_curves
-from worlds_tables import cost_picture, worlds_parts
+from worlds_tables import cost_picture, short_table, worlds_parts
 
 from minivjepa.evaluation.metrics import METRICS
 from minivjepa.evaluation.statistics import markdown
@@ -80,6 +80,7 @@ def readme_parts(raw: dict[str, Any]) -> dict[str, str]:
     return {
         "matrix": f"{metric_table(table_rows(matrix))}\n\n{note} {provenance(matrix)}",
         "times": markdown(["machine", "how long `make ablation` takes"], times, words=2),
+        "worlds": short_table(raw["worlds"], "rooms-lamps"),
     }
 
 

@@ -39,6 +39,18 @@ def floors_table(results: dict[str, Any]) -> str:
     return markdown(["world", "steps", "radius", *FLOORS.values()], lines)
 
 
+def short_table(results: dict[str, Any], world: str) -> str:
+    """Who reaches the goal in a world: every encoder with inverse dynamics, between the controls.  For README."""
+    rates = {
+        FLOORS[row["planner"]]: f"{100 * row['success']:.1f}" for row in results["floors"] if row["world"] == world
+    }
+    found = {key: rows for key, rows in groups(results["rows"]).items() if key[:2] == (world, "inverse dynamics")}
+    for (_, _, encoder), rows in sorted(found.items(), key=lambda item: -np.mean([row["success"] for row in item[1]])):
+        rates[encoder] = ", ".join(f"{100 * row['success']:.1f}" for row in rows)
+    lines = [[name, rate] for name, rate in rates.items()]
+    return markdown(["", "goals reached (%), by training"], lines)
+
+
 def curves_table(results: dict[str, Any], world: str) -> str:
     """Percent of goals reached by each control, by budget (columns) and radius (rows)."""
     lines = []
@@ -165,24 +177,6 @@ def landscape_table(results: dict[str, Any]) -> str:
         for row in results.get("landscapes", [])
     ]
     return markdown(["world", "encoder", "on foot", "as the crow flies"], lines, words=2) if lines else UNKNOWN
-
-
-def landscape_picture(results: dict[str, Any], world: str) -> Picture:
-    """Every place of one episode, colored by its distance from the goal: on foot, and in each encoder's latents."""
-    rows = [row for row in results.get("landscapes", []) if row["world"] == world]
-    figure, axes = panels((3.2 * (len(rows) + 1), 3.4), len(rows) + 1)
-    parts = [("on foot", rows[0], "walking"), *((row["encoder"], row, "latent") for row in rows)]
-    for ax, (title, row, name) in zip(axes, parts):
-        ax.scatter(row["x"], row["y"], c=row[name], s=14, cmap="viridis_r")
-        ax.plot(*row["goal"][::-1], "*", color=COLORS[1], ms=14)
-        ax.set(xlim=(0, 1), ylim=(1, 0), aspect="equal", xticks=[], yticks=[])
-        finish(ax, "", "", title, legend=False)
-    words = "; ".join(f"{row['encoder']} {row['rank_with_walking']:.2f}" for row in rows)
-    return Picture(
-        figure,
-        f"Places of one episode of {world}, colored by their distance from the goal. Rank correlation with the way on foot: {words}.",
-        f"How far is each place from the star? Yellow is near. Rank correlation of latent distance and way on foot: {words}.",
-    )
 
 
 def trials_table(search: dict[str, Any]) -> str:

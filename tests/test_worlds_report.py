@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pages
 import pytest
 import torch
 import worlds as script
@@ -93,3 +94,18 @@ def test_a_stopped_comparison_goes_on_and_one_with_other_settings_is_refused(
     monkeypatch.setattr(script.sys, "argv", ["worlds.py", "room"])
     with pytest.raises(SystemExit, match="unknown worlds room"):
         script.main()
+
+
+def test_what_the_readme_says_of_the_lamps_is_so() -> None:
+    """Catches: a sentence that outlives its numbers: only LeWorldModel finds the robot among 64 lamps."""
+    rows = [row for row in pages.load()["worlds"]["rows"] if row["world"] == "rooms-lamps"]
+    known = {
+        name: [row for row in rows if row["encoder"] == name and "position_r2" in row]
+        for name in ("lewm", "vjepa", "untrained", "raw")
+    }
+    assert all(sorted(row["seed"] for row in known[name]) == [10, 11, 12] for name in known)
+    assert min(row["position_r2"] for row in known["lewm"]) > 0.9
+    assert max(row["position_r2"] for name in known if name != "lewm" for row in known[name]) < 0.5
+    reached = {name: [row["success"] for row in known[name]] for name in known}
+    assert min(reached["lewm"]) > 0.5
+    assert max(max(reached[name]) for name in ("vjepa", "untrained", "raw")) < 0.1
