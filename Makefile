@@ -50,13 +50,13 @@ NBVAL := -p minivjepa_course.homework.kernels --nbval-lax --nbval-current-env --
 
 test: .venv/test          ## every lesson and the homework's solutions from top to bottom, then the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(NBVAL) --ignore=notebooks/homework notebooks $(wildcard teacher/solutions)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --durations=40
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations=40
 
 coverage: .venv/test      ## the tests again, with the lines that none of them runs; counting them takes twice as long
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --cov --cov-report=term-missing:skip-covered
 
 browser: .venv/browser    ## move every slider and play every toy of the lessons, in the Chromium on PATH
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations=20 tests/browser
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=20 tests/browser
 
 notebooks: .venv/test     ## run the lessons' text sources and write their notebooks; NAME=02_masks builds one
 	$(BIN)/python notebooks/build.py $(NAME)

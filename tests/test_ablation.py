@@ -28,7 +28,6 @@ from minivjepa.training.runs import Run
 from minivjepa.vjepa import ARMS
 
 pytestmark = [
-    pytest.mark.xdist_group("ablation"),  # one process pays for what these tests share
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform == "win32", reason="uses POSIX process groups and signals"),
 ]

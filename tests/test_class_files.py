@@ -27,7 +27,6 @@ from minivjepa_course.homework.checking import assignments
 from minivjepa_course.homework.notebooks import Cell
 from tests.test_cli import call, refused
 
-pytestmark = pytest.mark.xdist_group("class_files")  # one process pays for what these tests share
 CLASSROOM = pytest.importorskip("classroom", reason="the teacher's folder was removed from this copy")
 NOTEBOOK = '{"cells": []}'
 

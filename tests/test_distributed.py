@@ -23,7 +23,6 @@ from minivjepa.training.trainer import Trainer
 from minivjepa.vjepa import ARMS
 
 pytestmark = [
-    pytest.mark.xdist_group("distributed"),  # one process pays for what these tests share
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="torchrun with gloo on loopback is tested on Linux"),
 ]

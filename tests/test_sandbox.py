@@ -24,7 +24,6 @@ from minivjepa_course.homework.program import Step
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("sandbox"),  # these tests give each other's user ids away
     pytest.mark.skipif(not as_root_on_linux(), reason="folders of its own need Linux and root"),
 ]
 

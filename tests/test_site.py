@@ -13,7 +13,6 @@ pytest.importorskip("myst_nb", reason="the site extra is not installed")
 
 import make_site
 
-pytestmark = pytest.mark.xdist_group("site")  # one process pays for what these tests share
 ROOT = Path(__file__).parents[1]
 
 LOADED = {"src", "srcset", "poster", "data"}  # attributes that a browser follows by itself; and href of these tags

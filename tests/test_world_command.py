@@ -18,7 +18,6 @@ from minivjepa.world.world_recipe import WorldConfig
 from minivjepa.world.world_trainer import load_world
 from tests.test_cli import ENVIRONMENT, call, refused
 
-pytestmark = pytest.mark.xdist_group("world_command")  # one process pays for what these tests share
 SMALL = [
     "--device", "cpu", "--dim", "16", "--depth", "1", "--hidden", "16", "--latent", "8", "--predictor-dim", "16", "--predictor-depth", "1",
     "--directions", "8", "--batch", "8", "--steps", "6", "--warmup", "1", "--log-every", "3", "--checkpoint-every", "2",

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.xdist_group("site")  # one process builds the site for all
 AXE = ROOT / "page" / "node_modules" / "axe-core" / "axe.min.js"
 
 
