@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch.utils._pytree import tree_leaves
 
-from minivjepa.commands.cli import COMMANDS
+from minivjepa.commands.cli import COMMANDS, COURSE
 from minivjepa.data import known_clips
 from minivjepa.data.digits import ClipRules
 from minivjepa.data.protocol import Budget
@@ -104,7 +104,9 @@ def test_every_control_is_judged_elsewhere(name: str, elsewhere: Elsewhere) -> N
 
 def use(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
     """All commands use this device, whatever --device says, and decoders and probes are trained for a moment only."""
-    for name in COMMANDS:  # now, so that no module that is loaded later keeps what stands in for pick_device
+    for name in set(COMMANDS) - set(
+        COURSE
+    ):  # now, so that no module that is loaded later keeps what stands in for pick_device
         importlib.import_module(f"minivjepa.commands.{name.replace(' ', '_')}")
     for module in [module for name, module in sys.modules.items() if name.startswith("minivjepa.")]:
         if hasattr(module, "pick_device"):

@@ -20,7 +20,7 @@ from minivjepa.world.worlds import TASKS
 class WorldPlanOptions:
     """Measure how often world models reach goals shown as pictures, beside an oracle and random actions.
 
-    Leaves results.json in --out, with the share of goals that each reached and its 95 % interval.
+    Leaves results.json in --out: the share of goals that each reached, with 95 % intervals.
     """
 
     runs: tyro.conf.Positional[tuple[Path, ...]]  # Folders that `minivjepa world train` left.
