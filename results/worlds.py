@@ -97,10 +97,10 @@ def score(policy: Policy, world: World, task: Task) -> Metrics:
 
     reached = pursue(world, task, timed, CPU).reached
     start, goal = (state[:1] for state in task.draw(world, CPU))
-    alone = partial(policy, 0, torch.tensor([0]), start, goal)
-    memory, begin = peak_memory(alone), time.process_time()
+    decide = partial(policy, 0, torch.tensor([0]), start, goal)
+    memory, begin = peak_memory(decide), time.process_time()
     for _ in range(5):
-        alone()
+        decide()
     low, high = wilson(int(reached.sum()), len(reached))
     return {
         **{"success": float(reached.float().mean()), "low": low, "high": high, "reached": reached.int().tolist()},

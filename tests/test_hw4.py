@@ -187,11 +187,11 @@ def test_the_baseline_gets_four_points_and_untrained_weights_get_none(project: A
 
 
 def test_no_weights_and_far_too_many_are_said_as_they_are(project: Any) -> None:
-    """Catches: a crash, or silence, where there is no file; a gigabyte that is sent on to a child."""
+    """Catches: a crash or silence if the file is missing; a gigabyte passed on to a child."""
     assert reached(project, None) == (project["NO_WEIGHTS"], 0)
     said, count = reached(project, bytes(3 * 2**20))
     assert (said, count) == (
-        "the weights could not be used: it has 3.0 MiB, expected 2 at most: save the encoder alone",
+        "the weights could not be used: it has 3.0 MiB, expected 2 at most: save only the encoder",
         0,
     )
 

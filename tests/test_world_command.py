@@ -209,7 +209,7 @@ BAD = {
         ["world", "train", "--world", "maze", "--rooms.door", ".3"],
         "--rooms.* is about the world rooms, and --world is maze; leave it out",
     ),
-    "a film that is no film": (["world", "watch", "oracle"], "expected a name ending in .gif"),
+    "another kind of file": (["world", "watch", "oracle"], "expected a name ending in .gif"),
     "too many elites": (["world", "plan", "nowhere", "--planner.elites", "900"], "900 elites of 64 samples"),
 }
 

@@ -1,4 +1,4 @@
-"""Every picture of the course, each with alt text and a visible caption; what they share is here."""
+"""What all pictures share: alt text, a visible caption, colors.  In this folder are those of reports and commands, in minivjepa_course/pictures/ those of lessons."""
 
 import base64
 import io

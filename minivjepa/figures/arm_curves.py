@@ -1,4 +1,4 @@
-"""Lesson 7: the fate of every arm, live and from a results file, and arms compared seed by seed."""
+"""Arms (lesson 7): the fate of every arm, live and from a results file, and arms compared seed by seed."""
 
 from collections.abc import Mapping, Sequence
 from operator import itemgetter

@@ -1,4 +1,4 @@
-"""Lesson 10: features as colors; films, also of imagined clips."""
+"""Features as colors (lesson 10), and films, also of imagined clips."""
 
 import io
 from collections.abc import Mapping, Sequence

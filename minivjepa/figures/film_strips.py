@@ -1,4 +1,4 @@
-"""Lesson 1: what clips look like, how they are cut into tubelets, and where the tokens say they are."""
+"""Clips as pictures (lesson 1): what clips look like, how they are cut into tubelets, and where the tokens say they are."""
 
 from typing import Any
 

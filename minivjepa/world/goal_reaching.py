@@ -113,14 +113,21 @@ def oracle_costs(world: World) -> Costs:
     return costs
 
 
+@torch.no_grad()
+def here_and_there(
+    model: WorldModel, world: World, state: Tensor, goal: Tensor, height: int, width: int
+) -> tuple[Tensor, Tensor]:
+    """Latents [n, Z] of a picture of each state and of each goal: all that a world model sees."""
+    pictures = world.render(torch.stack([state, goal], dim=1), height, width)  # [n, 2, C, H, W]
+    now, wanted = model.embed(pictures.transpose(1, 2)).unbind(dim=1)  # as two frames of a clip
+    return now, wanted
+
+
 def picture_costs(model: WorldModel, world: World, height: int, width: int) -> Costs:
     """A world model sees two pictures and nothing else: the robot where it is, and the robot at the goal."""
 
-    @torch.no_grad()
     def costs(state: Tensor, goal: Tensor) -> Cost:
-        pictures = world.render(torch.stack([state, goal], dim=1), height, width)  # [n, 2, C, H, W]
-        now, wanted = model.embed(pictures.transpose(1, 2)).unbind(dim=1)  # as two frames of a clip
-        return latent_cost(model, now, wanted)
+        return latent_cost(model, *here_and_there(model, world, state, goal, height, width))
 
     return costs
 

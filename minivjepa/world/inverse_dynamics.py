@@ -15,7 +15,7 @@ from minivjepa import randomness
 from minivjepa.training.config import SEEDS, check_numbers
 from minivjepa.training.recipe import cosine, set_rates, weight_groups
 from minivjepa.world.base_world import World
-from minivjepa.world.goal_reaching import Policy
+from minivjepa.world.goal_reaching import Policy, here_and_there
 from minivjepa.world.planner import WorldModel
 from minivjepa.world.world_clips import WorldClips
 
@@ -97,9 +97,7 @@ def inverse_policy(model: WorldModel, inverse: InverseDynamics, world: World, si
 
     @torch.no_grad()
     def act(step: int, pairs: Tensor, state: Tensor, goal: Tensor) -> Tensor:
-        pictures = world.render(torch.stack([state, goal], dim=1), size, size)  # [n, 2, C, H, W]
-        now, wanted = model.embed(pictures.transpose(1, 2)).unbind(dim=1)
-        action = inverse(now, wanted)
+        action = inverse(*here_and_there(model, world, state, goal, size, size))
         return action / action.abs().amax(dim=-1, keepdim=True).clamp_min(LEAST)
 
     return act

@@ -6,18 +6,9 @@ For each exercise: its rules by name, the inputs drawn for hidden cases, how mis
 import numpy as np
 import torch
 from assignment import Exercise
+from drawing import Drawn, changed
 
 from minivjepa_course.homework.cases import Inputs
-
-Drawn = list[tuple[str, Inputs]]  # (rule, inputs) of the hidden cases
-
-
-def changed(code: str, *changes: tuple[str, str]) -> str:
-    """A right answer with some of its text changed: (old, new) each."""
-    for old, new in changes:
-        assert old in code, old
-        code = code.replace(old, new)
-    return code
 
 
 def whole(rng: np.random.Generator, low: int, high: int, count: int) -> list[int]:

@@ -8,37 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 from assignment import Exercise, function_of, given_code, reference_code
+from drawing import Rng, changed, tensor, until
 from scipy import stats
 
-Rng = np.random.Generator
 Log = list[dict[str, Any]]  # what a run wrote down, row by row
 SEEN = np.random.default_rng(0)  # of the visible inputs
 RIGHT = reference_code("hw3")
 
 
 def slip(name: str, *changes: tuple[str, str]) -> str:
-    """The right answer with parts exchanged.  Raises ValueError for a part that is not in it."""
-    code = RIGHT[name]
-    for old, new in changes:
-        if old not in code:
-            raise ValueError(f"{old!r} is not in the answer to {name}")
-        code = code.replace(old, new)
-    return code
-
-
-def until(draw: Callable[[], Any]) -> Any:
-    """What is drawn, again and again until it is not None."""
-    for _ in range(2000):
-        found = draw()
-        if found is not None:
-            return found
-    raise ValueError("nothing that is drawn here keeps its distance from the limits")
-
-
-def tensor(values: Any, digits: int | None = None) -> torch.Tensor:
-    """Numbers as float32, rounded where students see them."""
-    array = np.asarray(values)
-    return torch.from_numpy((array if digits is None else array.round(digits)).astype(np.float32))
+    """The right answer with parts exchanged."""
+    return changed(RIGHT[name], *changes)
 
 
 # --- spread_and_rank ---
@@ -315,8 +295,8 @@ def all_in_one(rng: Rng) -> dict[str, Any] | None:
     None if its singular value is not exact, so that squares of the features add up to another number.
     """
     h = np.zeros((4, 2, int(rng.integers(2, 4))))
-    alone, other = rng.permutation(h.shape[2])[:2]
-    h[:, :, alone] = (rng.permutation([1.0, -1.0, -1.0, 1.0]) * rng.choice([0.5, 1.0, 2.0]))[:, None]
+    first, other = rng.permutation(h.shape[2])[:2]
+    h[:, :, first] = (rng.permutation([1.0, -1.0, -1.0, 1.0]) * rng.choice([0.5, 1.0, 2.0]))[:, None]
     h[:, :, other] = rng.choice([0.25, 0.5]) * np.array([1.0, -1.0])
     made = tensor(h)
     pooled = made.mean(dim=1)
@@ -601,7 +581,7 @@ def slim(rows: Log) -> Log:
 
 
 def stages(rng: Rng, text: str, limit: float, steps: list[int] | None = None) -> Log:
-    """A row for each letter: h both encoders are above the limit, o the online one alone is low, t the target alone, b both, 0 both are 0,
+    """A row for each letter: h both encoders are above the limit, o only the online encoder is low, t only the target encoder, b both, 0 both are 0,
     e and f one is exactly at the limit (the online encoder, the target) and the other above, x and y one is below and the
     other just above."""
     letters = {"h": "zz", "o": "dz", "t": "zd", "b": "dd", "0": "00", "e": "Dz", "f": "zD", "x": "vn", "y": "nk"}

@@ -1,41 +1,19 @@
 """Homework 4: the cases of every exercise, the mistakes that people make, and right answers in other styles."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from assignment import Exercise, reference_code
+from drawing import Drawn, Rng, changed, tensor, until
 
-Rng = np.random.Generator
-Drawn = list[tuple[str, dict[str, Any]]]  # (rule, inputs) of the hidden cases
 SEEN = np.random.default_rng(4)  # of the visible inputs
 RIGHT = reference_code("hw4")
 
 
 def slip(name: str, *changes: tuple[str, str]) -> str:
-    """The right answer with parts exchanged.  Raises ValueError for a part that is not in it."""
-    code = RIGHT[name]
-    for old, new in changes:
-        if old not in code:
-            raise ValueError(f"{old!r} is not in the answer to {name}")
-        code = code.replace(old, new)
-    return code
-
-
-def until(draw: Callable[[], Any]) -> Any:
-    """What is drawn, again and again until it is not None."""
-    for _ in range(2000):
-        found = draw()
-        if found is not None:
-            return found
-    raise ValueError("nothing that is drawn here keeps its distance from the limits")
-
-
-def tensor(values: Any, digits: int | None = None) -> torch.Tensor:
-    """Numbers as float32, rounded where students see them."""
-    array = np.asarray(values)
-    return torch.from_numpy((array if digits is None else array.round(digits)).astype(np.float32))
+    """The right answer with parts exchanged."""
+    return changed(RIGHT[name], *changes)
 
 
 def some(rng: Rng, low: int, high: int) -> int:
@@ -314,7 +292,7 @@ OFFSET_SPREAD = Exercise(
 # --- duel ---
 
 
-def contest(rng: Rng, only: tuple[int, int], both: int, neither: int, alone: tuple[int, int], alpha: float, luck: float = 0.8) -> dict[str, Any]:  # fmt: skip
+def contest(rng: Rng, only: tuple[int, int], both: int, neither: int, unshared: tuple[int, int], alpha: float, luck: float = 0.8) -> dict[str, Any]:  # fmt: skip
     """Two planners on pairs in any order: reached by one only, by both, by none, and pairs that one of them did not try.
 
     luck: the share of these that it reached.
@@ -322,12 +300,12 @@ def contest(rng: Rng, only: tuple[int, int], both: int, neither: int, alone: tup
     outcomes = (
         [(True, False)] * only[0] + [(False, True)] * only[1] + [(True, True)] * both + [(False, False)] * neither
     )
-    pairs = rng.permutation(3 * (len(outcomes) + sum(alone)) + 9).tolist()
+    pairs = rng.permutation(3 * (len(outcomes) + sum(unshared)) + 9).tolist()
     a = [(pairs[place], found[0]) for place, found in enumerate(outcomes)]
     b = [(pairs[place], found[1]) for place, found in enumerate(outcomes)]
     rest = pairs[len(outcomes) :]
-    a += [(rest[place], bool(rng.random() < luck)) for place in range(alone[0])]
-    b += [(rest[-1 - place], bool(rng.random() < luck)) for place in range(alone[1])]
+    a += [(rest[place], bool(rng.random() < luck)) for place in range(unshared[0])]
+    b += [(rest[-1 - place], bool(rng.random() < luck)) for place in range(unshared[1])]
     return {"a": dict(a[i] for i in rng.permutation(len(a))), "b": dict(b[i] for i in rng.permutation(len(b))), "alpha": alpha}  # fmt: skip
 
 
@@ -615,7 +593,7 @@ GAPS = {
     "the gap has the mean cosine and the mean sine, each squared": {"z": tensor([[0.5], [1.5]]), "directions": tensor([[1.0]]), "t": tensor([1.0, 2.0])},
     "the mean over points comes before the square": {"z": tensor([[-1.0], [1.0]]), "directions": tensor([[1.0]]), "t": tensor([1.0, 1.5])},
     "columns are brought to length 1": {"z": tensor([[0.5, 1.0], [1.0, -0.5]]), "directions": tensor([[3.0, 0.0], [4.0, 0.5]]), "t": tensor([0.5, 1.0])},
-    "what chance alone gives is subtracted": {"z": tensor([[2.0]]), "directions": tensor([[2.0]]), "t": tensor([-1.0, 1.0])},
+    "what chance would give is subtracted": {"z": tensor([[2.0]]), "directions": tensor([[2.0]]), "t": tensor([-1.0, 1.0])},
     "the weight is exp(-t²/2)": {"z": tensor([[0.0], [3.0]]), "directions": tensor([[1.0]]), "t": tensor([0.0, 2.0])},
     "the integral follows the trapezoid rule, also in unequal steps": {"z": tensor([[1.0], [2.0], [-0.5]]), "directions": tensor([[1.0]]), "t": tensor([-0.5, 0.0, 2.0])},
     "each direction has its own number": points(SEEN, 4, 3, 2, 3, digits=1),

@@ -476,7 +476,7 @@ if "get_ipython" in globals() and is_right("hw4", "shadow_gaps", shadow_gaps):  
 # **Detach nothing**: gradient flows through both sides of the error, and through whatever else is computed. The check looks at the gradient of each input, and
 # at the loss.
 #
-# <details><summary>Hint 1</summary>Which latent is never wanted by a guess? Its gradient comes from the penalty alone.</details>
+# <details><summary>Hint 1</summary>Which latent is never wanted by a guess? Its gradient comes only from the penalty.</details>
 # <details><summary>Hint 2</summary><code>z[:, k]</code> is [B, D]: points as exercise 6 wants them.</details>
 
 
@@ -575,7 +575,7 @@ def check_size(data: bytes) -> None:
     """Raise ValueError for a file that is too large."""
     if len(data) > LARGEST:
         raise ValueError(
-            f"it has {len(data) / 2**20:.1f} MiB, expected {LARGEST // 2**20} at most: save the encoder alone"
+            f"it has {len(data) / 2**20:.1f} MiB, expected {LARGEST // 2**20} at most: save only the encoder"
         )
 
 
