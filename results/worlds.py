@@ -25,9 +25,9 @@ from minivjepa.training.files import finite_or_null, read_json, versions, write_
 from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
 from minivjepa.world.base_world import World
-from minivjepa.world.goal_reaching import Policy, Task, controls, picture_costs, planning_policy, pursue
+from minivjepa.world.goal_reaching import Policy, Task, controls, pursue
 from minivjepa.world.gradient_planner import Gradient, Planner
-from minivjepa.world.inverse_dynamics import Inverse, inverse_policy, train_inverse
+from minivjepa.world.inverse_dynamics import Inverse, inverse_policy, policy_of, train_inverse
 from minivjepa.world.planner import CEM
 from minivjepa.world.world_clips import WorldClips
 from minivjepa.world.world_recipe import WorldConfig, pretraining
@@ -40,7 +40,6 @@ RUNS = Path("runs") / "worlds"
 SEEDS = (10, 11, 12)
 PLANNERS: dict[str, Planner] = {"cem": CEM(), "gradient": Gradient()}
 INVERSE = Inverse()
-FRAMES = 16  # of the clips of inverse dynamics: a frame's goals lie up to 15 steps ahead
 RADII, BUDGETS, HORIZONS = (0.04, 0.06, 0.08, 0.12, 0.24), (10, 20, 25, 30, 40, 60, 80), (2, 5, 10, 20)
 
 
@@ -120,8 +119,8 @@ def run_inverse(world: str, encoder: str, seed: int) -> Metrics:
     """Inverse dynamics on an encoder's latents."""
     (config, model, made), task = model_of(world, encoder, seed, False), TASKS[world]
     start = time.process_time()
-    source = WorldClips(replace(config.clips, frames=FRAMES), seed, world=config.scene)
-    inverse, loss = train_inverse(model, source, replace(INVERSE, seed=seed))
+    source = WorldClips(replace(config.clips, frames=INVERSE.frames), seed, world=config.scene)
+    inverse, loss = train_inverse(model, source, INVERSE)
     made = {**made, "inverse_loss": loss, "inverse_seconds": round(time.process_time() - start, 1)}
     found = score(inverse_policy(model, inverse, config.scene, config.size), config.scene, task)
     return {**made, "position_r2": position_r2(model, config.scene, config.size, CPU), **found}
@@ -131,8 +130,7 @@ def run_planner(world: str, encoder: str, seed: int, planner: str) -> Metrics:
     """A planner that imagines with a world model."""
     (config, model, made), task = model_of(world, encoder, seed, True), TASKS[world]
     model.requires_grad_(False)
-    costs = picture_costs(model, config.scene, config.size, config.size)
-    return {**made, **score(planning_policy(PLANNERS[planner], costs, task.seed), config.scene, task)}
+    return {**made, **score(policy_of(model, config, PLANNERS[planner], task.seed, CPU), config.scene, task)}
 
 
 def run_curves(world: str, policy: Policy) -> Metrics:

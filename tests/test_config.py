@@ -4,6 +4,7 @@ import json
 import pytest
 
 from minivjepa.objective import SIGReg
+from minivjepa.training.arms import with_arm
 from minivjepa.training.config import PRESETS, Config, differences, from_dict, to_dict
 from minivjepa.training.recipe import schedule
 from minivjepa.tubelets import Grid
@@ -83,6 +84,14 @@ def test_differences_name_the_nested_field() -> None:
     other = dataclasses.replace(PRESETS["cpu"], grid=Grid(8, 32, 40, 2, 8), lr=1.0)
     assert differences(PRESETS["cpu"], other) == ["grid.width: 32 saved, 40 given", "lr: 0.0025 saved, 1.0 given"]
     assert differences(other, other) == []
+
+
+def test_differences_name_a_part_of_another_kind() -> None:
+    """Catches: an AttributeError, and no message, where a vicreg run is resumed as sigreg."""
+    one, other = (with_arm(PRESETS["cpu"], arm) for arm in ("vicreg", "sigreg"))
+    lines = differences(one, other)
+    assert any(line.startswith("prevention.regulariser: VICReg(") and ", SIGReg(" in line for line in lines)
+    assert "prevention.regulariser: None saved" in "\n".join(differences(PRESETS["cpu"], other))
 
 
 def test_vitl_is_the_papers_geometry_and_schedule() -> None:

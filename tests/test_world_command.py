@@ -173,6 +173,32 @@ def test_a_run_of_another_world_plans_and_is_filmed_there(
     assert "a new file" in refused(capsys, "world", "watch", "random", "--out", str(tmp_path / "a.gif"))
 
 
+@pytest.mark.parametrize("by", ["gradient", "inverse"])
+def test_models_can_act_without_the_oracles_planner(
+    by: str, trained: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches: a table of two ways to act under one name, an oracle that changes with the models, a film of another policy."""
+    run, out = str(trained["lewm"]), tmp_path / "plan"
+    words = ["world", "plan", run, "--out", str(out), *SHORT]
+    budget = {"gradient": ["--gradient.rounds", "2"], "inverse": ["--inverse.clips", "64", "--inverse.steps", "20"]}[by]
+    assert call(*words, "--by", by, *budget) == 0
+    results = json.loads((out / "results.json").read_text())
+    assert results["by"]["name"] == {"gradient": "Gradient", "inverse": "Inverse"}[by]
+    assert results["by"][budget[0].split(".")[1]] == int(budget[1])
+    assert "holds a run of another config" in refused(capsys, *words, "--resume")
+    other = tmp_path / "cem"
+    assert call(*words[:3], "--out", str(other), *SHORT) == 0
+    cem = json.loads((other / "results.json").read_text())
+    assert cem["by"]["name"] == "CEM"
+    assert cem["oracle"]["reached"] == results["oracle"]["reached"]
+    for name, how in (("a", by), ("b", "cem")):
+        film = ["world", "watch", run, "--by", how, "--robots", "1", "--out", str(tmp_path / f"{name}.gif")]
+        assert call(*film, *SHORT[6:]) == 0
+    assert (tmp_path / "a.gif").read_bytes() != (tmp_path / "b.gif").read_bytes()
+    said = refused(capsys, "world", "watch", "oracle", "--by", by, "--out", str(tmp_path / "c.gif"))
+    assert "--by is about trained models" in said
+
+
 BAD = {
     "no part": (["world"], None),
     "an unknown part": (["world", "dream"], "unknown command 'world dream'; choose from lab, train, ablate"),
@@ -210,6 +236,18 @@ BAD = {
         "--rooms.* is about the world rooms, and --world is maze; leave it out",
     ),
     "another kind of file": (["world", "watch", "oracle"], "expected a name ending in .gif"),
+    "a planner that is not there": (
+        ["world", "plan", "nowhere", "--by", "dreaming"],
+        "unknown --by 'dreaming'; choose from cem, gradient, inverse",
+    ),
+    "settings that would be ignored": (
+        ["world", "plan", "nowhere", "--inverse.steps", "9"],
+        "--inverse.* is about --by inverse, and --by is cem; leave it out",
+    ),
+    "clips too short for a goal": (
+        ["world", "plan", "nowhere", "--by", "inverse", "--inverse.frames", "1"],
+        "frames is 1, expected 2 or more",
+    ),
     "too many elites": (["world", "plan", "nowhere", "--planner.elites", "900"], "900 elites of 64 samples"),
 }
 

@@ -8,10 +8,13 @@ import tyro
 from torch import Tensor
 
 from minivjepa.commands.options import check_new_file, parse
+from minivjepa.commands.world_plan import chosen
 from minivjepa.figures import require_matplotlib
 from minivjepa.training.files import write_bytes
 from minivjepa.world.base_world import World, displayable
-from minivjepa.world.goal_reaching import Outcome, controls, picture_costs, planning_policy, pursue
+from minivjepa.world.goal_reaching import Outcome, controls, pursue
+from minivjepa.world.gradient_planner import Gradient
+from minivjepa.world.inverse_dynamics import Inverse, policy_of
 from minivjepa.world.planner import CEM
 from minivjepa.world.world_trainer import CPU, load_world
 from minivjepa.world.worlds import TASKS, WORLDS
@@ -34,6 +37,7 @@ class WorldWatchOptions:
     seed: int = 0  # Seed of starts, goals, random actions and plans.
     robots: int = 3  # Rows of the film.
     planner: CEM = field(default_factory=CEM)  # The planner's budget, for the oracle or a model.
+    by: str = "cem"  # How a model chooses actions: cem (--planner.*), gradient, or inverse (dynamics; it learns first, in seconds).
 
 
 def world_watch(argv: list[str]) -> int:
@@ -46,14 +50,17 @@ def world_watch(argv: list[str]) -> int:
     if not 1 <= options.robots <= 10:
         raise ValueError(f"--robots is {options.robots}, expected 1 to 10")
     name, world = options.world or "rooms", WORLDS[options.world or "rooms"]
+    by = chosen(options.by, Gradient(), Inverse())
     if options.who in CONTROLS:
+        if by:
+            raise ValueError(f"--by is about trained models, and {options.who} is none; leave it out")
         policy = controls(world, options.planner, options.seed)[options.who]
     else:
         config, model = load_world(Path(options.who))
         if options.world not in ("", config.world):
             raise ValueError(f"{options.who} was trained in {config.world}, not in {name}; leave --world out")
         name, world = config.world, config.scene
-        policy = planning_policy(options.planner, picture_costs(model, world, config.size, config.size), options.seed)
+        policy = policy_of(model.requires_grad_(False), config, by or options.planner, options.seed, CPU)
     task = replace(TASKS[name], pairs=options.robots, seed=options.seed)
     outcome = pursue(world, task, policy, CPU, options.who)
     write_bytes(options.out, film(world, outcome, task.draw(world, CPU)[1], task.radius))

@@ -138,7 +138,7 @@ def differences(saved: Any, given: Any) -> list[str]:
     lines = []
     for name in (f.name for f in dataclasses.fields(saved)):
         old, new = getattr(saved, name), getattr(given, name)
-        if dataclasses.is_dataclass(old) and old != new:
+        if dataclasses.is_dataclass(old) and type(old) is type(new):
             lines += [f"{name}.{line}" for line in differences(old, new)]
         elif old != new:
             lines.append(f"{name}: {old} saved, {new} given")

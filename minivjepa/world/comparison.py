@@ -1,6 +1,6 @@
 """How often each policy reaches its goal, in one results file.
 
-Read in lesson 12.  All get the same start-goal pairs, and trained world models use the same planner as the oracle.
+Read in lesson 12.  All get the same start-goal pairs.  The oracle plans with the cross-entropy method; so do trained world models, unless told otherwise.
 """
 
 import hashlib
@@ -19,7 +19,9 @@ from minivjepa.training.config import to_dict
 from minivjepa.training.files import read_json, versions, write_json
 from minivjepa.training.runs import Run
 from minivjepa.world.base_world import World
-from minivjepa.world.goal_reaching import Outcome, Policy, Task, controls, picture_costs, planning_policy, pursue
+from minivjepa.world.goal_reaching import Outcome, Policy, Task, controls, pursue
+from minivjepa.world.gradient_planner import Gradient
+from minivjepa.world.inverse_dynamics import Inverse, policy_of
 from minivjepa.world.planner import CEM
 from minivjepa.world.world_recipe import WorldConfig
 from minivjepa.world.world_trainer import load_world, position_r2, runs_of
@@ -27,11 +29,15 @@ from minivjepa.world.world_trainer import load_world, position_r2, runs_of
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that a comparison depends on.  checkpoints: a fingerprint for each run, so a retrained run counts as another."""
+    """All that a comparison depends on.  checkpoints: a fingerprint for each run, so a retrained run counts as another.
+
+    planner: the oracle's.  by: how models choose actions; None: with the oracle's planner.
+    """
 
     task: Task
     planner: CEM
     checkpoints: tuple[str, ...]
+    by: Gradient | Inverse | None = None
 
 
 def rates_of(outcome: Outcome) -> Metrics:
@@ -53,12 +59,12 @@ def follow(policy: Policy, title: str, world: World, task: Task, device: torch.d
     return {"seconds": round(time.perf_counter() - start, 1), **rates_of(outcome)}
 
 
-def compare_run(out: Path, task: Task, planner: CEM, device: torch.device) -> Metrics:
+def compare_run(out: Path, task: Task, by: CEM | Gradient | Inverse, device: torch.device) -> Metrics:
     """One trained world model: how well its latents give the position, and how often it reaches the goal."""
     config, model = load_world(out)
     model.to(device)
-    costs = picture_costs(model, config.scene, config.size, config.size)
-    policy = planning_policy(planner, costs, task.seed)
+    model.requires_grad_(False)
+    policy = policy_of(model, config, by, task.seed, device)
     found = follow(policy, f"{config.model} {config.seed}", config.scene, task, device)
     runs = runs_of(config, out)
     return {
@@ -81,7 +87,14 @@ def kept(file: Path, job: Callable[[], Metrics]) -> Metrics:
 
 
 def compare(
-    runs: Sequence[Path], out: Path, task: Task, planner: CEM, device: torch.device, resume: bool, command: str
+    runs: Sequence[Path],
+    out: Path,
+    task: Task,
+    planner: CEM,
+    by: Gradient | Inverse | None,
+    device: torch.device,
+    resume: bool,
+    command: str,
 ) -> dict[str, Any]:
     """The three controls and every run on the same pairs; writes results.json in `out` and returns what it holds.
 
@@ -96,11 +109,13 @@ def compare(
         raise ValueError("the runs were trained in different worlds; compare runs of the same world")
     task.draw(world, device)  # refuses a task that this world cannot offer
     checkpoints = tuple(hashlib.sha256(Run(run).checkpoint_file.read_bytes()).hexdigest()[:12] for run in runs)
-    files, settings = Run(out, Comparison), Comparison(task, planner, checkpoints)
+    files, settings = Run(out, Comparison), Comparison(task, planner, checkpoints, by)
     with files.open(settings, "rooms", resume):
         policies = controls(world, planner, task.seed)
         jobs = {name: partial(follow, policy, name, world, task, device) for name, policy in policies.items()}
-        jobs |= {f"run-{number}": partial(compare_run, run, task, planner, device) for number, run in enumerate(runs)}
+        jobs |= {
+            f"run-{number}": partial(compare_run, run, task, by or planner, device) for number, run in enumerate(runs)
+        }
         found = {name: kept(out / f"{name}.json", job) for name, job in jobs.items()}
     results = {
         "command": command,
@@ -110,6 +125,7 @@ def compare(
         "complete": True,
         "task": to_dict(task),
         "planner": to_dict(planner),
+        "by": {"name": type(by or planner).__name__, **to_dict(by or planner)},
         "world": config.world,
         "rooms": to_dict(config.rooms),
         **{name: found[name] for name in policies},

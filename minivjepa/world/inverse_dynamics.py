@@ -5,19 +5,21 @@ it took at t, given both latents.  Every later frame of a clip is a goal that th
 (hindsight, arXiv 1707.01495; goal-conditioned imitation, arXiv 1906.05838).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minivjepa import randomness
-from minivjepa.training.config import SEEDS, check_numbers
+from minivjepa.training.config import check_numbers
 from minivjepa.training.recipe import cosine, set_rates, weight_groups
 from minivjepa.world.base_world import World
-from minivjepa.world.goal_reaching import Policy, here_and_there
+from minivjepa.world.goal_reaching import Policy, here_and_there, picture_costs, planning_policy
+from minivjepa.world.gradient_planner import Planner
 from minivjepa.world.planner import WorldModel
 from minivjepa.world.world_clips import WorldClips
+from minivjepa.world.world_recipe import WorldConfig
 
 CLIPS_AT_ONCE = 64
 LEAST = 1e-6  # an action of 0 has no direction
@@ -28,18 +30,18 @@ class Inverse:
     """How inverse dynamics is trained.  Raises ValueError for settings that can't train."""
 
     clips: int = 1500  # Clips whose latents are kept.
+    frames: int = 16  # Frames of a clip: a frame's goals lie up to 15 steps ahead.
     batch: int = 512  # Pairs of frames per step.
     steps: int = 1500  # Optimizer steps.
     lr: float = 2e-3  # Peak learning rate of AdamW.
     weight_decay: float = 0.01  # None on biases.
     hidden: int = 256  # Hidden width.
-    seed: int = 0  # Seed of weights and pairs.
 
     def __post_init__(self) -> None:
         positive = ("clips", "batch", "steps", "lr", "hidden")
         check_numbers(self, positive, "a number above 0", lambda value: value > 0)
+        check_numbers(self, ("frames",), "2 or more", lambda value: value >= 2)
         check_numbers(self, ("weight_decay",), "0 or more", lambda value: value >= 0)
-        check_numbers(self, ("seed",), SEEDS, lambda value: 0 <= value < 2**32)
 
 
 class InverseDynamics(nn.Module):
@@ -73,16 +75,16 @@ def draw_pairs(frames: int, clips: int, seed: int, step: int, count: int) -> tup
 def train_inverse(model: WorldModel, source: WorldClips, config: Inverse) -> tuple[InverseDynamics, float]:
     """Inverse dynamics on a frozen model's latents, and its mean squared error over the last tenth of its steps.
 
-    source: long clips, which hold pairs that are far apart.
+    source: long clips, which hold pairs that are far apart.  Its seed is that of weights and pairs, too.
     """
     z, actions = latents_of(model, source, config.clips)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        inverse = InverseDynamics(z.shape[-1], config.hidden, actions.shape[-1])
+        torch.manual_seed(source.seed)
+        inverse = InverseDynamics(z.shape[-1], config.hidden, actions.shape[-1]).to(z.device)
     optimiser, losses = torch.optim.AdamW(weight_groups(inverse), lr=config.lr, fused=True), []
     for step in range(config.steps):
         set_rates(optimiser, cosine(config.lr, 0.0, step / config.steps), config.weight_decay)
-        clip, now, goal = draw_pairs(z.shape[1], len(z), config.seed, step, config.batch)
+        clip, now, goal = draw_pairs(z.shape[1], len(z), source.seed, step, config.batch)
         loss = F.mse_loss(inverse(z[clip, now], z[clip, goal]), actions[clip, now])
         optimiser.zero_grad()
         loss.backward()
@@ -101,3 +103,14 @@ def inverse_policy(model: WorldModel, inverse: InverseDynamics, world: World, si
         return action / action.abs().amax(dim=-1, keepdim=True).clamp_min(LEAST)
 
     return act
+
+
+def policy_of(model: WorldModel, config: WorldConfig, by: Planner | Inverse, seed: int, device: torch.device) -> Policy:
+    """How a trained world model steers: it imagines plans and takes the cheapest, or inverse dynamics learns from its run's clips.
+
+    seed: of the planner's noise.
+    """
+    if not isinstance(by, Inverse):
+        return planning_policy(by, picture_costs(model, config.scene, config.size, config.size), seed)
+    source = WorldClips(replace(config.clips, frames=by.frames), config.seed, str(device), config.scene)
+    return inverse_policy(model, train_inverse(model, source, by)[0], config.scene, config.size)
