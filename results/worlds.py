@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
-from worlds_recipes import ENCODERS, config_of
+from worlds_recipes import CUT, ENCODERS, config_of
 from worlds_silent import landscape, longer_training
 
 from minivjepa.evaluation.statistics import wilson
@@ -62,7 +62,7 @@ def encoder_of(config: WorldConfig, name: str) -> Any:
 def model_of(world: str, encoder: str, seed: int, imagines: bool) -> tuple[WorldConfig, WorldNet, Metrics]:
     """A world model; if it need not imagine, a frozen encoder's predictor is left as it is.  And what its training took."""
     config, start = config_of(world, encoder, seed), time.process_time()
-    model, found = build_world(config, encoder_of(config, ENCODERS[encoder][0])), {}
+    model, found = build_world(config, encoder_of(config, (ENCODERS | CUT)[encoder][0])), {}
     if imagines or config.model == "lewm":
         run = Run(RUNS / world / f"{encoder.replace(', ', '-')}-{seed}", WorldConfig)
         with run.open(config, "rooms", run.config_file.exists()):
@@ -156,7 +156,7 @@ def run_horizon(world: str, planner: str, horizon: int) -> Metrics:
 def run_longer(world: str, encoder: str, seed: int) -> Metrics:
     """A predictor that trains on and on."""
     config = config_of(world, encoder, seed)
-    return {"curve": longer_training(config, encoder_of(config, ENCODERS[encoder][0]), TASKS[world])}
+    return {"curve": longer_training(config, encoder_of(config, (ENCODERS | CUT)[encoder][0]), TASKS[world])}
 
 
 def run_landscape(world: str, encoder: str, seed: int) -> Metrics:
@@ -170,16 +170,16 @@ def jobs(worlds: list[str]) -> Iterator[tuple[str, Metrics, Callable[[], Metrics
     for world in worlds:
         for planner in ("random", "straight", "oracle"):
             yield "floors", (key := {"world": world, "planner": planner}), partial(run_floor, **key)
-        for encoder, seed in product(ENCODERS, SEEDS):
+        for encoder, seed in product(ENCODERS | (CUT if world == "rooms-lamps" else {}), SEEDS):
             key = {"world": world, "encoder": encoder, "seed": seed}
             yield "rows", {**key, "planner": "inverse dynamics"}, partial(run_inverse, **key)
         for planner, encoder, seed in product(PLANNERS, ENCODERS, SEEDS):
             key = {"world": world, "encoder": encoder, "seed": seed, "planner": planner}
             yield "rows", key, partial(run_planner, **key)
-        for encoder in ("lewm", "sigreg", "raw"):
+        for encoder in ("lewm", "vjepa, 128", "raw, 128"):
             key = {"world": world, "encoder": encoder, "seed": SEEDS[0]}
             yield "landscapes", key, partial(run_landscape, **key)
-        for encoder in ("sigreg", "raw"):
+        for encoder in ("vjepa, 128", "raw, 128"):
             yield "longer", (key := {"world": world, "encoder": encoder, "seed": SEEDS[0]}), partial(run_longer, **key)
         for planner in ("random", "straight", "oracle"):
             yield "curves", (key := {"world": world, "planner": planner}), partial(run_floor_curves, **key)
@@ -194,7 +194,7 @@ def main() -> None:
     worlds = sys.argv[1:] or list(WORLDS)
     if unknown := [world for world in worlds if world not in WORLDS]:
         raise SystemExit(f"unknown worlds {', '.join(unknown)}; choose from {', '.join(WORLDS)}")
-    recipes = {f"{world}, {encoder}": config_of(world, encoder, 0) for world in WORLDS for encoder in ENCODERS}
+    recipes = {f"{world}, {encoder}": config_of(world, encoder, 0) for world in WORLDS for encoder in ENCODERS | CUT}
     settings = {
         **recipes,
         **{f"task of {world}": task for world, task in TASKS.items()},

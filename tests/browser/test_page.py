@@ -318,8 +318,9 @@ def test_without_a_worker_it_says_so_and_shows_what_was_recorded(opened: Open) -
     assert "can't train here" in page.locator("#notice").inner_text()
     assert page.locator("#play").is_hidden()
     said = set()
-    for button in page.locator("#chapters button").all():
+    for arm, button in zip(CHAPTERS, page.locator("#chapters button").all(), strict=True):
         button.click()
+        until(page, f"it.arm === '{arm}'")  # the page draws before its next frame
         said.add(page.locator("#says").inner_text())
     assert len(said) == len(CHAPTERS)
     assert all("full model" in words for words in said)
