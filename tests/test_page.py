@@ -134,7 +134,9 @@ def check(config: Config, arm: str, settings: Found | None = None, kernel: str =
     }
     found, expected = node("train", job), in_torch(model, config, clip.double(), masks)
     assert found["wasm"] == (kernel == "wasm")
-    assert found["losses"] == pytest.approx(expected["losses"], abs=1e-4)
+    assert found["losses"][:5] == pytest.approx(expected["losses"][:5], abs=1e-5)
+    # later, AdamW magnifies how this machine's torch rounds: where a gradient is nearly 0, its step depends on little more than the sign
+    assert found["losses"] == pytest.approx(expected["losses"], abs=1e-3)
     assert found["std"] == pytest.approx(expected["std"], rel=1e-3)
     assert {names[name] for name in expected["gradients"]} == set(found["gradients"])
     for name, gradient in expected["gradients"].items():
