@@ -28,11 +28,12 @@ world: .venv/figures      ## train world models of two rooms, let them plan besi
 	  $(BIN)/minivjepa world train --model $${name%-*} --seed $${name##*-} --out $$run $(call RESUME,$$run/config.json) || exit; done
 	$(BIN)/minivjepa world plan $(WORLD_RUNS) --out runs/world/plan-$(WORLD_NAME) $(call RESUME,runs/world/plan-$(WORLD_NAME)/config.json)
 	cp runs/world/plan-$(WORLD_NAME)/results.json results/$(WORLD_NAME).json
-	$(BIN)/python results/keep_world.py runs/world/vjepa-$(firstword $(WORLD_SEEDS)) runs/world/lewm-$(firstword $(WORLD_SEEDS))
+	$(BIN)/python results/keep_world.py world.pt vjepa=runs/world/vjepa-$(firstword $(WORLD_SEEDS)) lewm=runs/world/lewm-$(firstword $(WORLD_SEEDS))
 	$(BIN)/python results/pages.py
 
 worlds: .venv/figures     ## encoders, planners and floors in every world: four hours on two cores; it goes on where it was; ARGS="rooms-busy" takes some worlds
 	$(BIN)/python results/worlds.py $(ARGS)
+	$(BIN)/python results/keep_world.py worlds.pt lewm=runs/worlds/rooms-lamps/lewm-10
 	$(BIN)/python results/pages.py
 
 world-ablation: .venv/figures     ## what prevents collapse in a world model: an hour on two cores; it goes on where it was

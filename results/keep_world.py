@@ -1,27 +1,30 @@
-"""Keep what lesson 12 loads of finished world models: python results/keep_world.py VJEPA-RUN LEWM-RUN
+"""Keep what lesson 12 loads of finished world models: python results/keep_world.py FILE NAME=RUN ...
 
-Writes results/world.pt: the frozen V-JEPA encoder of the first run, without predictor and optimiser, and all of the second's
-LeWorldModel, each with its config.  Which runs: those behind world.json, whatever their numbers.  A test compares file and record.
+Writes results/FILE: for each name a run's config, and all of a LeWorldModel or the encoder of a frozen model, without its
+predictor.  `make world` writes world.pt, and `make worlds` writes worlds.pt: the runs behind the first rows of world.json and
+worlds.json, whatever their numbers.  Tests compare files and records.
 """
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from minivjepa.training.config import to_dict
+from minivjepa.world.frozen_model import FrozenWorldModel
 from minivjepa.world.world_trainer import load_world
 
 
-def main(vjepa: Path, lewm: Path) -> None:
-    """Write the file beside this one."""
-    (encoder_config, frozen), (config, model) = load_world(vjepa), load_world(lewm)
-    kept = {
-        "vjepa": {"config": to_dict(encoder_config), "encoder": frozen.encoder.state_dict()},
-        "lewm": {"config": to_dict(config), "model": model.state_dict()},
-    }
-    torch.save(kept, Path(__file__).with_name("world.pt"))
+def part(run: Path) -> dict[str, Any]:
+    """What is kept of a run."""
+    config, model = load_world(run)
+    if isinstance(model, FrozenWorldModel):
+        return {"config": to_dict(config), "encoder": model.encoder.state_dict()}
+    return {"config": to_dict(config), "model": model.state_dict()}
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    file, *named = sys.argv[1:]
+    runs = dict(word.split("=", 1) for word in named)
+    torch.save({name: part(Path(run)) for name, run in runs.items()}, Path(__file__).with_name(file))

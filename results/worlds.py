@@ -1,12 +1,16 @@
 """Encoders, planners and floors in every world.  Makes worlds.json: `python results/worlds.py`; if stopped, it goes on where it was.
 
+Two worlds at a time, each on one core.
+
 Read in lesson 12.  Seeds 10 to 12; recipes were chosen on seeds 100 and above and on other pairs (worlds_search.json).  What is cheap and
 decides most comes first: inverse dynamics on every encoder, then the planners that imagine, then the curves.  ARGS: worlds to run.
 """
 
+import fcntl
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import cache, partial
 from itertools import product
@@ -165,32 +169,50 @@ def run_landscape(world: str, encoder: str, seed: int) -> Metrics:
     return landscape(config, model)
 
 
-def jobs(worlds: list[str]) -> Iterator[tuple[str, Metrics, Callable[[], Metrics]]]:
+def jobs(world: str) -> Iterator[tuple[str, Metrics, Callable[[], Metrics]]]:
     """(list of the results file, what identifies a row, how to compute the rest of it), in order."""
-    for world in worlds:
-        for planner in ("random", "straight", "oracle"):
-            yield "floors", (key := {"world": world, "planner": planner}), partial(run_floor, **key)
-        for encoder, seed in product(ENCODERS | (CUT if world == "rooms-lamps" else {}), SEEDS):
-            key = {"world": world, "encoder": encoder, "seed": seed}
-            yield "rows", {**key, "planner": "inverse dynamics"}, partial(run_inverse, **key)
-        for planner, encoder, seed in product(PLANNERS, ENCODERS, SEEDS):
-            key = {"world": world, "encoder": encoder, "seed": seed, "planner": planner}
-            yield "rows", key, partial(run_planner, **key)
-        for encoder in ("lewm", "vjepa, 128", "raw, 128"):
-            key = {"world": world, "encoder": encoder, "seed": SEEDS[0]}
-            yield "landscapes", key, partial(run_landscape, **key)
-        for encoder in ("vjepa, 128", "raw, 128"):
-            yield "longer", (key := {"world": world, "encoder": encoder, "seed": SEEDS[0]}), partial(run_longer, **key)
-        for planner in ("random", "straight", "oracle"):
-            yield "curves", (key := {"world": world, "planner": planner}), partial(run_floor_curves, **key)
-        for horizon in HORIZONS:
-            key = {"world": world, "planner": "oracle", "horizon": horizon}
-            yield "horizons", key, partial(run_horizon, **key)
+    for planner in ("random", "straight", "oracle"):
+        yield "floors", (key := {"world": world, "planner": planner}), partial(run_floor, **key)
+        yield "curves", key, partial(run_floor_curves, **key)
+    for horizon in HORIZONS:
+        key = {"world": world, "planner": "oracle", "horizon": horizon}
+        yield "horizons", key, partial(run_horizon, **key)
+    for encoder, seed in product(ENCODERS | (CUT if world == "rooms-lamps" else {}), SEEDS):
+        key = {"world": world, "encoder": encoder, "seed": seed}
+        yield "rows", {**key, "planner": "inverse dynamics"}, partial(run_inverse, **key)
+    for encoder in ("lewm", "vjepa, 128", "raw, 128"):
+        key = {"world": world, "encoder": encoder, "seed": SEEDS[0]}
+        yield "landscapes", key, partial(run_landscape, **key)
+    for planner, encoder, seed in product(PLANNERS, ENCODERS, SEEDS):
+        key = {"world": world, "encoder": encoder, "seed": seed, "planner": planner}
+        yield "rows", key, partial(run_planner, **key)
+    for encoder in ("vjepa, 128", "raw, 128"):
+        yield "longer", (key := {"world": world, "encoder": encoder, "seed": SEEDS[0]}), partial(run_longer, **key)
+
+
+def keep(kind: str, row: Metrics) -> None:
+    """Add a row to the results file, which another process may be about to do, too."""
+    with FILE.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        results = read_json(FILE)
+        results.setdefault(kind, []).append(row)
+        write_json(FILE, results)
+
+
+def run_world(world: str) -> None:
+    """Run what the results file lacks of a world."""
+    torch.set_num_threads(1)
+    done = read_json(FILE)
+    for kind, key, job in jobs(world):
+        if not any(all(row.get(name) == value for name, value in key.items()) for row in done.get(kind, [])):
+            start = time.process_time()
+            row = {**key, **job(), "seconds": round(time.process_time() - start, 1)}
+            keep(kind, row)
+            print(" ".join(map(str, key.values())), row.get("success", ""), row["seconds"], flush=True)
 
 
 def main() -> None:
-    """Run what the results file lacks."""
-    torch.set_num_threads(1)
+    """Run what the results file lacks of some worlds, or of all."""
     worlds = sys.argv[1:] or list(WORLDS)
     if unknown := [world for world in worlds if world not in WORLDS]:
         raise SystemExit(f"unknown worlds {', '.join(unknown)}; choose from {', '.join(WORLDS)}")
@@ -207,13 +229,11 @@ def main() -> None:
     if changed := [name for name, value in results["settings"].items() if plain.get(name, value) != value]:
         raise SystemExit(f"{FILE} was made with other settings of {', '.join(changed)}; delete it to start again")
     results["settings"] |= plain
-    for kind, key, job in jobs(worlds):
-        rows = results.setdefault(kind, [])
-        if not any(all(row.get(name) == value for name, value in key.items()) for row in rows):
-            start = time.process_time()
-            rows.append({**key, **job(), "seconds": round(time.process_time() - start, 1)})
-            write_json(FILE, results)
-            print(" ".join(map(str, key.values())), rows[-1].get("success", ""), rows[-1]["seconds"], flush=True)
+    write_json(FILE, results)
+    if len(worlds) == 1:
+        return run_world(*worlds)
+    with ProcessPoolExecutor(2) as pool:
+        list(pool.map(run_world, worlds))
 
 
 if __name__ == "__main__":

@@ -12,16 +12,20 @@ from minivjepa.figures import COLORS, STYLES, Picture, finish, panels
 
 Rows = Sequence[dict[str, Any]]
 FLOORS = {"random": "random actions", "straight": "straight to the goal", "oracle": "oracle"}
-TRAINED = ("lewm", "sigreg", "sigreg, pooled", "vjepa")
-CONTROLS = ("untrained", "raw", "raw, 128", "pixel-target")
+RIVALS = {  # encoder -> those that it's compared with, which have as many directions
+    "lewm": ("untrained, 128", "raw, 128", "pixel-target, 128", "vjepa, 128"),
+    "vjepa, 128": ("untrained, 128", "raw, 128", "pixel-target, 128", "vjepa, pooled"),
+    "vjepa": ("untrained", "raw"),
+    "sigreg": ("untrained", "raw"),
+}
 UNKNOWN = "Not yet measured."
 MARKERS = {"inverse dynamics": "o", "gradient": "^", "cem": "s"}
 
 
 def groups(rows: Iterable[dict[str, Any]]) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
-    """(world, planner, encoder) -> its rows, one for each training, by seed."""
+    """(world, planner, encoder) -> its rows, one for each training, by seed; worlds and planners by name."""
     found = defaultdict(list)
-    for row in sorted(rows, key=lambda row: row["seed"]):
+    for row in sorted(rows, key=lambda row: (row["world"], row["planner"], row["seed"])):
         found[row["world"], row["planner"], row["encoder"]].append(row)
     return dict(found)
 
@@ -107,13 +111,13 @@ def compared(a: Rows, b: Rows) -> tuple[float, float, float, str]:
 
 
 def paired_table(results: dict[str, Any]) -> str:
-    """Every trained encoder against every control with the same planner; McNemar's p for each seed."""
+    """Every trained encoder against its rivals with the same planner; McNemar's p for each seed."""
     lines, found = [], groups(results["rows"])
     for (world, planner, encoder), rows in found.items():
-        for control in CONTROLS:
+        for control in RIVALS.get(encoder, ()):
             others = {row["seed"]: row for row in found.get((world, planner, control), [])}
             mine = [row for row in rows if row["seed"] in others]
-            if encoder not in TRAINED or not mine:
+            if not mine:
                 continue
             middle, low, high, verdict = compared(mine, [others[row["seed"]] for row in mine])
             tests = [mcnemar(row["reached"], others[row["seed"]]["reached"]) for row in mine]

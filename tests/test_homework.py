@@ -5,6 +5,7 @@ import functools
 import html
 import importlib
 import json
+import math
 import os
 import re
 import subprocess
@@ -237,18 +238,26 @@ def test_a_model_of_a_written_answer_is_not_in_what_students_get(assignment: str
             assert all(json.dumps(line)[1:-1] not in text for line in cell.source.splitlines() if len(line) > 25)
 
 
-def close(a: Arrays, b: Arrays) -> bool:
+def close(a: Arrays, b: Arrays, tolerance: float = 1e-5) -> bool:
     """Whether stored and computed results agree up to rounding."""
     return set(a) == set(b) and all(
         a[key].dtype.kind == b[key].dtype.kind
         and a[key].shape == b[key].shape
         and (
-            np.allclose(a[key], b[key], 1e-5, 1e-5, True)
+            np.allclose(a[key], b[key], tolerance, tolerance, True)
             if a[key].dtype.kind == "f"
             else np.array_equal(a[key], b[key])
         )
         for key in a
     )
+
+
+def nearly(a: Any, b: Any) -> bool:
+    """Whether two JSON values differ by rounding only: matrix products round differently on other processors."""
+    if isinstance(a, dict | list) and type(a) is type(b) and len(a) == len(b):
+        pairs = zip(a, b) if isinstance(a, list) else ((a[key], b.get(key)) for key in a)
+        return all(nearly(*pair) for pair in pairs)
+    return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12) if isinstance(a, float) and isinstance(b, float) else a == b
 
 
 @needs_teacher
@@ -258,10 +267,11 @@ def test_stored_cases_are_those_of_the_source(assignment: str, name: str) -> Non
     stored, fresh = load_cases(assignment, name), visible(assignment, name)
     assert (stored.adapter, stored.blocked, len(stored.cases)) == (fresh.adapter, fresh.blocked, len(fresh.cases))
     for old, new in zip(stored.cases, fresh.cases):
-        assert json.dumps(encode(old.inputs)) == json.dumps(encode(new.inputs))
+        assert nearly(json.loads(json.dumps(encode(old.inputs))), json.loads(json.dumps(encode(new.inputs))))
         assert close(old.expected, new.expected)
         assert set(old.mistakes) == set(new.mistakes)
-        assert all(close(old.mistakes[message], new.mistakes[message]) for message in new.mistakes)
+        # one mistake is to lose digits, and how many depends on the processor
+        assert all(close(old.mistakes[message], new.mistakes[message], 1e-2) for message in new.mistakes)
 
 
 @needs_teacher

@@ -60,7 +60,7 @@ def test_curves_grow_with_budget_and_radius_and_hold_the_tasks_own_rate(monkeypa
 
 def test_jobs_are_identified_by_their_keys_and_what_is_cheap_comes_first() -> None:
     """Catches: two jobs with one key, of which a resumed run would skip the second."""
-    jobs = list(script.jobs(["rooms-busy", "maze"]))
+    jobs = [job for world in ("rooms-busy", "maze") for job in script.jobs(world)]
     keys = [(kind, *sorted(key.items())) for kind, key, _ in jobs]
     assert len(set(keys)) == len(keys)
     planners = [key["planner"] for kind, key, _ in jobs if kind == "rows" and key["world"] == "maze"]
@@ -83,7 +83,7 @@ def test_a_stopped_comparison_goes_on_and_one_with_other_settings_is_refused(
 
     monkeypatch.setattr(script, "FILE", tmp_path / "worlds.json")
     monkeypatch.setattr(script.sys, "argv", ["worlds.py", "rooms"])
-    monkeypatch.setattr(script, "jobs", lambda worlds: [("rows", {"name": name}, partial(run, name)) for name in "abc"])
+    monkeypatch.setattr(script, "jobs", lambda world: [("rows", {"name": name}, partial(run, name)) for name in "abc"])
     with pytest.raises(KeyboardInterrupt):
         script.main()
     script.main()
