@@ -183,7 +183,7 @@ def jobs(world: str) -> Iterator[tuple[str, Metrics, Callable[[], Metrics]]]:
     for encoder in ("lewm", "vjepa, 128", "raw, 128"):
         key = {"world": world, "encoder": encoder, "seed": SEEDS[0]}
         yield "landscapes", key, partial(run_landscape, **key)
-    for planner, encoder, seed in product(PLANNERS, ENCODERS, SEEDS):
+    for planner, seed, encoder in product(PLANNERS, SEEDS, ENCODERS):
         key = {"world": world, "encoder": encoder, "seed": seed, "planner": planner}
         yield "rows", key, partial(run_planner, **key)
     for encoder in ("vjepa, 128", "raw, 128"):
