@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import bootstrap
+from worlds_recipes import ENCODERS
 
 from minivjepa.evaluation.statistics import markdown, mcnemar, rate_in_words
 from minivjepa.figures import COLORS, STYLES, Picture, finish, panels
@@ -44,12 +45,13 @@ def floors_table(results: dict[str, Any]) -> str:
 
 
 def short_table(results: dict[str, Any], world: str) -> str:
-    """Who reaches the goal in a world: every encoder with inverse dynamics, between the controls.  For README."""
+    """Who reaches the goal in a world: encoders with inverse dynamics, between the controls.  For README."""
     rates = {
         FLOORS[row["planner"]]: f"{100 * row['success']:.1f}" for row in results["floors"] if row["world"] == world
     }
-    found = {key: rows for key, rows in groups(results["rows"]).items() if key[:2] == (world, "inverse dynamics")}
-    for (_, _, encoder), rows in sorted(found.items(), key=lambda item: -np.mean([row["success"] for row in item[1]])):
+    found = {encoder: rows for (where, by, encoder), rows in groups(results["rows"]).items()
+             if (where, by) == (world, "inverse dynamics") and encoder in ENCODERS}  # fmt: skip
+    for encoder, rows in sorted(found.items(), key=lambda item: -np.mean([row["success"] for row in item[1]])):
         rates[encoder] = ", ".join(f"{100 * row['success']:.1f}" for row in rows)
     lines = [[name, rate] for name, rate in rates.items()]
     return markdown(["", "goals reached (%), by training"], lines)
@@ -131,8 +133,8 @@ def paired_table(results: dict[str, Any]) -> str:
 
 def cost_picture(results: dict[str, Any], world: str) -> Picture:
     """Goals reached against processor time per decision: one mark for each encoder and planner, a thin one for each training."""
-    found = {key: rows for key, rows in groups(results["rows"]).items() if key[0] == world}
-    encoders = list(dict.fromkeys(encoder for _, _, encoder in found))
+    found = {key: rows for key, rows in groups(results["rows"]).items() if key[0] == world and key[2] in ENCODERS}
+    encoders = list(ENCODERS)
     figure, [ax] = panels((8, 4.6))
     said = []
     for (_, planner, encoder), rows in found.items():

@@ -22,7 +22,7 @@ from minivjepa.world.comparison import rates_of
 from minivjepa.world.goal_reaching import Outcome
 from minivjepa.world.rooms import Rooms
 from minivjepa.world.world_recipe import PRETRAINING, WorldConfig, build_frozen, build_lewm, pretraining
-from minivjepa.world.world_trainer import position_r2
+from minivjepa.world.world_trainer import WorldNet, position_r2
 from minivjepa_course.pictures.clouds import by_angle, clouds_pushed, folding, seed_dots, shadow, strength, tug
 from minivjepa_course.pictures.films import HELD
 from minivjepa_course.pictures.goal_maps import (
@@ -202,6 +202,26 @@ def test_the_kept_models_are_those_that_the_stored_results_describe(name: str) -
         vjepa.encoder.load_state_dict(saved["encoder"])
         frozen = build_frozen(config, vjepa.encoder)
         score = position_r2(frozen, config.rooms, config.size, torch.device("cpu"))
+    assert score == pytest.approx(row["position_r2"], abs=0.005)
+
+
+@pytest.mark.parametrize(("name", "encoder"), [("vjepa", "vjepa, 128"), ("lewm", "lewm")])
+def test_the_kept_models_of_the_lamps_are_those_that_the_stored_results_describe(name: str, encoder: str) -> None:
+    """Catches: lesson 12 training inverse dynamics on other weights than those of the first rows."""
+    saved = torch.load(results.FOLDER / "worlds.pt", weights_only=True)[name]
+    stored = results.load()["worlds"]
+    config = from_dict(WorldConfig, saved["config"])
+    assert config == replace(from_dict(WorldConfig, stored["settings"][f"rooms-lamps, {encoder}"]), seed=10)
+    [row] = [row for row in stored["rows"] if (row["encoder"], row["seed"], row["world"]) == (encoder, 10, "rooms-lamps")
+             and row["planner"] == "inverse dynamics"]  # fmt: skip
+    if name == "lewm":
+        model: WorldNet = build_lewm(config)
+        model.load_state_dict(saved["model"])
+    else:
+        vjepa = build_model(pretraining(config))
+        vjepa.encoder.load_state_dict(saved["encoder"])
+        model = build_frozen(config, vjepa.encoder)
+    score = position_r2(model, config.scene, config.size, torch.device("cpu"))
     assert score == pytest.approx(row["position_r2"], abs=0.005)
 
 

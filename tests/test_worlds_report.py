@@ -97,15 +97,22 @@ def test_a_stopped_comparison_goes_on_and_one_with_other_settings_is_refused(
 
 
 def test_what_the_readme_says_of_the_lamps_is_so() -> None:
-    """Catches: a sentence that outlives its numbers: only LeWorldModel finds the robot among 64 lamps."""
-    rows = [row for row in pages.load()["worlds"]["rows"] if row["world"] == "rooms-lamps"]
-    known = {
-        name: [row for row in rows if row["encoder"] == name and "position_r2" in row]
-        for name in ("lewm", "vjepa", "untrained", "raw")
+    """Catches: a sentence that outlives its numbers: LeWorldModel reaches the most goals, V-JEPA no more than its controls."""
+    rows = [
+        row
+        for row in pages.load()["worlds"]["rows"]
+        if (row["world"], row["planner"]) == ("rooms-lamps", "inverse dynamics")
+    ]
+    seeds = (10, 11, 12)
+    found = {
+        name: {row["seed"]: row for row in rows if row["encoder"] == name} for name in {row["encoder"] for row in rows}
     }
-    assert all(sorted(row["seed"] for row in known[name]) == [10, 11, 12] for name in known)
-    assert min(row["position_r2"] for row in known["lewm"]) > 0.9
-    assert max(row["position_r2"] for name in known if name != "lewm" for row in known[name]) < 0.5
-    reached = {name: [row["success"] for row in known[name]] for name in known}
-    assert min(reached["lewm"]) > 0.5
-    assert max(max(reached[name]) for name in ("vjepa", "untrained", "raw")) < 0.1
+    whole = {
+        name: [rows[seed] for seed in seeds] for name, rows in found.items() if all(seed in rows for seed in seeds)
+    }
+    assert {"lewm", "vjepa, 128", "vjepa, pooled", "untrained, 128", "raw, 128", "pixel-target, 128"} <= set(whole)
+    for name in set(whole) - {"lewm"}:
+        assert tables.compared(whole["lewm"], whole[name])[3] == "above"
+    assert min(row["position_r2"] for row in whole["vjepa, 128"]) > 0.8
+    assert tables.compared(whole["vjepa, 128"], whole["raw, 128"])[3] == "below"
+    assert tables.compared(whole["vjepa, 128"], whole["untrained, 128"])[3] != "above"
