@@ -504,8 +504,8 @@ print(
 #
 # ## Among lamps
 #
-# Now 64 lamps in the floor flicker at random. Nothing can predict them, and the goal's picture was taken at another moment. What
-# does each encoder's latent still tell: where the robot is, how bright the lamps are?
+# Now 64 lamps in the floor flicker at random. Nothing can predict them, and the goal's picture was taken at another moment. Do
+# latents still tell where the robot is? And how bright the lamps are?
 
 # %%
 kept = torch.load(RESULTS / "worlds.pt", weights_only=True)
@@ -532,7 +532,7 @@ show(strips({"lamps": list(pictures)}, ["now", "1 step later", "2", "3", "4"]))
 table(markdown(["latents", "robot, R²", "lamps, R²"], [[name, f"{r2['robot']:.2f}", f"{r2['lamps']:.2f}"] for name, r2 in known.items()]))  # fmt: skip
 
 # %% [markdown]
-# Act without imagining this time. **Inverse dynamics** is a small network that gets two latents, now and the goal, and outputs an action. It learns
+# Act without imagining this time. **Inverse dynamics** is a small network from two latents, now and the goal, to an action. It learns
 # from clips: every later frame is a goal that the robot did reach.
 
 # %%
@@ -572,15 +572,16 @@ print(
 # %% [markdown]
 # By its training loss, the best one is the worst. With 64 lamps, no two pictures are alike, so a network can memorize its clips by their lamps. Only LeWorldModel
 # has dropped them. Its loss also trains the target, so a latent that's easy to predict costs less, and nothing predicts a lamp. Unchecked, that
-# force is collapse (06); here SIGReg holds against it. V-JEPA's stop-gradient cuts it off. (That can't be all: V-JEPA with SIGReg in place of
-# the stop-gradient kept the lamps too, see `docs/worlds.md`.)
+# force is collapse (06); here SIGReg holds against it. V-JEPA's stop-gradient cuts it off. (That can't be all: with SIGReg in place of
+# the stop-gradient, V-JEPA kept them too, see `docs/worlds.md`.)
 #
-# Now the records: three trainings, and a longer one of inverse dynamics. *Pixel target*: the encoder learned to predict pixels.
+# Now the records, with more inverse dynamics, and an encoder that learned to predict pixels:
 
 # %%
 names = {
     "raw, 128": "raw pixels",
     "untrained, 128": "untrained",
+    "pixel-target, 128": "pixel target",
     "vjepa, 128": "V-JEPA, frozen",
     "lewm": "LeWorldModel",
 }
