@@ -6,8 +6,8 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.t
 
 .PHONY: ablation matrix world worlds world-ablation lab homework notebooks assignments timings test coverage browser check results site speed clean
 
-ablation: .venv/figures   ## train five arms, see which collapse; ARGS=--resume goes on after a stop
-	$(BIN)/minivjepa ablate --out $(OUT) $(ARGS)
+ablation: .venv/figures   ## train five arms for 1,000 steps, see which collapse; ARGS=--resume goes on after a stop
+	$(BIN)/minivjepa ablate --steps 1000 --out $(OUT) $(ARGS)
 
 # the experiments behind results/: about a day on two cores; after a stop or a kill they go on where they were; ARGS=--keep counts what results/ holds
 matrix: .venv/figures     ## the search for tuned arms, all arms, variants and questions of results/plan.md, then the tables
