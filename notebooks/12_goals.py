@@ -105,13 +105,13 @@ guess(
 # ## A second predictor
 #
 # V-JEPA's predictor can fill in what's hidden, but it can't tell what happens *if I do this*: it never saw an action. V-JEPA 2-AC (arXiv
-# 2506.09985, section 3; AC is short for action-conditioned) keeps the trained encoder, freezes it, and trains a **new predictor**: from a frame's
-# features and an action to the next frame's features. Clips without actions are plentiful, and teach the encoder. The
-# few with actions teach only this predictor.
+# 2506.09985, section 3; AC: action-conditioned) freezes the trained encoder and trains a **new predictor**: from a frame's features and an
+# action to the next frame's features. Clips without actions are plentiful, and teach the encoder. The few with actions teach only this
+# predictor.
 #
 # We do the same in lesson 11's two rooms, and load a V-JEPA trained there. A frame's 16 tokens, 1,024 numbers, are cut to their 32 **main
-# directions** (lesson 09): the frame's **latent**. For comparison, we cut raw pixels in the same way, without an encoder, and give them a predictor
-# too. The loss has two terms: predict each next frame from a true one, and imagine three in a row from the first.
+# directions** (lesson 09): the frame's **latent**. We cut raw pixels in the same way, and give them a predictor too. The loss has two terms:
+# predict each next frame from a true one, and imagine three in a row from the first.
 
 # %%
 clips, journeys = [], []
@@ -233,7 +233,7 @@ explore(landscape, {"down": (0, 100, 10, 20), "right": (0, 100, 10, 80)})
 
 # %% [markdown]
 # In pixels the goal is equally far from everywhere, until the two discs overlap. Main directions widen the funnel, and add hills. Only the
-# oracle's slope leads through the door. So don't just go downhill. Look *ahead*: imagine where plans lead, until one gets into the funnel.
+# oracle's slope leads through the door. So look *ahead*: imagine where plans lead, until one gets into the funnel.
 #
 # ## Write it: `plan_cost` (easy, 5 minutes)
 #
@@ -309,8 +309,7 @@ def cem_round(plans, costs, noise, elites):
 attempt("12", cem_round)
 
 # %% [markdown]
-# Here are four of your rounds, with the predictor that you trained. The first draws plans around standing still. The paths show where the
-# plans would really lead:
+# Here are four of your rounds, with your predictor. The first starts from standing still. The paths show where the plans would really lead:
 
 
 # %%
@@ -427,8 +426,8 @@ play(robots_in_motion(rooms, film, goals[pair], task.radius, {"V-JEPA, frozen": 
 #
 # ## Planners find your model's mistakes
 #
-# Of the 200 pairs in the stored results, this LeWorldModel missed a few. Run the first four again. A plan *promises* to come within some
-# distance of the goal's latent. If the robot carried it out, how near would it really get?
+# Of the 200 stored pairs, this LeWorldModel missed a few. Run four again. A plan *promises* to come within some distance of the goal's latent.
+# If the robot carried it out, how near would it really get?
 
 # %%
 row = next(row for row in stored["models"] if (row["model"], row["seed"]) == ("lewm", lewm_config.seed))
@@ -453,8 +452,8 @@ assert len(gaps) >= 2 and gaps[len(gaps) // 2] > 0.2
 print("verified: where LeWorldModel is stuck, its plan promises far more than it would give")
 
 # %% [markdown]
-# A planner searches for the cheapest plan. If the model has one mistake that makes a plan look cheap, the planner finds it. Looking again doesn't
-# help a robot that pushes against a wall, sees the same picture, and falls for the same promise.
+# A planner finds the mistakes that make a plan look cheap. Looking again doesn't help a robot that pushes against a wall, sees the same
+# picture, and falls for the same promise.
 #
 # ## The comparison
 #
@@ -496,16 +495,17 @@ print(
 )
 
 # %% [markdown]
-# V-JEPA is ahead of untrained on the first seed and behind on the other two. The test speaks of other pairs with these weights. It does not
-# speak of another training.
+# V-JEPA is ahead of untrained on the first seed and behind on the other two. The test is about other pairs, not about another training.
 #
-# So in these rooms, planning in latent space works, and beats a straight walk. But you don't need training for it, or even an encoder: a
-# bright disc on a dark floor gives a different latent at every place, whatever computes it.
+# So in these rooms, planning in latent space beats a straight walk. LeWorldModel's training adds four or five points of 100. But an untrained
+# encoder already reaches nine goals of ten, and raw pixels did well above: a bright disc on a dark floor looks different everywhere.
 #
 # ## Among lamps
 #
-# Now 64 lamps in the floor flicker at random. Nothing can predict them, and the goal's picture was taken at another moment. Do
-# latents still tell where the robot is? And how bright the lamps are?
+# Now 64 lamps in the floor flicker. Nothing can predict them, and the goal's picture was taken at another moment. Every path leads around
+# the wall. Do latents still tell where the robot is? And how bright the lamps are?
+#
+# LeWorldModel learned its 32 numbers, with actions. The others never saw an action, and are cut to 128 main directions.
 
 # %%
 kept = torch.load(RESULTS / "worlds.pt", weights_only=True)
@@ -570,12 +570,14 @@ print(
 )
 
 # %% [markdown]
-# By its training loss, the best one is the worst. With 64 lamps, no two pictures are alike, so a network can memorize its clips by their lamps. Only LeWorldModel
-# has dropped them. Its loss also trains the target, so a latent that's easy to predict costs less, and nothing predicts a lamp. Unchecked, that
-# force is collapse (06); here SIGReg holds against it. V-JEPA's stop-gradient cuts it off. (That can't be all: with SIGReg in place of
-# the stop-gradient, V-JEPA kept them too, see `docs/worlds.md`.)
+# By its training loss, the best one is the worst. Lamps make every picture different, so a network can memorize its clips by them. Only
+# LeWorldModel's latents have dropped them.
 #
-# Now the records, with more inverse dynamics, and an encoder that learned to predict pixels:
+# Why? A guess, not tested: its loss also trains the target, so a latent that's easy to predict costs less, and nothing predicts a lamp.
+# Unchecked, that force is collapse (06); SIGReg holds against it. V-JEPA's stop-gradient cuts it off. That can't be all: with SIGReg instead,
+# V-JEPA kept the lamps, too (`docs/worlds.md`).
+#
+# Now the records: more clips and steps for inverse dynamics, and an encoder trained to predict pixels.
 
 # %%
 names = {
@@ -664,17 +666,17 @@ guess.table()
 #
 # What you can say now, and where you saw it:
 #
-# - **What prevents collapse?** In our runs, the stop-gradient; an average of weights without it collapses (07). Or a term in the loss, if its
-#   weight is right (11).
-# - **What does predicting features buy?** On clean clips, V-JEPA beats pixel targets on none of five probes and loses on three (07). Whether it
-#   pays off under noise that nothing can predict, `results/answers.md` will tell.
+# - **What prevents collapse?** In our runs, the stop-gradient. With an EMA but no stop, the target collapses (07). A term in the loss can, too,
+#   if its weight is right (11).
+# - **What does predicting features buy?** On clean clips, V-JEPA beats pixel targets on none of five probes and loses on three (07). Among
+#   lamps, it loses to them in all three trainings (12). For digits on changing noise, see `results/answers.md`.
 # - **What does the moving target add?** On motion, we've shown no lead over a frozen one. After long training, neighbors in its features more often
 #   show the same digit (07).
-# - **What are features good for?** Probes and neighbors find motion in them (09). A predictor on them can plan, but in plain rooms raw pixels
-#   do as well. Among lamps, LeWorldModel's latents drop the noise and reach the most goals. V-JEPA's keep it, and beat neither raw pixels nor
-#   untrained features (12).
-# - **What's open?** All of this at the scale of real video. V-JEPA 2's models are thousands of times as large, and saw more than a
-#   million hours. What carries over from toys is how things fail, and how to notice.
+# - **What are features good for?** Probes and neighbors find motion in them (09). A predictor on them can plan, but in plain rooms V-JEPA shows
+#   no lead over an untrained encoder. Among lamps, LeWorldModel's latents drop the noise and reach the most goals. V-JEPA's keep it, and
+#   beat neither raw pixels nor untrained features (12).
+# - **What's open?** Why LeWorldModel drops the lamps, and all of this at the scale of real video. V-JEPA 2's models are thousands of times as
+#   large, and saw more than a million hours. A toy can show how things fail, and how to notice.
 #
 # **In the package:** `minivjepa/world/` (`action_predictor.py`, `frozen_model.py`, `planner.py`, `goal_reaching.py`). **In the papers:** V-JEPA 2
 # (arXiv 2506.09985), section 3; PlaNet (arXiv 1811.04551), for CEM; LeWorldModel (arXiv 2603.19312).
