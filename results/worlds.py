@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from worlds_recipes import CUT, ENCODERS, config_of
-from worlds_silent import landscape, longer_training
+from worlds_silent import lamps_r2, landscape, longer_training
 
 from minivjepa.evaluation.statistics import wilson
 from minivjepa.training.config import to_dict
@@ -31,7 +31,7 @@ from minivjepa.training.trainer import Trainer
 from minivjepa.world.base_world import World
 from minivjepa.world.goal_reaching import Policy, Task, controls, pursue
 from minivjepa.world.gradient_planner import Gradient, Planner
-from minivjepa.world.inverse_dynamics import Inverse, inverse_policy, policy_of, train_inverse
+from minivjepa.world.inverse_dynamics import Inverse, inverse_error, inverse_policy, policy_of, train_inverse
 from minivjepa.world.planner import CEM
 from minivjepa.world.world_clips import WorldClips
 from minivjepa.world.world_recipe import WorldConfig, pretraining
@@ -44,6 +44,7 @@ RUNS = Path("runs") / "worlds"
 SEEDS = (10, 11, 12)
 PLANNERS: dict[str, Planner] = {"cem": CEM(), "gradient": Gradient()}
 INVERSE = Inverse()
+UNSEEN = 20_000_000  # seed of clips on which inverse dynamics is judged
 RADII, BUDGETS, HORIZONS = (0.04, 0.06, 0.08, 0.12, 0.24), (10, 20, 25, 30, 40, 60, 80), (2, 5, 10, 20)
 
 
@@ -123,9 +124,12 @@ def run_inverse(world: str, encoder: str, seed: int) -> Metrics:
     """Inverse dynamics on an encoder's latents."""
     (config, model, made), task = model_of(world, encoder, seed, False), TASKS[world]
     start = time.process_time()
-    source = WorldClips(replace(config.clips, frames=INVERSE.frames), seed, world=config.scene)
+    source, unseen = (
+        WorldClips(replace(config.clips, frames=INVERSE.frames), s, world=config.scene) for s in (seed, UNSEEN)
+    )
     inverse, loss = train_inverse(model, source, INVERSE)
     made = {**made, "inverse_loss": loss, "inverse_seconds": round(time.process_time() - start, 1)}
+    made |= {"inverse_error": inverse_error(model, inverse, unseen, 300), **lamps_r2(model, config)}
     found = score(inverse_policy(model, inverse, config.scene, config.size), config.scene, task)
     return {**made, "position_r2": position_r2(model, config.scene, config.size, CPU), **found}
 

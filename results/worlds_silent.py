@@ -10,11 +10,13 @@ from scipy.stats import spearmanr
 
 from minivjepa import randomness
 from minivjepa.encoder import Encoder
+from minivjepa.evaluation.probes import linear_r2
 from minivjepa.training.runs import Run
 from minivjepa.world.goal_reaching import Task, picture_costs, planning_policy, pursue
 from minivjepa.world.planner import CEM
+from minivjepa.world.rooms_busy import RoomsBusy
 from minivjepa.world.world_recipe import WorldConfig
-from minivjepa.world.world_trainer import CPU, WorldNet, WorldTrainer, build_world, embed_frames, open_clips
+from minivjepa.world.world_trainer import CPU, PROBED, WorldNet, WorldTrainer, build_world, embed_frames, open_clips
 
 STEPS = (50, 150, 500, 1500, 4000)  # of the predictor
 PAIRS = 100
@@ -42,6 +44,19 @@ def longer_training(config: WorldConfig, encoder: Encoder | None, task: Task) ->
             last = losses[-50:]
             rows.append({"steps": steps, "loss": sum(last) / len(last), "success": float(reached.float().mean())})
     return rows
+
+
+def lamps_r2(model: WorldNet, config: WorldConfig) -> dict[str, float]:
+    """How well latents tell how bright the lamps are: held-out R^2 of a linear probe, mean over lamps.  Empty where there are none."""
+    world = config.scene
+    if not isinstance(world, RoomsBusy):
+        return {}
+    states = world.draw(
+        randomness.uniform(randomness.keys("lamps known", 0, 0, torch.arange(sum(PROBED))), world.numbers)
+    )
+    z = embed_frames(model, world.render(states, config.size, config.size))
+    (x, y), (lit, lit_there) = z.split(PROBED), world.lamps(states).flatten(1).split(PROBED)
+    return {"lamps_r2": linear_r2(x, lit, y, lit_there)}
 
 
 @torch.no_grad()

@@ -158,12 +158,14 @@ def cost_picture(results: dict[str, Any], world: str) -> Picture:
 
 
 def losses_table(results: dict[str, Any]) -> str:
-    """The training loss of inverse dynamics beside the goals that it reaches."""
-    lines = []
+    """What latents tell, and the error of inverse dynamics on clips that it has and hasn't seen, beside the goals that it reaches."""
+    lines, names = [], ("position_r2", "lamps_r2", "inverse_loss", "inverse_error", "success")
     for (world, _, encoder), rows in groups(row for row in results["rows"] if "inverse_loss" in row).items():
-        loss, share = (np.mean([row[name] for row in rows]) for name in ("inverse_loss", "success"))
-        lines.append([world, encoder, f"{loss:.3f}", f"{100 * share:.1f}"])
-    return markdown(["world", "encoder", "training loss", "goals reached (%)"], lines, words=2)
+        position, lamps, loss, error, share = (np.mean([row.get(name, np.nan) for row in rows]) for name in names)
+        lit = "" if np.isnan(lamps) else f"{lamps:.2f}"
+        lines.append([world, encoder, f"{position:.2f}", lit, f"{loss:.3f}", f"{error:.3f}", f"{100 * share:.1f}"])
+    heads = ["robot, R²", "lamps, R²", "error, training", "error, unseen clips", "goals reached (%)"]
+    return markdown(["world", "encoder", *heads], lines, words=2)
 
 
 def longer_table(results: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ from minivjepa.world.world_recipe import WorldConfig
 
 CLIPS_AT_ONCE = 64
 LEAST = 1e-6  # an action of 0 has no direction
+TRIED = 4096  # pairs of frames on which inverse dynamics is judged
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,14 @@ def train_inverse(model: WorldModel, source: WorldClips, config: Inverse) -> tup
         losses.append(loss.detach())
     last = torch.stack(losses[-max(1, config.steps // 10) :])
     return inverse.eval(), float(last.mean())
+
+
+@torch.no_grad()
+def inverse_error(model: WorldModel, inverse: InverseDynamics, source: WorldClips, clips: int) -> float:
+    """Mean squared error of its actions in a source's clips.  With another seed than in training, these are clips it hasn't seen."""
+    z, actions = latents_of(model, source, clips)
+    clip, now, goal = draw_pairs(z.shape[1], clips, source.seed, 0, TRIED)
+    return float(F.mse_loss(inverse(z[clip, now], z[clip, goal]), actions[clip, now]))
 
 
 def inverse_policy(model: WorldModel, inverse: InverseDynamics, world: World, size: int) -> Policy:
