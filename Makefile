@@ -31,9 +31,12 @@ world: .venv/figures      ## train world models of two rooms, let them plan besi
 	$(BIN)/python results/keep_world.py world.pt vjepa=runs/world/vjepa-$(firstword $(WORLD_SEEDS)) lewm=runs/world/lewm-$(firstword $(WORLD_SEEDS))
 	$(BIN)/python results/pages.py
 
+LAMPS = runs/worlds/rooms-lamps
 worlds: .venv/figures     ## encoders, planners and floors in every world: four hours on two cores; it goes on where it was; ARGS="rooms-busy" takes some worlds
 	$(BIN)/python results/worlds.py $(ARGS)
-	$(BIN)/python results/keep_world.py worlds.pt lewm=runs/worlds/rooms-lamps/lewm-10
+	test ! -e $(LAMPS)/vjepa-128-10/encoder || $(BIN)/python results/keep_world.py worlds.pt vjepa=$(LAMPS)/vjepa-128-10 lewm=$(LAMPS)/lewm-10
+	test ! -e $(LAMPS)/vjepa-128-10/encoder || test -e results/worlds_imagined.gif || \
+	  $(BIN)/minivjepa imagine $(LAMPS)/lewm-10 $(LAMPS)/vjepa-128-10 --picture results/worlds_imagined.gif --clips 2
 	$(BIN)/python results/pages.py
 
 world-ablation: .venv/figures     ## what prevents collapse in a world model: an hour on two cores; it goes on where it was

@@ -67,11 +67,14 @@ def encoder_of(config: WorldConfig, name: str) -> Any:
 def model_of(world: str, encoder: str, seed: int, imagines: bool) -> tuple[WorldConfig, WorldNet, Metrics]:
     """A world model; if it need not imagine, a frozen encoder's predictor is left as it is.  And what its training took."""
     config, start = config_of(world, encoder, seed), time.process_time()
-    model, found = build_world(config, encoder_of(config, (ENCODERS | CUT)[encoder][0])), {}
+    recipe = (ENCODERS | CUT)[encoder][0]
+    model, found = build_world(config, encoder_of(config, recipe)), {}
     if imagines or config.model == "lewm":
         run = Run(RUNS / world / f"{encoder.replace(', ', '-')}-{seed}", WorldConfig)
         with run.open(config, "rooms", run.config_file.exists()):
             model = fit(WorldTrainer(config, model, open_clips(config, CPU), run, CPU))
+        if recipe and not (run.out / "encoder").exists():  # where commands look for it
+            (run.out / "encoder").symlink_to(Path("..") / f"{recipe}-{seed}-encoder")
         found["loss"] = run.history()[-1]["loss"]
     return config, model.eval(), {**found, "training_seconds": round(time.process_time() - start, 1)}
 
