@@ -1,0 +1,119 @@
+"""What results/pusht.py measures and docs/worlds.md says of it."""
+
+from pathlib import Path
+from typing import Any
+
+import pages
+import pusht as script
+import pusht_tables as tables
+import pytest
+import torch
+
+from minivjepa.world.push_t import SIDE, PushTask, record
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A few pairs and episodes, in a folder for themselves."""
+    pytest.importorskip("gym_pusht", reason="needs gym-pusht: pip install 'minivjepa[pusht]'", exc_type=ImportError)
+    task = PushTask(pairs=6, ahead=8, steps=10)
+    for name, value in {
+        "RUNS": tmp_path, "FILE": tmp_path / "pusht.json", "POOL": range(70), "LENGTH": 20, "TASK": task,
+        "INVERSE": script.Inverse(clips=20, frames=9, steps=3, batch=16, hidden=16),
+    }.items():  # fmt: skip
+        monkeypatch.setattr(script, name, value)
+    for kept in (script.pool, script.pairs, script.model_of):
+        kept.cache_clear()
+    yield
+    for kept in (script.pool, script.pairs, script.model_of):
+        kept.cache_clear()
+
+
+@pytest.mark.usefixtures("small")
+def test_no_pair_comes_from_an_episode_that_models_train_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: pairs from the pool, episodes of two seeds that are the same, a pool that is recorded anew for every model."""
+    pool, pairs = script.pool(), script.pairs()
+    assert not set(pool.seeds.tolist()) & set(pairs.seeds.tolist())
+    starts = torch.cat([pool.states[:, 0], pairs.states[:, 0]])
+    assert len(starts.unique(dim=0)) == len(starts)
+    script.pool.cache_clear()
+    monkeypatch.setattr(script, "record", None)  # read from its file
+    assert torch.equal(script.pool().states, pool.states)
+
+
+def test_the_recorded_settings_keep_training_and_test_apart() -> None:
+    """Catches: a pool so long that it reaches the seeds of the pairs."""
+    assert script.TASK.first > 100 * script.POOL.stop
+
+
+@pytest.mark.usefixtures("small")
+def test_a_score_counts_goals_pair_by_pair() -> None:
+    """Catches: a ceiling that misses goals, a nearest approach in other units, time that isn't counted per decision."""
+    found = script.run_floor("replay")
+    assert found["reached"] == [1] * 6
+    assert found["success"] == 1
+    assert found["nearest"] < script.TASK.near
+    still = script.score(lambda step, index, state, goal: torch.zeros(len(index), 2))
+    start, goal = script.pairs().states[:, 0], script.pairs().states[:, -1]
+    assert still["reached"] == [0] * 6
+    assert still["nearest"] == pytest.approx(float(SIDE * (goal - start)[:, :4].norm(dim=1).median()), abs=5)
+    assert 0 < still["milliseconds"] < 10
+
+
+@pytest.mark.usefixtures("small")
+def test_the_true_state_and_pictures_go_through_the_same_steps() -> None:
+    """Catches: a ceiling that sees pictures, main directions of another world's pictures, a probe of other states."""
+    known = script.run_inverse("state", 0)
+    assert min(known[name] for name in ("agent_r2", "block_r2", "angle_r2")) > 0.999
+    model, _ = script.model_of("raw", 0)
+    clips = script.clips_of("raw", 0)
+    z = model.embed(clips.see(record(range(500, 570), 1).states)).flatten(0, 1)
+    assert z.shape == (140, 64)
+    assert z.std(dim=0).min() > 0.01  # other pictures' directions would be dead here
+    assert script.run_inverse("raw", 0)["block_r2"] < known["block_r2"]
+
+
+def test_jobs_are_told_apart_and_a_stopped_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: two jobs with one key, rows computed twice, results of two tasks in one file."""
+    keys = [(kind, *sorted(key.items())) for kind, key, _ in script.jobs()]
+    assert len(set(keys)) == len(keys)
+    done: list[str] = []
+
+    def job(name: str) -> dict[str, Any]:
+        done.append(name)
+        if done == ["a", "b"]:
+            raise KeyboardInterrupt
+        return {"success": 1.0}
+
+    monkeypatch.setattr(script, "FILE", tmp_path / "pusht.json")
+    monkeypatch.setattr(script, "jobs", lambda: [("rows", {"name": n}, lambda n=n: job(n)) for n in "abc"])
+    with pytest.raises(KeyboardInterrupt):
+        script.main()
+    script.main()
+    assert done == ["a", "b", "b", "c"]
+    monkeypatch.setattr(script, "TASK", PushTask(near=10.0))
+    with pytest.raises(SystemExit, match="made with other settings of task"):
+        script.main()
+
+
+def test_the_table_names_every_training_and_a_missing_file_says_so() -> None:
+    """Catches: a column shifted by one, a page without numbers that claims some."""
+    row = {"success": 0.25, "low": 0.2, "high": 0.3, "nearest": 31.0, "milliseconds": 0.5, "reached": [1, 0, 0, 0]}
+    known = {"agent_r2": 0.9, "block_r2": 0.8, "angle_r2": 0.1}
+    rows = [
+        {"world": "pusht", "planner": "inverse dynamics", "encoder": "raw", "seed": seed, **row, **known}
+        for seed in (10, 11)
+    ]
+    text = tables.pusht_table({"floors": [{"planner": "random", **row}], "rows": rows})
+    assert "| random actions |  | 25.0 % (20.0 to 30.0) |  |  |  | 31 |  |" in text
+    rates = "25.0 % (20.0 to 30.0); 25.0 % (20.0 to 30.0)"
+    assert f"| raw | inverse dynamics | {rates} | 0.90 | 0.80 | 0.10 | 31 | 0.5 |" in text
+    assert tables.pusht_parts(None) == {"pusht": tables.UNKNOWN, "pusht-pairs": tables.UNKNOWN}
+
+
+def test_the_page_shows_the_recorded_numbers() -> None:
+    """Catches: a recording whose ceiling or floors don't hold."""
+    results = pages.load()["pusht"]
+    floors = {row["planner"]: row["success"] for row in results["floors"]}
+    assert floors["replay"] == 1
+    assert max(floors["random"], floors["straight"]) < 0.2
