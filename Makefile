@@ -4,7 +4,7 @@ OUT ?= runs/ablation
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: ablation matrix world worlds world-ablation lab homework notebooks assignments timings test coverage browser check results site speed clean
+.PHONY: ablation matrix world worlds pusht world-ablation lab homework notebooks assignments timings test coverage browser check results site speed clean
 
 ablation: .venv/figures   ## train five arms, see which collapse; ARGS=--resume goes on after a stop
 	$(BIN)/minivjepa ablate --out $(OUT) $(ARGS)
@@ -33,6 +33,10 @@ world: .venv/figures      ## train world models of two rooms, let them plan besi
 
 worlds: .venv/figures     ## encoders, planners and floors in every world: four hours on two cores; it goes on where it was; ARGS="rooms-busy" takes some worlds
 	$(BIN)/python results/worlds.py $(ARGS)
+	$(BIN)/python results/pages.py
+
+pusht: .venv/figures .venv/pusht     ## encoders and floors in PushT (gym-pusht): half an hour on one core; it goes on where it was
+	$(BIN)/python results/pusht.py
 	$(BIN)/python results/pages.py
 
 world-ablation: .venv/figures     ## what prevents collapse in a world model: an hour on two cores; it goes on where it was

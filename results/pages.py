@@ -157,7 +157,8 @@ def pages(raw: dict[str, Any]) -> dict[Path, dict[str, str]]:
         FOLDER / "README.md": results_parts(raw),
         FOLDER / "answers.md": answer_parts(raw),
         ROOT / "docs" / "speed.md": speed_parts(raw),
-        ROOT / "docs" / "worlds.md": worlds_parts(raw["worlds"], raw["worlds_search"]) | pusht_parts(raw.get("pusht")),
+        ROOT / "docs" / "worlds.md": worlds_parts(raw["worlds"], raw["worlds_search"])
+        | pusht_parts(raw["pusht"], raw["pusht_search"]),
     }
 
 

@@ -82,7 +82,9 @@ def test_success_is_dino_wms_rule() -> None:
     assert task.reached(row(**near), goal)
     assert not task.reached(row(**near, y=409.0), goal)  # 21.1 together
     assert task.reached(torch.stack([row(angle=19.0), row(angle=-19.0), row(angle=379.0)]), goal).all()
-    assert not task.reached(torch.stack([row(angle=21.0), row(angle=-21.0), row(angle=180.0), row(angle=381.0)]), goal).any()
+    assert not task.reached(
+        torch.stack([row(angle=21.0), row(angle=-21.0), row(angle=180.0), row(angle=381.0)]), goal
+    ).any()
     assert task.reached(row(down=90.0, right=-90.0), goal)  # velocities don't count
 
 

@@ -18,21 +18,21 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("gym_pusht", reason="needs gym-pusht: pip install 'minivjepa[pusht]'", exc_type=ImportError)
     task = PushTask(pairs=6, ahead=8, steps=10)
     for name, value in {
-        "RUNS": tmp_path, "FILE": tmp_path / "pusht.json", "POOL": range(70), "LENGTH": 20, "TASK": task,
+        "RUNS": tmp_path, "FILE": tmp_path / "pusht.json", "POOL": range(70), "LENGTH": 20, "TASKS": {"pusht": task},
         "INVERSE": script.Inverse(clips=20, frames=9, steps=3, batch=16, hidden=16),
     }.items():  # fmt: skip
         monkeypatch.setattr(script, name, value)
-    for kept in (script.pool, script.pairs, script.model_of):
+    for kept in (script.pool, script.pairs, script.model_of, script.inverse_of):
         kept.cache_clear()
     yield
-    for kept in (script.pool, script.pairs, script.model_of):
+    for kept in (script.pool, script.pairs, script.model_of, script.inverse_of):
         kept.cache_clear()
 
 
 @pytest.mark.usefixtures("small")
 def test_no_pair_comes_from_an_episode_that_models_train_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches: pairs from the pool, episodes of two seeds that are the same, a pool that is recorded anew for every model."""
-    pool, pairs = script.pool(), script.pairs()
+    pool, pairs = script.pool(), script.pairs("pusht")
     assert not set(pool.seeds.tolist()) & set(pairs.seeds.tolist())
     starts = torch.cat([pool.states[:, 0], pairs.states[:, 0]])
     assert len(starts.unique(dim=0)) == len(starts)
@@ -43,18 +43,20 @@ def test_no_pair_comes_from_an_episode_that_models_train_on(monkeypatch: pytest.
 
 def test_the_recorded_settings_keep_training_and_test_apart() -> None:
     """Catches: a pool so long that it reaches the seeds of the pairs."""
-    assert script.TASK.first > 100 * script.POOL.stop
+    assert all(task.first > 100 * script.POOL.stop for task in script.TASKS.values())
+    assert script.INVERSE.frames <= script.LENGTH + 1
+    assert script.INVERSE.frames == 1 + max(task.ahead for task in script.TASKS.values())
 
 
 @pytest.mark.usefixtures("small")
 def test_a_score_counts_goals_pair_by_pair() -> None:
     """Catches: a ceiling that misses goals, a nearest approach in other units, time that isn't counted per decision."""
-    found = script.run_floor("replay")
+    found = script.run_floor("pusht", "replay")
     assert found["reached"] == [1] * 6
     assert found["success"] == 1
-    assert found["nearest"] < script.TASK.near
-    still = script.score(lambda step, index, state, goal: torch.zeros(len(index), 2))
-    start, goal = script.pairs().states[:, 0], script.pairs().states[:, -1]
+    assert found["nearest"] < script.TASKS["pusht"].near
+    still = script.score(lambda step, index, state, goal: torch.zeros(len(index), 2), "pusht")
+    start, goal = script.pairs("pusht").states[:, 0], script.pairs("pusht").states[:, -1]
     assert still["reached"] == [0] * 6
     assert still["nearest"] == pytest.approx(float(SIDE * (goal - start)[:, :4].norm(dim=1).median()), abs=5)
     assert 0 < still["milliseconds"] < 10
@@ -63,14 +65,14 @@ def test_a_score_counts_goals_pair_by_pair() -> None:
 @pytest.mark.usefixtures("small")
 def test_the_true_state_and_pictures_go_through_the_same_steps() -> None:
     """Catches: a ceiling that sees pictures, main directions of another world's pictures, a probe of other states."""
-    known = script.run_inverse("state", 0)
+    known = script.run_inverse("pusht", "state", 0)
     assert min(known[name] for name in ("agent_r2", "block_r2", "angle_r2")) > 0.999
     model, _ = script.model_of("raw", 0)
     clips = script.clips_of("raw", 0)
     z = model.embed(clips.see(record(range(500, 570), 1).states)).flatten(0, 1)
     assert z.shape == (140, 64)
     assert z.std(dim=0).min() > 0.01  # other pictures' directions would be dead here
-    assert script.run_inverse("raw", 0)["block_r2"] < known["block_r2"]
+    assert script.run_inverse("pusht", "raw", 0)["block_r2"] < known["block_r2"]
 
 
 def test_jobs_are_told_apart_and_a_stopped_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,29 +93,35 @@ def test_jobs_are_told_apart_and_a_stopped_run_goes_on(tmp_path: Path, monkeypat
         script.main()
     script.main()
     assert done == ["a", "b", "b", "c"]
-    monkeypatch.setattr(script, "TASK", PushTask(near=10.0))
-    with pytest.raises(SystemExit, match="made with other settings of task"):
+    monkeypatch.setattr(script, "TASKS", {"pusht": PushTask(near=10.0)})
+    with pytest.raises(SystemExit, match="made with other settings of pusht"):
         script.main()
 
 
-def test_the_table_names_every_training_and_a_missing_file_says_so() -> None:
-    """Catches: a column shifted by one, a page without numbers that claims some."""
+def test_tables_name_every_training_and_floors_come_first() -> None:
+    """Catches: a column shifted by one, rows of another task, a training compared with itself."""
     row = {"success": 0.25, "low": 0.2, "high": 0.3, "nearest": 31.0, "milliseconds": 0.5, "reached": [1, 0, 0, 0]}
-    known = {"agent_r2": 0.9, "block_r2": 0.8, "angle_r2": 0.1}
-    rows = [
-        {"world": "pusht", "planner": "inverse dynamics", "encoder": "raw", "seed": seed, **row, **known}
-        for seed in (10, 11)
-    ]
-    text = tables.pusht_table({"floors": [{"planner": "random", **row}], "rows": rows})
-    assert "| random actions |  | 25.0 % (20.0 to 30.0) |  |  |  | 31 |  |" in text
+    known = {"agent_r2": 0.9, "block_r2": 0.8, "angle_r2": 0.1, "inverse_loss": 0.07}
+    key = {"world": "pusht", "planner": "inverse dynamics", "encoder": "raw"}
+    rows = [{**key, "seed": seed, **row, **known} for seed in (10, 11)]
+    other = {**rows[0], "world": "pusht, 10 steps", "success": 0.5}
+    floors = [{"world": "pusht", "planner": name, **row} for name in tables.FLOORS]
+    results = {"floors": floors, "rows": [*rows, other]}
+    lines = tables.pusht_table(results).splitlines()
+    assert lines[2] == "| pusht | random actions |  | 25.0 % (20.0 to 30.0) | 31 |  |"
     rates = "25.0 % (20.0 to 30.0); 25.0 % (20.0 to 30.0)"
-    assert f"| raw | inverse dynamics | {rates} | 0.90 | 0.80 | 0.10 | 31 | 0.5 |" in text
-    assert tables.pusht_parts(None) == {"pusht": tables.UNKNOWN, "pusht-pairs": tables.UNKNOWN}
+    assert lines[5:] == [f"| pusht | raw | inverse dynamics | {rates} | 31 | 0.5 |"]
+    assert tables.known_table(results).splitlines()[2:] == ["| raw | 0.90 | 0.80 | 0.10 | 0.070 |"]
+    floors.append({**floors[1], "world": "pusht, 10 steps", "reached": [0, 0, 0, 0]})
+    straight = tables.straight_table(results).splitlines()[2:]
+    assert [line.split(" | ")[-1] for line in straight] == ["equal |", "one training |"]
+    assert "+25.0 (" in straight[1]
 
 
-def test_the_page_shows_the_recorded_numbers() -> None:
-    """Catches: a recording whose ceiling or floors don't hold."""
+def test_the_recorded_floors_and_ceiling_are_as_the_page_says() -> None:
+    """Catches: a sentence that outlives its numbers."""
     results = pages.load()["pusht"]
-    floors = {row["planner"]: row["success"] for row in results["floors"]}
-    assert floors["replay"] == 1
-    assert max(floors["random"], floors["straight"]) < 0.2
+    reached = {(row["world"], row["planner"]): row["success"] for row in results["floors"]}
+    assert all(share == 1 for (_, planner), share in reached.items() if planner == "replay")
+    assert all(share < 0.05 for (_, planner), share in reached.items() if planner == "random")
+    assert reached["pusht", "straight"] < 0.1 < 0.25 < reached["pusht, 10 steps", "straight"] < 0.4
