@@ -34,7 +34,7 @@ def known_table(results: dict[str, Any]) -> str:
             known = [
                 np.mean([row[name] for row in rows]) for name in ("agent_r2", "block_r2", "angle_r2", "inverse_loss")
             ]
-            lines.append([encoder, *(f"{value:.2f}" for value in known[:3]), f"{known[3]:.3f}"])
+            lines.append([encoder, *(f"{round(value, 2) + 0.0:.2f}" for value in known[:3]), f"{known[3]:.3f}"])
     heads = ["encoder", "where the agent is", "where the block is", "the block's angle", "loss of inverse dynamics"]
     return markdown(heads, lines)
 

@@ -67,7 +67,7 @@ def test_the_true_state_and_pictures_go_through_the_same_steps() -> None:
     """Catches: a ceiling that sees pictures, main directions of another world's pictures, a probe of other states."""
     known = script.run_inverse("pusht", "state", 0)
     assert min(known[name] for name in ("agent_r2", "block_r2", "angle_r2")) > 0.999
-    model, _ = script.model_of("raw", 0)
+    model = script.model_of("raw", 0)
     clips = script.clips_of("raw", 0)
     z = model.embed(clips.see(record(range(500, 570), 1).states)).flatten(0, 1)
     assert z.shape == (140, 64)
