@@ -125,3 +125,22 @@ def test_the_recorded_floors_and_ceiling_are_as_the_page_says() -> None:
     assert all(share == 1 for (_, planner), share in reached.items() if planner == "replay")
     assert all(share < 0.05 for (_, planner), share in reached.items() if planner == "random")
     assert reached["pusht", "straight"] < 0.1 < 0.25 < reached["pusht, 10 steps", "straight"] < 0.4
+    encoders = [row for row in results["rows"] if row["encoder"] != "state"]
+    states = {
+        row["seed"]: row["success"] for row in results["rows"] if (row["world"], row["encoder"]) == ("pusht", "state")
+    }
+    assert sorted(states) == [10, 11, 12]
+    assert [min(states.values()), max(states.values())] == pytest.approx([0.32, 0.40])
+    assert max(row["success"] for row in encoders if row["world"] == "pusht") == pytest.approx(0.06)
+    assert max(row["success"] for row in encoders if row["world"] == "pusht, 10 steps") < 0.2
+    known = [row for row in encoders if "angle_r2" in row]
+    assert min(row["block_r2"] for row in known) > 0.85
+    assert 0.5 < min(row["agent_r2"] for row in known) <= max(row["agent_r2"] for row in known) < 0.75
+    assert max(abs(row["angle_r2"]) for row in known) < 0.05
+    losses = {
+        row["encoder"]: row["inverse_loss"]
+        for row in results["rows"]
+        if row.get("seed") == 10 and "inverse_loss" in row
+    }
+    assert losses["raw, 128"] < losses["state"]
+    assert "vjepa" not in {row["encoder"] for row in encoders}  # the page says that it isn't measured
