@@ -48,7 +48,14 @@ def straight_table(results: dict[str, Any]) -> str:
         p = ", ".join(f"{value:.3f}" if value >= 0.001 else "< 0.001" for value in tests)
         verdict = verdict if len(rows) > 1 else "one training"
         lines.append(
-            [world, planner, f"{encoder} minus straight", f"{middle:+.1f} ({low:+.1f} to {high:+.1f})", p, verdict]
+            [
+                world,
+                planner,
+                f"{encoder} minus straight",
+                f"{round(middle, 1) + 0.0:+.1f} ({low:+.1f} to {high:+.1f})",
+                p,
+                verdict,
+            ]
         )
     heads = ["task", "planner", "pair", "goals reached (points)", "McNemar's p, by seed", ""]
     return markdown(heads, lines, words=3)
