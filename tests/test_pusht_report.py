@@ -144,3 +144,8 @@ def test_the_recorded_floors_and_ceiling_are_as_the_page_says() -> None:
     }
     assert losses["raw, 128"] < losses["state"]
     assert "vjepa" not in {row["encoder"] for row in encoders}  # the page says that it isn't measured
+    far = {
+        key[2]: rows for key, rows in tables.groups(results["rows"]).items() if key[:2] == ("pusht", "inverse dynamics")
+    }
+    assert tables.compared(far["lewm"], far["untrained"])[::3] == (pytest.approx(3.0), "above")
+    assert tables.compared(far["lewm"], far["raw"])[3] == "undecided"
