@@ -4,7 +4,7 @@ OUT ?= runs/ablation
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: ablation matrix world worlds world-ablation lab homework notebooks assignments timings test coverage browser check results site speed clean
+.PHONY: ablation matrix world worlds pusht world-ablation lab homework notebooks assignments timings test coverage browser check results site speed clean
 
 ablation: .venv/figures   ## train five arms for 1,000 steps, see which collapse; ARGS=--resume goes on after a stop
 	$(BIN)/minivjepa ablate --steps 1000 --out $(OUT) $(ARGS)
@@ -37,6 +37,10 @@ worlds: .venv/figures     ## encoders, planners and floors in every world: four 
 	test ! -e $(LAMPS)/vjepa-128-10/encoder || $(BIN)/python results/keep_world.py worlds.pt vjepa=$(LAMPS)/vjepa-128-10 lewm=$(LAMPS)/lewm-10
 	test ! -e $(LAMPS)/vjepa-128-10/encoder || test -e results/worlds_imagined.gif || \
 	  $(BIN)/minivjepa imagine $(LAMPS)/lewm-10 $(LAMPS)/vjepa-128-10 --picture results/worlds_imagined.gif --clips 2
+	$(BIN)/python results/pages.py
+
+pusht: .venv/figures .venv/pusht     ## encoders and floors in PushT (gym-pusht): half an hour on one core; it goes on where it was
+	$(BIN)/python results/pusht.py
 	$(BIN)/python results/pages.py
 
 world-ablation: .venv/figures     ## what prevents collapse in a world model: an hour on two cores; it goes on where it was

@@ -23,6 +23,7 @@ from page_tables import (
     world_table,
 )
 from published_ablations import published_table
+from pusht_tables import pusht_parts
 from speed_tables import speed_parts
 from warning_curves import warning_curves
 from worlds_tables import cost_picture, short_table, worlds_parts
@@ -156,7 +157,8 @@ def pages(raw: dict[str, Any]) -> dict[Path, dict[str, str]]:
         FOLDER / "README.md": results_parts(raw),
         FOLDER / "answers.md": answer_parts(raw),
         ROOT / "docs" / "speed.md": speed_parts(raw),
-        ROOT / "docs" / "worlds.md": worlds_parts(raw["worlds"], raw["worlds_search"]),
+        ROOT / "docs" / "worlds.md": worlds_parts(raw["worlds"], raw["worlds_search"])
+        | pusht_parts(raw["pusht"], raw["pusht_search"]),
     }
 
 
