@@ -584,11 +584,11 @@ print("verified: on unseen clips, no other latents beat the mean action by more 
 # By its training loss, the best one is the worst. Lamps make every picture different, so a network can memorize its clips by them. On unseen
 # clips, only LeWorldModel's latents beat a constant answer: they've dropped the lamps.
 #
-# Why? A guess, not tested: its loss also trains the target, so a latent that's easy to predict costs less, and nothing predicts a lamp.
-# Unchecked, that force is collapse (06); SIGReg holds against it. V-JEPA's stop-gradient cuts it off. That can't be all: with SIGReg instead,
-# V-JEPA kept the lamps, too (`docs/worlds.md`).
+# Why? A guess: its loss also trains the target, so latents that are easy to predict cost less, and nothing predicts a lamp. Unchecked, that
+# force is collapse (06); SIGReg holds against it. V-JEPA's stop-gradient cuts it off. It fits that with SIGReg instead, V-JEPA
+# loses most of the lamps, but also the robot (`docs/worlds.md`).
 #
-# Now the records: more clips and steps for inverse dynamics, and an encoder trained to predict pixels.
+# The records, with more inverse dynamics, and an encoder trained to predict pixels:
 
 # %%
 names = {

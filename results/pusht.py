@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from worlds_recipes import ENCODERS, config_of
+from worlds_recipes import CUT, ENCODERS, config_of
 
 from minivjepa import randomness
 from minivjepa.evaluation.probes import linear_r2
@@ -122,7 +122,7 @@ def model_of(encoder: str, seed: int) -> Any:
         run, clips = Run(RUNS / f"{encoder}-{seed}", WorldConfig), PushClips(config.clips, seed, pool())
         model = fit(WorldTrainer(config, build_lewm(config), clips, run, CPU), run)
     else:
-        model = frozen(config, ENCODERS[encoder][0])
+        model = frozen(config, (ENCODERS | CUT)[encoder][0])
     return model.eval().requires_grad_(False)
 
 

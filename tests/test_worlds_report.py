@@ -119,12 +119,12 @@ def test_what_the_pages_say_of_the_lamps_is_so() -> None:
     wide = [row for name in found if name.endswith("128") for row in found[name]]
     assert min(row["position_r2"] for row in (*wide, *found["lewm"])) > 0.8
     assert max(row["lamps_r2"] for row in found["lewm"]) < 0.1 < 0.9 < min(row["lamps_r2"] for row in wide)
-    assert min(row["lamps_r2"] for row in found["sigreg"]) > 0.5  # it kept the lamps, too
+    assert max(row[name] for row in found["sigreg"] for name in ("lamps_r2", "position_r2")) < 0.5  # it lost both
     actions = (
         WorldClips(Grid(16, 32, 32, 1, 8), script.UNSEEN, world=script.WORLDS["rooms-lamps"])
         .journey(0, torch.arange(300))
         .actions
     )
-    assert f"{actions.var():.2f}" == "0.44"
+    assert f"{actions.var():.2f}" == "0.45"
     assert max(row["inverse_error"] for row in found["lewm"]) < 0.35
     assert min(row["inverse_error"] for row in wide) > actions.var()
