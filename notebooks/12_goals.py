@@ -588,7 +588,7 @@ print("verified: on unseen clips, no other latents beat the mean action by more 
 # force is collapse (06); SIGReg holds against it. V-JEPA's stop-gradient cuts it off. It fits that with SIGReg instead, V-JEPA
 # loses most of the lamps, but also the robot (`docs/worlds.md`).
 #
-# The records, with more inverse dynamics, and an encoder trained to predict pixels:
+# The records, with more inverse dynamics and a pixel-target encoder:
 
 # %%
 names = {
