@@ -532,7 +532,7 @@ show(strips({"lamps": list(pictures)}, ["now", "1 step later", "2", "3", "4"]))
 table(markdown(["latents", "robot, R²", "lamps, R²"], [[name, f"{r2['robot']:.2f}", f"{r2['lamps']:.2f}"] for name, r2 in known.items()]))  # fmt: skip
 
 # %% [markdown]
-# Act without imagining this time. **Inverse dynamics** is a small network from two latents, now and the goal, to an action. It learns
+# Act without imagining. **Inverse dynamics** is a small network from two latents, now and the goal, to an action. It learns
 # from clips: every later frame is a goal that the robot did reach.
 
 # %%
@@ -584,7 +584,7 @@ print("verified: on unseen clips, no other latents beat the mean action by more 
 # By its training loss, the best one is the worst. Lamps make every picture different, so a network can memorize its clips by them. On unseen
 # clips, only LeWorldModel's latents beat a constant answer: they've dropped the lamps.
 #
-# Why? A guess: its loss also trains the target, so latents that are easy to predict cost less, and nothing predicts a lamp. Unchecked, that
+# A guess why: its loss trains the target too, so latents that are easy to predict cost less, and nothing predicts a lamp. Unchecked, that
 # force is collapse (06); SIGReg holds against it. V-JEPA's stop-gradient cuts it off. It fits that with SIGReg instead, V-JEPA
 # loses most of the lamps, but also the robot (`docs/worlds.md`).
 #
