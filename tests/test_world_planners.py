@@ -14,6 +14,7 @@ from minivjepa.world.inverse_dynamics import (
     Inverse,
     InverseDynamics,
     draw_pairs,
+    inverse_error,
     inverse_policy,
     latents_of,
     train_inverse,
@@ -70,6 +71,13 @@ def test_inverse_dynamics_learns_which_action_led_to_the_next_frame_and_reaches_
     assert all(torch.equal(a, b) for a, b in zip(found.parameters(), again.parameters()))
     spread = source.journey(0, torch.arange(400)).actions.var()
     assert loss < 0.7 * spread  # what follows is not known, so the error cannot vanish
+    assert loss < inverse_error(Places(), found, WorldClips(GRID, seed=6), 100) < spread
+
+    class Backward(InverseDynamics):
+        def forward(self, now: Tensor, goal: Tensor) -> Tensor:
+            return found(goal, now)
+
+    assert inverse_error(Places(), Backward(2, 64, 2), WorldClips(GRID, seed=6), 100) > spread
     task = Task(pairs=40, steps=12)
     outcome = pursue(ROOMS, task, inverse_policy(Places(), found, ROOMS, 16), CPU)
     assert outcome.reached[1::2].float().mean() > 0.8  # within a room
