@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from scored import Timed
 from torch import Tensor
 from worlds_recipes import CUT, ENCODERS, config_of
 
 from minivjepa import randomness
 from minivjepa.evaluation.probes import linear_r2
-from minivjepa.evaluation.statistics import wilson
 from minivjepa.training.config import to_dict
 from minivjepa.training.files import finite_or_null, read_json, versions, write_atomically, write_json
 from minivjepa.training.runs import Run
@@ -134,22 +134,10 @@ def clips_of(encoder: str, seed: int) -> PushClips:
 
 def score(policy: Policy, world: str) -> Metrics:
     """Goals reached, the processor time of a decision, and how near the goal a pair came: the median, in gym-pusht's pixels."""
-    spent, decisions = 0.0, 0
-
-    def timed(step: int, index: Tensor, state: Tensor, goal: Tensor) -> Tensor:
-        nonlocal spent, decisions
-        start = time.process_time()
-        action = policy(step, index, state, goal)
-        spent, decisions = spent + time.process_time() - start, decisions + len(index)
-        return action
-
-    task, goal = TASKS[world], pairs(world).states[:, -1]
+    timed, task, goal = Timed(policy), TASKS[world], pairs(world).states[:, -1]
     path = push(task, pairs(world), timed)
-    reached = task.reached(path[:, -1], goal)
     nearest = SIDE * (path - goal[:, None])[..., :4].norm(dim=-1).amin(dim=1).median()
-    low, high = wilson(int(reached.sum()), len(reached))
-    rate = {"success": float(reached.float().mean()), "low": low, "high": high, "reached": reached.int().tolist()}
-    return {**rate, "nearest": float(nearest), "milliseconds": 1000 * spent / decisions}
+    return {**timed.scored(task.reached(path[:, -1], goal)), "nearest": float(nearest)}
 
 
 def knows(model: Any, clips: PushClips) -> Metrics:

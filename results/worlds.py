@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from scored import Timed
 from torch.profiler import ProfilerActivity, profile
 from worlds_recipes import CUT, ENCODERS, config_of
 from worlds_silent import lamps_r2, landscape, longer_training
 
-from minivjepa.evaluation.statistics import wilson
 from minivjepa.training.config import to_dict
 from minivjepa.training.files import finite_or_null, read_json, versions, write_json
 from minivjepa.training.runs import Run
@@ -93,28 +92,15 @@ def peak_memory(job: Callable[[], object]) -> int:
 
 def score(policy: Policy, world: World, task: Task) -> Metrics:
     """Goals reached, and what a decision costs: processor time when all pairs decide together and when one robot does, and memory."""
-    spent, decisions = 0.0, 0
-
-    def timed(step: int, pairs: Tensor, state: Tensor, goal: Tensor) -> Tensor:
-        nonlocal spent, decisions
-        start = time.process_time()
-        action = policy(step, pairs, state, goal)
-        spent, decisions = spent + time.process_time() - start, decisions + len(pairs)
-        return action
-
-    reached = pursue(world, task, timed, CPU).reached
+    timed = Timed(policy)
+    found = timed.scored(pursue(world, task, timed, CPU).reached)
     start, goal = (state[:1] for state in task.draw(world, CPU))
     decide = partial(policy, 0, torch.tensor([0]), start, goal)
     memory, begin = peak_memory(decide), time.process_time()
     for _ in range(5):
         decide()
-    low, high = wilson(int(reached.sum()), len(reached))
-    return {
-        **{"success": float(reached.float().mean()), "low": low, "high": high, "reached": reached.int().tolist()},
-        "milliseconds": 1000 * spent / decisions,
-        "milliseconds_alone": 1000 * (time.process_time() - begin) / 5,
-        "mebibytes": memory / 2**20,
-    }
+    alone = 1000 * (time.process_time() - begin) / 5
+    return {**found, "milliseconds_alone": alone, "mebibytes": memory / 2**20}
 
 
 def run_floor(world: str, planner: str) -> Metrics:

@@ -186,6 +186,18 @@ def test_pictures_of_goals_count_what_they_show() -> None:
         assert made.png()
 
 
+def position_known(saved: dict[str, Any], config: WorldConfig) -> float:
+    """How well the kept weights of a model know the robot's position."""
+    if "model" in saved:
+        model: WorldNet = build_lewm(config)
+        model.load_state_dict(saved["model"])
+    else:
+        vjepa = build_model(pretraining(config))
+        vjepa.encoder.load_state_dict(saved["encoder"])
+        model = build_frozen(config, vjepa.encoder)
+    return position_r2(model, config.scene, config.size, torch.device("cpu"))
+
+
 @pytest.mark.parametrize("name", ["vjepa", "lewm"])
 def test_the_kept_models_are_those_that_the_stored_results_describe(name: str) -> None:
     """Catches: weights on the shelf that are not of the runs that lesson 12 says they are."""
@@ -193,16 +205,7 @@ def test_the_kept_models_are_those_that_the_stored_results_describe(name: str) -
     [row] = [row for row in results.load()["world"]["models"] if row["model"] == name]
     config = from_dict(WorldConfig, row["config"])
     assert from_dict(WorldConfig, saved["config"]) == config
-    if name == "lewm":
-        model = build_lewm(config)
-        model.load_state_dict(saved["model"])
-        score = position_r2(model, config.rooms, config.size, torch.device("cpu"))
-    else:
-        vjepa = build_model(pretraining(config))
-        vjepa.encoder.load_state_dict(saved["encoder"])
-        frozen = build_frozen(config, vjepa.encoder)
-        score = position_r2(frozen, config.rooms, config.size, torch.device("cpu"))
-    assert score == pytest.approx(row["position_r2"], abs=0.005)
+    assert position_known(saved, config) == pytest.approx(row["position_r2"], abs=0.005)
 
 
 @pytest.mark.parametrize(("name", "encoder"), [("vjepa", "vjepa, 128"), ("lewm", "lewm")])
@@ -212,17 +215,9 @@ def test_the_kept_models_of_the_lamps_are_those_that_the_stored_results_describe
     stored = results.load()["worlds"]
     config = from_dict(WorldConfig, saved["config"])
     assert config == replace(from_dict(WorldConfig, stored["settings"][f"rooms-lamps, {encoder}"]), seed=10)
-    [row] = [row for row in stored["rows"] if (row["encoder"], row["seed"], row["world"]) == (encoder, 10, "rooms-lamps")
-             and row["planner"] == "inverse dynamics"]  # fmt: skip
-    if name == "lewm":
-        model: WorldNet = build_lewm(config)
-        model.load_state_dict(saved["model"])
-    else:
-        vjepa = build_model(pretraining(config))
-        vjepa.encoder.load_state_dict(saved["encoder"])
-        model = build_frozen(config, vjepa.encoder)
-    score = position_r2(model, config.scene, config.size, torch.device("cpu"))
-    assert score == pytest.approx(row["position_r2"], abs=0.005)
+    key = {"world": "rooms-lamps", "planner": "inverse dynamics", "encoder": encoder, "seed": 10}
+    [row] = [row for row in stored["rows"] if all(row[name] == value for name, value in key.items())]
+    assert position_known(saved, config) == pytest.approx(row["position_r2"], abs=0.005)
 
 
 def test_rank_correlation_is_spearmans_with_an_interval() -> None:
