@@ -46,10 +46,8 @@ FILE = Path(__file__).with_suffix(".json")
 RUNS = Path("runs") / "pusht"
 SEEDS = (10, 11, 12)
 POOL, LENGTH = range(4000), 40  # gym-pusht's seeds of the episodes for training, and their steps
-TASKS = {
-    "pusht": PushTask(),
-    "pusht, 10 steps": PushTask(ahead=10, steps=20),
-}  # the published steps, and an easier task
+# the published steps, and an easier task
+TASKS = {"pusht": PushTask(), "pusht, 10 steps": PushTask(ahead=10, steps=20)}
 INVERSE = Inverse(clips=3000, frames=26, steps=4000)
 SIZE = 32
 NAMES = ("state", "untrained", "raw", "raw, 128", "lewm")  # state: no picture, the true state
@@ -219,7 +217,9 @@ def main() -> None:
     new = {"command": "python results/pusht.py", "date": time.strftime("%Y-%m-%d"), "versions": versions()}
     results = read_json(FILE) if FILE.exists() else {**new, "seeds": list(SEEDS), "settings": plain}
     if changed := [name for name, value in results["settings"].items() if plain.get(name) != value]:
-        raise SystemExit(f"{FILE} was made with other settings of {', '.join(changed)}; delete it to start again")
+        raise SystemExit(
+            f"{FILE} was made with other settings of {', '.join(changed)}; delete it and {RUNS} to start again"
+        )
     for kind, key, job in jobs():
         rows = results.setdefault(kind, [])
         if not any(all(row.get(name) == value for name, value in key.items()) for row in rows):

@@ -3,7 +3,7 @@
 Two worlds at a time, each on one core.
 
 Read in lesson 12.  Seeds 10 to 12; recipes were chosen on seeds 100 and above and on other pairs (worlds_search.json).  What is cheap and
-decides most comes first: inverse dynamics on every encoder, then the planners that imagine, then the curves.  ARGS: worlds to run.
+decides most comes first: floors, then inverse dynamics on every encoder, then the planners that imagine.  ARGS: worlds to run.
 """
 
 import fcntl
@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
 from itertools import product
@@ -63,19 +64,17 @@ def encoder_of(config: WorldConfig, name: str) -> Any:
 
 
 @cache
-def model_of(world: str, encoder: str, seed: int, imagines: bool) -> tuple[WorldConfig, WorldNet, Metrics]:
-    """A world model; if it need not imagine, a frozen encoder's predictor is left as it is.  And what its training took."""
-    config, start = config_of(world, encoder, seed), time.process_time()
-    recipe = (ENCODERS | CUT)[encoder][0]
-    model, found = build_world(config, encoder_of(config, recipe)), {}
+def model_of(world: str, encoder: str, seed: int, imagines: bool) -> tuple[WorldConfig, WorldNet]:
+    """A world model; if it need not imagine, a frozen encoder's predictor is left as it is."""
+    config, recipe = config_of(world, encoder, seed), (ENCODERS | CUT)[encoder][0]
+    model = build_world(config, encoder_of(config, recipe))
     if imagines or config.model == "lewm":
         run = Run(RUNS / world / f"{encoder.replace(', ', '-')}-{seed}", WorldConfig)
         with run.open(config, "rooms", run.config_file.exists()):
             model = fit(WorldTrainer(config, model, open_clips(config, CPU), run, CPU))
         if recipe and not (run.out / "encoder").exists():  # where commands look for it
             (run.out / "encoder").symlink_to(Path("..") / f"{recipe}-{seed}-encoder")
-        found["loss"] = run.history()[-1]["loss"]
-    return config, model.eval(), {**found, "training_seconds": round(time.process_time() - start, 1)}
+    return config, model.eval()
 
 
 def peak_memory(job: Callable[[], object]) -> int:
@@ -111,23 +110,25 @@ def run_floor(world: str, planner: str) -> Metrics:
 
 def run_inverse(world: str, encoder: str, seed: int) -> Metrics:
     """Inverse dynamics on an encoder's latents."""
-    (config, model, made), task = model_of(world, encoder, seed, False), TASKS[world]
-    start = time.process_time()
+    (config, model), task = model_of(world, encoder, seed, False), TASKS[world]
     source, unseen = (
         WorldClips(replace(config.clips, frames=INVERSE.frames), s, world=config.scene) for s in (seed, UNSEEN)
     )
     inverse, loss = train_inverse(model, source, INVERSE)
-    made = {**made, "inverse_loss": loss, "inverse_seconds": round(time.process_time() - start, 1)}
-    made |= {"inverse_error": inverse_error(model, inverse, unseen, 300), **lamps_r2(model, config)}
+    made = {
+        "inverse_loss": loss,
+        "inverse_error": inverse_error(model, inverse, unseen, 300),
+        **lamps_r2(model, config),
+    }
     found = score(inverse_policy(model, inverse, config.scene, config.size), config.scene, task)
     return {**made, "position_r2": position_r2(model, config.scene, config.size, CPU), **found}
 
 
 def run_planner(world: str, encoder: str, seed: int, planner: str) -> Metrics:
     """A planner that imagines with a world model."""
-    (config, model, made), task = model_of(world, encoder, seed, True), TASKS[world]
+    (config, model), task = model_of(world, encoder, seed, True), TASKS[world]
     model.requires_grad_(False)
-    return {**made, **score(policy_of(model, config, PLANNERS[planner], task.seed, CPU), config.scene, task)}
+    return score(policy_of(model, config, PLANNERS[planner], task.seed, CPU), config.scene, task)
 
 
 def run_curves(world: str, policy: Policy) -> Metrics:
@@ -158,7 +159,7 @@ def run_longer(world: str, encoder: str, seed: int) -> Metrics:
 
 def run_landscape(world: str, encoder: str, seed: int) -> Metrics:
     """Distances in latents and on foot."""
-    config, model, _ = model_of(world, encoder, seed, False)
+    config, model = model_of(world, encoder, seed, False)
     return landscape(config, model)
 
 
@@ -183,10 +184,17 @@ def jobs(world: str) -> Iterator[tuple[str, Metrics, Callable[[], Metrics]]]:
         yield "longer", (key := {"world": world, "encoder": encoder, "seed": SEEDS[0]}), partial(run_longer, **key)
 
 
-def keep(kind: str, row: Metrics) -> None:
-    """Add a row to the results file, which another process may be about to do, too."""
+@contextmanager
+def locked() -> Iterator[None]:
+    """Meanwhile no other process changes the results file."""
     with FILE.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def keep(kind: str, row: Metrics) -> None:
+    """Add a row to the results file."""
+    with locked():
         results = read_json(FILE)
         results.setdefault(kind, []).append(row)
         write_json(FILE, results)
@@ -218,11 +226,11 @@ def main() -> None:
     }
     plain = finite_or_null({name: to_dict(value) for name, value in settings.items()})
     new = {"command": "python results/worlds.py", "date": time.strftime("%Y-%m-%d"), "versions": versions()}
-    results = read_json(FILE) if FILE.exists() else {**new, "seeds": list(SEEDS), "settings": plain}
-    if changed := [name for name, value in results["settings"].items() if plain.get(name, value) != value]:
-        raise SystemExit(f"{FILE} was made with other settings of {', '.join(changed)}; delete it to start again")
-    results["settings"] |= plain
-    write_json(FILE, results)
+    with locked():
+        results = read_json(FILE) if FILE.exists() else {**new, "seeds": list(SEEDS), "settings": plain}
+        if changed := [name for name, value in results["settings"].items() if plain.get(name) != value]:
+            raise SystemExit(f"{FILE} was made with other settings of {', '.join(changed)}; delete it to start again")
+        write_json(FILE, {**results, "settings": plain})
     if len(worlds) == 1:
         return run_world(*worlds)
     with ProcessPoolExecutor(2) as pool:

@@ -13,7 +13,7 @@ from minivjepa.figures import COLORS, STYLES, Picture, finish, panels
 
 Rows = Sequence[dict[str, Any]]
 FLOORS = {"random": "random actions", "straight": "straight to the goal", "oracle": "oracle"}
-RIVALS = {  # encoder -> those that it's compared with, most of which have as many directions
+RIVALS = {  # encoder -> those that it's compared with
     "lewm": ("untrained", "raw", "untrained, 128", "raw, 128", "pixel-target, 128", "vjepa, 128"),
     "vjepa, 128": ("untrained, 128", "raw, 128", "pixel-target, 128", "vjepa, pooled"),
     "vjepa": ("untrained", "raw"),

@@ -270,8 +270,8 @@ def test_stored_cases_are_those_of_the_source(assignment: str, name: str) -> Non
         assert nearly(json.loads(json.dumps(encode(old.inputs))), json.loads(json.dumps(encode(new.inputs))))
         assert close(old.expected, new.expected)
         assert set(old.mistakes) == set(new.mistakes)
-        # one mistake is to lose digits, and how many depends on the processor
-        assert all(close(old.mistakes[message], new.mistakes[message], 1e-2) for message in new.mistakes)
+        for message, result in new.mistakes.items():  # how many digits are lost depends on the processor
+            assert close(old.mistakes[message], result, 1e-2 if "lose half the digits" in message else 1e-5), message
 
 
 @needs_teacher

@@ -60,6 +60,8 @@ def world_watch(argv: list[str]) -> int:
         if options.world not in ("", config.world):
             raise ValueError(f"{options.who} was trained in {config.world}, not in {name}; leave --world out")
         name, world = config.world, config.scene
+        if by and options.planner != CEM():
+            raise ValueError(f"--planner.* is about --by cem, and --by is {options.by}; leave it out")
         policy = policy_of(model.requires_grad_(False), config, by or options.planner, options.seed, CPU)
     task = replace(TASKS[name], pairs=options.robots, seed=options.seed)
     outcome = pursue(world, task, policy, CPU, options.who)

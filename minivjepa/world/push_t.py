@@ -45,9 +45,7 @@ class PushTask:
     pairs: int = 100  # Start-goal pairs.
     ahead: int = 25  # The goal lies this many steps later in a recorded episode.
     steps: int = 50  # Steps that the agent may take.
-    near: float = (
-        20.0  # Success asks that agent and block, as one point in four dimensions, are nearer than this to the goal's.
-    )
+    near: float = 20.0  # Success asks that agent and block, as one point in four dimensions, are nearer to the goal's.
     turned: float = 20.0  # It also asks that the block's angle differs by less than this.
     moved: float = 40.0  # How far the block is from its place at the goal when a pair starts, at least.
     first: int = 31_000_000  # gym-pusht's seed of the first episode, far from those of training.
