@@ -128,3 +128,13 @@ def test_what_the_pages_say_of_the_lamps_is_so() -> None:
     assert f"{actions.var():.2f}" == "0.45"
     assert max(row["inverse_error"] for row in found["lewm"]) < 0.35
     assert min(row["inverse_error"] for row in wide) > 0.99 * actions.var()
+
+
+def test_what_the_page_says_of_the_maze_is_so() -> None:
+    """Catches: a sentence that outlives its numbers."""
+    rows = [row for row in pages.load()["worlds"]["rows"] if row["world"] == "maze"]
+    assert {"lewm", "raw, 128"} <= {row["encoder"] for row in rows}
+    assert max(row["success"] for row in rows) == 0
+    assert max(row["position_r2"] for row in rows if row["encoder"] == "lewm") < 0.05
+    assert min(row["position_r2"] for row in rows if row["encoder"] == "raw, 128") > 0.99
+    assert script.INVERSE.frames == 16
