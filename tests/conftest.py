@@ -1,6 +1,7 @@
 """Shared by all tests: one small geometry, one thread, no network."""
 
 import dataclasses
+import signal
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from minivjepa.tubelets import Grid
 torch.set_num_threads(1)
 settings.register_profile("patient", deadline=None)  # a busy machine is no bug
 settings.load_profile("patient")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C, and their children would too
 
 GRID = Grid(4, 16, 24, 2, 8)  # t, h, w = 2, 2, 3: no two axes alike, so a transposed grid shows
 
