@@ -196,7 +196,7 @@ def test_models_can_act_without_the_oracles_planner(
         assert call(*film) == 0
     assert (tmp_path / "a.gif").read_bytes() != (tmp_path / "b.gif").read_bytes()
     said = refused(capsys, "world", "watch", "oracle", "--by", by, "--out", str(tmp_path / "c.gif"))
-    assert "--by is about trained models" in said
+    assert "--by is for trained models" in said
     budget = ["--planner.samples", "9", "--out", str(tmp_path / "d.gif")]
     assert "--planner.* is about --by cem" in refused(capsys, "world", "watch", run, "--by", by, *budget)
 

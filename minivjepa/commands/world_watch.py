@@ -53,7 +53,7 @@ def world_watch(argv: list[str]) -> int:
     by = chosen(options.by, Gradient(), Inverse())
     if options.who in CONTROLS:
         if by:
-            raise ValueError(f"--by is about trained models, and {options.who} is none; leave it out")
+            raise ValueError(f"--by is for trained models, and {options.who} isn't one; leave it out")
         policy = controls(world, options.planner, options.seed)[options.who]
     else:
         config, model = load_world(Path(options.who))
