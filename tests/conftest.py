@@ -13,7 +13,9 @@ from minivjepa.tubelets import Grid
 torch.set_num_threads(1)
 settings.register_profile("patient", deadline=None)  # a busy machine is no bug
 settings.load_profile("patient")
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C, and their children would too
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # a shell's background jobs ignore Ctrl-C, and their children would too
 
 GRID = Grid(4, 16, 24, 2, 8)  # t, h, w = 2, 2, 3: no two axes alike, so a transposed grid shows
 

@@ -1,6 +1,7 @@
 """Homework: answers, mistakes and hints agree; its files say what their source says; cases can be trusted; `minivjepa check`."""
 
 import copy
+import dataclasses
 import functools
 import html
 import importlib
@@ -111,6 +112,18 @@ def test_right_answers_in_every_style_pass(assignment: str, name: str) -> None:
     for code in (reference_code(assignment)[name], *styles):
         for cases in all_cases(assignment, name):
             assert said(cases, function(assignment, name, code)) == "", code
+
+
+@needs_teacher
+def test_an_answer_that_fails_on_some_seed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a thousand seeds of which none is tried, or whose failures are swallowed."""
+    import many_seeds
+
+    assert many_seeds.failures("hw1", range(1, 3), "grid_shape") == []
+    wrong = dataclasses.replace(exercises("hw1")["grid_shape"], styles=("def grid_shape(*given, **named): return 0",))
+    monkeypatch.setattr(many_seeds, "load", lambda assignment: [wrong])
+    found = many_seeds.failures("hw1", range(1, 3), "grid_shape")
+    assert [text.split(":")[0] for text in found] == ["grid_shape, seed 1", "grid_shape, seed 2"]
 
 
 @needs_teacher
