@@ -5,22 +5,21 @@ seed 100 and other pairs.  All models share one pool of recorded episodes, and a
 """
 
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
+from rows import Job, Metrics, begin, run_missing
 from scored import Timed
 from torch import Tensor
 from worlds_recipes import CUT, ENCODERS, config_of
 
 from minivjepa import randomness
 from minivjepa.evaluation.probes import linear_r2
-from minivjepa.training.config import to_dict
-from minivjepa.training.files import finite_or_null, read_json, versions, write_atomically, write_json
+from minivjepa.training.files import write_atomically
 from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
 from minivjepa.tubelets import Grid
@@ -41,7 +40,6 @@ from minivjepa.world.push_t import (
 from minivjepa.world.world_recipe import EXAMPLES, WorldConfig, build_frozen, build_lewm, pretraining
 from minivjepa.world.world_trainer import CPU, WorldTrainer
 
-Metrics = dict[str, Any]
 FILE = Path(__file__).with_suffix(".json")
 RUNS = Path("runs") / "pusht"
 SEEDS = (10, 11, 12)
@@ -189,7 +187,7 @@ def run_cem(world: str, encoder: str, seed: int) -> Metrics:
     return score(planning_policy(CEM(), costs, TASKS[world].first), world)
 
 
-def jobs() -> Iterator[tuple[str, Metrics, Callable[[], Metrics]]]:
+def jobs() -> Iterator[Job]:
     """(list of the results file, what identifies a row, how to compute the rest of it), in order."""
     for world, planner in product(TASKS, ("random", "straight", "replay")):
         yield "floors", (key := {"world": world, "planner": planner}), partial(run_floor, **key)
@@ -200,7 +198,7 @@ def jobs() -> Iterator[tuple[str, Metrics, Callable[[], Metrics]]]:
     yield from inverse_jobs(SLOW)
 
 
-def inverse_jobs(encoders: tuple[str, ...]) -> Iterator[tuple[str, Metrics, Callable[[], Metrics]]]:
+def inverse_jobs(encoders: tuple[str, ...]) -> Iterator[Job]:
     """The jobs of inverse dynamics."""
     for encoder, seed, world in product(encoders, SEEDS, TASKS):
         key = {"world": world, "encoder": encoder, "seed": seed}
@@ -212,21 +210,9 @@ def main() -> None:
     torch.set_num_threads(1)
     recipes = {name: config_of("rooms", name, 0) for name in (*NAMES[1:], *SLOW)}
     settings = {**recipes, **TASKS, "inverse": INVERSE, "cem": CEM()}
-    plain = finite_or_null({name: to_dict(value) for name, value in settings.items()})
-    plain["pool"] = {"episodes": len(POOL), "steps": LENGTH}
-    new = {"command": "python results/pusht.py", "date": time.strftime("%Y-%m-%d"), "versions": versions()}
-    results = read_json(FILE) if FILE.exists() else {**new, "seeds": list(SEEDS), "settings": plain}
-    if changed := [name for name, value in results["settings"].items() if plain.get(name) != value]:
-        raise SystemExit(
-            f"{FILE} was made with other settings of {', '.join(changed)}; delete it and {RUNS} to start again"
-        )
-    for kind, key, job in jobs():
-        rows = results.setdefault(kind, [])
-        if not any(all(row.get(name) == value for name, value in key.items()) for row in rows):
-            start = time.process_time()
-            rows.append({**key, **job(), "seconds": round(time.process_time() - start, 1)})
-            write_json(FILE, results)
-            print(" ".join(map(str, key.values())), rows[-1]["success"], rows[-1]["seconds"], flush=True)
+    settings["pool"] = {"episodes": len(POOL), "steps": LENGTH}
+    begin(FILE, SEEDS, settings, also=f" and {RUNS}")
+    run_missing(FILE, jobs())
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from worlds_tables import compared, groups, paired_table, trials_table
+from worlds_tables import PAIR_HEADS, groups, pair_in_words, paired_table, trials_table
 
-from minivjepa.evaluation.statistics import markdown, mcnemar, rate_in_words
+from minivjepa.evaluation.statistics import markdown, rate_in_words
 
 FLOORS = {"random": "random actions", "straight": "the agent straight to its place", "replay": "the recorded actions"}
 
@@ -41,24 +41,12 @@ def known_table(results: dict[str, Any]) -> str:
 
 def straight_table(results: dict[str, Any]) -> str:
     """Every encoder against the straight walk, on the same pairs."""
-    floor, lines = {row["world"]: row for row in results["floors"] if row["planner"] == "straight"}, []
-    for (world, planner, encoder), rows in groups(results["rows"]).items():
-        middle, low, high, verdict = compared(rows, [floor[world]] * len(rows))
-        tests = [mcnemar(row["reached"], floor[world]["reached"]) for row in rows]
-        p = ", ".join(f"{value:.3f}" if value >= 0.001 else "< 0.001" for value in tests)
-        verdict = verdict if len(rows) > 1 else "one training"
-        lines.append(
-            [
-                world,
-                planner,
-                f"{encoder} minus straight",
-                f"{round(middle, 1) + 0.0:+.1f} ({low:+.1f} to {high:+.1f})",
-                p,
-                verdict,
-            ]
-        )
-    heads = ["task", "planner", "pair", "goals reached (points)", "McNemar's p, by seed", ""]
-    return markdown(heads, lines, words=3)
+    floor = {row["world"]: row for row in results["floors"] if row["planner"] == "straight"}
+    lines = [
+        [world, planner, f"{encoder} minus straight", *pair_in_words(rows, [floor[world]] * len(rows))]
+        for (world, planner, encoder), rows in groups(results["rows"]).items()
+    ]
+    return markdown(["task", *PAIR_HEADS], lines, words=3)
 
 
 def pusht_parts(results: dict[str, Any], search: dict[str, Any]) -> dict[str, str]:

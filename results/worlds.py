@@ -6,12 +6,10 @@ Read in lesson 12.  Seeds 10 to 12; recipes were chosen on seeds 100 and above a
 decides most comes first: floors, then inverse dynamics on every encoder, then the planners that imagine.  ARGS: worlds to run.
 """
 
-import fcntl
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
 from itertools import product
@@ -19,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rows import Job, Metrics, begin, run_missing
 from scored import Timed
 from torch.profiler import ProfilerActivity, profile
 from worlds_recipes import CUT, ENCODERS, config_of
 from worlds_silent import lamps_r2, landscape, longer_training
 
-from minivjepa.training.config import to_dict
-from minivjepa.training.files import finite_or_null, read_json, versions, write_json
 from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
 from minivjepa.world.base_world import World
@@ -38,7 +35,6 @@ from minivjepa.world.world_recipe import WorldConfig, pretraining
 from minivjepa.world.world_trainer import CPU, WorldNet, WorldTrainer, build_world, open_clips, position_r2
 from minivjepa.world.worlds import TASKS, WORLDS
 
-Metrics = dict[str, Any]
 FILE = Path(__file__).with_suffix(".json")
 RUNS = Path("runs") / "worlds"
 SEEDS = (10, 11, 12)
@@ -95,11 +91,14 @@ def score(policy: Policy, world: World, task: Task) -> Metrics:
     found = timed.scored(pursue(world, task, timed, CPU).reached)
     start, goal = (state[:1] for state in task.draw(world, CPU))
     decide = partial(policy, 0, torch.tensor([0]), start, goal)
-    memory, begin = peak_memory(decide), time.process_time()
+    memory, began = peak_memory(decide), time.process_time()
     for _ in range(5):
         decide()
-    alone = 1000 * (time.process_time() - begin) / 5
-    return {**found, "milliseconds_alone": alone, "mebibytes": memory / 2**20}
+    return {
+        **found,
+        "milliseconds_alone": 1000 * (time.process_time() - began) / 5,
+        "mebibytes": memory / 2**20,
+    }
 
 
 def run_floor(world: str, planner: str) -> Metrics:
@@ -163,7 +162,7 @@ def run_landscape(world: str, encoder: str, seed: int) -> Metrics:
     return landscape(config, model)
 
 
-def jobs(world: str) -> Iterator[tuple[str, Metrics, Callable[[], Metrics]]]:
+def jobs(world: str) -> Iterator[Job]:
     """(list of the results file, what identifies a row, how to compute the rest of it), in order."""
     for planner in ("random", "straight", "oracle"):
         yield "floors", (key := {"world": world, "planner": planner}), partial(run_floor, **key)
@@ -184,32 +183,10 @@ def jobs(world: str) -> Iterator[tuple[str, Metrics, Callable[[], Metrics]]]:
         yield "longer", (key := {"world": world, "encoder": encoder, "seed": SEEDS[0]}), partial(run_longer, **key)
 
 
-@contextmanager
-def locked() -> Iterator[None]:
-    """Meanwhile no other process changes the results file."""
-    with FILE.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def keep(kind: str, row: Metrics) -> None:
-    """Add a row to the results file."""
-    with locked():
-        results = read_json(FILE)
-        results.setdefault(kind, []).append(row)
-        write_json(FILE, results)
-
-
 def run_world(world: str) -> None:
     """Run what the results file lacks of a world."""
     torch.set_num_threads(1)
-    done = read_json(FILE)
-    for kind, key, job in jobs(world):
-        if not any(all(row.get(name) == value for name, value in key.items()) for row in done.get(kind, [])):
-            start = time.process_time()
-            row = {**key, **job(), "seconds": round(time.process_time() - start, 1)}
-            keep(kind, row)
-            print(" ".join(map(str, key.values())), row.get("success", ""), row["seconds"], flush=True)
+    run_missing(FILE, jobs(world))
 
 
 def main() -> None:
@@ -224,13 +201,7 @@ def main() -> None:
         **PLANNERS,
         "inverse": INVERSE,
     }
-    plain = finite_or_null({name: to_dict(value) for name, value in settings.items()})
-    new = {"command": "python results/worlds.py", "date": time.strftime("%Y-%m-%d"), "versions": versions()}
-    with locked():
-        results = read_json(FILE) if FILE.exists() else {**new, "seeds": list(SEEDS), "settings": plain}
-        if changed := [name for name, value in results["settings"].items() if plain.get(name) != value]:
-            raise SystemExit(f"{FILE} was made with other settings of {', '.join(changed)}; delete it to start again")
-        write_json(FILE, {**results, "settings": plain})
+    begin(FILE, SEEDS, settings)
     if len(worlds) == 1:
         return run_world(*worlds)
     with ProcessPoolExecutor(2) as pool:

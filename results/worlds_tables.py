@@ -20,6 +20,7 @@ RIVALS = {  # encoder -> those that it's compared with
     "sigreg": ("untrained", "raw"),
 }
 UNKNOWN = "Not yet measured."
+PAIR_HEADS = ("planner", "pair", "goals reached (points)", "McNemar's p, by seed", "")
 MARKERS = {"inverse dynamics": "o", "gradient": "^", "cem": "s"}
 
 
@@ -112,23 +113,25 @@ def compared(a: Rows, b: Rows) -> tuple[float, float, float, str]:
     return 100 * middle, 100 * float(interval.low), 100 * float(interval.high), verdict
 
 
+def pair_in_words(mine: Rows, theirs: Rows) -> list[str]:
+    """The last cells of a row on a pair: the difference with its interval, McNemar's p for each seed, and the verdict."""
+    middle, low, high, verdict = compared(mine, theirs)
+    tests = [mcnemar(a["reached"], b["reached"]) for a, b in zip(mine, theirs)]
+    p = ", ".join(f"{value:.3f}" if value >= 0.001 else "< 0.001" for value in tests)
+    difference = f"{round(middle, 1) + 0.0:+.1f} ({low:+.1f} to {high:+.1f})"
+    return [difference, p, verdict if len(mine) > 1 else "one training"]
+
+
 def paired_table(results: dict[str, Any]) -> str:
     """Every trained encoder against its rivals with the same planner; McNemar's p for each seed."""
     lines, found = [], groups(results["rows"])
     for (world, planner, encoder), rows in found.items():
-        for control in RIVALS.get(encoder, ()):
-            others = {row["seed"]: row for row in found.get((world, planner, control), [])}
-            mine = [row for row in rows if row["seed"] in others]
-            if not mine:
-                continue
-            middle, low, high, verdict = compared(mine, [others[row["seed"]] for row in mine])
-            tests = [mcnemar(row["reached"], others[row["seed"]]["reached"]) for row in mine]
-            p = ", ".join(f"{value:.3f}" if value >= 0.001 else "< 0.001" for value in tests)
-            verdict = verdict if len(mine) > 1 else "one training"
-            lines.append(
-                [world, planner, f"{encoder} minus {control}", f"{middle:+.1f} ({low:+.1f} to {high:+.1f})", p, verdict]
-            )
-    return markdown(["world", "planner", "pair", "goals reached (points)", "McNemar's p, by seed", ""], lines, words=3)
+        for rival in RIVALS.get(encoder, ()):
+            others = {row["seed"]: row for row in found.get((world, planner, rival), [])}
+            if mine := [row for row in rows if row["seed"] in others]:
+                words = pair_in_words(mine, [others[row["seed"]] for row in mine])
+                lines.append([world, planner, f"{encoder} minus {rival}", *words])
+    return markdown(["world", *PAIR_HEADS], lines, words=3)
 
 
 def cost_picture(results: dict[str, Any], world: str) -> Picture:

@@ -8,6 +8,7 @@ import pusht as script
 import pusht_tables as tables
 import pytest
 import torch
+from worlds_tables import compared
 
 from minivjepa.world.push_t import SIDE, PushTask, record
 
@@ -147,5 +148,5 @@ def test_the_recorded_floors_and_ceiling_are_as_the_page_says() -> None:
     far = {
         key[2]: rows for key, rows in tables.groups(results["rows"]).items() if key[:2] == ("pusht", "inverse dynamics")
     }
-    assert tables.compared(far["lewm"], far["untrained"])[::3] == (pytest.approx(3.0), "above")
-    assert tables.compared(far["lewm"], far["raw"])[3] == "undecided"
+    assert compared(far["lewm"], far["untrained"])[::3] == (pytest.approx(3.0), "above")
+    assert compared(far["lewm"], far["raw"])[3] == "undecided"

@@ -1,11 +1,13 @@
 """What results/worlds.py measures and docs/worlds.md says of it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pages
 import pytest
+import rows
 import torch
 import worlds as script
 import worlds_tables as tables
@@ -97,6 +99,16 @@ def test_a_stopped_comparison_goes_on_and_one_with_other_settings_is_refused(
     monkeypatch.setattr(script.sys, "argv", ["worlds.py", "room"])
     with pytest.raises(SystemExit, match="unknown worlds room"):
         script.main()
+
+
+def test_rows_of_two_jobs_at_a_time_are_all_kept(tmp_path: Path) -> None:
+    """Catches: a row that another process has just added, and that is written over."""
+    file = tmp_path / "worlds.json"
+    rows.begin(file, [10], {"inverse": script.INVERSE})
+    jobs = [[("rows", {"who": who, "number": n}, dict) for n in range(30)] for who in "ab"]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(partial(rows.run_missing, file), jobs))
+    assert len(rows.read_json(file)["rows"]) == 60
 
 
 def test_what_the_pages_say_of_the_lamps_is_so() -> None:

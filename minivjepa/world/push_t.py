@@ -3,7 +3,7 @@
 Read in lesson 12.  gym-pusht's starts and physics, our camera: it draws small pictures of many states at once, and leaves out gym-pusht's
 fixed goal.  Goals and success follow DINO-WM (arXiv 2411.04983) and LeWorldModel (arXiv 2603.19312): the goal is where a recorded
 episode was some steps later, so the recorded actions reach it.  PushT isn't a `World`: success takes more than the agent's position,
-and there is no walking distance.  Needs gym-pusht: pip install 'minivjepa[pusht]'.
+and how far one would walk says little.  Needs gym-pusht: pip install 'minivjepa[pusht]'.
 """
 
 import math

@@ -1,0 +1,54 @@
+"""Results files that grow row by row: what results/worlds.py and results/pusht.py share.  After a stop they go on where they were."""
+
+import fcntl
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from minivjepa.training.config import to_dict
+from minivjepa.training.files import finite_or_null, read_json, versions, write_json
+
+Metrics = dict[str, Any]
+Job = tuple[
+    str, Metrics, Callable[[], Metrics]
+]  # list of the results file, what identifies a row, how to compute the rest of it
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Meanwhile no other process changes a results file."""
+    with file.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def begin(file: Path, seeds: Iterable[int], settings: dict[str, Any], also: str = "") -> None:
+    """Make a results file with these settings, or check that it has them.  also: what else to delete before a new start."""
+    plain = finite_or_null(
+        {name: value if isinstance(value, dict) else to_dict(value) for name, value in settings.items()}
+    )
+    new = {"command": f"python results/{file.stem}.py", "date": time.strftime("%Y-%m-%d"), "versions": versions()}
+    with locked(file):
+        results = read_json(file) if file.exists() else {**new, "seeds": list(seeds), "settings": plain}
+        if changed := [name for name, value in results["settings"].items() if plain.get(name) != value]:
+            raise SystemExit(
+                f"{file} was made with other settings of {', '.join(changed)}; delete it{also} to start again"
+            )
+        write_json(file, {**results, "settings": plain})
+
+
+def run_missing(file: Path, jobs: Iterable[Job]) -> None:
+    """Run what a results file lacks, and add each row to it."""
+    done = read_json(file)
+    for kind, key, job in jobs:
+        if any(all(row.get(name) == value for name, value in key.items()) for row in done.get(kind, [])):
+            continue
+        start = time.process_time()
+        row = {**key, **job(), "seconds": round(time.process_time() - start, 1)}
+        with locked(file):
+            results = read_json(file)
+            results.setdefault(kind, []).append(row)
+            write_json(file, results)
+        print(" ".join(map(str, key.values())), row.get("success", ""), row["seconds"], flush=True)
