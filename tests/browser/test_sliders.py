@@ -181,9 +181,9 @@ def check_prediction(page: "Page", box: "Locator") -> None:
         entry.press("Tab")
     box.get_by_role("button").click()
     wait_until(page, lambda: answer.search(box.inner_text()) is not None, DRAW, "an answer to a prediction")
-    assert box.get_by_role("button").is_disabled()
+    wait_until(page, lambda: box.get_by_role("button").is_disabled(), DRAW, "one guess, and no second")
     if box.locator(".noUi-handle").count():
-        assert box.locator("img").is_visible()  # both curves
+        wait_until(page, lambda: box.locator("img").is_visible(), DRAW, "both curves")
 
 
 PLANTED = """
