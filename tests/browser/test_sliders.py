@@ -156,9 +156,9 @@ def check_controls(page: "Page", box: "Locator") -> None:
 def test_every_slider_and_menu_of_a_lesson_changes_its_picture(lesson: Path, lab: Lab, page: "Page") -> None:
     """Catches: a cell that fails in JupyterLab, a widget that is not shown, a slider that does nothing or shows an error."""
     open_and_run(page, lab, lesson.stem)
-    boxes = page.locator(".widget-interact").all()
-    assert len(boxes) == widgets(lesson.read_text(encoding="utf-8"))
-    for box in boxes:
+    boxes, expected = page.locator(".widget-interact"), widgets(lesson.read_text(encoding="utf-8"))
+    wait_until(page, lambda: boxes.count() == expected, DRAW, f"{expected} widgets")
+    for box in boxes.all():
         check_controls(page, box)
     for button in page.get_by_role("button", name="That's my guess").all():
         check_prediction(page, button.locator("xpath=ancestor::div[contains(@class, 'widget-vbox')]"))
