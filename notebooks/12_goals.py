@@ -584,9 +584,9 @@ print("verified: on unseen clips, no other latents beat the mean action by more 
 # By its training loss, the best one is the worst. Lamps make every picture different, so a network can memorize its clips by them. On unseen
 # clips, only LeWorldModel's latents beat a constant answer: they've dropped the lamps.
 #
-# A guess why: its loss trains the target too, so latents that are easy to predict cost less, and nothing predicts a lamp. Unchecked, that
-# force is collapse (06); SIGReg holds against it. V-JEPA's stop-gradient cuts it off. That fits: with SIGReg instead (and shorter
-# training), V-JEPA loses most lamps, and the robot (`docs/worlds.md`).
+# A guess: its loss trains the target too, so latents that are easy to predict cost less, and nothing predicts a lamp. Unchecked, that
+# force is collapse (06); SIGReg holds against it. V-JEPA's stop-gradient cuts it off. That fits: with SIGReg instead, V-JEPA loses most lamps,
+# and the robot. Without actions, LeWorldModel drops them, too (`docs/worlds.md`).
 #
 # The records, with more inverse dynamics and a pixel-target encoder:
 

@@ -26,6 +26,7 @@ from published_ablations import published_table
 from pusht_tables import pusht_parts
 from speed_tables import speed_parts
 from warning_curves import warning_curves
+from worlds_landscape import landscape_picture
 from worlds_tables import cost_picture, short_table, worlds_parts
 
 from minivjepa.evaluation.metrics import METRICS
@@ -37,6 +38,7 @@ from minivjepa.training.files import read_json
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "results"
 HERO = ("vjepa", "frozen", "neither")  # the arms of the first picture
+LANDSCAPES = ("rooms-lamps", "maze")  # worlds whose distances are drawn
 GOALS = {"linear_direction": 0.88, "attentive_identity": 0.80}  # of the long recipe, set before it was searched
 
 
@@ -172,6 +174,7 @@ def main() -> None:
     warning_curves(matrix).save(FOLDER / "warning.png")
     success_rates(raw["world"]).save(FOLDER / "world.png")
     cost_picture(raw["worlds"], "rooms-lamps").save(FOLDER / "worlds.png")
+    landscape_picture(raw["worlds"], LANDSCAPES).save(FOLDER / "worlds_landscape.png")
     loss_against_probe(raw["world_ablation"]).save(FOLDER / "world_ranking.png")
     mask_scatter({**matrix, "arms": masked(matrix["arms"] | raw["variants"]["arms"])}).save(FOLDER / "masks.png")
 

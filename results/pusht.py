@@ -15,7 +15,7 @@ import torch
 from rows import Job, Metrics, begin, run_missing
 from scored import Timed
 from torch import Tensor
-from worlds_recipes import CUT, ENCODERS, config_of
+from worlds_recipes import ENCODERS, LAMPS_ONLY, config_of
 
 from minivjepa import randomness
 from minivjepa.evaluation.probes import linear_r2
@@ -118,7 +118,7 @@ def model_of(encoder: str, seed: int) -> Any:
         run, clips = Run(RUNS / f"{encoder}-{seed}", WorldConfig), PushClips(config.clips, seed, pool())
         model = fit(WorldTrainer(config, build_lewm(config), clips, run, CPU), run)
     else:
-        model = frozen(config, (ENCODERS | CUT)[encoder][0])
+        model = frozen(config, (ENCODERS | LAMPS_ONLY)[encoder][0])
     return model.eval().requires_grad_(False)
 
 

@@ -41,9 +41,9 @@ def begin(file: Path, seeds: Iterable[int], settings: dict[str, Any], also: str 
 
 def run_missing(file: Path, jobs: Iterable[Job]) -> None:
     """Run what a results file lacks, and add each row to it."""
-    done = read_json(file)
     for kind, key, job in jobs:
-        if any(all(row.get(name) == value for name, value in key.items()) for row in done.get(kind, [])):
+        done = read_json(file).get(kind, [])  # another process may have added some
+        if any(all(row.get(name) == value for name, value in key.items()) for row in done):
             continue
         start = time.process_time()
         row = {**key, **job(), "seconds": round(time.process_time() - start, 1)}

@@ -20,7 +20,7 @@ import torch
 from rows import Job, Metrics, begin, run_missing
 from scored import Timed
 from torch.profiler import ProfilerActivity, profile
-from worlds_recipes import CUT, ENCODERS, config_of
+from worlds_recipes import ENCODERS, LAMPS_ONLY, clips_of, config_of
 from worlds_silent import lamps_r2, landscape, longer_training
 
 from minivjepa.training.runs import Run
@@ -32,7 +32,7 @@ from minivjepa.world.inverse_dynamics import Inverse, inverse_error, inverse_pol
 from minivjepa.world.planner import CEM
 from minivjepa.world.world_clips import WorldClips
 from minivjepa.world.world_recipe import WorldConfig, pretraining
-from minivjepa.world.world_trainer import CPU, WorldNet, WorldTrainer, build_world, open_clips, position_r2
+from minivjepa.world.world_trainer import CPU, WorldNet, WorldTrainer, build_world, position_r2
 from minivjepa.world.worlds import TASKS, WORLDS
 
 FILE = Path(__file__).with_suffix(".json")
@@ -62,12 +62,12 @@ def encoder_of(config: WorldConfig, name: str) -> Any:
 @cache
 def model_of(world: str, encoder: str, seed: int, imagines: bool) -> tuple[WorldConfig, WorldNet]:
     """A world model; if it need not imagine, a frozen encoder's predictor is left as it is."""
-    config, recipe = config_of(world, encoder, seed), (ENCODERS | CUT)[encoder][0]
+    config, recipe = config_of(world, encoder, seed), (ENCODERS | LAMPS_ONLY)[encoder][0]
     model = build_world(config, encoder_of(config, recipe))
     if imagines or config.model == "lewm":
         run = Run(RUNS / world / f"{encoder.replace(', ', '-')}-{seed}", WorldConfig)
         with run.open(config, "rooms", run.config_file.exists()):
-            model = fit(WorldTrainer(config, model, open_clips(config, CPU), run, CPU))
+            model = fit(WorldTrainer(config, model, clips_of(config, encoder), run, CPU))
         if recipe and not (run.out / "encoder").exists():  # where commands look for it
             (run.out / "encoder").symlink_to(Path("..") / f"{recipe}-{seed}-encoder")
     return config, model.eval()
@@ -153,7 +153,7 @@ def run_horizon(world: str, planner: str, horizon: int) -> Metrics:
 def run_longer(world: str, encoder: str, seed: int) -> Metrics:
     """A predictor that trains on and on."""
     config = config_of(world, encoder, seed)
-    return {"curve": longer_training(config, encoder_of(config, (ENCODERS | CUT)[encoder][0]), TASKS[world])}
+    return {"curve": longer_training(config, encoder_of(config, (ENCODERS | LAMPS_ONLY)[encoder][0]), TASKS[world])}
 
 
 def run_landscape(world: str, encoder: str, seed: int) -> Metrics:
@@ -170,7 +170,7 @@ def jobs(world: str) -> Iterator[Job]:
     for horizon in HORIZONS:
         key = {"world": world, "planner": "oracle", "horizon": horizon}
         yield "horizons", key, partial(run_horizon, **key)
-    for encoder, seed in product(ENCODERS | (CUT if world == "rooms-lamps" else {}), SEEDS):
+    for encoder, seed in product(ENCODERS | (LAMPS_ONLY if world == "rooms-lamps" else {}), SEEDS):
         key = {"world": world, "encoder": encoder, "seed": seed}
         yield "rows", {**key, "planner": "inverse dynamics"}, partial(run_inverse, **key)
     for encoder in ("lewm", "vjepa, 128", "raw, 128"):
@@ -194,7 +194,9 @@ def main() -> None:
     worlds = sys.argv[1:] or list(WORLDS)
     if unknown := [world for world in worlds if world not in WORLDS]:
         raise SystemExit(f"unknown worlds {', '.join(unknown)}; choose from {', '.join(WORLDS)}")
-    recipes = {f"{world}, {encoder}": config_of(world, encoder, 0) for world in WORLDS for encoder in ENCODERS | CUT}
+    recipes = {
+        f"{world}, {encoder}": config_of(world, encoder, 0) for world in WORLDS for encoder in ENCODERS | LAMPS_ONLY
+    }
     settings = {
         **recipes,
         **{f"task of {world}": task for world, task in TASKS.items()},

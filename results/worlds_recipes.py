@@ -3,9 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from minivjepa.objective import SIGReg
 from minivjepa.tubelets import Grid
 from minivjepa.vjepa import ARMS
+from minivjepa.world.world_clips import Journey, WorldClips
 from minivjepa.world.world_recipe import PRESETS, PRETRAINING, WorldConfig
 
 MASKED = replace(PRETRAINING, masks=("random:0.5",))  # no tubes: what a mask hides in all frames cannot be found
@@ -27,17 +30,34 @@ ENCODERS: dict[str, tuple[str, dict[str, Any]]] = {
     "vjepa, pooled": ("vjepa", {"model": "vjepa", "latent": 64, "pooled": True}),
     "pixel-target, 128": ("pixel-target", {"model": "pixel-target", "latent": 128}),
 }
-# Among 64 lamps only: half as many directions, which are all taken by lamps.
-CUT: dict[str, tuple[str, dict[str, Any]]] = {
+# Only in rooms-lamps: half as many directions, which are all taken by lamps; and what makes LeWorldModel differ, one thing at a time.
+LAMPS_ONLY: dict[str, tuple[str, dict[str, Any]]] = {
     "untrained": ("", {"model": "untrained", "latent": 64}),
     "raw": ("", {"model": "raw", "latent": 64}),
     "vjepa": ("vjepa", {"model": "vjepa", "latent": 64}),
     "sigreg": ("sigreg", {"model": "vjepa", "latent": 64}),
+    "lewm, 128": ("", {"model": "lewm", "latent": 128}),
+    "lewm, no actions": ("", {"model": "lewm"}),
 }
 
 
 def config_of(world: str, encoder: str, seed: int) -> WorldConfig:
     """The recipe of an encoder in a world."""
-    recipe, options = (ENCODERS | CUT)[encoder]
+    recipe, options = (ENCODERS | LAMPS_ONLY)[encoder]
     learns = RECIPES.get(recipe, MASKED)
     return replace(PRESETS[options["model"]], world=world, seed=seed, pretraining=learns, **options)
+
+
+class WithoutActions(WorldClips):
+    """The same clips, but a model is told that every action was 0."""
+
+    def journey(self, step: int, index: torch.Tensor) -> Journey:
+        """What happened, without the actions."""
+        journey = super().journey(step, index)
+        return replace(journey, actions=torch.zeros_like(journey.actions))
+
+
+def clips_of(config: WorldConfig, encoder: str) -> WorldClips:
+    """The clips that a world model is trained on."""
+    kind = WithoutActions if encoder == "lewm, no actions" else WorldClips
+    return kind(config.clips, config.seed, world=config.scene)

@@ -7,11 +7,13 @@ from typing import Any
 
 import torch
 from scipy.stats import spearmanr
+from torch import Tensor
 
 from minivjepa import randomness
 from minivjepa.encoder import Encoder
 from minivjepa.evaluation.probes import linear_r2
 from minivjepa.training.runs import Run
+from minivjepa.world.base_world import World
 from minivjepa.world.goal_reaching import Task, picture_costs, planning_policy, pursue
 from minivjepa.world.planner import CEM
 from minivjepa.world.rooms_busy import RoomsBusy
@@ -59,12 +61,16 @@ def lamps_r2(model: WorldNet, config: WorldConfig) -> dict[str, float]:
     return {"lamps_r2": linear_r2(x, lit, y, lit_there)}
 
 
+def goal_of(world: World, episode: Tensor) -> Tensor:
+    """States [B, S] of the goals whose landscapes are drawn.  episode: int64 [B]."""
+    return world.draw(randomness.uniform(randomness.keys("landscape", 0, 0, episode), world.numbers))
+
+
 @torch.no_grad()
 def landscape(config: WorldConfig, model: WorldNet) -> dict[str, Any]:
     """How far each place of one unseen episode is from a goal: in latents, on foot, and as the crow flies."""
     world = config.scene.unseen
-    u = randomness.uniform(randomness.keys("landscape", 0, 0, torch.tensor([EPISODE])), world.numbers)
-    goal = world.draw(u)  # [1, S]
+    goal = goal_of(world, torch.tensor([EPISODE]))  # [1, S]
     axis = (torch.arange(SIDE) + 0.5) / SIDE
     u = torch.cat([torch.cartesian_prod(axis, axis), torch.full((SIDE**2, world.more - 2), 0.5)], dim=1)
     states = world.goal(goal.expand(len(u), -1), u)

@@ -1,6 +1,6 @@
 """Tables and pictures of docs/worlds.md, from results/worlds.json, which results/worlds.py makes."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,7 +14,16 @@ from minivjepa.figures import COLORS, STYLES, Picture, finish, panels
 Rows = Sequence[dict[str, Any]]
 FLOORS = {"random": "random actions", "straight": "straight to the goal", "oracle": "oracle"}
 RIVALS = {  # encoder -> those that it's compared with
-    "lewm": ("untrained", "raw", "untrained, 128", "raw, 128", "pixel-target, 128", "vjepa, 128"),
+    "lewm": (
+        "untrained",
+        "raw",
+        "untrained, 128",
+        "raw, 128",
+        "pixel-target, 128",
+        "vjepa, 128",
+        "lewm, 128",
+        "lewm, no actions",
+    ),
     "vjepa, 128": ("untrained, 128", "raw, 128", "pixel-target, 128", "vjepa, pooled"),
     "vjepa": ("untrained", "raw"),
     "sigreg": ("untrained", "raw"),
@@ -76,6 +85,17 @@ def horizon_table(results: dict[str, Any]) -> str:
         found = {row["horizon"]: row for row in rows if row["world"] == world}
         lines.append([world, *(rate_in_words(found[far]) if far in found else "" for far in horizons)])
     return markdown(["oracle", *(f"{far} steps ahead" for far in horizons)], lines) if lines else UNKNOWN
+
+
+def measured_table(results: dict[str, Any]) -> str:
+    """How many of the trainings of all encoders were measured, by world and planner."""
+    found = Counter((row["world"], row["planner"]) for row in results["rows"] if row["encoder"] in ENCODERS)
+    worlds, all_of_them = (
+        dict.fromkeys(row["world"] for row in results["floors"]),
+        len(ENCODERS) * len(results["seeds"]),
+    )
+    lines = [[world, *(f"{found[world, planner]} of {all_of_them}" for planner in MARKERS)] for world in worlds]
+    return markdown(["trainings measured", *MARKERS], lines)
 
 
 def encoders_table(results: dict[str, Any]) -> str:
@@ -205,6 +225,7 @@ def worlds_parts(results: dict[str, Any], search: dict[str, Any]) -> dict[str, s
         "floors": f"{floors_table(results)}\n\n{made}",
         "curves": "\n\n".join(curves) or UNKNOWN,
         "horizons": horizon_table(results),
+        "measured": measured_table(results),
         "encoders": encoders_table(results),
         "pairs": paired_table(results),
         "losses": losses_table(results),

@@ -10,6 +10,7 @@ import pytest
 import rows
 import torch
 import worlds as script
+import worlds_landscape
 import worlds_tables as tables
 
 from minivjepa.evaluation.statistics import mcnemar
@@ -111,6 +112,28 @@ def test_rows_of_two_jobs_at_a_time_are_all_kept(tmp_path: Path) -> None:
     assert len(rows.read_json(file)["rows"]) == 60
 
 
+def test_the_page_counts_what_is_measured() -> None:
+    """Catches: a page that seems complete, controls of one world counted as encoders of all."""
+    rows = [{"world": "maze", "planner": "cem", "encoder": name, "seed": 10} for name in ("lewm", "lewm, 128")]
+    results = {"floors": [{"world": "maze"}, {"world": "rooms"}], "rows": rows, "seeds": [10, 11, 12]}
+    text = tables.measured_table(results)
+    assert "| maze | 0 of 18 | 0 of 18 | 1 of 18 |" in text
+    assert "| rooms | 0 of 18 | 0 of 18 | 0 of 18 |" in text
+
+
+def test_places_of_a_landscape_are_drawn_by_rank_and_where_they_are() -> None:
+    """Catches: x and y swapped, distances of two encoders on two scales, a map of another world."""
+    assert worlds_landscape.ranks([30.0, 10.0, 20.0]).tolist() == [1.0, 0.0, 0.5]
+    results = pages.load()["worlds"]
+    picture = worlds_landscape.landscape_picture(results, pages.LANDSCAPES)
+    row = next(r for r in results["landscapes"] if (r["world"], r["encoder"]) == ("maze", "lewm"))
+    on_foot = picture.figure.axes[6]  # second row, second column
+    places = torch.tensor([row["x"], row["y"]], dtype=torch.float64).T
+    torch.testing.assert_close(torch.from_numpy(on_foot.collections[0].get_offsets().data), places)
+    assert on_foot.collections[0].get_array().tolist() == worlds_landscape.ranks(row["walking"]).tolist()
+    assert f"maze: lewm {row['rank_with_walking']:.2f}" in picture.alt
+
+
 def test_what_the_pages_say_of_the_lamps_is_so() -> None:
     """Catches: a sentence that outlives its numbers, in README.md, docs/worlds.md and lesson 12."""
     rows = [
@@ -121,14 +144,14 @@ def test_what_the_pages_say_of_the_lamps_is_so() -> None:
     found: dict[str, list[dict[str, Any]]] = {}
     for row in sorted(rows, key=lambda row: row["seed"]):
         found.setdefault(row["encoder"], []).append(row)
-    assert set(found) == {*script.ENCODERS, *script.CUT}
+    assert set(found) == {*script.ENCODERS, *script.LAMPS_ONLY}
     assert all([row["seed"] for row in each] == [10, 11, 12] for each in found.values())
-    for name in set(found) - {"lewm"}:
+    wide = [row for name in ("untrained", "raw", "vjepa", "pixel-target") for row in found[f"{name}, 128"]]
+    for name in {name for name in found if not name.startswith("lewm")}:
         assert tables.compared(found["lewm"], found[name])[3] == "above"
         assert all(mcnemar(a["reached"], b["reached"]) < 0.001 for a, b in zip(found["lewm"], found[name]))
     assert tables.compared(found["vjepa, 128"], found["raw, 128"])[3] == "below"
     assert tables.compared(found["vjepa, 128"], found["untrained, 128"])[3] != "above"
-    wide = [row for name in found if name.endswith("128") for row in found[name]]
     assert min(row["position_r2"] for row in (*wide, *found["lewm"])) > 0.8
     assert max(row["lamps_r2"] for row in found["lewm"]) < 0.1 < 0.9 < min(row["lamps_r2"] for row in wide)
     assert max(row[name] for row in found["sigreg"] for name in ("lamps_r2", "position_r2")) < 0.5  # it lost both
@@ -140,6 +163,20 @@ def test_what_the_pages_say_of_the_lamps_is_so() -> None:
     assert f"{actions.var():.2f}" == "0.45"
     assert max(row["inverse_error"] for row in found["lewm"]) < 0.35
     assert min(row["inverse_error"] for row in wide) > 0.99 * actions.var()
+
+
+def test_what_the_pages_say_of_leworldmodels_controls_is_so() -> None:
+    """Catches: a sentence that outlives its numbers, in README.md, docs/worlds.md and lesson 12."""
+    rows = [row for row in pages.load()["worlds"]["rows"] if row["encoder"] in ("lewm, 128", "lewm, no actions")]
+    assert len(rows) == 6
+    assert max(row["lamps_r2"] for row in rows) < 0.08  # all dropped the lamps
+    lost, found = ([row for row in rows if (row["position_r2"] < 0.4) == lost] for lost in (True, False))
+    assert len(lost) == len(found) == 3
+    assert max(row["success"] for row in lost) < 0.0251
+    assert min(row["position_r2"] for row in found) > 0.98
+    assert (min(row["success"] for row in found), max(row["success"] for row in found)) == pytest.approx((0.67, 0.86))
+    shares = [row["success"] for row in rows if row["encoder"] == "lewm, no actions"]
+    assert shares == pytest.approx([0.0, 0.86, 0.67])
 
 
 def test_what_the_page_says_of_the_maze_is_so() -> None:
