@@ -179,6 +179,19 @@ def test_what_the_pages_say_of_leworldmodels_controls_is_so() -> None:
     assert shares == pytest.approx([0.0, 0.86, 0.67])
 
 
+def test_what_the_page_says_of_busy_rooms_is_so() -> None:
+    """Catches: a sentence that outlives its numbers."""
+    rows = [row for row in pages.load()["worlds"]["rows"] if row["world"] == "rooms-busy"]
+    found = {name: rows for (_, by, name), rows in tables.groups(rows).items() if by == "inverse dynamics"}
+    assert set(found) == {*script.ENCODERS}
+    lewm = found.pop("lewm")
+    assert all(tables.compared(lewm, rows)[3] == "above" for rows in found.values())
+    assert sorted(row["success"] for row in lewm) == pytest.approx([0.165, 0.17, 0.2])
+    assert max(row["lamps_r2"] for row in lewm) < 0.01
+    assert 0.68 < min(row["position_r2"] for row in lewm) < max(row["position_r2"] for row in lewm) < 0.72
+    assert max(row["success"] for each in found.values() for row in each) == pytest.approx(0.1)
+
+
 def test_what_the_page_says_of_the_maze_is_so() -> None:
     """Catches: a sentence that outlives its numbers."""
     rows = [row for row in pages.load()["worlds"]["rows"] if row["world"] == "maze"]
