@@ -321,7 +321,7 @@ def predict_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
     """Both kinds of rows; one and several clips, groups, tubelets; nothing kept, nothing hidden; more tubelets than a byte counts."""
     few, side = between(rng, 2, 4), between(rng, 2, 4)
     return [
-        (BY_ID, predict_inputs(rng, 3, (4, 3), (5, 3), 3, 2, "all")),
+        *((BY_ID, predict_inputs(rng, 3, (4, 3), (5, 3), 3, 2, "all")) for _ in range(2)),
         (GROUP, predict_inputs(rng, 2, (3, between(rng, 5, 7)), (2, 4), 3, 1, "hidden")),
         (CLIPS_IDS, predict_inputs(rng, between(rng, 3, 5), (5, 3), (3, 5), 4, 3, "hidden")),
         (CLIPS_IDS, predict_inputs(rng, 2, (few, 5), (4, 2), 2, 1, "all")),
@@ -437,6 +437,32 @@ def with_flat_vectors(given: dict) -> dict:
     return given | {"features": features}
 
 
+def near_guess(rng: np.random.Generator) -> dict:
+    """One vector and a guess near it, so near that the loss tells whether the vector was kept in float16."""
+    while True:
+        given = loss_inputs(rng, 1, 1, (1,), 2, 0.1)
+        x = given["features"]
+        h = (x - x.mean()) / (x.var(correction=0) + 0.1).sqrt()
+        off = h.half().float() - h
+        if off.abs().min() > 1.7e-4:
+            return given | {"guesses": [h - 0.1 * off.sign()]}
+
+
+def far_from_zero(rng: np.random.Generator) -> dict:
+    """Features that float16 holds with two digits after the point, which the loss shows."""
+    while True:
+        given = loss_inputs(rng, 1, 3, (1, 2), 4, 0.2)
+        given["features"] += 29
+        losses = []
+        for x in (given["features"], given["features"].half().float()):
+            h = torch.nn.functional.layer_norm(x, (4,), eps=0.2)
+            losses.append(
+                sum(w * (z - h[0, i]).abs().mean() for w, z, i in zip(given["weights"], given["guesses"], given["ids"]))
+            )
+        if abs(losses[0] - losses[1]) > 2e-3 * sum(given["weights"]):
+            return given
+
+
 def loss_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
     """One and several groups, clips, tubelets and features; large and small features and eps; constant vectors; a weight of 0."""
     idle = loss_inputs(rng, 2, 6, (3, 2, 4), 4, 0.3)
@@ -462,6 +488,8 @@ def loss_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
         (ANY_SUM, whole),
         (ABSOLUTE, far),
         (AS_THEY_ARE, loss_inputs(rng, 2, 3, (2, 1), 5, 0.6)),
+        (AS_THEY_ARE, near_guess(rng)),
+        (CENTRED, far_from_zero(rng)),
     ]  # fmt: skip
 
 
@@ -501,6 +529,7 @@ LATENT_LOSS = Exercise(
         ("the weighted losses are divided by the number of groups; divide by the sum of the weights", LOSS.replace("/ sum(weights)", "/ len(weights)")),
         ("these are squared differences; return absolute ones", LOSS.replace(".abs()", ".square()")),
         ("the result is right, but features is another than before: an operation in place has changed the input; make a new tensor", LOSS.replace("centred = features -", "features -=").replace("h = centred /", "h = features /")),
+        ("the features are kept in float16, which has too few digits", LOSS.replace("    centred =", "    features = features.half().float()\n    centred =")),
         ("the differences are summed over features: take the mean over them too", LOSS.replace(".abs().mean()", ".abs().sum(dim=-1).mean()")),
     ),
     (
@@ -578,7 +607,7 @@ def student_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
         (FLOWS, student_inputs(rng, 1, 3, 5, 4, 2, False, False, scale=5.0)),
         (TIMES_PREDICTOR, student_inputs(rng, 2, 2, 2, square, square, False, True, more=0, scale=4.0)),
         (AFTER_TANH, student_inputs(rng, 3, 1, between(rng, 2, 6), 1, 2, False, False)),
-        (L1, student_inputs(rng, 2, 2, 3, 3, 4, True, False, scale=20.0)),
+        (L1, student_inputs(rng, 2, 2, 3, 3, 4, True, False, scale=60.0)),
         (KEPT_HIDDEN, student_inputs(rng, 2, between(rng, 2, 6), 1, 2, 1, True, True, more=7)),
         (BY_TEACHER, student_inputs(rng, 1, 1, 1, 3, 3, False, bool(rng.random() < 0.5))),
     ]  # fmt: skip
@@ -700,6 +729,8 @@ def follow_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
         (ONLY_NAMED, follow_inputs(rng, 3, {"mean": (2,), "running.mean": (2,), "run": (2,), "other.mean": (1,), "Running.Mean": (2,), "_running": (1,), "num_batches": (1,)}, some[1:], ("count",), ("running.mean",))),
         (ONLY_NAMED, follow_inputs(rng, 2, {"mean": (2,), "running.mean": (2,), "mean.scale": (3,), "a.mean.b": (1,)}, some[:2], (), ("mean",))),
         (ONLY_NAMED, follow_inputs(rng, 2, {"norm.mean": (side,), "norm.count": (2,), "bias": (2, 1, 3), "batches": (2,)}, some[2:], ("steps.seen",), ("bias",))),
+        (ONLY_NAMED, follow_inputs(rng, 2, dict.fromkeys(("running_mean", "running_var", "num_batches_tracked", "position_ids", "mask", "counter", "table.flags", "buffers", "step", "fixed"), (2,)), some[1:3])),
+        (ONLY_NAMED, follow_inputs(rng, 2, dict.fromkeys(("running.mean", "running_mean", "runningmean", "running.means", "old.running.mean"), (2,)), some[:2], (), ("running.mean",))),
         (BY_NAME, follow_inputs(rng, 2, {name: (2,) for name in "abcdefg"}, some[:2], (), ("b", "c", "f", "g"))),
         (OWN_STEP, follow_inputs(rng, 4, {"weight": (2, 2), "mean": (2,)}, [some[0], 1.0, 0.0, some[1]], (), ("mean",))),
         (TAKEN_OVER, flags | {"buffers": ["table", "mask"]}),
@@ -728,7 +759,7 @@ FOLLOW_EXERCISE = Exercise(
         GOES_ON: {"target": {"weight": torch.tensor([0.0, 8.0])}, "students": [{"weight": torch.tensor([4.0, 4.0])}, {"weight": torch.tensor([8.0, 0.0])}], "momenta": [0.75, 0.5], "buffers": []},
         OWN_STEP: follow_inputs(SEEN, 4, {"weight": (1,), "mean": (1,)}, [0.5, 0.0, 1.0, 0.75], (), ("mean",), numbers),
         TAKEN_OVER: follow_inputs(SEEN, 2, {"weight": (2,), "norm.mean": (1,)}, [0.5, 0.75], ("norm.count",), ("norm.mean",), numbers),
-        ONLY_NAMED: follow_inputs(SEEN, 1, {"norm.weight": (1,), "mean": (1,), "other.mean": (1,), "run": (1,), "running.mean": (1,), "a.running.mean": (1,), "running.mean.old": (1,), "running.scale": ()}, [0.25], (), ("running.mean",), numbers),
+        ONLY_NAMED: follow_inputs(SEEN, 1, {"norm.weight": (1,), "mean": (1,), "other.mean": (1,), "run": (1,), "running.mean": (1,), "a.running.mean": (1,), "running.mean.old": (1,), "running_mean": (1,), "running.scale": (), "mask.count": (1,)}, [0.25], (), ("running.mean",), numbers),
         BY_NAME: {"target": {"a": torch.tensor([1.0]), "b": torch.tensor([2.0])}, "students": [{"b": torch.tensor([4.0]), "a": torch.tensor([-1.0])}], "momenta": [0.5], "buffers": ["b"]},
         NO_STEP: {"target": {"weight": torch.tensor([1.0])}, "students": [], "momenta": [], "buffers": []},
     },
@@ -753,6 +784,8 @@ FOLLOW_EXERCISE = Exercise(
         ("the first step takes over the student whole: it is a step like any other", FOLLOW.replace("        new = {}\n", "        new, momentum = {}, momentum if s else 0.0\n")),
         ("the student comes in whole and is not multiplied by 1 - momentum, so that weights grow", FOLLOW.replace("(1 - momentum) * student[name]", "student[name]")),
         ("a name that has a buffer's name in it is taken for one: compare whole names", FOLLOW.replace("name in buffers", "any(buffer in name for buffer in buffers)")),
+        ("a name that looks like a counter, a mask or a running mean is taken for a buffer; buffers are those of the list, whatever they are called", FOLLOW.replace("name in buffers", "name in buffers or any(word in name for word in ('count', 'mask', 'running', 'num_batches'))")),
+        ("names of buffers are used as patterns, in which a dot can be any letter: compare whole names", FOLLOW.replace("    states = []\n", "    import re\n    states = []\n").replace("name in buffers", "any(re.fullmatch(buffer, name) for buffer in buffers)")),
         ("the momenta are used from the last to the first", FOLLOW.replace("        new = {}\n", "        new, momentum = {}, momenta[-1 - s]\n")),
     ),
     (
@@ -801,6 +834,15 @@ def plan_inputs(rng: np.random.Generator, shape: str, start: float, end: float, 
             return {"steps": steps, "start": start, "end": end, "stretch": stretch, "shape": shape, "left": left}
 
 
+def slow_line(rng: np.random.Generator) -> dict:
+    """A line so near 1 that a momentum with few digits needs another number of updates; no number hangs on the last digit."""
+    while True:
+        left = round(float(rng.uniform(0.2, 0.5)), 4)
+        exact = math.log(left) / np.log(0.99999 + 1e-5 * np.arange(3) / 3)
+        if np.abs(exact - exact.round()).min() > 0.1:
+            return {"steps": 3, "start": 0.99999, "end": 1.0, "stretch": 1.0, "shape": "line", "left": left}
+
+
 def plan_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
     """Lines and cosines that rise and fall, to 1 and to less, that end before, at and after the run; ties; momenta 0, 1 and nearly 1."""
     low, high = round(float(rng.uniform(0.3, 0.7)), 2), round(float(rng.uniform(0.85, 0.97)), 3)
@@ -818,6 +860,9 @@ def plan_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
         (FALLING, plan_inputs(rng, "cosine", high, low, float(rng.choice([0.55, 1.4])))),
         (AT_MOST, {**even, "start": 0.25, "end": 0.75, "left": float(rng.choice([0.0625, 0.25]))}),
         (AT_MOST, {**even, "start": 0.5, "end": 0.5, "left": float(rng.choice([0.25, 0.0625]))}),
+        (AT_MOST, {**even, "start": 0.5, "end": 0.5, "left": float(rng.choice([0.24999, 0.06249]))}),  # a bit less needs one more
+        (NEVER, slow_line(rng)),
+        (SMALLEST, {**even, "start": 0.0, "end": 0.5, "left": 1e-290}),  # 0 is less than that, and a small number in its place is not
         (SMALLEST, {**even, "start": 0.0, "end": float(rng.choice([0.5, 1.0])), "left": float(rng.choice([0.6, 0.3, 0.9]))}),
         (NEVER, {"steps": 3, "start": 0.9, "end": near, "stretch": 0.5, "shape": shapes[0], "left": round(float(rng.uniform(0.0101, 0.0149)), 4)}),
         (NEVER, {"steps": 2, "start": 0.9999999995, "end": 1.0, "stretch": 0.5, "shape": shapes[1], "left": 0.99985}),
@@ -859,6 +904,8 @@ PLAN_EXERCISE = Exercise(
         ("the number of updates is rounded to the nearest: sometimes more than left is left then; round up", PLAN.replace(UPDATES, "round(math.log(left) / math.log(m))")),
         ("n has to leave less than left; exactly left is enough", PLAN.replace("1 if m <= left else " + UPDATES, "1 if m < left else math.floor(math.log(left) / math.log(m)) + 1")),
         ("-1 also stands where n is large: a search that gives up too early, or a momentum near 1 that is taken for 1; only momentum 1 has no n", PLAN.replace(UPDATES, "next((n for n in range(1, 10001) if m ** n <= left), -1)")),
+        ("the logarithm is taken of a small number in place of momentum 0, which has its own answer: 1", PLAN.replace("1 if m <= left else ", "").replace("math.log(m)", "math.log(max(m, 1e-12))")),
+        ("a bit is taken off before rounding up, so that a little more than left is left: round up the number itself", PLAN.replace("math.ceil(math.log(left) / math.log(m))", "math.ceil(math.log(left) / math.log(m) - 0.01)")),
         ("this is 1 / (1 - momentum), a rule of thumb; return when at most left is left", PLAN.replace("1 if m <= left else " + UPDATES, "round(1 / (1 - m))")),
     ),
     (
@@ -952,6 +999,7 @@ def audit_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
         (MOVES, audit_inputs(rng, (2, 3, between(rng, 1, 4)), False)),
         (TINY, audit_inputs(rng, (3, 2, between(rng, 1, 3)), True, times={"predictor.leave": float(rng.choice([1e-3, 1e-4]))})),
         (TINY, audit_inputs(rng, (2, 3, 2), False, times={"predictor.leave": float(rng.choice([1e-14, 1e-15]))})),
+        (TINY, audit_inputs(rng, (2, 2, 2), True, times={"predictor.leave": float(rng.choice([1e-21, 3e-21]))})),  # its square is above 0 too
         (ZEROS, audit_inputs(rng, (3, 3, 2), False, {"target.bias": -999.0, "predictor.enter": 0.0}, ("target.spare.weight",))),
         (STOP, perfect_guess(audit_inputs(rng, (2, 4, 2), bool(rng.random() < 0.5), {}, ("x.y.z", "x.y", "x.z")))),
         (FIRST_ZERO, one_feature(audit_inputs(rng, (3, 1, 2), True, {"predictor.enter": 0.5, "predictor.leave": -0.25}), 0)),
