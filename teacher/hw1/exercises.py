@@ -41,6 +41,7 @@ def grid_shape_cases(rng: np.random.Generator) -> Drawn:
     short = [[0 if axis == empty else n for axis, n in enumerate(counts[3])] for empty in range(3)]
     inexact = [n for n in range(40, 200) if n * (1 / n) < 1]
     odd = [inexact[i] for i in rng.permutation(len(inexact))[:2]]
+    large = int(rng.integers(2000, 3000))  # a bit, added before rounding down, counts what is left over
     rounded_up = [n for n in range(1100, 2000) if int(np.float16(n * patch + patch - 1) / np.float16(patch)) > n]
     film = int(rng.choice(rounded_up))  # what is 1 short of a whole number becomes it in float16
     return [
@@ -52,6 +53,7 @@ def grid_shape_cases(rng: np.random.Generator) -> Drawn:
         (LEFTOVER, clip_sizes(counts[3], some, patch, tubelet + 17)),
         (LEFTOVER, clip_sizes([int(rng.integers(100, 300)), 67, 120], [1, 8, 0], 2, 16)),
         *((LEFTOVER, clip_sizes(sizes, [patch - 1] * 3, patch, patch)) for sizes in ([film, 2, 3], [3, film, 2], [2, 3, film])),
+        (LEFTOVER, clip_sizes(counts[0], [large - 1] * 3, large, large)),
         (EXACT_COUNTS, clip_sizes([1, 1, 1], [0, 0, 0], *odd)),
         (EXACT_COUNTS, clip_sizes([2, 4, 8], [0, 0, 0], *odd)),
         *((SHORT, clip_sizes(short[axis], full, tubelet, patch)) for axis in range(3)),
@@ -163,6 +165,7 @@ def cut_cases(rng: np.random.Generator) -> Drawn:
         (INSIDE, {"clip": clip(rng, 1, 4, 3, 2, 2), "tubelet": 3, "patch": 2, "order": first}),
         (NEIGHBORS, {"clip": clip(rng, 2, 1, 1, 10, 2), "tubelet": 1, "patch": 2, "order": third}),
         (NEIGHBORS, {"clip": clip(rng, 1, 2, 6, 3, 15), "tubelet": 2, "patch": 3, "order": fourth}),
+        (ORDER, {"clip": clip(rng, 1, 1, 19, 2, 34), "tubelet": 1, "patch": 2, "order": second}),
         *(
             (ORDER, {"clip": clip(rng, 1, 1, 4, 4, 4), "tubelet": 2, "patch": 2, "order": order})
             for order in ("hwt", "wth")
@@ -453,22 +456,28 @@ def mask_inputs(rng: np.random.Generator) -> list[tuple[str, torch.Tensor, float
     ]
 
 
-def fine_ratio(rng: np.random.Generator) -> float:
-    """A ratio of 290 places, of which nearly all are hidden; rounded to two digits or cut off after two or three, it hides another number."""
-    fine = [
-        number / 10000
-        for number in range(9100, 9800)
-        if number % 10 < 5
-        and 0.02 < number * 290 / 10000 % 1 - 0.5 < 0.1
-        and number // 10 * 290 / 1000 % 1 < 0.5
-        and round(round(number / 10000, 2) * 290) != round(number * 290 / 10000)
-    ]
-    return float(rng.choice(fine))
+def fine_ratio(rng: np.random.Generator) -> tuple[int, float]:
+    """(tokens, ratio): more than 256 are hidden, and another number of them if the ratio loses digits.
+
+    So it is when rounded to two digits, in float16, or cut off after two or three.
+    """
+
+    def tells(count: int, number: int) -> bool:
+        ratio = number / 10000
+        lost = (round(ratio, 2), float(np.float16(ratio)), number // 10 / 1000, round(ratio, 3))
+        return 0.02 < ratio * count % 1 - 0.5 < 0.1 and all(
+            round(other * count) != round(ratio * count) for other in lost
+        )
+
+    fine = [(count, number) for count in range(270, 320) for number in range(9600, 9900) if tells(count, number)]
+    count, number = fine[rng.integers(len(fine))]
+    return count, number / 10000
 
 
 def random_mask_cases(rng: np.random.Generator) -> Drawn:
     """Masks of all kinds; many tokens are also nearly all hidden, so that both parts hold large ids."""
-    more = (INT64, shuffled(rng, 1, 290), fine_ratio(rng))
+    count, ratio = fine_ratio(rng)
+    more = (INT64, shuffled(rng, 1, count), ratio)
     return [(rule, {"noise": noise, "ratio": ratio}) for rule, noise, ratio in [*mask_inputs(rng), more]]
 
 
@@ -491,7 +500,7 @@ RANDOM_MASK = Exercise(
         RISING: {"noise": torch.tensor([[0.9375, 0.5, 0.625, 0.25, 0.875, 0.125]]), "ratio": 0.5},
         NONE_HIDDEN: {"noise": torch.tensor([[0.5, 0.25, 0.75], [0.125, 0.375, 0.25]]), "ratio": 0.0},
         ALL_HIDDEN: {"noise": torch.tensor([[0.5, 0.25, 0.75], [0.125, 0.375, 0.25]]), "ratio": 1.0},
-        INT64: {"noise": torch.arange(260.0).roll(3)[None] / 512, "ratio": 0.95},
+        INT64: {"noise": torch.arange(260.0).roll(3)[None] / 512, "ratio": 0.9521},
     },
     random_mask_cases,
     (
@@ -583,9 +592,10 @@ def tube_mask_cases(rng: np.random.Generator) -> Drawn:
     ratio, steps = share(9, int(rng.integers(2, 7))), int(rng.integers(3, 8))
     places = int(rng.integers(5, 9))
     few = share(9, int(rng.integers(2, 5)))
+    many, fine = fine_ratio(rng)
     return [
         *drawn,
-        (UP_PLACES, tube_inputs(shuffled(rng, 1, 290), fine_ratio(rng), 2, major)),
+        (UP_PLACES, tube_inputs(shuffled(rng, 1, many), fine, 2, major)),
         (TIME_MAJOR, tube_inputs(shuffled(rng, 2, 9), ratio, steps, True)),
         (PLACE_MAJOR, tube_inputs(shuffled(rng, 2, 9), ratio, steps, False)),
         (RISING, tube_inputs(shuffled(rng, 3, 9), few, 1, True)),
@@ -725,10 +735,9 @@ def block_map_cases(rng: np.random.Generator) -> Drawn:
             (WRAPS, block_inputs(one_edge if h < w else [beyond], size, frame, True)),
             (UNION, block_inputs(overlapping, size, frame, not wrap)),
         ]
-    line = (1, long) if wrap else (long, 1)
     return [
         *drawn,
-        (CORNER, block_inputs(corners_on(rng, (long, long), 1), (1, 2), (long, long), False)),  # a square frame
+        (CORNER, block_inputs(corners_on(rng, (long, long), 4), (1, 2), (long, long), False)),  # a square frame
         (UNION, block_inputs(corners_on(rng, frame, 12), (1, 1), frame, wrap)),
         (CUT_OFF, block_inputs([last, *one_edge, (0, 0)], size, frame, False)),
         (WRAPS, block_inputs([last], size, frame, True)),
@@ -736,7 +745,7 @@ def block_map_cases(rng: np.random.Generator) -> Drawn:
         (LARGE, block_inputs(corners_on(rng, frame, 1), (2, long + int(rng.integers(1, 4))), frame, True)),
         (LARGE_CUT, block_inputs([(top, left)], (long + 3, long + 2), frame, False)),
         (LARGE, block_inputs([last], (2 * frame[0] + 1, 1), frame, True)),  # around more than once
-        (ONE_ROW, block_inputs(corners_on(rng, line, 2), (2, 3) if wrap else (3, 2), line, bool(rng.integers(2)))),
+        *((ONE_ROW, block_inputs([(line[0] - 1, line[1] - 1)], (2, 3) if line[0] == 1 else (3, 2), line, wraps)) for line in ((1, long), (long, 1)) for wraps in (False, True)),
     ]  # fmt: skip
 
 
@@ -860,7 +869,7 @@ BLOCK_MAP = Exercise(
 FIRST = 'keep="first": the first K visible ids, K the smallest number in the batch'
 SPREAD = 'keep="spread": the visible ids at the places 0, n/K, 2n/K, ... rounded down'
 OWN_COUNT = "n is each clip's own number of visible tokens"
-EXACT = "places are exact: with n = 30 and K = 22, place 11 is 11 * 30 / 22 = 15, not 14.99... rounded down"
+EXACT = "places are exact: with n = 119 and K = 49, place 21 is 21 * 119 / 49 = 51, not 50.99... rounded down"
 NOTHING = "a clip that shows nothing makes K 0; the result is int64 [B, 0]"
 ONE_CLIP = "a batch of one clip keeps all that it shows"
 
@@ -922,7 +931,7 @@ CUT_TO_SMALLEST = Exercise(
         FIRST: {"visible": bools("11011", "01010"), "keep": "first"},
         SPREAD: {"visible": bools("1111101", "0101010"), "keep": "spread"},
         OWN_COUNT: {"visible": bools("0111110111", "1011000001", "0110111000"), "keep": "spread"},
-        EXACT: {"visible": bools("1" * 22 + "0" * 38, "0" * 34 + "1" * 26, "01" * 30, "0" + "1" * 58 + "0"), "keep": "spread"},
+        EXACT: {"visible": bools("1" * 49 + "0" * 84, "0" * 22 + "1" * 50 + "0" * 61, "0" * 14 + "1" * 119, "1" * 133), "keep": "spread"},
         NOTHING: {"visible": bools("1011", "0000"), "keep": "spread"},
         ONE_CLIP: {"visible": bools("0110111"), "keep": "spread"},
         INT64: {"visible": bools("0" * 254 + "1111", "1" + "0" * 254 + "101"), "keep": "first"},
@@ -1031,9 +1040,13 @@ def coverage_cases(rng: np.random.Generator) -> Drawn:
     forms = [(1, h, w), (t, 1, w), (t, h, 1)]
     total, count = t * h * w, int(rng.integers(3, 14))
     large = (4, *whole(rng, 8, 11, 2))
+    counts = [n for n in range(1100, 2000) if abs(float(np.float16(n / 2051)) - n / 2051) > 2.1e-4]
+    second = np.where(
+        np.arange(2051) < rng.choice(counts), 1, rng.integers(2, 6, 2051)
+    )  # 1 so often that float16 has no digits for it ...
     often = torch.from_numpy(
-        np.stack([np.zeros(2051, dtype=np.int64), rng.integers(1, 6, 2051)], axis=1)
-    )  # 0 in every draw, more often than float16 counts
+        np.stack([np.zeros(2051, dtype=np.int64), second], axis=1)
+    )  # ... and 0 in every draw, more often than it counts
     drawn = [
         *((SHARE, draws(rng, count, (t, h, w), total // 3), (t, h, w)) for _ in range(2)),
         (SHARE, draws(rng, 1, (t, h, w), total // 2), (t, h, w)),
