@@ -41,7 +41,9 @@ def grid_shape_cases(rng: np.random.Generator) -> Drawn:
     short = [[0 if axis == empty else n for axis, n in enumerate(counts[3])] for empty in range(3)]
     inexact = [n for n in range(40, 200) if n * (1 / n) < 1]
     odd = [inexact[i] for i in rng.permutation(len(inexact))[:2]]
-    large = int(rng.integers(2000, 3000))  # a bit, added before rounding down, counts what is left over
+    large = int(
+        rng.integers(2000, 3000)
+    )  # leftovers this large are nearly a tubelet: 0.001 added to the quotient makes them one
     rounded_up = [n for n in range(1100, 2000) if int(np.float16(n * patch + patch - 1) / np.float16(patch)) > n]
     film = int(rng.choice(rounded_up))  # what is 1 short of a whole number becomes it in float16
     return [
@@ -409,10 +411,10 @@ def shuffled(rng: np.random.Generator, clips: int, count: int, kind: str = "shar
     """Noise [clips, count], different numbers in each row: between 0 and 1, of all sizes and signs, close to each other, or far from 0."""
     if (
         kind == "close"
-    ):  # 1, 1 + 1/8388608, ...: neighbors in float32, and falling in the first clip, so that rounded they stand the wrong way
+    ):  # neighbors in float32; they fall in the first clip, so that ties after rounding are in the wrong order
         places = np.stack([np.arange(count)[::-1], *(rng.permutation(count) for _ in range(clips - 1))])
         return torch.from_numpy((1 + places / 2**23).astype(np.float32))
-    if kind == "far":  # all numbers of a clip have one sign, and any exp, sigmoid or softmax makes them equal
+    if kind == "far":  # all numbers of a clip have one sign, and exp, sigmoid or softmax makes them equal
         places = np.stack([rng.permutation(count) for _ in range(clips)])
         return torch.from_numpy((np.where(np.arange(clips) % 2, 1, -1)[:, None] * (200 + places)).astype(np.float32))
     steps = np.stack([rng.choice(4096, count, replace=False) for _ in range(clips)])
@@ -428,7 +430,7 @@ def share(count: int, hidden: int, off: float = 0.0) -> float:
 def ratios(rng: np.random.Generator, rounded: bool = True) -> tuple[int, float]:
     """(tokens, ratio): the ratio a bit smaller (UP) or larger (DOWN) than a whole number of tokens."""
     count = int(rng.choice([7, 10, 11, 13, 16, 19, 24, 29]))
-    # an odd number: in two steps, 3.4 places are 6.8 tokens, which are not to be rounded to 7, and 7 / 2 to 4
+    # an odd number: in two steps, 3.49 places are 6.98 tokens, which are not to be rounded to 7, and 7 / 2 to 4
     hidden = 1 + 2 * int(rng.integers(1, (count - 1) // 2))
     return count, share(count, hidden, float(rng.uniform(0.491, 0.495)) * (-1 if rounded else 1))
 
@@ -459,7 +461,7 @@ def mask_inputs(rng: np.random.Generator) -> list[tuple[str, torch.Tensor, float
 def fine_ratio(rng: np.random.Generator) -> tuple[int, float]:
     """(tokens, ratio): more than 256 are hidden, and another number of them if the ratio loses digits.
 
-    So it is when rounded to two digits, in float16, or cut off after two or three.
+    Digits are lost by rounding to two or three, by cutting off after three, and in float16.
     """
 
     def tells(count: int, number: int) -> bool:
@@ -519,7 +521,7 @@ RANDOM_MASK = Exercise(
         ("the noise is compared in float16, or rounded, and then close numbers are equal", changed(RANDOM, ("noise.argsort", "noise.half().argsort"))),
         ("the noise goes through a sigmoid or softmax, where large numbers are all alike: only their order counts", changed(RANDOM, ("noise.argsort", "noise.sigmoid().argsort"))),
         ("the ratio is rounded to two digits before it is multiplied", changed(RANDOM, ("round(ratio * N)", "round(round(ratio, 2) * N)"))),
-        ("the sizes of both noises are compared, without their signs: -700 is small", changed(RANDOM, ("noise.argsort", "noise.abs().argsort"))),
+        ("the noise is compared without its signs: -700 is smaller than 1", changed(RANDOM, ("noise.argsort", "noise.abs().argsort"))),
         ("the noise is compared with the ratio, so that clips hide different numbers: hide exactly round(ratio * N)", "def random_mask(noise, ratio):\n    hidden = noise > 1 - ratio\n    kept, rest = int((~hidden).sum(dim=1).min()), int(hidden.sum(dim=1).min())\n    return torch.stack([(~row).nonzero().flatten()[:kept] for row in hidden]), torch.stack([row.nonzero().flatten()[:rest] for row in hidden])"),
     ),
     (
@@ -645,7 +647,7 @@ TUBE_MASK = Exercise(
         ("at least one place is kept here; ratio 1 keeps none", changed(TUBE, ("round(ratio * S)", "min(round(ratio * S), S - 1)"))),
         ("the ids are uint8, which ends at 255: return int64", changed(TUBE, (".values", ".values.to(torch.uint8)"))),
         ("the noise goes through a sigmoid or softmax, where large numbers are all alike: only their order counts", changed(TUBE, ("noise.argsort", "noise.sigmoid().argsort"))),
-        ("the sizes of noises are compared, without their signs: -700 is small", changed(TUBE, ("noise.argsort", "noise.abs().argsort"))),
+        ("the noise is compared without its signs: -700 is smaller than 1", changed(TUBE, ("noise.argsort", "noise.abs().argsort"))),
         ("all tokens are sorted by the noise of their places, so that a place can be hidden in some steps only: hide it in all", "def tube_mask(noise, ratio, steps, time_major):\n    tokens = noise.repeat(1, steps) if time_major else noise.repeat_interleave(steps, 1)\n    kept = tokens.shape[1] - round(ratio * tokens.shape[1])\n    return tokens.argsort(dim=1, stable=True)[:, :kept].sort(dim=1).values"),
         ("the hidden ids are returned as well: return only those of the context", changed(TUBE, ("    return ", "    hidden = torch.tensor([[i for i in range(S * steps) if i not in row.tolist()] for row in ids.flatten(1)])\n    return hidden, "))),
     ),
@@ -888,7 +890,9 @@ def cut_to_smallest_cases(rng: np.random.Generator) -> Drawn:
     near = rng.permutation([K, K + 1, 2 * K - 1]).tolist()
     far = rng.permutation([K, 2 * K + 1, 3 * K - 1, 4 * K]).tolist()
     exact = [rng.permutation(counts).tolist() for counts in ([22, 26, 30, 58], [14, 16, 50, int(rng.integers(15, 50))])]
-    exact.append(rng.permutation([49, 98, 112, 119]).tolist())  # each but the first tells another way with floats
+    exact.append(
+        rng.permutation([49, 98, 112, 119]).tolist()
+    )  # each but the first is missed by another way to compute with floats
     many = rng.permutation([int(rng.integers(1101, 1150)), 1499]).tolist()
     whole_clip = int(rng.integers(2, 9))
     return [
@@ -1041,12 +1045,9 @@ def coverage_cases(rng: np.random.Generator) -> Drawn:
     total, count = t * h * w, int(rng.integers(3, 14))
     large = (4, *whole(rng, 8, 11, 2))
     counts = [n for n in range(1100, 2000) if abs(float(np.float16(n / 2051)) - n / 2051) > 2.1e-4]
-    second = np.where(
-        np.arange(2051) < rng.choice(counts), 1, rng.integers(2, 6, 2051)
-    )  # 1 so often that float16 has no digits for it ...
-    often = torch.from_numpy(
-        np.stack([np.zeros(2051, dtype=np.int64), second], axis=1)
-    )  # ... and 0 in every draw, more often than it counts
+    # 1 is kept so often that its share loses digits in float16, and 0 in every draw, which is more often than float16 counts
+    second = np.where(np.arange(2051) < rng.choice(counts), 1, rng.integers(2, 6, 2051))
+    often = torch.from_numpy(np.stack([np.zeros(2051, dtype=np.int64), second], axis=1))
     drawn = [
         *((SHARE, draws(rng, count, (t, h, w), total // 3), (t, h, w)) for _ in range(2)),
         (SHARE, draws(rng, 1, (t, h, w), total // 2), (t, h, w)),

@@ -473,7 +473,9 @@ def loss_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
     far = loss_inputs(rng, 2, 5, (2, 3), 4, 0.5)
     far["guesses"] = [guess * 60000 for guess in far["guesses"]]
     pairs = loss_inputs(rng, 2, 5, (3,), 2, 1e-6)
-    while pairs["features"].std(dim=-1).min() < 0.1:  # two numbers that are nearly alike hang on the last digit
+    while (
+        pairs["features"].std(dim=-1).min() < 0.1
+    ):  # where two numbers are nearly alike, the result hangs on their last digits
         pairs = loss_inputs(rng, 2, 5, (3,), 2, 1e-6)
     peaks = loss_inputs(rng, 2, 4, (3, 2), 23, 0.1)
     peaks["features"][..., between(rng, 0, 22)] *= 40
