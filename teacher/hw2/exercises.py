@@ -80,7 +80,7 @@ def embed_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
     """Many and few clips, tubelets, values and features; one of each; all kept; more tubelets than a byte counts."""
     side, many, values = between(rng, 3, 5), between(rng, 5, 7), between(rng, 5, 7)
     bright = embed_inputs(rng, 3, 7, 4, 3, 2)
-    bright["tubelets"] = bright["tubelets"] * 10 + 40
+    bright["tubelets"] = bright["tubelets"] * 10 + 300
     return [
         *((OWN_IDS, embed_inputs(rng, many, 9, 5, values, 3)) for _ in range(2)),
         (AS_PIXELS, bright),
@@ -198,7 +198,7 @@ def attend_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
     """One and several heads, clips, tokens and features of a head; padding anywhere, nowhere, everywhere; scores that are large."""
     heat = float(rng.choice([0.37, 0.8, 1.9, 3.3]))
     return [
-        (NO_PADDING, attend_inputs(rng, (5, 3, between(rng, 1, 6)), 6, 3, 4, heat)),
+        *((NO_PADDING, attend_inputs(rng, (5, 3, between(rng, 1, 6)), 6, 3, 4, heat)) for _ in range(2)),
         (SCORE, attend_inputs(rng, (4, 7), 7, 2, between(rng, 5, 7), 1.5)),
         (HEADS, attend_inputs(rng, (3, 2, 5, 1), 5, between(rng, 4, 5), 2, 0.25)),
         (ALL_PADDING, attend_inputs(rng, tuple(rng.permutation([0, 3, 2])), 4, 2, 3, 0.7)),
@@ -321,7 +321,7 @@ def predict_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
     """Both kinds of rows; one and several clips, groups, tubelets; nothing kept, nothing hidden; more tubelets than a byte counts."""
     few, side = between(rng, 2, 4), between(rng, 2, 4)
     return [
-        (BY_ID, predict_inputs(rng, 3, (4, 3), (5, 3), 3, 2, "all")),
+        *((BY_ID, predict_inputs(rng, 3, (4, 3), (5, 3), 3, 2, "all")) for _ in range(2)),
         (GROUP, predict_inputs(rng, 2, (3, between(rng, 5, 7)), (2, 4), 3, 1, "hidden")),
         (CLIPS_IDS, predict_inputs(rng, between(rng, 3, 5), (5, 3), (3, 5), 4, 3, "hidden")),
         (CLIPS_IDS, predict_inputs(rng, 2, (few, 5), (4, 2), 2, 1, "all")),
@@ -437,21 +437,53 @@ def with_flat_vectors(given: dict) -> dict:
     return given | {"features": features}
 
 
+def near_guess(rng: np.random.Generator) -> dict:
+    """One vector and a guess near it, so near that the loss tells whether the vector was kept in float16."""
+    while True:
+        given = loss_inputs(rng, 1, 1, (1,), 2, 0.1)
+        x = given["features"]
+        h = (x - x.mean()) / (x.var(correction=0) + 0.1).sqrt()
+        off = h.half().float() - h
+        if off.abs().min() > 1.7e-4:
+            return given | {"guesses": [h - 0.1 * off.sign()]}
+
+
+def far_from_zero(rng: np.random.Generator) -> dict:
+    """Features that float16 holds with two digits after the point, which the loss shows."""
+    while True:
+        given = loss_inputs(rng, 1, 3, (1, 2), 4, 0.2)
+        given["features"] += 29
+        losses = []
+        for x in (given["features"], given["features"].half().float()):
+            h = torch.nn.functional.layer_norm(x, (4,), eps=0.2)
+            losses.append(
+                sum(w * (z - h[0, i]).abs().mean() for w, z, i in zip(given["weights"], given["guesses"], given["ids"]))
+            )
+        if abs(losses[0] - losses[1]) > 2e-3 * sum(given["weights"]):
+            return given
+
+
 def loss_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
     """One and several groups, clips, tubelets and features; large and small features and eps; constant vectors; a weight of 0."""
     idle = loss_inputs(rng, 2, 6, (3, 2, 4), 4, 0.3)
     group = between(rng, 0, 1)
     idle["weights"][group], idle["guesses"][group] = 0.0, idle["guesses"][group] * 1000
+    three = (rng.permutation(3) + 0.5).tolist()
     whole = loss_inputs(rng, 2, 5, (4, 1), 3, 0.2) | {"weights": [int(w) for w in rng.permutation([1, 3])]}
     far = loss_inputs(rng, 2, 5, (2, 3), 4, 0.5)
     far["guesses"] = [guess * 60000 for guess in far["guesses"]]
+    pairs = loss_inputs(rng, 2, 5, (3,), 2, 1e-6)
+    while (
+        pairs["features"].std(dim=-1).min() < 0.1
+    ):  # where two numbers are nearly alike, the result hangs on their last digits
+        pairs = loss_inputs(rng, 2, 5, (3,), 2, 1e-6)
     peaks = loss_inputs(rng, 2, 4, (3, 2), 23, 0.1)
     peaks["features"][..., between(rng, 0, 22)] *= 40
     return [
-        (GROUP_WEIGHTS, loss_inputs(rng, 3, 9, (5, 2, 7), 6, 0.1)),
+        *((GROUP_WEIGHTS, loss_inputs(rng, 3, 9, (5, 2, 7), 6, 0.1) | {"weights": three}) for _ in range(2)),
         (ANY_SUM, loss_inputs(rng, 1, 7, (3, 6), 5, 1.0) | {"weights": [float(rng.choice([0.05, 0.1])), float(rng.choice([0.2, 0.3]))]}),
         (AT_IDS, loss_inputs(rng, 4, 8, (2, 4, 3, 1), between(rng, 2, 4), 0.75)),
-        (OVER_D, loss_inputs(rng, 2, 5, (3,), 2, 1e-6) | {"weights": [float(rng.choice([0.4, 2.5]))]}),
+        (OVER_D, pairs | {"weights": [float(rng.choice([0.4, 2.5]))]}),
         (PLUS_EPS, loss_inputs(rng, 2, 4, (2, 3), 4, 2.0, size=0.05)),
         (PLUS_EPS, loss_inputs(rng, 2, 4, (2, 3), 4, 1e-8, size=0.005)),
         (BY_ITSELF, peaks),
@@ -462,6 +494,8 @@ def loss_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
         (ANY_SUM, whole),
         (ABSOLUTE, far),
         (AS_THEY_ARE, loss_inputs(rng, 2, 3, (2, 1), 5, 0.6)),
+        (AS_THEY_ARE, near_guess(rng)),
+        (CENTRED, far_from_zero(rng)),
     ]  # fmt: skip
 
 
@@ -470,10 +504,10 @@ LATENT_LOSS = Exercise(
     ("minivjepa.objective.latent_distance", "minivjepa.objective.normalise_targets", "minivjepa.tubelets.gather_tokens"),
     {
         PLUS_EPS: {"guesses": [torch.tensor([[[0.0, 1.0]]])], "features": torch.tensor([[[5.0, 5.0], [1.0, 3.0]]]), "ids": [torch.tensor([[1]])], "weights": [1.0], "eps": 1.0},
-        CENTRED: {"guesses": [torch.tensor([[[0.0, 0.0]]])], "features": torch.tensor([[[6.0, 2.0]]]), "ids": [torch.tensor([[0]])], "weights": [2.0], "eps": 0.5},
+        CENTRED: {"guesses": [torch.tensor([[[0.0, 0.0]]])], "features": torch.tensor([[[30.01, 31.03]]]), "ids": [torch.tensor([[0]])], "weights": [2.0], "eps": 0.25},
         OVER_D: loss_inputs(SEEN, 1, 2, (1,), 2, 0.25, numbers),
         BY_ITSELF: loss_inputs(SEEN, 1, 3, (2,), 3, 0.25, numbers),
-        ALL_ALIKE: {"guesses": [torch.tensor([[[0.0, 2.0], [1.0, -3.0]]])], "features": torch.tensor([[[4.0, 4.0], [1.0, 2.0]]]), "ids": [torch.tensor([[1, 0]])], "weights": [1.0], "eps": 0.25},
+        ALL_ALIKE: {"guesses": [torch.tensor([[[0.0, 2.0], [1.0, 0.0]]])], "features": torch.tensor([[[4.0, 4.0], [1.0, 2.0]]]), "ids": [torch.tensor([[1, 0]])], "weights": [1.0], "eps": 0.25},
         AS_THEY_ARE: loss_inputs(SEEN, 1, 2, (2,), 3, 0.5, numbers),
         AT_IDS: loss_inputs(SEEN, 2, 4, (2, 1), 3, 0.25, numbers),
         ABSOLUTE: loss_inputs(SEEN, 1, 3, (2,), 2, 0.5, numbers) | {"guesses": [torch.tensor([[[5.0, -4.0], [0.5, 3.0]]])]},
@@ -501,6 +535,7 @@ LATENT_LOSS = Exercise(
         ("the weighted losses are divided by the number of groups; divide by the sum of the weights", LOSS.replace("/ sum(weights)", "/ len(weights)")),
         ("these are squared differences; return absolute ones", LOSS.replace(".abs()", ".square()")),
         ("the result is right, but features is another than before: an operation in place has changed the input; make a new tensor", LOSS.replace("centred = features -", "features -=").replace("h = centred /", "h = features /")),
+        ("the features are kept in float16, which has too few digits", LOSS.replace("    centred =", "    features = features.half().float()\n    centred =")),
         ("the differences are summed over features: take the mean over them too", LOSS.replace(".abs().mean()", ".abs().sum(dim=-1).mean()")),
     ),
     (
@@ -574,11 +609,11 @@ def student_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
     return [
         (STOPPED_OWN, student_inputs(rng, 3, 4, 2, 3, 5, True, True, scale=3.0)),
         (BY_ENCODER, student_inputs(rng, 2, 3, 4, 5, 3, True, False)),
-        (STOPPED, student_inputs(rng, 4, 2, 3, 2, 4, False, True)),
+        *((STOPPED, student_inputs(rng, 4, 2, 3, 2, 4, False, True)) for _ in range(2)),
         (FLOWS, student_inputs(rng, 1, 3, 5, 4, 2, False, False, scale=5.0)),
         (TIMES_PREDICTOR, student_inputs(rng, 2, 2, 2, square, square, False, True, more=0, scale=4.0)),
         (AFTER_TANH, student_inputs(rng, 3, 1, between(rng, 2, 6), 1, 2, False, False)),
-        (L1, student_inputs(rng, 2, 2, 3, 3, 4, True, False, scale=20.0)),
+        (L1, student_inputs(rng, 2, 2, 3, 3, 4, True, False, scale=60.0)),
         (KEPT_HIDDEN, student_inputs(rng, 2, between(rng, 2, 6), 1, 2, 1, True, True, more=7)),
         (BY_TEACHER, student_inputs(rng, 1, 1, 1, 3, 3, False, bool(rng.random() < 0.5))),
     ]  # fmt: skip
@@ -594,7 +629,7 @@ STUDENT_LOSS = Exercise(
         KEPT_HIDDEN: student_inputs(SEEN, 1, 2, 1, 2, 2, False, True, numbers),
         AFTER_TANH: student_inputs(SEEN, 1, 2, 2, 1, 2, False, True, numbers, more=0),
         TIMES_PREDICTOR: student_inputs(SEEN, 1, 1, 1, 2, 2, False, True, numbers, more=0),
-        L1: student_inputs(SEEN, 2, 1, 1, 2, 2, False, True, numbers, more=0),
+        L1: student_inputs(SEEN, 4, 1, 1, 2, 2, False, True, numbers, more=0),
         STOPPED: student_inputs(SEEN, 1, 1, 2, 2, 2, False, True, numbers, more=0),
         STOPPED_OWN: student_inputs(SEEN, 2, 1, 2, 2, 1, True, True, numbers),
         FLOWS: student_inputs(SEEN, 1, 1, 2, 2, 2, False, False, numbers),
@@ -619,6 +654,7 @@ STUDENT_LOSS = Exercise(
         ("the target is made of all tokens; only the hidden ones are to be guessed", STUDENT.replace("tokens[:, hidden]", "tokens")),
         ("the tanh comes after the mean; features are tanh(tokens @ matrix), and these are averaged", STUDENT.replace("@ encoder).mean(dim=1)", "@ encoder.mul(1)).mean(dim=1)").replace("torch.tanh(tokens[:, kept] @ encoder.mul(1)).mean(dim=1)", "torch.tanh((tokens[:, kept] @ encoder).mean(dim=1))").replace("torch.tanh(tokens[:, hidden] @ matrix).mean(dim=1)", "torch.tanh((tokens[:, hidden] @ matrix).mean(dim=1))")),
         ("the target goes through the predictor too: only the guess does", STUDENT.replace("@ matrix).mean(dim=1)", "@ matrix).mean(dim=1) @ predictor")),
+        ("differences are averaged over clips before their absolute values are taken, so that they cancel", STUDENT.replace("(guess - target).abs()", "(guess - target).mean(dim=0).abs()")),
         ("the loss is a mean of squares; return the mean of absolute differences", STUDENT.replace(".abs()", ".square()")),
     ),
     (
@@ -700,7 +736,9 @@ def follow_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
         (ONLY_NAMED, follow_inputs(rng, 3, {"mean": (2,), "running.mean": (2,), "run": (2,), "other.mean": (1,), "Running.Mean": (2,), "_running": (1,), "num_batches": (1,)}, some[1:], ("count",), ("running.mean",))),
         (ONLY_NAMED, follow_inputs(rng, 2, {"mean": (2,), "running.mean": (2,), "mean.scale": (3,), "a.mean.b": (1,)}, some[:2], (), ("mean",))),
         (ONLY_NAMED, follow_inputs(rng, 2, {"norm.mean": (side,), "norm.count": (2,), "bias": (2, 1, 3), "batches": (2,)}, some[2:], ("steps.seen",), ("bias",))),
-        (BY_NAME, follow_inputs(rng, 2, {name: (2,) for name in "abcdefg"}, some[:2], (), ("b", "c", "f", "g"))),
+        (ONLY_NAMED, follow_inputs(rng, 2, dict.fromkeys(("running_mean", "running_var", "num_batches_tracked", "position_ids", "mask", "counter", "table.flags", "buffers", "step", "fixed"), (2,)), some[1:3])),
+        (ONLY_NAMED, follow_inputs(rng, 2, dict.fromkeys(("running.mean", "running_mean", "runningmean", "running.means", "old.running.mean"), (2,)), some[:2], (), ("running.mean",))),
+        *((BY_NAME, follow_inputs(rng, 2, {name: (2,) for name in "abcdefg"}, some[:2], (), ("b", "c", "f", "g"))) for _ in range(2)),
         (OWN_STEP, follow_inputs(rng, 4, {"weight": (2, 2), "mean": (2,)}, [some[0], 1.0, 0.0, some[1]], (), ("mean",))),
         (TAKEN_OVER, flags | {"buffers": ["table", "mask"]}),
         (AVERAGED, follow_inputs(rng, 1, {"weight": (2, 2), "position": (3,), "kernel": (2, 1, 2, 2)}, some[:1], ("count",), ("position",))),
@@ -728,7 +766,7 @@ FOLLOW_EXERCISE = Exercise(
         GOES_ON: {"target": {"weight": torch.tensor([0.0, 8.0])}, "students": [{"weight": torch.tensor([4.0, 4.0])}, {"weight": torch.tensor([8.0, 0.0])}], "momenta": [0.75, 0.5], "buffers": []},
         OWN_STEP: follow_inputs(SEEN, 4, {"weight": (1,), "mean": (1,)}, [0.5, 0.0, 1.0, 0.75], (), ("mean",), numbers),
         TAKEN_OVER: follow_inputs(SEEN, 2, {"weight": (2,), "norm.mean": (1,)}, [0.5, 0.75], ("norm.count",), ("norm.mean",), numbers),
-        ONLY_NAMED: follow_inputs(SEEN, 1, {"norm.weight": (1,), "mean": (1,), "other.mean": (1,), "run": (1,), "running.mean": (1,), "a.running.mean": (1,), "running.mean.old": (1,), "running.scale": ()}, [0.25], (), ("running.mean",), numbers),
+        ONLY_NAMED: follow_inputs(SEEN, 1, {"norm.weight": (1,), "mean": (1,), "other.mean": (1,), "run": (1,), "running.mean": (1,), "a.running.mean": (2,), "running.mean.old": (2,), "running_mean": (1,), "running.scale": (), "mask.count": (1,)}, [0.25], (), ("running.mean",), numbers),
         BY_NAME: {"target": {"a": torch.tensor([1.0]), "b": torch.tensor([2.0])}, "students": [{"b": torch.tensor([4.0]), "a": torch.tensor([-1.0])}], "momenta": [0.5], "buffers": ["b"]},
         NO_STEP: {"target": {"weight": torch.tensor([1.0])}, "students": [], "momenta": [], "buffers": []},
     },
@@ -753,6 +791,8 @@ FOLLOW_EXERCISE = Exercise(
         ("the first step takes over the student whole: it is a step like any other", FOLLOW.replace("        new = {}\n", "        new, momentum = {}, momentum if s else 0.0\n")),
         ("the student comes in whole and is not multiplied by 1 - momentum, so that weights grow", FOLLOW.replace("(1 - momentum) * student[name]", "student[name]")),
         ("a name that has a buffer's name in it is taken for one: compare whole names", FOLLOW.replace("name in buffers", "any(buffer in name for buffer in buffers)")),
+        ("a name that looks like a counter, a mask or a running mean is taken for a buffer; buffers are those of the list, whatever they are called", FOLLOW.replace("name in buffers", "name in buffers or any(word in name for word in ('count', 'mask', 'running', 'num_batches'))")),
+        ("names of buffers are used as patterns, in which a dot can be any letter: compare whole names", FOLLOW.replace("    states = []\n", "    import re\n    states = []\n").replace("name in buffers", "any(re.fullmatch(buffer, name) for buffer in buffers)")),
         ("the momenta are used from the last to the first", FOLLOW.replace("        new = {}\n", "        new, momentum = {}, momenta[-1 - s]\n")),
     ),
     (
@@ -786,6 +826,7 @@ STRETCHED = "the way is steps times stretch long, so that with a stretch above 1
 AT_END = "from steps times stretch on the momentum stays at end, also where end is below 1"
 FALLING = "the momentum may fall: start above end"
 AT_MOST = "n updates are enough if exactly `left` is left"
+ALMOST = "n updates are not enough if a little more than `left` is left"
 SMALLEST = "n is the smallest that is enough, and at least 1, also for momentum 0"
 NEVER = "-1 stands for momentum 1 only; a momentum near 1 has a large n"
 
@@ -801,10 +842,22 @@ def plan_inputs(rng: np.random.Generator, shape: str, start: float, end: float, 
             return {"steps": steps, "start": start, "end": end, "stretch": stretch, "shape": shape, "left": left}
 
 
+def slow_line(rng: np.random.Generator) -> dict:
+    """A line so near 1 that a momentum with few digits needs another number of updates; no number hangs on the last digit."""
+    while True:
+        left = round(float(rng.uniform(0.2, 0.5)), 4)
+        exact = math.log(left) / np.log(0.99999 + 1e-5 * np.arange(3) / 3)
+        if np.abs(exact - exact.round()).min() > 0.1:
+            return {"steps": 3, "start": 0.99999, "end": 1.0, "stretch": 1.0, "shape": "line", "left": left}
+
+
 def plan_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
     """Lines and cosines that rise and fall, to 1 and to less, that end before, at and after the run; ties; momenta 0, 1 and nearly 1."""
     low, high = round(float(rng.uniform(0.3, 0.7)), 2), round(float(rng.uniform(0.85, 0.97)), 3)
-    near = float(1 - rng.uniform(0.5, 0.6) * 1e-5)
+    little = round(float(rng.uniform(0.0101, 0.0149)), 4)
+    near = math.exp(
+        math.log(little) / (between(rng, 970_000, 999_000) - 0.5)
+    )  # so many updates leave no more than that
     shapes = [str(shape) for shape in rng.permutation(["line", "cosine"])]
     even = {"steps": int(rng.choice([4, 8])), "stretch": 0.5, "shape": "line"}  # momenta of this line are exact
     return [
@@ -818,8 +871,11 @@ def plan_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
         (FALLING, plan_inputs(rng, "cosine", high, low, float(rng.choice([0.55, 1.4])))),
         (AT_MOST, {**even, "start": 0.25, "end": 0.75, "left": float(rng.choice([0.0625, 0.25]))}),
         (AT_MOST, {**even, "start": 0.5, "end": 0.5, "left": float(rng.choice([0.25, 0.0625]))}),
+        *((ALMOST, {**even, "start": 0.5, "end": 0.5, "left": left}) for left in (0.49999, float(rng.choice([0.24999, 0.06249])))),
+        (NEVER, slow_line(rng)),
+        (SMALLEST, {**even, "start": 0.0, "end": 0.5, "left": 1e-290}),  # 0 is less than that, and a small number in its place is not
         (SMALLEST, {**even, "start": 0.0, "end": float(rng.choice([0.5, 1.0])), "left": float(rng.choice([0.6, 0.3, 0.9]))}),
-        (NEVER, {"steps": 3, "start": 0.9, "end": near, "stretch": 0.5, "shape": shapes[0], "left": round(float(rng.uniform(0.0101, 0.0149)), 4)}),
+        (NEVER, {"steps": 3, "start": 0.9, "end": near, "stretch": 0.5, "shape": shapes[0], "left": little}),
         (NEVER, {"steps": 2, "start": 0.9999999995, "end": 1.0, "stretch": 0.5, "shape": shapes[1], "left": 0.99985}),
         (NEVER, {"steps": 1, "start": float(rng.choice([0.9995, 0.99])), "end": 1.0, "stretch": 1.0, "shape": shapes[1], "left": 0.37}),
         (NEVER, {"steps": 1, "start": 1.0, "end": 1.0, "stretch": 3.0, "shape": shapes[0], "left": 0.4}),
@@ -834,9 +890,10 @@ PLAN_EXERCISE = Exercise(
         COSINE: {"steps": 4, "start": 0.6, "end": 1.0, "stretch": 1.0, "shape": "cosine", "left": 0.3},
         STRETCHED: {"steps": 6, "start": 0.9, "end": 0.99, "stretch": 1.25, "shape": "cosine", "left": 0.3},
         AT_END: {"steps": 5, "start": 0.4, "end": 0.8, "stretch": 0.5, "shape": "line", "left": 0.2},
-        FALLING: {"steps": 3, "start": 1.0, "end": 0.7, "stretch": 0.5, "shape": "line", "left": 0.1},
+        FALLING: {"steps": 3, "start": 1.0, "end": 0.7, "stretch": 0.5, "shape": "cosine", "left": 0.1},
         AT_MOST: {"steps": 2, "start": 0.25, "end": 0.75, "stretch": 1.0, "shape": "line", "left": 0.25},
-        SMALLEST: {"steps": 2, "start": 0.0, "end": 0.5, "stretch": 1.0, "shape": "line", "left": 0.6},
+        ALMOST: {"steps": 1, "start": 0.5, "end": 0.9, "stretch": 1.0, "shape": "line", "left": 0.2499},
+        SMALLEST: {"steps": 2, "start": 0.0, "end": 0.5, "stretch": 1.0, "shape": "line", "left": 1e-20},
         NEVER: {"steps": 2, "start": 1.0, "end": 0.9999999995, "stretch": 0.5, "shape": "line", "left": 0.99985},
     },
     plan_hidden,
@@ -859,6 +916,8 @@ PLAN_EXERCISE = Exercise(
         ("the number of updates is rounded to the nearest: sometimes more than left is left then; round up", PLAN.replace(UPDATES, "round(math.log(left) / math.log(m))")),
         ("n has to leave less than left; exactly left is enough", PLAN.replace("1 if m <= left else " + UPDATES, "1 if m < left else math.floor(math.log(left) / math.log(m)) + 1")),
         ("-1 also stands where n is large: a search that gives up too early, or a momentum near 1 that is taken for 1; only momentum 1 has no n", PLAN.replace(UPDATES, "next((n for n in range(1, 10001) if m ** n <= left), -1)")),
+        ("the logarithm is taken of a small number in place of momentum 0, which has its own answer: 1", PLAN.replace("1 if m <= left else ", "").replace("math.log(m)", "math.log(max(m, 1e-12))")),
+        ("a bit is taken off before rounding up, so that a little more than left is left: round up the number itself", PLAN.replace("math.ceil(math.log(left) / math.log(m))", "math.ceil(math.log(left) / math.log(m) - 0.01)")),
         ("this is 1 / (1 - momentum), a rule of thumb; return when at most left is left", PLAN.replace("1 if m <= left else " + UPDATES, "round(1 / (1 - m))")),
     ),
     (
@@ -933,6 +992,14 @@ def perfect_guess(given: dict) -> dict:
     return given | {"weights": {name: right.get(name, weight) for name, weight in w.items()}, "hidden": hidden}
 
 
+def one_asleep(given: dict, unit: int) -> dict:
+    """The same with one unit of the encoder and of the target that never wakes: its columns of gradients are zero."""
+    weights = {name: weight.clone() for name, weight in given["weights"].items()}
+    for part in ("encoder", "target"):
+        weights[f"{part}.bias"][unit] = -999.0
+    return given | {"weights": weights}
+
+
 def one_feature(given: dict, number: int) -> dict:
     """The same with tokens that are zero but for one feature."""
     return given | {
@@ -952,10 +1019,12 @@ def audit_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
         (MOVES, audit_inputs(rng, (2, 3, between(rng, 1, 4)), False)),
         (TINY, audit_inputs(rng, (3, 2, between(rng, 1, 3)), True, times={"predictor.leave": float(rng.choice([1e-3, 1e-4]))})),
         (TINY, audit_inputs(rng, (2, 3, 2), False, times={"predictor.leave": float(rng.choice([1e-14, 1e-15]))})),
+        (TINY, audit_inputs(rng, (2, 2, 2), True, times={"predictor.leave": 1e-18})),  # its square is above 0 too
         (ZEROS, audit_inputs(rng, (3, 3, 2), False, {"target.bias": -999.0, "predictor.enter": 0.0}, ("target.spare.weight",))),
         (STOP, perfect_guess(audit_inputs(rng, (2, 4, 2), bool(rng.random() < 0.5), {}, ("x.y.z", "x.y", "x.z")))),
         (FIRST_ZERO, one_feature(audit_inputs(rng, (3, 1, 2), True, {"predictor.enter": 0.5, "predictor.leave": -0.25}), 0)),
         (FIRST_ZERO, one_feature(audit_inputs(rng, (3, 1, 2), False, {"predictor.enter": 0.5, "predictor.leave": 0.25}), 2)),
+        *((FIRST_ZERO, one_asleep(audit_inputs(rng, (3, 3, 2), False), unit)) for unit in (0, -1)),
         (FIRST_ZERO, audit_inputs(rng, (1, 1, 1), False, {"predictor.mask_token": 0.0}, ("a.weight",))),
         (FIRST_ZERO, audit_inputs(rng, (between(rng, 4, 6), 5, 3), True, asleep, ("target.a.b", "target.c", "predictor.enter.bias"))),
     ]  # fmt: skip

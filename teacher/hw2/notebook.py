@@ -145,12 +145,13 @@ if "get_ipython" in globals() and is_right("hw2", "plan", plan):  # only to look
 # %% [markdown]
 # ## 3. Follow (3 points, medium, 20 minutes)
 #
-# `target` is a dict: name -> tensor, the target encoder at the start. `students` is a list of dicts with the same names: the online encoder after each
-# step of the optimiser. A student's dict may list the names in another order. `momenta` has one number for each step, from 0 to 1.
+# `target` is a dict: name -> tensor, the target encoder at the start. `students` is a list of dicts with the same names, shapes and types: the online
+# encoder after each step of the optimiser. A student's dict may list the names in another order. `momenta` has one number for each step, from 0 to 1.
 #
 # - After step s: target = momentum of step s times target + (1 - that momentum) times student s.
 # - Tensors named in the list `buffers` are not learned (a counter, a running mean, a table of flags). They are not averaged: the target takes over the
-#   student's, in the student's type. The list alone says what a buffer is, not how a name looks nor what type a tensor has.
+#   student's, in the student's type. The list alone says what a buffer is, not how a name looks nor what type a tensor has:
+#   real numbers can be buffers too. What is averaged is always float32.
 #
 # Return a list of dicts: the target after **each** step; without any step, an empty list. Make new tensors at each step, so that earlier entries stay
 # as they were.
