@@ -81,7 +81,8 @@ def measured(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (few_rule, {"h": 40 * uneven(rng, some(3, 6), some(2, 4), some(16, 24)), "power": 1.0}),
         (one_rule, {"h": uneven(rng, some(6, 12), 1, 5), "power": powers[4]}),
         (single_rule, {"h": uneven(rng, some(4, 9), some(2, 4), 1), "power": 2.0}),
-        (mean_rule, {"h": uneven(rng, 3, some(5, 8), 4) / 4000, "power": 1.0}),
+        (odd_rule, {"h": uneven(rng, some(28, 40), 2, 15), "power": 1.5}),
+        (mean_rule, {"h": uneven(rng, 3, some(5, 8), 4) / 16384, "power": 1.0}),
         (zero_rule, {"h": uneven(rng, some(4, 7), 2, 9), "power": 8.0}),  # what should be 0 is 0 when raised to it
         (few_rule, twins(rng, some(4, 7))),
         (zero_rule, twins(rng, some(14, 20))),
@@ -421,6 +422,7 @@ def kinds(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (averaged, lambda: with_noise(rng)),
         (no_more, lambda: counted(rng, 1, 2)),
         (no_fewer, lambda: counted(rng, 3, 2)),
+        (no_fewer, lambda: alive(rng, directed(rng, [0.8, *rng.uniform(0.5, 0.8, 2)]), 3, 0.97)),  # all directions
         (middle, lambda: by_clip(rng, 3.0, "mean", "median")),
         (largest, lambda: by_clip(rng, 1.8, "max", "mean")),
         (places, lambda: by_place(rng, 4.0)),
@@ -469,7 +471,7 @@ KIND_OF_COLLAPSE = Exercise(
         ("across is taken of the average tokens, where differences cancel out: take it at fixed places", slip(KIND, (ACROSS, "h.mean(dim=1).std(dim=0, correction=0).mean()"))),
         ("within is taken over all tokens together, so that clips that differ a little raise it: take it of each clip", slip(KIND, (WITHIN, "h.flatten(0, 1).std(dim=0, correction=0).mean()"))),
         ("within is taken of the average clip, where what clips differ in cancels out: take it of each clip", slip(KIND, (WITHIN, "h.mean(dim=0).std(dim=0, correction=0).mean()"))),
-        ("the stds are divided by n - 1, which torch does unless it is told otherwise; the population's are divided by n", in_both(", correction=0", "")),
+        ("the stds are divided by n - 1, which torch does unless it is told otherwise; the population's are divided by n", slip(KIND, (ACROSS, "h.std(dim=0).mean()"), (WITHIN, "(h.var(dim=1, correction=0) * h.shape[1] / (h.shape[1] - 1)).sqrt().mean()"))),
         ("these are medians over places and features; across and within are averages", in_both("mean", "median")),
         ("every single std has to be below the limit here; the rule asks for their average", in_both("mean", "amax")),
         ("these are average distances from the mean; a std is the root of the average squared distance", slip(KIND, (ACROSS, "(h - h.mean(dim=0)).abs().mean()"), (WITHIN, "(h - h.mean(dim=1, keepdim=True)).abs().mean()"))),
@@ -558,6 +560,7 @@ DIAGNOSES = {  # rule -> a visible case
     "each encoder has to be low by itself": {"rows": log([0.7, 0.004, 0.5, 0.003], [0.7, 0.4, 0.006, 0.3]), "last": 3, **PATIENT},
     "a number that is exactly at `gone` is not below it": {"rows": log([0.7, 0.004, 0.01], [0.7, 0.01, 0.006]), "last": 2, **PATIENT},
     "a log with fewer rows than `last` is not yet clear": {"rows": log([0.004, 0.003], [0.02, 0.003]), "last": 3, **PATIENT},
+    "too few rows are not yet clear, however healthy they are": {"rows": log([0.6, 0.7], margin=[0.3, 0.4]), "last": 3, **PATIENT},
     "an empty log is not yet clear": {"rows": [], "last": 1, **PATIENT},
     "only the last rows decide, and of margins only the very last": {"rows": log([0.004, 0.003, 0.7, 0.5], margin=[0.0, 0.0, 0.0, 0.4], loss=(0.2, 0.4)), "last": 2, **PATIENT},
     "exactly `alive` and exactly `margin` are healthy": {"rows": log([0.5, 0.25], [0.25, 0.5], [0.2, 0.125], rank=(40.0, 1.0), loss=(0.2, 0.4)), "last": 2, "gone": 0.01, "alive": 0.25, "margin": 0.125},
@@ -578,6 +581,7 @@ def patients(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         apart,
         border,
         short,
+        short_healthy,
         empty,
         end,
         healthy,
@@ -597,6 +601,7 @@ def patients(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
     mixed = "".join(rng.permutation(list("ddzm")))
     no_margin = {**case(1, "mmA", "ddA", "ddm", rising), "margin": 0.0}
     no_margin["rows"][-1]["margin"] = 0.0
+    one = case(3, "azaaa", "azaaa", "mmmmm", falling)
     return [
         (target, case(3, "zzdmd", "zdddd", "mmmmm", falling)),  # the online encoder is low in some of the rows
         (online, case(3, "adkdd", "zzzaz", "aaaaa", falling)),
@@ -608,13 +613,15 @@ def patients(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (apart, case(4, "a" + mixed, "a" + mixed.translate(str.maketrans("dzm", "zdd")), "ddddd", falling)),
         (border, case(3, "aadDd", "aadDd", "ddddd", falling)),
         (short, case(4, "ddd", "ddd", "mmm", rising)),
+        (short, case(3, "zz", "dd", "mm", falling)),
+        (short_healthy, case(4, "aza", "zaa", "mmm", rising)),
         (empty, {"rows": [], "last": int(rng.integers(1, 4)), "gone": gone, "alive": alive, "margin": margin}),
         (end, no_margin),
         (healthy, case(3, "ddAzA", "mdzaA", "ddddD", rising)),
         (enough, case(3, "azaaa", "azaaa", "mmmmd", falling)),
         (enough, case(2, "aaza", "azaa", "mmmw", rising)),
         (enough, {**case(2, "azaa", "azaa", "mmmw", rising), "margin": 0.0}),
-        (enough, {**case(3, "azaaa", "azaaa", "mmmm0", falling), "margin": float(rng.choice([0.02, 0.1]))}),
+        *((enough, {**one, "rows": [*one["rows"][:-1], {**one["rows"][-1], "margin": last}], "margin": 0.1}) for last in (0.0, 0.09999)),
         (online_alive, case(3, "zzzKz", "zzzzz", "mmmmm", falling)),
         (target_alive, case(3, "zzzzz", "zzKzz", "mmmmm", falling)),
     ]
@@ -648,6 +655,7 @@ DIAGNOSE = Exercise(
         ("a value exactly at the limit is not below it", slip("diagnose", ("< gone", "<= gone"))),
         ("a value exactly at the limit is at least the limit: healthy begins there", slip("diagnose", (">= alive", "> alive"), (">= margin", "> margin"))),
         ("the limits are fixed at 0.01, 0.1 and 0.05: use the arguments", slip("diagnose", ("< gone", "< 0.01"), (">= alive", ">= 0.1"), (">= margin", ">= 0.05"))),
+        ("a log that is too short is called healthy here; with fewer than `last` rows it is not yet clear", slip("diagnose", (TOO_SHORT, f'    if end and min(online + target) >= alive and max(online + target) >= gone and {ENOUGH}:\n        return "healthy"\n' + TOO_SHORT))),
         ("a log that is too short is judged all the same: with fewer than `last` rows it is not yet clear, however low it is", slip("diagnose", (TOO_SHORT, ""), ("max(online)", "max(online, default=1)"), ("max(target)", "max(target, default=1)"), ("min(online + target)", "min(online + target, default=0)"))),
     ),
     (
@@ -681,7 +689,7 @@ ALARMS = {  # rule -> a visible case
     "the rows have to be in a row": {"rows": slim(log([0.7, 0.08, 0.09, 0.2, 0.09, 0.05, 0.03], steps=[0, 5, 10, 20, 50, 90, 95])), "limit": 0.1, "patience": 3, "after": 0},
     "the smaller of both encoders counts, row by row": {"rows": slim(log([0.7, 0.7, 0.05, 0.11, 0.01, 0.5, 0.5, 0.02, 0.03, 0.02, 0.02], [0.7, 0.05, 0.7, 0.01, 0.11, 0.02, 0.03, 0.5, 0.5, 0.02, 0.02])), "limit": 0.1, "patience": 2, "after": 0},
     "the warning is given at the row which completes them, the first time": {"rows": slim(log([0.7, 0.2, 0.15, 0.8, 0.2, 0.1, 0.2], [0.9, 0.8, 0.2, 0.8, 0.2, 0.1, 0.3], steps=[1, 20, 50, 200, 800, 1400, 2000])), "limit": 0.3, "patience": 2, "after": 0},
-    "a number that is exactly at the limit is not below it": {"rows": slim(log([0.7, 0.1, 0.2, 0.1, 0.1], [0.7, 0.3, 0.5, 0.5, 0.5])), "limit": 0.2, "patience": 2, "after": 0},
+    "a number that is exactly at the limit is not below it": {"rows": slim(log([0.7, 0.1, 0.2, 0.1, 0.4, 0.1, 0.1], [0.7, 0.3, 0.5, 0.5, 0.2, 0.5, 0.5])), "limit": 0.2, "patience": 2, "after": 0},
     "a count begins at step `after`": {"rows": slim(RUNS["B"]), "limit": 0.1, "patience": 2, "after": 300},
     "the row at step `after` counts": {"rows": slim(RUNS["B"]), "limit": 0.1, "patience": 2, "after": 800},
     "one row may be enough, also the very first": {"rows": slim(log([0.05, 0.04, 0.03], steps=[0, 3, 9])), "limit": 0.1, "patience": 1, "after": 0},

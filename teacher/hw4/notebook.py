@@ -589,7 +589,9 @@ def encoder_from(data: bytes) -> Encoder:
             "torch.save did not write it, or it holds more than tensors: save encoder.state_dict()"
         ) from None
     wanted = new_encoder().state_dict()
-    if not isinstance(held, dict) or not all(isinstance(value, Tensor) for value in held.values()):
+    if not isinstance(held, dict) or not all(
+        isinstance(value, Tensor) and not value.is_nested for value in held.values()
+    ):
         raise ValueError("it isn't a dict of tensors: save encoder.state_dict()")
     if missing := [name for name in wanted if name not in held]:
         raise ValueError(
