@@ -621,7 +621,10 @@ def patients(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (enough, case(3, "azaaa", "azaaa", "mmmmd", falling)),
         (enough, case(2, "aaza", "azaa", "mmmw", rising)),
         (enough, {**case(2, "azaa", "azaa", "mmmw", rising), "margin": 0.0}),
-        *((enough, {**one, "rows": [*one["rows"][:-1], {**one["rows"][-1], "margin": last}], "margin": 0.1}) for last in (0.0, 0.09999)),
+        *(
+            (enough, {**one, "rows": [*one["rows"][:-1], {**one["rows"][-1], "margin": last}], "margin": 0.1})
+            for last in (0.0, 0.09999)
+        ),
         (online_alive, case(3, "zzzKz", "zzzzz", "mmmmm", falling)),
         (target_alive, case(3, "zzzzz", "zzKzz", "mmmmm", falling)),
     ]

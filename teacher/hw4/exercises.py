@@ -608,9 +608,9 @@ CEM_ROUND = Exercise(
     ),
     equivalent={
         '((plans.cumsum(dim=1) - goal) ** 2).sum(dim=2) -> ((plans.cumsum(dim=1) - goal) ** 2).mean(dim=2)': 'means are sums divided by A, and rank the plans alike',
-        'distance.amin(dim=1).argsort(stable=True) -> distance.amin(dim=1).argsort()': 'on the CPU, torch sorts stably without being told',
+        'distance.amin(dim=1).argsort(stable=True) -> distance.amin(dim=1).argsort()': 'on some machines torch sorts stably without being told',
         'plans.cumsum(dim=1) - goal -> goal - plans.cumsum(dim=1)': 'squares do not depend on the sign',
-        'True -> False': 'on the CPU, torch sorts stably without being told',
+        'True -> False': 'on some machines torch sorts stably without being told',
     },
 )  # fmt: skip
 
