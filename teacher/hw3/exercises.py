@@ -84,6 +84,9 @@ def measured(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (odd_rule, {"h": uneven(rng, some(28, 40), 2, 15), "power": 1.5}),
         (mean_rule, {"h": uneven(rng, 3, some(5, 8), 4) / 16384, "power": 1.0}),
         (zero_rule, {"h": uneven(rng, some(4, 7), 2, 9), "power": 8.0}),  # what should be 0 is 0 when raised to it
+        *(
+            (mean_rule, {"h": uneven(rng, 8, 3, 3, 6.0), "power": 1.0}) for _ in range(2)
+        ),  # what was kept from a call of this size is wrong
         (few_rule, twins(rng, some(4, 7))),
         (zero_rule, twins(rng, some(14, 20))),
     ]
@@ -317,6 +320,12 @@ def counted(rng: Rng, right: int, wrong: int, digits: int | None = None) -> dict
     return alive(rng, h, right, share_between(held(h, right), held(h, wrong)))
 
 
+def of_eight(rng: Rng) -> dict[str, Any] | None:
+    """More features than elsewhere, and more directions that count."""
+    h = directed(rng, [*rng.uniform(0.7, 1.2, 7), 0.3])
+    return alive(rng, h, 4, share_between(held(h, 4), held(h, 5)))
+
+
 def both_low(rng: Rng, digits: int | None = None) -> dict[str, Any] | None:
     """Across and within are below the limit, and the std of all tokens together is not."""
     clips, tokens, dim = int(rng.integers(4, 8)), int(rng.integers(3, 6)), int(rng.integers(3, 6))
@@ -423,6 +432,7 @@ def kinds(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (no_more, lambda: counted(rng, 1, 2)),
         (no_fewer, lambda: counted(rng, 3, 2)),
         (no_fewer, lambda: alive(rng, directed(rng, [0.8, *rng.uniform(0.5, 0.8, 2)]), 3, 0.97)),  # all directions
+        (no_more, lambda: of_eight(rng)),
         (middle, lambda: by_clip(rng, 3.0, "mean", "median")),
         (largest, lambda: by_clip(rng, 1.8, "max", "mean")),
         (places, lambda: by_place(rng, 4.0)),
@@ -433,6 +443,7 @@ def kinds(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (nearly, lambda: by_a_hair(rng, -1)),
         (common, lambda: lopsided(rng)),
     ]
+    same = until(lambda: by_deviations(rng))
     # a variance in place of a std is too small in small numbers, and too large in large ones
     sign = {free: -1, most: -1, across: 1, within: 1}
     cases = [
@@ -444,6 +455,9 @@ def kinds(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (border, at_the_limit(rng, True)),
         (border_within, at_the_limit(rng, False)),
         (enough, until(lambda: all_in_one(rng))),
+        (root, scaled(same, 1e-3)),
+        (complete, {**same, "h": same["h"] / 1000}),  # what was kept from a call of this size is wrong
+        (free, scaled(until(lambda: one_within(rng, ("mean",), ("median", "min"))), 1e-3)),
     ]
 
 
@@ -625,6 +639,8 @@ def patients(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
             (enough, {**one, "rows": [*one["rows"][:-1], {**one["rows"][-1], "margin": last}], "margin": 0.1})
             for last in (0.0, 0.09999)
         ),
+        (healthy, one),
+        (online_alive, {**one, "alive": 9.0}),  # the same log, another limit
         (online_alive, case(3, "zzzKz", "zzzzz", "mmmmm", falling)),
         (target_alive, case(3, "zzzzz", "zzKzz", "mmmmm", falling)),
     ]
@@ -711,6 +727,7 @@ def alarms(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
     def case(text: str, patience: int, after: int = 0, steps: list[int] | None = None) -> dict[str, Any]:
         return {"rows": stages(rng, text, limit, steps), "limit": limit, "patience": patience, "after": after}
 
+    low = stages(rng, "bbbbbbbb", limit)
     run = slim(recorded(rng, str(rng.choice(["neither", "no-stopgrad"]))))
     return [
         (smaller, case(first + "tyyyt", 3)),
@@ -727,6 +744,7 @@ def alarms(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (one, case("bhtb", 1, 0, [0, *drawn_steps(rng, 3)])),
         (empty, {"rows": [], "limit": limit, "patience": 1, "after": 0}),
         (before, case("bbbbbbbb", 1, steps[-1] + 1, steps)),
+        *((one, {"rows": low, "limit": some, "patience": 3, "after": 0}) for some in (limit, limit / 100)),  # the same log, another limit
         (completes, {"rows": run, "limit": float(rng.choice([0.05, 0.3])), "patience": int(rng.integers(2, 4)), "after": int(rng.choice([0, 20, 300]))}),
     ]  # fmt: skip
 
@@ -812,6 +830,7 @@ def experiments(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (order, {"base": flat, "switches": [("mask", words), ("lr", numbers), ("decay", [0.0, *numbers[::-1]])]}),
         (one, {"base": two, "switches": [("loss", ["l2", ""]), ("prevention/stop", [False, "half", 0.5]), ("lr", [0.0, 3 * lr, "auto"])]}),
         (of_base, {"base": flat, "switches": [("lr", [3 * lr, lr, 2 * lr]), ("loss", []), ("mask", ["random", "blocks", "tube"]), ("decay", [2 * lr])]}),
+        (of_base, {"base": {**flat, "decay": 5 * lr}, "switches": [("lr", [3 * lr, lr, 2 * lr]), ("loss", []), ("mask", ["random", "blocks", "tube"]), ("decay", [2 * lr])]}),
         (again, {"base": flat, "switches": [("lr", [3 * lr, 2 * lr, 3 * lr, 3 * lr]), ("decay", [3 * lr]), ("mask", ["rows"]), ("lr", [5 * lr, 2 * lr])]}),
         (slash, {"base": two, "switches": [("prevention/momentum", [1.0, momentum, 0.5]), ("loss", ["l2", "l1"]), ("prevention/target", ["online"]), ("loss", ["smooth", "l2"])]}),
         (slashes, {"base": three, "switches": [("model/encoder/width", [2 * width, width // 2, width]), ("lr", [lr, lr / 4]), ("model/predictor/width", [12.0, 12.0, 48.0])]}),
@@ -1061,7 +1080,7 @@ def exams(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
 
     shrink = rng.permutation([0.1, 0.2, 0.35, 0.5]).tolist()
     cases: list[tuple[str, Callable[[], dict[str, Any] | None]]] = [
-        (moves, lambda: probed(rng, [2, 0, 5], (some(24, 40), some(20, 30)), 6, shrink[0], dead=(1,))),
+        (moves, lambda: probed(rng, [2, 0, 5], (some(34, 44), some(20, 30)), 6, shrink[0], dead=(1,))),
         (stops, lambda: decided_by_shrink(probed(rng, [3, 1, 0, 8], (some(24, 40), some(10, 20)), 5, 0.6))),
         (stops, lambda: probed(rng, [1, 2], (some(5, 9), 7), 3, shrink[1])),
         (alone, lambda: probed(rng, [1, 0], (some(4, 8), some(3, 6)), 3, 0.0)),
@@ -1069,6 +1088,7 @@ def exams(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (dead, lambda: probed(rng, [6, 1], (some(13, 20), some(10, 20)), 7, shrink[2], dead=(0, 5))),
         (small, lambda: probed(rng, [0, 1, 2], (some(12, 20), some(7, 12)), 4, 0.15, small=(some(0, 4),))),
         (labels, lambda: probed(rng, rng.permutation([1000, -30, 7, 256, 44]).tolist(), (7, some(5, 11)), 3, shrink[3])),
+        *((labels, lambda: probed(rng, [6, 2, 4], (12, 8), 4, 0.15)),) * 2,  # what was kept from a call of this size is wrong
         (labels, lambda: probed(rng, [70007, 4471, -3], (some(8, 14), some(7, 12)), 3, 0.1)),  # the first two are the same in 16 bits
         (labels, lambda: probed(rng, [5, 2, 11], (3, 11), 2, 0.25)),
         (labels, lambda: probed(rng, [4, -1], (some(6, 12), 6), 1, 0.2)),

@@ -47,6 +47,7 @@ def angles_cases(rng: Rng) -> Drawn:
         (turn, case(some(rng, 3, 8), 2, some(rng, 3, 6), bases[2])),
         (turn, case(some(rng, 3, 8), 3, some(rng, 2, 5), bases[3])),
         (turn, {"places": tensor(rng.integers(-9, 99, (some(rng, 2, 6), 3))), "pairs": 7, "base": 10000.0}),
+        *((turn, case(5, 2, 3, of)) for of in (20.0, 300.0)),  # what was kept from a call of this size is wrong
         (every, case(some(rng, 2, 6), 4, some(rng, 2, 4), 30.0)),
         (broken, case(some(rng, 4, 9), 2, 2, 90.0, reach=0.9)),
         (broken, case(1, 1, 1, 10000.0)),
@@ -121,6 +122,7 @@ def turns_cases(rng: Rng) -> Drawn:
         (front, turned(rng, (n, n, 7), 2)),
         (front, turned(rng, (3, some(rng, 2, 4), n, 6), 3)),
         (front, turned(rng, (2, 1, 2, 4, 5), 1)),
+        *((front, turned(rng, (2, 3, 4, 6), 2)) for _ in range(2)),  # what was kept from a call of this size is wrong
     ]  # fmt: skip
 
 
@@ -251,6 +253,7 @@ def offset_cases(rng: Rng) -> Drawn:
         (axes, relative(rng, rng.permutation(square), "offset", wrong[3])),
         (axes, relative(rng, spots(rng, 9, 3, 3), "offset", 0.0)),
         (axes, scored(rng, spots(rng, 7, 3, 3), 2.0)),
+        (axes, relative(rng, spots(rng, 10, 4, 2), "offset")),
         (far, relative(rng, far_apart(rng), "offset")),
         (far, relative(rng, rng.permutation(40001 * line), "offset", wrong[0])),
         (shared, scored(rng, np.concatenate([twice, twice[:2]]))),
@@ -748,7 +751,7 @@ def terms_cases(rng: Rng) -> Drawn:
         (both, world(rng, some(rng, 2, 4), 2, 2, 2, 3, 0.5)),
         (each, world(rng, some(rng, 3, 6), 3, 2, 2, 4, weights[0])),
         (each, world(rng, 1, 4, 2, 3, 3, weights[1])),
-        (exercise, world(rng, some(rng, 4, 8), 2, 3, 2, some(rng, 4, 7), weights[2])),
+        (exercise, world(rng, some(rng, 6, 10), 2, 3, 2, some(rng, 4, 7), weights[2])),
         (exercise, world(rng, 4, 4, 4, 4, 4, 20.0)),
         (below, {**low, "z": 0.1 * low["z"], "guess": 0.1 * low["guess"]}),
         (mean, world(rng, 2, some(rng, 3, 6), 2, some(rng, 4, 6), 3, weights[3])),
