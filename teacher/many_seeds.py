@@ -6,6 +6,7 @@ two seeds, and a fault may show on one in a thousand.  A few seconds a seed on o
 
 import argparse
 import sys
+from dataclasses import replace
 
 import torch
 from assignment import function_of, given_code, hidden_cases, load, reference_code
@@ -17,7 +18,8 @@ from minivjepa_course.homework.checking import CheckFailed, assignments, require
 def failures(assignment: str, seeds: range, only: str) -> list[str]:
     """What fails: exercise, seed, message and code."""
     given, reference, found = given_code(assignment), reference_code(assignment), []
-    exercises = [exercise for exercise in load(assignment) if only in ("", exercise.name)]
+    # without mistakes, whose results take longer than all the rest
+    exercises = [replace(exercise, mistakes=()) for exercise in load(assignment) if only in ("", exercise.name)]
     answers = {
         exercise.name: [
             (code, function_of(given, code, exercise.name)) for code in (reference[exercise.name], *exercise.styles)

@@ -149,7 +149,8 @@ def test_every_mutant_of_the_answer_is_found_on_ten_seeds(assignment: str, name:
     exercise = exercises(assignment)[name]
     survived = survivors(assignment, exercise)
     assert [what for what in survived if what not in exercise.equivalent] == []
-    assert [what for what in exercise.equivalent if what not in survived] == []  # a reason for nothing
+    sure = [what for what, why in exercise.equivalent.items() if not why.startswith("on some machines")]
+    assert [what for what in sure if what not in survived] == []  # a reason for nothing
 
 
 @needs_teacher

@@ -2,6 +2,7 @@
 
 import re
 import runpy
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -12,6 +13,7 @@ from minivjepa.evaluation.statistics import Difference, interval, paired
 from minivjepa.experiments.report import by_seed
 from minivjepa_course.grading.hidden_cases import TEACHER
 from minivjepa_course.homework.checking import CheckFailed, require_right
+from tests.wrong_answers_hw3 import WRONG
 
 assignment = pytest.importorskip("assignment", reason="the teacher's folder was removed from this copy")
 DIGITS = {
@@ -185,6 +187,24 @@ def test_the_marks_of_the_samples_add_up(rubric: str, sample: str, marks: int) -
     assert [word for _, word in verdicts].count("yes") == marks
     words = " ".join(line for line in part.splitlines() if line.startswith(">")).replace(">", "").split()
     assert 150 <= len(words) <= 250
+
+
+# --- exercises ---
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(("name", "what"), [(name, what) for name, slips in WRONG.items() for what in slips])
+def test_wrong_answers_that_once_passed_are_rejected(name: str, what: str) -> None:
+    """Catches: cases that lose what told these answers from the right one."""
+    [exercise] = [one for one in assignment.load("hw3") if one.name == name]
+    code = assignment.reference_code("hw3")[name]
+    for old, new in WRONG[name][what]:
+        assert old in code
+        code = code.replace(old, new)
+    wrong = assignment.function_of(assignment.given_code("hw3"), code, name)
+    for seed in range(5):
+        with pytest.raises(CheckFailed):
+            require_right(assignment.hidden_cases("hw3", replace(exercise, mistakes=()), seed), wrong)
 
 
 # --- exercise 6 ---

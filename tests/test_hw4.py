@@ -238,6 +238,7 @@ GARBAGE: dict[str, tuple[Callable[[], bytes], str]] = {
     "too large for float32": (lambda: with_value(FIRST, torch.full((64,), 1e300, dtype=torch.float64)), "aren't finite"),
     "sparse": (lambda: with_value(FIRST, torch.ones(64).to_sparse()), "no real numbers"),
     "no values": (lambda: with_value(FIRST, torch.ones(64, device="meta")), "no real numbers"),
+    "nested": (lambda: with_value(FIRST, torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])), "it isn't a dict of tensors"),
     "a large one in a small file": (lambda: with_value(FIRST, torch.ones(1).expand(2**40)), "has the shape"),
 }  # fmt: skip
 
@@ -296,6 +297,7 @@ def test_bad_files_and_huge_features_cost_their_points_only(project: Any, tmp_pa
 
 LAYOUTS = {
     "flat": (["ada.ipynb", "ada.pt", "bo.ipynb"], {"ada": "ada.pt", "bo": None}),
+    "flat, in capitals": (["ada.ipynb", "ada.PT", "bo.ipynb"], {"ada": "ada.PT", "bo": None}),
     "folders": (["ada/hw4.ipynb", "ada/runs/best.PT", "bo/hw4.ipynb", "bo/pt"], {"ada": "ada/runs/best.PT", "bo": None}),
     "moodle": (
         ["Ada King_7_assignsubmission_file_/hw4.ipynb", "Ada King_7_assignsubmission_file_/encoder.pt", "Bo_8_assignsubmission_file_/hw4.ipynb"],

@@ -98,7 +98,7 @@ def read_entry(path: Path) -> Entry:
     found = PLATFORMS[platform].fullmatch(path.name) if platform else None
     about = found.groupdict(default="") if found else {}
     number = about.get("id", "")
-    bare = path.name.removesuffix(WEIGHTS if is_weights(path) else SUFFIX)
+    bare = path.name[: -len(WEIGHTS)] if is_weights(path) else path.name.removesuffix(SUFFIX)
     item = HandedIn(path, about.get("name") or number or bare, number=number, platform=platform)
     item = item._replace(late=bool(about.get("late")))
     files = [path]
