@@ -16,7 +16,7 @@ from minivjepa_course.homework.checking import CheckFailed, assignments, require
 
 
 def failures(assignment: str, seeds: range, only: str) -> list[str]:
-    """What fails: exercise, seed, message and code."""
+    """What fails: exercise, seed, message and code.  Printed at once, for a run takes long and may be stopped."""
     given, reference, found = given_code(assignment), reference_code(assignment), []
     # without mistakes, whose results take longer than all the rest
     exercises = [replace(exercise, mistakes=()) for exercise in load(assignment) if only in ("", exercise.name)]
@@ -34,6 +34,7 @@ def failures(assignment: str, seeds: range, only: str) -> list[str]:
                     require_right(cases, function)
                 except CheckFailed as error:
                     found.append(f"{exercise.name}, seed {seed}: {error}\n{code}")
+                    tqdm.write(f"{found[-1]}\n")
     return found
 
 
@@ -52,7 +53,7 @@ def main() -> int:
         parser.error(f"--last is {options.last}, expected --first ({options.first}) or more")
     torch.set_num_threads(1)
     found = failures(options.assignment, range(options.first, options.last + 1), options.exercise)
-    print("\n\n".join(found) or "every right answer passes on every seed")
+    print(f"{len(found)} failures" if found else "every right answer passes on every seed")
     return bool(found)
 
 

@@ -115,7 +115,9 @@ def test_right_answers_in_every_style_pass(assignment: str, name: str) -> None:
 
 
 @needs_teacher
-def test_an_answer_that_fails_on_some_seed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_fails_on_some_seed_is_found(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Catches: a thousand seeds of which none is tried, or whose failures are swallowed."""
     import many_seeds
 
@@ -124,6 +126,8 @@ def test_an_answer_that_fails_on_some_seed_is_found(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(many_seeds, "load", lambda assignment: [wrong])
     found = many_seeds.failures("hw1", range(1, 3), "grid_shape")
     assert [text.split(":")[0] for text in found] == ["grid_shape, seed 1", "grid_shape, seed 2"]
+    printed = capsys.readouterr().out
+    assert all(text in printed for text in found)  # also if it's stopped before its end
 
 
 @needs_teacher
