@@ -41,9 +41,8 @@ def grid_shape_cases(rng: np.random.Generator) -> Drawn:
     short = [[0 if axis == empty else n for axis, n in enumerate(counts[3])] for empty in range(3)]
     inexact = [n for n in range(40, 200) if n * (1 / n) < 1]
     odd = [inexact[i] for i in rng.permutation(len(inexact))[:2]]
-    large = int(
-        rng.integers(2000, 3000)
-    )  # leftovers this large are nearly a tubelet: 0.001 added to the quotient makes them one
+    # leftovers this large are nearly a tubelet: 0.001 added to the quotient makes them one
+    large = int(rng.integers(2000, 3000))
     rounded_up = [n for n in range(1100, 2000) if int(np.float16(n * patch + patch - 1) / np.float16(patch)) > n]
     film = int(rng.choice(rounded_up))  # what is 1 short of a whole number becomes it in float16
     return [
@@ -409,9 +408,8 @@ INT64 = "ids are int64: they go beyond 255"
 
 def shuffled(rng: np.random.Generator, clips: int, count: int, kind: str = "share") -> torch.Tensor:
     """Noise [clips, count], different numbers in each row: between 0 and 1, of all sizes and signs, close to each other, or far from 0."""
-    if (
-        kind == "close"
-    ):  # neighbors in float32; they fall in the first clip, so that ties after rounding are in the wrong order
+    # neighbors in float32; they fall in the first clip, so that ties after rounding are in the wrong order
+    if kind == "close":
         places = np.stack([np.arange(count)[::-1], *(rng.permutation(count) for _ in range(clips - 1))])
         return torch.from_numpy((1 + places / 2**23).astype(np.float32))
     if kind == "far":  # all numbers of a clip have one sign, and exp, sigmoid or softmax makes them equal
@@ -890,9 +888,8 @@ def cut_to_smallest_cases(rng: np.random.Generator) -> Drawn:
     near = rng.permutation([K, K + 1, 2 * K - 1]).tolist()
     far = rng.permutation([K, 2 * K + 1, 3 * K - 1, 4 * K]).tolist()
     exact = [rng.permutation(counts).tolist() for counts in ([22, 26, 30, 58], [14, 16, 50, int(rng.integers(15, 50))])]
-    exact.append(
-        rng.permutation([49, 98, 112, 119]).tolist()
-    )  # each but the first is missed by another way to compute with floats
+    # each but the first is missed by another way to compute with floats
+    exact.append(rng.permutation([49, 98, 112, 119]).tolist())
     many = rng.permutation([int(rng.integers(1101, 1150)), 1499]).tolist()
     whole_clip = int(rng.integers(2, 9))
     return [

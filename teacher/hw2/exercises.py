@@ -473,9 +473,8 @@ def loss_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
     far = loss_inputs(rng, 2, 5, (2, 3), 4, 0.5)
     far["guesses"] = [guess * 60000 for guess in far["guesses"]]
     pairs = loss_inputs(rng, 2, 5, (3,), 2, 1e-6)
-    while (
-        pairs["features"].std(dim=-1).min() < 0.1
-    ):  # where two numbers are nearly alike, the result hangs on their last digits
+    # where two numbers are nearly alike, the result hangs on their last digits
+    while pairs["features"].std(dim=-1).min() < 0.1:
         pairs = loss_inputs(rng, 2, 5, (3,), 2, 1e-6)
     peaks = loss_inputs(rng, 2, 4, (3, 2), 23, 0.1)
     peaks["features"][..., between(rng, 0, 22)] *= 40
@@ -855,9 +854,8 @@ def plan_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
     """Lines and cosines that rise and fall, to 1 and to less, that end before, at and after the run; ties; momenta 0, 1 and nearly 1."""
     low, high = round(float(rng.uniform(0.3, 0.7)), 2), round(float(rng.uniform(0.85, 0.97)), 3)
     little = round(float(rng.uniform(0.0101, 0.0149)), 4)
-    near = math.exp(
-        math.log(little) / (between(rng, 970_000, 999_000) - 0.5)
-    )  # so many updates leave no more than that
+    updates = between(rng, 970_000, 999_000)  # so many leave no more than that
+    near = math.exp(math.log(little) / (updates - 0.5))
     shapes = [str(shape) for shape in rng.permutation(["line", "cosine"])]
     even = {"steps": int(rng.choice([4, 8])), "stretch": 0.5, "shape": "line"}  # momenta of this line are exact
     return [
