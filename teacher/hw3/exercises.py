@@ -578,7 +578,8 @@ DIAGNOSES = {  # rule -> a visible case
     "an empty log is not yet clear": {"rows": [], "last": 1, **PATIENT},
     "only the last rows decide, and of margins only the very last": {"rows": log([0.004, 0.003, 0.7, 0.5], margin=[0.0, 0.0, 0.0, 0.4], loss=(0.2, 0.4)), "last": 2, **PATIENT},
     "exactly `alive` and exactly `margin` are healthy": {"rows": log([0.5, 0.25], [0.25, 0.5], [0.2, 0.125], rank=(40.0, 1.0), loss=(0.2, 0.4)), "last": 2, "gone": 0.01, "alive": 0.25, "margin": 0.125},
-    "the margin of the last row has to be reached": {"rows": log([0.7, 0.6, 0.5, 0.6], margin=[0.0, 0.3, 0.4, -0.3]), "last": 3, **PATIENT, "margin": 0.0},
+    "the margin of the last row has to be reached": {"rows": log([0.7, 0.6, 0.5, 0.6], margin=[0.0, 0.3, 0.4, -0.3]), "last": 3, **PATIENT},
+    "a `margin` of 0 is a limit like any other": {"rows": log([0.7, 0.6, 0.5], margin=[0.0, 0.3, -0.1]), "last": 2, **PATIENT, "margin": 0.0},
     "the online encoder has to be alive in each of the last rows": {"rows": log([0.7, 0.05, 0.6, 0.5], [0.7, 0.9, 0.8, 0.9], [0.0, 0.2, 0.3, 0.4]), "last": 3, **PATIENT},
     "the target has to be alive in each of the last rows": {"rows": log([0.7, 0.5, 0.6, 0.5], [0.7, 0.5, 0.2, 0.9], [0.0, 0.2, 0.3, 0.4]), "last": 3, "gone": 0.01, "alive": 0.3, "margin": 0.05},
 }  # fmt: skip
@@ -600,6 +601,7 @@ def patients(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         end,
         healthy,
         enough,
+        at_zero,
         online_alive,
         target_alive,
     ) = DIAGNOSES
@@ -634,7 +636,7 @@ def patients(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (healthy, case(3, "ddAzA", "mdzaA", "ddddD", rising)),
         (enough, case(3, "azaaa", "azaaa", "mmmmd", falling)),
         (enough, case(2, "aaza", "azaa", "mmmw", rising)),
-        (enough, {**case(2, "azaa", "azaa", "mmmw", rising), "margin": 0.0}),
+        (at_zero, {**case(2, "azaa", "azaa", "mmmw", rising), "margin": 0.0}),
         *(
             (enough, {**one, "rows": [*one["rows"][:-1], {**one["rows"][-1], "margin": last}], "margin": 0.1})
             for last in (0.0, 0.09999)
