@@ -204,7 +204,11 @@ def longer_table(results: dict[str, Any]) -> str:
 def landscape_table(results: dict[str, Any]) -> str:
     """Whether latents that are near are near on foot, or only as the crow flies."""
     lines = [
-        [row["world"], row["encoder"], f"{row['rank_with_walking']:.2f}", f"{row['rank_with_line']:.2f}"]
+        [
+            row["world"],
+            row["encoder"],
+            *(f"{round(row[name], 2) + 0.0:.2f}" for name in ("rank_with_walking", "rank_with_line")),
+        ]
         for row in results.get("landscapes", [])
     ]
     return markdown(["world", "encoder", "on foot", "as the crow flies"], lines, words=2) if lines else UNKNOWN

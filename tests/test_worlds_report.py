@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,18 @@ def test_what_the_page_says_of_imagining_planners_is_so() -> None:
         assert found.get("lewm", 1) == max(found.values(), default=1)
     assert by_seed[10]["pixel-target, 128"] > by_seed[10]["raw, 128"] + 0.1
     assert sum("pixel-target, 128" in found for found in by_seed.values()) == 1
+
+
+def test_what_the_page_says_of_plain_rooms_is_so() -> None:
+    """Catches: a sentence that outlives its numbers."""
+    rows = [row for row in pages.load()["worlds"]["rows"] if row["world"] == "rooms"]
+    found = {name: rows for (_, by, name), rows in tables.groups(rows).items() if by == "inverse dynamics"}
+    assert {name: len(rows) for name, rows in found.items()} == dict.fromkeys(script.ENCODERS, 3)
+    shares = [row["success"] for name, rows in found.items() for row in rows if name != "vjepa, pooled"]
+    assert [min(shares), max(shares)] == pytest.approx([0.89, 0.96])
+    for trained, other in product(("lewm", "vjepa, 128", "pixel-target, 128"), ("untrained, 128", "raw, 128")):
+        assert tables.compared(found[trained], found[other])[3] != "above"
+    assert max(row["success"] for row in found["vjepa, pooled"]) < 0.92
 
 
 def test_what_the_page_says_of_busy_rooms_is_so() -> None:
