@@ -150,8 +150,8 @@ if "get_ipython" in globals() and is_right("hw2", "plan", plan):  # only to look
 #
 # - After step s: target = momentum of step s times target + (1 - that momentum) times student s.
 # - Tensors named in the list `buffers` are not learned (a counter, a running mean, a table of flags). They are not averaged: the target takes over the
-#   student's, in the student's type. The list alone says what a buffer is, not how a name looks nor what type a tensor has:
-#   real numbers can be buffers too. What is averaged is always float32.
+#   student's, in the student's type. Only the list decides what a buffer is, not a tensor's name or type: real numbers can be
+#   buffers too. What is averaged is always float32.
 #
 # Return a list of dicts: the target after **each** step; without any step, an empty list. Make new tensors at each step, so that earlier entries stay
 # as they were.

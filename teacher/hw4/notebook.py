@@ -471,7 +471,7 @@ if "get_ipython" in globals() and is_right("hw4", "shadow_gaps", shadow_gaps):  
 #
 # - *error*: the mean of all squared differences between the guesses and the latents that they want to be.
 # - *penalty*: at **each time by itself**, the number of exercise 6 for the B latents of that time, `directions` [D, K] and `t` [m]. Then the mean over all times and all directions. You may
-#   call your function, or write it out; exercise 6 then has to be right. `weight` may be 0: compute the penalty then too, so that every input has a gradient, if only of zeros.
+#   call your function, or write it out; exercise 6 then has to be right. `weight` may be 0. Compute the penalty then too, so that every input has a gradient, even if it is all zeros.
 #
 # **Detach nothing**: gradient flows through both sides of the error, and through whatever else is computed. The check looks at the gradient of each input, and
 # at the loss.
