@@ -98,6 +98,11 @@ def measured_table(results: dict[str, Any]) -> str:
     return markdown(["trainings measured", *MARKERS], lines)
 
 
+def two_digits(value: float) -> str:
+    """0.157 -> 0.16, 187 -> 190."""
+    return f"{float(f'{value:.2g}'):g}"
+
+
 def encoders_table(results: dict[str, Any]) -> str:
     """Goals reached by every encoder, planner and world: the mean over trainings, and in brackets each of them."""
     lines = []
@@ -105,7 +110,7 @@ def encoders_table(results: dict[str, Any]) -> str:
         shares = [100 * row["success"] for row in rows]
         each = ", ".join(f"{share:.1f}" for share in shares)
         r2 = [row["position_r2"] for row in rows if "position_r2" in row]
-        costs = [f"{np.mean([row[name] for row in rows]):.2g}" for name in ("milliseconds", "milliseconds_alone")]
+        costs = [two_digits(np.mean([row[name] for row in rows])) for name in ("milliseconds", "milliseconds_alone")]
         memory = f"{np.mean([row['mebibytes'] for row in rows]):.1f}"
         known = f"{np.mean(r2):.2f}" if r2 else ""
         lines.append([world, planner, encoder, f"{np.mean(shares):.1f} ({each})", known, *costs, memory])

@@ -182,14 +182,13 @@ def test_what_the_pages_say_of_leworldmodels_controls_is_so() -> None:
 
 def test_what_the_page_says_of_imagining_planners_is_so() -> None:
     """Catches: a sentence that outlives its numbers."""
-    rows = [row for row in pages.load()["worlds"]["rows"] if (row["world"], row["planner"]) == ("rooms-lamps", "cem")]
-    by_seed = {seed: {row["encoder"]: row["success"] for row in rows if row["seed"] == seed} for seed in script.SEEDS}
-    assert set(by_seed[10]) == {*script.ENCODERS}
-    for found in by_seed.values():
-        assert found.get("vjepa, 128", 0) == found.get("vjepa, pooled", 0) == 0
+    rows = [row for row in pages.load()["worlds"]["rows"] if row["world"] == "rooms-lamps"]
+    for planner, seed in product(script.PLANNERS, script.SEEDS):
+        found = {row["encoder"]: row["success"] for row in rows if (row["planner"], row["seed"]) == (planner, seed)}
+        if seed == script.SEEDS[0]:
+            assert set(found) == {*script.ENCODERS}
         assert found.get("lewm", 1) == max(found.values(), default=1)
-    assert by_seed[10]["pixel-target, 128"] > by_seed[10]["raw, 128"] + 0.1
-    assert sum("pixel-target, 128" in found for found in by_seed.values()) == 1
+        assert max(found.get("vjepa, 128", 0), found.get("vjepa, pooled", 0)) < 0.05
 
 
 def test_what_the_page_says_of_plain_rooms_is_so() -> None:
