@@ -169,8 +169,12 @@ def cost_picture(results: dict[str, Any], world: str) -> Picture:
         x, y = ([row[name] for row in rows] for name in ("milliseconds", "success"))
         color = COLORS[encoders.index(encoder)]
         ax.plot(x, 100 * np.array(y), MARKERS[planner], color=color, ms=4, alpha=0.4)
-        ax.plot(np.mean(x), 100 * np.mean(y), MARKERS[planner], color=color, ms=9, label=f"{encoder}, {planner}")
+        ax.plot(np.mean(x), 100 * np.mean(y), MARKERS[planner], color=color, ms=9)
         said.append(f"{encoder}, {planner}: {100 * np.mean(y):.0f} % at {np.mean(x):.2g} ms")
+    for encoder, color in zip(encoders, COLORS):
+        ax.plot([], [], color=color, lw=6, label=encoder)
+    for planner, marker in MARKERS.items():
+        ax.plot([], [], marker, color="gray", ms=9, label=planner)
     floors = [row for row in results["floors"] if row["world"] == world]
     for row, style in zip(floors, STYLES[1:]):
         ax.axhline(100 * row["success"], color="black", lw=1, ls=style, label=FLOORS[row["planner"]])
