@@ -11,9 +11,8 @@ from minivjepa.training.config import to_dict
 from minivjepa.training.files import finite_or_null, read_json, versions, write_json
 
 Metrics = dict[str, Any]
-Job = tuple[
-    str, Metrics, Callable[[], Metrics]
-]  # list of the results file, what identifies a row, how to compute the rest of it
+# list of the results file, what identifies a row, how to compute the rest of it
+Job = tuple[str, Metrics, Callable[[], Metrics]]
 
 
 @contextmanager

@@ -3,8 +3,7 @@
 from typing import Any
 
 import numpy as np
-import torch
-from worlds_silent import EPISODE, goal_of
+from worlds_silent import goal_of
 
 from minivjepa.figures import Picture, panels
 from minivjepa.world.base_world import displayable
@@ -23,12 +22,11 @@ def landscape_picture(results: dict[str, Any], worlds: tuple[str, ...]) -> Pictu
     """One row a world: the world with its goal, then how far each place is from it, on foot and in each encoder's latents."""
     figure, axes = panels((10, 2.35 * len(worlds) + 0.3), 2 + len(HEADS), len(worlds))
     said = []
-    for row, world in enumerate(worlds):
+    for world, (first, *others) in zip(worlds, axes.reshape(len(worlds), -1)):
         found = {each["encoder"]: each for each in results["landscapes"] if each["world"] == world}
         scene = WORLDS[world].unseen
-        frame = displayable(scene.render(goal_of(scene, torch.tensor([EPISODE])), PIXELS, PIXELS))[0]
+        frame = displayable(scene.render(goal_of(scene), PIXELS, PIXELS))[0]
         maps = [found["lewm"]["walking"], *(found[name]["latent"] for name in HEADS)]
-        first, *others = axes[row * (2 + len(HEADS)) :][: 2 + len(HEADS)]
         first.imshow(frame.permute(1, 2, 0).numpy(), extent=(0, 1, 1, 0))
         for ax, far in zip(others, maps):
             ax.scatter(found["lewm"]["x"], found["lewm"]["y"], c=ranks(far), cmap="viridis_r", s=14, marker="s", lw=0)

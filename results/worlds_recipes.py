@@ -10,6 +10,7 @@ from minivjepa.tubelets import Grid
 from minivjepa.vjepa import ARMS
 from minivjepa.world.world_clips import Journey, WorldClips
 from minivjepa.world.world_recipe import PRESETS, PRETRAINING, WorldConfig
+from minivjepa.world.world_trainer import CPU, open_clips
 
 MASKED = replace(PRETRAINING, masks=("random:0.5",))  # no tubes: what a mask hides in all frames cannot be found
 SPREAD = replace(ARMS["sigreg"], regulariser=SIGReg(directions=64))
@@ -59,5 +60,6 @@ class WithoutActions(WorldClips):
 
 def clips_of(config: WorldConfig, encoder: str) -> WorldClips:
     """The clips that a world model is trained on."""
-    kind = WithoutActions if encoder == "lewm, no actions" else WorldClips
-    return kind(config.clips, config.seed, world=config.scene)
+    if encoder == "lewm, no actions":
+        return WithoutActions(config.clips, config.seed, world=config.scene)
+    return open_clips(config, CPU)

@@ -61,16 +61,16 @@ def lamps_r2(model: WorldNet, config: WorldConfig) -> dict[str, float]:
     return {"lamps_r2": linear_r2(x, lit, y, lit_there)}
 
 
-def goal_of(world: World, episode: Tensor) -> Tensor:
-    """States [B, S] of the goals whose landscapes are drawn.  episode: int64 [B]."""
-    return world.draw(randomness.uniform(randomness.keys("landscape", 0, 0, episode), world.numbers))
+def goal_of(world: World) -> Tensor:
+    """The state [1, S] of the goal whose landscape is drawn."""
+    return world.draw(randomness.uniform(randomness.keys("landscape", 0, 0, torch.tensor([EPISODE])), world.numbers))
 
 
 @torch.no_grad()
 def landscape(config: WorldConfig, model: WorldNet) -> dict[str, Any]:
     """How far each place of one unseen episode is from a goal: in latents, on foot, and as the crow flies."""
     world = config.scene.unseen
-    goal = goal_of(world, torch.tensor([EPISODE]))  # [1, S]
+    goal = goal_of(world)  # [1, S]
     axis = (torch.arange(SIDE) + 0.5) / SIDE
     u = torch.cat([torch.cartesian_prod(axis, axis), torch.full((SIDE**2, world.more - 2), 0.5)], dim=1)
     states = world.goal(goal.expand(len(u), -1), u)

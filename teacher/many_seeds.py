@@ -1,7 +1,7 @@
 """Do right answers pass whatever the seed?  python teacher/many_seeds.py hw2 --first 1 --last 1000 [--exercise follow]
 
 Every right answer of an assignment, in every style, on the hidden cases of many seeds.  Run it after a change of hidden cases: the tests try
-two seeds, and a fault may show on one in a thousand.  A few seconds a seed on one core; exits with 1 if an answer fails.
+two seeds, and a fault may show on one in a thousand.  About a second a seed on one core; exits with 1 if an answer fails.
 """
 
 import argparse
