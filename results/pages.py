@@ -26,8 +26,8 @@ from published_ablations import published_table
 from pusht_tables import pusht_parts
 from speed_tables import speed_parts
 from warning_curves import warning_curves
-from worlds_landscape import landscape_picture
-from worlds_tables import cost_picture, short_table, worlds_parts
+from worlds_pictures import cost_picture, floors_picture, landscape_picture
+from worlds_tables import short_table, worlds_parts
 
 from minivjepa.evaluation.metrics import METRICS
 from minivjepa.evaluation.statistics import markdown
@@ -173,7 +173,8 @@ def main() -> None:
     collapse_curves({**matrix, "arms": {arm: matrix["arms"][arm] for arm in HERO}}).save(FOLDER / "matrix.png")
     warning_curves(matrix).save(FOLDER / "warning.png")
     success_rates(raw["world"]).save(FOLDER / "world.png")
-    cost_picture(raw["worlds"], "rooms-lamps").save(FOLDER / "worlds.png")
+    floors_picture(raw["worlds"]).save(FOLDER / "worlds_floors.png")
+    cost_picture(raw["worlds"]).save(FOLDER / "worlds.png")
     landscape_picture(raw["worlds"], LANDSCAPES).save(FOLDER / "worlds_landscape.png")
     loss_against_probe(raw["world_ablation"]).save(FOLDER / "world_ranking.png")
     mask_scatter({**matrix, "arms": masked(matrix["arms"] | raw["variants"]["arms"])}).save(FOLDER / "masks.png")

@@ -57,5 +57,5 @@ def pusht_parts(results: dict[str, Any], search: dict[str, Any]) -> dict[str, st
         "pusht-known": known_table(results),
         "pusht-straight": straight_table(results),
         "pusht-pairs": paired_table(results),
-        "pusht-trials": f"{trials_table(search)}\n\n{search['note']}",
+        "pusht-trials": trials_table(search),
     }

@@ -38,16 +38,21 @@ def begin(file: Path, seeds: Iterable[int], settings: dict[str, Any], also: str 
         write_json(file, {**results, "settings": plain})
 
 
+def has(results: Metrics, kind: str, key: Metrics) -> bool:
+    """Whether one of the results' lists has a row with this key."""
+    return any(all(row.get(name) == value for name, value in key.items()) for row in results.get(kind, []))
+
+
 def run_missing(file: Path, jobs: Iterable[Job]) -> None:
-    """Run what a results file lacks, and add each row to it."""
+    """Run what a results file lacks, and add each row to it.  Another process may add rows meanwhile; none is added twice."""
     for kind, key, job in jobs:
-        done = read_json(file).get(kind, [])  # another process may have added some
-        if any(all(row.get(name) == value for name, value in key.items()) for row in done):
+        if has(read_json(file), kind, key):
             continue
         start = time.process_time()
         row = {**key, **job(), "seconds": round(time.process_time() - start, 1)}
         with locked(file):
             results = read_json(file)
-            results.setdefault(kind, []).append(row)
-            write_json(file, results)
+            if not has(results, kind, key):
+                results.setdefault(kind, []).append(row)
+                write_json(file, results)
         print(" ".join(map(str, key.values())), row.get("success", ""), row["seconds"], flush=True)

@@ -1,15 +1,15 @@
-"""Tables and pictures of docs/worlds.md, from results/worlds.json, which results/worlds.py makes."""
+"""Tables of docs/worlds.md, from results/worlds.json, which results/worlds.py makes."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from scipy.stats import bootstrap
-from worlds_recipes import ENCODERS
+from worlds_recipes import ENCODERS, LAMPS_ONLY
 
 from minivjepa.evaluation.statistics import markdown, mcnemar, rate_in_words
-from minivjepa.figures import COLORS, STYLES, Picture, finish, panels
+from minivjepa.world.worlds import WORLDS
 
 Rows = Sequence[dict[str, Any]]
 FLOORS = {"random": "random actions", "straight": "straight to the goal", "oracle": "oracle"}
@@ -30,13 +30,21 @@ RIVALS = {  # encoder -> those that it's compared with
 }
 UNKNOWN = "Not yet measured."
 PAIR_HEADS = ("planner", "pair", "goals reached (points)", "McNemar's p, by seed", "")
-MARKERS = {"inverse dynamics": "o", "gradient": "^", "cem": "s"}
+PLANNERS = ("inverse dynamics", "gradient", "cem")
+FOLDED = "<details>\n<summary>{}</summary>\n\n{}\n\n</details>"
+
+
+def place(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Sorts rows by world, planner and encoder, each in the order in which we name them, and by seed."""
+    orders = {"world": WORLDS, "planner": PLANNERS, "encoder": ENCODERS | LAMPS_ONLY}
+    found = [(row.get(kind, ""), list(order)) for kind, order in orders.items()]
+    return *((order.index(name) if name in order else len(order), name) for name, order in found), row.get("seed", 0)
 
 
 def groups(rows: Iterable[dict[str, Any]]) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
-    """(world, planner, encoder) -> its rows, one for each training, by seed; worlds and planners by name."""
+    """(world, planner, encoder) -> its rows, one for each training."""
     found = defaultdict(list)
-    for row in sorted(rows, key=lambda row: (row["world"], row["planner"], row["seed"])):
+    for row in sorted(rows, key=place):
         found[row["world"], row["planner"], row["encoder"]].append(row)
     return dict(found)
 
@@ -44,7 +52,7 @@ def groups(rows: Iterable[dict[str, Any]]) -> dict[tuple[str, str, str], list[di
 def floors_table(results: dict[str, Any]) -> str:
     """What each world's task asks: its budget and radius, and how often the controls reach the goal."""
     by_world = defaultdict(dict)
-    for row in results["floors"]:
+    for row in sorted(results["floors"], key=place):
         by_world[row["world"]][row["planner"]] = row
     lines = []
     for world, rows in by_world.items():
@@ -77,25 +85,17 @@ def curves_table(results: dict[str, Any], world: str) -> str:
     return markdown(["", "radius", *(f"{budget} steps" for budget in budgets)], lines)
 
 
-def horizon_table(results: dict[str, Any]) -> str:
-    """How far the oracle's planner has to look ahead."""
-    rows = results.get("horizons", [])
-    horizons, lines = sorted({row["horizon"] for row in rows}), []
-    for world in dict.fromkeys(row["world"] for row in rows):
-        found = {row["horizon"]: row for row in rows if row["world"] == world}
-        lines.append([world, *(rate_in_words(found[far]) if far in found else "" for far in horizons)])
-    return markdown(["oracle", *(f"{far} steps ahead" for far in horizons)], lines) if lines else UNKNOWN
-
-
-def measured_table(results: dict[str, Any]) -> str:
-    """How many of the trainings of all encoders were measured, by world and planner."""
-    found = Counter((row["world"], row["planner"]) for row in results["rows"] if row["encoder"] in ENCODERS)
-    worlds, all_of_them = (
-        dict.fromkeys(row["world"] for row in results["floors"]),
-        len(ENCODERS) * len(results["seeds"]),
-    )
-    lines = [[world, *(f"{found[world, planner]} of {all_of_them}" for planner in MARKERS)] for world in worlds]
-    return markdown(["trainings measured", *MARKERS], lines)
+def rates_tables(results: dict[str, Any]) -> str:
+    """For each world, goals reached by every encoder with every planner: the mean over trainings, and in brackets each of them."""
+    found, parts = groups(results["rows"]), []
+    for world in WORLDS:
+        lines = []
+        for encoder in dict.fromkeys(name for where, _, name in found if where == world):
+            shares = [[100 * row["success"] for row in found.get((world, by, encoder), [])] for by in PLANNERS]
+            cells = [f"{np.mean(each):.1f} ({', '.join(f'{s:.1f}' for s in each)})" if each else "" for each in shares]
+            lines.append([encoder, *cells])
+        parts.append(f"In `{world}`:\n\n{markdown(['goals reached (%)', *PLANNERS], lines)}")
+    return "\n\n".join(parts)
 
 
 def two_digits(value: float) -> str:
@@ -103,19 +103,13 @@ def two_digits(value: float) -> str:
     return f"{float(f'{value:.2g}'):g}"
 
 
-def encoders_table(results: dict[str, Any]) -> str:
-    """Goals reached by every encoder, planner and world: the mean over trainings, and in brackets each of them."""
+def costs_table(results: dict[str, Any]) -> str:
+    """What a decision costs with every encoder, planner and world: means over trainings."""
     lines = []
-    for (world, planner, encoder), rows in groups(results["rows"]).items():
-        shares = [100 * row["success"] for row in rows]
-        each = ", ".join(f"{share:.1f}" for share in shares)
-        r2 = [row["position_r2"] for row in rows if "position_r2" in row]
+    for key, rows in groups(results["rows"]).items():
         costs = [two_digits(np.mean([row[name] for row in rows])) for name in ("milliseconds", "milliseconds_alone")]
-        memory = f"{np.mean([row['mebibytes'] for row in rows]):.1f}"
-        known = f"{np.mean(r2):.2f}" if r2 else ""
-        lines.append([world, planner, encoder, f"{np.mean(shares):.1f} ({each})", known, *costs, memory])
-    heads = ["world", "planner", "encoder", "goals reached (%)", "position R²", "ms a decision", "ms, one robot", "MiB"]
-    return markdown(heads, lines, words=3)
+        lines.append([*key, *costs, f"{np.mean([row['mebibytes'] for row in rows]):.1f}"])
+    return markdown(["world", "planner", "encoder", "ms a decision", "ms, one robot", "MiB"], lines, words=3)
 
 
 def compared(a: Rows, b: Rows) -> tuple[float, float, float, str]:
@@ -159,36 +153,6 @@ def paired_table(results: dict[str, Any]) -> str:
     return markdown(["world", *PAIR_HEADS], lines, words=3)
 
 
-def cost_picture(results: dict[str, Any], world: str) -> Picture:
-    """Goals reached against processor time per decision: one mark for each encoder and planner, a thin one for each training."""
-    found = {key: rows for key, rows in groups(results["rows"]).items() if key[0] == world and key[2] in ENCODERS}
-    encoders = list(ENCODERS)
-    figure, [ax] = panels((8, 4.6))
-    said = []
-    for (_, planner, encoder), rows in found.items():
-        x, y = ([row[name] for row in rows] for name in ("milliseconds", "success"))
-        color = COLORS[encoders.index(encoder)]
-        ax.plot(x, 100 * np.array(y), MARKERS[planner], color=color, ms=4, alpha=0.4)
-        ax.plot(np.mean(x), 100 * np.mean(y), MARKERS[planner], color=color, ms=9)
-        said.append(f"{encoder}, {planner}: {100 * np.mean(y):.0f} % at {np.mean(x):.2g} ms")
-    for encoder, color in zip(encoders, COLORS):
-        ax.plot([], [], color=color, lw=6, label=encoder)
-    for planner, marker in MARKERS.items():
-        ax.plot([], [], marker, color="gray", ms=9, label=planner)
-    floors = [row for row in results["floors"] if row["world"] == world]
-    for row, style in zip(floors, STYLES[1:]):
-        ax.axhline(100 * row["success"], color="black", lw=1, ls=style, label=FLOORS[row["planner"]])
-    ax.set(xscale="log", ylim=(0, 103))
-    finish(ax, "processor time for a decision (ms)", "goals reached (%)", f"What a decision costs in {world}")
-    ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=8)
-    words = "; ".join(said)
-    return Picture(
-        figure,
-        f"Dots of goals reached over milliseconds per decision in {world}. {words}.",
-        "Small marks are trainings, large ones their means, black lines the controls. Left is cheaper, up is better.",
-    )
-
-
 def losses_table(results: dict[str, Any]) -> str:
     """What latents tell, and the error of inverse dynamics on clips that it has and hasn't seen, beside the goals that it reaches."""
     lines, names = [], ("position_r2", "lamps_r2", "inverse_loss", "inverse_error", "success")
@@ -218,31 +182,30 @@ def landscape_table(results: dict[str, Any]) -> str:
             row["encoder"],
             *(f"{round(row[name], 2) + 0.0:.2f}" for name in ("rank_with_walking", "rank_with_line")),
         ]
-        for row in results.get("landscapes", [])
+        for row in sorted(results.get("landscapes", []), key=place)
     ]
     return markdown(["world", "encoder", "on foot", "as the crow flies"], lines, words=2) if lines else UNKNOWN
 
 
 def trials_table(search: dict[str, Any]) -> str:
-    """The trials by which recipes were chosen, in order."""
+    """The trials by which recipes were chosen, in order, folded."""
     lines = [[trial["world"], trial["encoder"], trial["changed"], trial["found"]] for trial in search["trials"]]
-    return markdown(["world", "encoder", "recipe", "what the latents know"], lines, words=4)
+    table = markdown(["world", "encoder", "recipe", "what the latents know"], lines, words=4)
+    return FOLDED.format(f"{len(lines)} trials", f"{table}\n\n{search['note']}")
 
 
 def worlds_parts(results: dict[str, Any], search: dict[str, Any]) -> dict[str, str]:
     """The tables of docs/worlds.md."""
-    worlds = dict.fromkeys(row["world"] for row in results.get("curves", []))
-    curves = [f"In `{world}`:\n\n{curves_table(results, world)}" for world in worlds]
+    curves = [f"In `{world}`:\n\n{curves_table(results, world)}" for world in WORLDS]
     made = f"`{results['command']}`, {results['date']}, torch {results['versions']['torch']}, one CPU thread."
     return {
         "floors": f"{floors_table(results)}\n\n{made}",
-        "curves": "\n\n".join(curves) or UNKNOWN,
-        "horizons": horizon_table(results),
-        "measured": measured_table(results),
-        "encoders": encoders_table(results),
-        "pairs": paired_table(results),
+        "curves": FOLDED.format("Percent of goals reached, by budget and radius", "\n\n".join(curves)),
+        "rates": rates_tables(results),
+        "costs": FOLDED.format("Processor time and memory of a decision", costs_table(results)),
+        "pairs": FOLDED.format("Every trained encoder against the others, on the same pairs", paired_table(results)),
         "losses": losses_table(results),
         "longer": longer_table(results),
         "landscapes": landscape_table(results),
-        "trials": f"{trials_table(search)}\n\n{search['note']}",
+        "trials": trials_table(search),
     }

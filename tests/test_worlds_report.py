@@ -6,12 +6,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pages
 import pytest
 import rows
 import torch
 import worlds as script
-import worlds_landscape
+import worlds_pictures
 import worlds_tables as tables
 
 from minivjepa.evaluation.statistics import mcnemar
@@ -113,25 +114,71 @@ def test_rows_of_two_jobs_at_a_time_are_all_kept(tmp_path: Path) -> None:
     assert len(rows.read_json(file)["rows"]) == 60
 
 
-def test_the_page_counts_what_is_measured() -> None:
-    """Catches: a page that seems complete, controls of one world counted as encoders of all."""
-    rows = [{"world": "maze", "planner": "cem", "encoder": name, "seed": 10} for name in ("lewm", "lewm, 128")]
-    results = {"floors": [{"world": "maze"}, {"world": "rooms"}], "rows": rows, "seeds": [10, 11, 12]}
-    text = tables.measured_table(results)
-    assert "| maze | 0 of 18 | 0 of 18 | 1 of 18 |" in text
-    assert "| rooms | 0 of 18 | 0 of 18 | 0 of 18 |" in text
+def test_a_row_that_another_process_added_meanwhile_is_not_added_again(tmp_path: Path) -> None:
+    """Catches: a training that counts twice."""
+    file = tmp_path / "worlds.json"
+    rows.begin(file, [10], {"inverse": script.INVERSE})
+
+    def slow() -> dict[str, Any]:
+        rows.run_missing(file, [("rows", {"who": "a"}, lambda: {"success": 0.5})])
+        return {"success": 0.5}
+
+    rows.run_missing(file, [("rows", {"who": "a"}, slow)])
+    assert len(rows.read_json(file)["rows"]) == 1
+    kinds = ("floors", "curves", "horizons", "rows", "landscapes", "longer")
+    names = ("world", "planner", "encoder", "seed", "horizon")
+    for kind in kinds:
+        keys = [tuple(row.get(name) for name in names) for row in pages.load()["worlds"].get(kind, [])]
+        assert len(set(keys)) == len(keys)
+
+
+def test_what_is_not_measured_is_an_empty_cell_and_rows_come_in_our_order() -> None:
+    """Catches: a page that seems complete, numbers in another planner's column, trainings in the order in which they ended."""
+    wanted = [
+        ("cem", "raw, 128", 10, 0.25),
+        ("cem", "lewm", 11, 1),
+        ("cem", "lewm", 10, 0.5),
+        ("gradient", "lewm", 10, 0),
+    ]
+    made = [
+        {"world": "maze", "planner": planner, "encoder": name, "seed": seed, "success": success}
+        for planner, name, seed, success in wanted
+    ]
+    text = tables.rates_tables({"rows": made})
+    assert text.endswith("| lewm |  | 0.0 (0.0) | 75.0 (50.0, 100.0) |\n| raw, 128 |  |  | 25.0 (25.0) |")
+    places = [text.index(f"`{world}`") for world in script.WORLDS]
+    assert places == sorted(places)
+
+
+def test_the_oracle_needs_two_steps_ahead() -> None:
+    """Catches: a sentence that outlives its numbers."""
+    found = {(row["world"], row["horizon"]): row["success"] for row in pages.load()["worlds"]["horizons"]}
+    assert found == dict.fromkeys(product(script.WORLDS, script.HORIZONS), 1.0)
+
+
+def test_random_actions_are_drawn_for_every_radius_and_the_others_for_the_tasks_own() -> None:
+    """Catches: rows and columns of a table swapped, the curve of another world or radius."""
+    results = pages.load()["worlds"]
+    figure = worlds_pictures.floors_picture(results).figure
+    for ax, (world, task) in zip(figure.axes, script.TASKS.items()):
+        found = {row["planner"]: row["table"] for row in results["curves"] if row["world"] == world}
+        drawn = [line.get_ydata() for line in ax.lines[: len(script.RADII) + 2]]
+        own = script.RADII.index(task.radius)
+        expected = np.array([*found["random"], found["straight"][own], found["oracle"][own]])
+        np.testing.assert_allclose(np.array(drawn), 100 * expected, rtol=1e-6)
+        assert ax.lines[-1].get_xdata()[0] == task.steps
 
 
 def test_places_of_a_landscape_are_drawn_by_rank_and_where_they_are() -> None:
     """Catches: x and y swapped, distances of two encoders on two scales, a map of another world."""
-    assert worlds_landscape.ranks([30.0, 10.0, 20.0]).tolist() == [1.0, 0.0, 0.5]
+    assert worlds_pictures.ranks([30.0, 10.0, 20.0]).tolist() == [1.0, 0.0, 0.5]
     results = pages.load()["worlds"]
-    picture = worlds_landscape.landscape_picture(results, pages.LANDSCAPES)
+    picture = worlds_pictures.landscape_picture(results, pages.LANDSCAPES)
     row = next(r for r in results["landscapes"] if (r["world"], r["encoder"]) == ("maze", "lewm"))
     on_foot = picture.figure.axes[6]  # second row, second column
     places = torch.tensor([row["x"], row["y"]], dtype=torch.float64).T
     torch.testing.assert_close(torch.from_numpy(on_foot.collections[0].get_offsets().data), places)
-    assert on_foot.collections[0].get_array().tolist() == worlds_landscape.ranks(row["walking"]).tolist()
+    assert on_foot.collections[0].get_array().tolist() == worlds_pictures.ranks(row["walking"]).tolist()
     assert f"maze: lewm {row['rank_with_walking']:.2f}" in picture.alt
 
 
