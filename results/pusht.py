@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rows import Job, Metrics, begin, run_missing
+from rows import Job, Metrics, begin, fit, run_missing
 from scored import Timed
 from torch import Tensor
 from worlds_recipes import ENCODERS, LAMPS_ONLY, config_of
@@ -90,18 +90,12 @@ class StateClips(PushClips):
         return states
 
 
-def fit(trainer: Any, run: Run) -> Any:
-    """Train to the end, or go on from the last checkpoint, without a bar."""
-    with run.open(trainer.config, "pusht", run.config_file.exists()):
-        return trainer.fit(lambda step, row: None)
-
-
 def frozen(config: WorldConfig, name: str) -> Any:
     """A frozen encoder with main directions of PushT's pictures.  name: of the recipe it learns by; "": it learns nothing."""
     encoder = None
     if name:
         recipe, run = pretraining(config), Run(RUNS / f"{name}-{config.seed}-encoder")
-        encoder = fit(Trainer(recipe, PushClips(recipe.grid, config.seed, pool()), run, CPU), run).encoder
+        encoder = fit(Trainer(recipe, PushClips(recipe.grid, config.seed, pool()), run, CPU), "pusht").encoder
     model, states = build_frozen(config, encoder), pool().states.flatten(0, 1)
     u = randomness.uniform(randomness.keys("examples", config.seed, 0, torch.arange(EXAMPLES)), 1)[:, 0]
     model.directions.fit(model.features(render(states[(u * len(states)).long()], SIZE, SIZE)[:, :, None])[:, 0])
@@ -116,7 +110,7 @@ def model_of(encoder: str, seed: int) -> Any:
     config = config_of("rooms", encoder, seed)  # of the world, only the recipe is used
     if config.model == "lewm":
         run, clips = Run(RUNS / f"{encoder}-{seed}", WorldConfig), PushClips(config.clips, seed, pool())
-        model = fit(WorldTrainer(config, build_lewm(config), clips, run, CPU), run)
+        model = fit(WorldTrainer(config, build_lewm(config), clips, run, CPU), "pusht")
     else:
         model = frozen(config, (ENCODERS | LAMPS_ONLY)[encoder][0])
     return model.eval().requires_grad_(False)
@@ -210,8 +204,8 @@ def main() -> None:
     torch.set_num_threads(1)
     recipes = {name: config_of("rooms", name, 0) for name in (*NAMES[1:], *SLOW)}
     settings = {**recipes, **TASKS, "inverse": INVERSE, "cem": CEM()}
-    settings["pool"] = {"episodes": len(POOL), "steps": LENGTH}
-    begin(FILE, SEEDS, settings, also=f" and {RUNS}")
+    settings |= {"pool": {"episodes": len(POOL), "steps": LENGTH}, "seeds": SEEDS}
+    begin(FILE, settings, also=f" and {RUNS}")
     run_missing(FILE, jobs())
 
 

@@ -4,6 +4,7 @@ import fcntl
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +24,23 @@ def locked(file: Path) -> Iterator[None]:
         yield
 
 
-def begin(file: Path, seeds: Iterable[int], settings: dict[str, Any], also: str = "") -> None:
+def begin(file: Path, settings: dict[str, Any], also: str = "") -> None:
     """Make a results file with these settings, or check that it has them.  also: what else to delete before a new start."""
-    plain = finite_or_null(
-        {name: value if isinstance(value, dict) else to_dict(value) for name, value in settings.items()}
-    )
+    plain = finite_or_null({name: to_dict(value) if is_dataclass(value) else value for name, value in settings.items()})
     new = {"command": f"python results/{file.stem}.py", "date": time.strftime("%Y-%m-%d"), "versions": versions()}
     with locked(file):
-        results = read_json(file) if file.exists() else {**new, "seeds": list(seeds), "settings": plain}
+        results = read_json(file) if file.exists() else {**new, "settings": plain}
         if changed := [name for name, value in results["settings"].items() if plain.get(name) != value]:
             raise SystemExit(
                 f"{file} was made with other settings of {', '.join(changed)}; delete it{also} to start again"
             )
         write_json(file, {**results, "settings": plain})
+
+
+def fit(trainer: Any, data: str) -> Any:
+    """Train to the end, or go on from the last checkpoint, without a bar; returns the model.  data: what the run is made from."""
+    with trainer.run.open(trainer.config, data, trainer.run.config_file.exists()):
+        return trainer.fit(lambda step, row: None)
 
 
 def has(results: Metrics, kind: str, key: Metrics) -> bool:

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rows import Job, Metrics, begin, run_missing
+from rows import Job, Metrics, begin, fit, run_missing
 from scored import Timed
 from torch.profiler import ProfilerActivity, profile
 from worlds_recipes import ENCODERS, LAMPS_ONLY, clips_of, config_of
-from worlds_silent import lamps_r2, landscape, longer_training
+from worlds_silent import PAIRS, STEPS, lamps_r2, landscape, longer_training
 
 from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
@@ -44,19 +44,13 @@ UNSEEN = 20_000_000  # seed of clips on which inverse dynamics is judged
 RADII, BUDGETS, HORIZONS = (0.04, 0.06, 0.08, 0.12, 0.24), (10, 20, 25, 30, 40, 60, 80), (2, 5, 10, 20)
 
 
-def fit(trainer: Any) -> Any:
-    """Train to the end, or go on from the last checkpoint, without a bar."""
-    return trainer.fit(lambda step, row: None)
-
-
 def encoder_of(config: WorldConfig, name: str) -> Any:
     """The encoder that a model freezes, trained once for all that share its recipe; None if it learns nothing."""
     if not name:
         return None
     recipe, run = pretraining(config), Run(RUNS / config.world / f"{name}-{config.seed}-encoder")
-    with run.open(recipe, "rooms", run.config_file.exists()):
-        source = WorldClips(recipe.grid, recipe.seed, world=config.scene)
-        return fit(Trainer(recipe, source, run, CPU)).encoder
+    source = WorldClips(recipe.grid, recipe.seed, world=config.scene)
+    return fit(Trainer(recipe, source, run, CPU), "rooms").encoder
 
 
 @cache
@@ -66,8 +60,7 @@ def model_of(world: str, encoder: str, seed: int, imagines: bool) -> tuple[World
     model = build_world(config, encoder_of(config, recipe))
     if imagines or config.model == "lewm":
         run = Run(RUNS / world / f"{encoder.replace(', ', '-')}-{seed}", WorldConfig)
-        with run.open(config, "rooms", run.config_file.exists()):
-            model = fit(WorldTrainer(config, model, clips_of(config, encoder), run, CPU))
+        model = fit(WorldTrainer(config, model, clips_of(config, encoder), run, CPU), "rooms")
         if recipe and not (run.out / "encoder").exists():  # where commands look for it
             (run.out / "encoder").symlink_to(Path("..") / f"{recipe}-{seed}-encoder")
     return config, model.eval()
@@ -110,9 +103,8 @@ def run_floor(world: str, planner: str) -> Metrics:
 def run_inverse(world: str, encoder: str, seed: int) -> Metrics:
     """Inverse dynamics on an encoder's latents."""
     (config, model), task = model_of(world, encoder, seed, False), TASKS[world]
-    source, unseen = (
-        WorldClips(replace(config.clips, frames=INVERSE.frames), s, world=config.scene) for s in (seed, UNSEEN)
-    )
+    grid = replace(config.clips, frames=INVERSE.frames)
+    source, unseen = WorldClips(grid, seed, world=config.scene), WorldClips(grid, UNSEEN, world=config.scene.unseen)
     inverse, loss = train_inverse(model, source, INVERSE)
     made = {
         "inverse_loss": loss,
@@ -133,8 +125,8 @@ def run_planner(world: str, encoder: str, seed: int, planner: str) -> Metrics:
 def run_curves(world: str, policy: Policy) -> Metrics:
     """Goals reached for every radius (rows) and budget (columns), from one long walk that stops at the smallest radius."""
     scene, task = WORLDS[world], replace(TASKS[world], radius=RADII[0], steps=BUDGETS[-1])
-    path = pursue(scene, task, policy, CPU).path  # [pairs, steps + 1, S]
-    nearest = scene.line(path, task.draw(scene, CPU)[1][:, None]).cummin(dim=1).values
+    outcome = pursue(scene, task, policy, CPU)
+    nearest = scene.line(outcome.path, outcome.goal[:, None]).cummin(dim=1).values
     table = [[float((nearest[:, budget] <= radius).float().mean()) for budget in BUDGETS] for radius in RADII]
     return {"radii": list(RADII), "budgets": list(BUDGETS), "table": table}
 
@@ -202,8 +194,11 @@ def main() -> None:
         **{f"task of {world}": task for world, task in TASKS.items()},
         **PLANNERS,
         "inverse": INVERSE,
+        "seeds": [*SEEDS, UNSEEN],
+        "curves": [RADII, BUDGETS],
+        "longer": [STEPS, PAIRS],
     }
-    begin(FILE, SEEDS, settings)
+    begin(FILE, settings)
     if len(worlds) == 1:
         return run_world(*worlds)
     with ProcessPoolExecutor(2) as pool:

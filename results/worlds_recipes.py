@@ -14,8 +14,9 @@ from minivjepa.world.world_trainer import CPU, open_clips
 
 MASKED = replace(PRETRAINING, masks=("random:0.5",))  # no tubes: what a mask hides in all frames cannot be found
 SPREAD = replace(ARMS["sigreg"], regulariser=SIGReg(directions=64))
-# what encoders learn from clips without actions, chosen for rooms-lamps (worlds_search.json)
+# what encoders learn from clips without actions: the package's default, and what was chosen for rooms-lamps (worlds_search.json)
 RECIPES = {
+    "default": PRETRAINING,
     "vjepa": replace(
         MASKED, steps=1600, lr=1e-3, predictor_lr=3.0, warmup=200, final_lr=0.3, momentum=0.99, final_momentum=0.995
     ),
@@ -28,6 +29,7 @@ ENCODERS: dict[str, tuple[str, dict[str, Any]]] = {
     "untrained, 128": ("", {"model": "untrained", "latent": 128}),
     "raw, 128": ("", {"model": "raw", "latent": 128}),
     "vjepa, 128": ("vjepa", {"model": "vjepa", "latent": 128}),
+    "vjepa, default": ("default", {"model": "vjepa", "latent": 128}),
     "vjepa, pooled": ("vjepa", {"model": "vjepa", "latent": 64, "pooled": True}),
     "pixel-target, 128": ("pixel-target", {"model": "pixel-target", "latent": 128}),
 }

@@ -121,15 +121,15 @@ def compared(a: Rows, b: Rows) -> tuple[float, float, float, str]:
     both = [np.array([row["reached"] for row in rows], dtype=float) for rows in (a, b)]  # [trainings, pairs]
     gains = both[0].mean(axis=0) - both[1].mean(axis=0)
     middle, each = float(gains.mean()), both[0].mean(axis=1) - both[1].mean(axis=1)
-    if not gains.any():
-        return 0.0, 0.0, 0.0, "equal"
-    interval = bootstrap((gains,), np.mean, rng=np.random.default_rng(0)).confidence_interval
+    low = high = middle  # where all pairs gain the same, there's nothing to bootstrap
+    if np.ptp(gains):
+        low, high = bootstrap((gains,), np.mean, rng=np.random.default_rng(0)).confidence_interval
     verdict = "undecided"
-    if interval.low > 0 and (each > 0).all():
+    if low > 0 and (each > 0).all():
         verdict = "above"
-    elif interval.high < 0 and (each < 0).all():
+    elif high < 0 and (each < 0).all():
         verdict = "below"
-    return 100 * middle, 100 * float(interval.low), 100 * float(interval.high), verdict
+    return 100 * middle, 100 * float(low), 100 * float(high), verdict
 
 
 def pair_in_words(mine: Rows, theirs: Rows) -> list[str]:
@@ -142,13 +142,15 @@ def pair_in_words(mine: Rows, theirs: Rows) -> list[str]:
 
 
 def paired_table(results: dict[str, Any]) -> str:
-    """Every trained encoder against its rivals with the same planner; McNemar's p for each seed."""
+    """Every trained encoder against its rivals with the same planner, unless none reached a goal; McNemar's p for each seed."""
     lines, found = [], groups(results["rows"])
     for (world, planner, encoder), rows in found.items():
         for rival in RIVALS.get(encoder, ()):
             others = {row["seed"]: row for row in found.get((world, planner, rival), [])}
-            if mine := [row for row in rows if row["seed"] in others]:
-                words = pair_in_words(mine, [others[row["seed"]] for row in mine])
+            mine = [row for row in rows if row["seed"] in others]
+            theirs = [others[row["seed"]] for row in mine]
+            if any(row["success"] for row in (*mine, *theirs)):  # else there's nothing to compare
+                words = pair_in_words(mine, theirs)
                 lines.append([world, planner, f"{encoder} minus {rival}", *words])
     return markdown(["world", *PAIR_HEADS], lines, words=3)
 

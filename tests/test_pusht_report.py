@@ -116,7 +116,7 @@ def test_tables_name_every_training_and_floors_come_first() -> None:
     assert tables.known_table(results).splitlines()[2:] == ["| raw | 0.90 | 0.80 | 0.10 | 0.070 |"]
     floors.append({**floors[1], "world": "pusht, 10 steps", "reached": [0, 0, 0, 0]})
     straight = tables.straight_table(results).splitlines()[2:]
-    assert [line.split(" | ")[-1] for line in straight] == ["equal |", "one training |"]
+    assert [line.split(" | ")[-1] for line in straight] == ["undecided |", "one training |"]
     assert "+25.0 (" in straight[1]
 
 

@@ -13,33 +13,36 @@ from pathlib import Path
 import pytest
 import torch
 
+from minivjepa.commands.world_watch import film
 from minivjepa.world.comparison import summary
+from minivjepa.world.goal_reaching import Outcome, Task
+from minivjepa.world.rooms import Rooms
 from minivjepa.world.world_recipe import WorldConfig
 from minivjepa.world.world_trainer import load_world
 from tests.test_cli import ENVIRONMENT, call, refused
 
-SMALL = [
-    "--device", "cpu", "--dim", "16", "--depth", "1", "--hidden", "16", "--latent", "8", "--predictor-dim", "16", "--predictor-depth", "1",
-    "--directions", "8", "--batch", "8", "--steps", "6", "--warmup", "1", "--log-every", "3", "--checkpoint-every", "2",
+COMMON = [
+    "--device", "cpu", "--latent", "8", "--predictor-dim", "16", "--predictor-depth", "1", "--batch", "8", "--steps", "6", "--warmup", "1",
+    "--log-every", "3", "--checkpoint-every", "2",
 ]  # fmt: skip
+SMALL = [*COMMON, "--dim", "16", "--depth", "1", "--hidden", "16", "--directions", "8"]
 SMALL_VJEPA = [
-    *SMALL, "--model", "vjepa", "--pretraining.steps", "3", "--pretraining.dim", "24", "--pretraining.depth", "1", "--pretraining.log-every", "2",
+    *COMMON, "--model", "vjepa", "--pretraining.steps", "3", "--pretraining.dim", "24", "--pretraining.depth", "1", "--pretraining.log-every", "2",
     "--pretraining.monitor-clips", "16", "--pretraining.predictor-depth", "1",
 ]  # fmt: skip
-SHORT = [
+BUDGET = [
     "--device",
     "cpu",
     "--task.pairs",
     "6",
     "--task.steps",
-    "2",
+    "12",
     "--planner.samples",
-    "8",
-    "--planner.elites",
-    "2",
+    "32",
     "--planner.rounds",
-    "1",
+    "2",
 ]
+SHORT = [*BUDGET[:4], "--task.steps", "2", "--planner.samples", "8", "--planner.elites", "2", "--planner.rounds", "1"]
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +98,8 @@ def test_plan_compares_all_on_the_same_pairs(
     assert call(*words, "--resume") == 0
     assert (out / "oracle.json").read_text() == kept
     again = json.loads((out / "results.json").read_text())
-    assert [row["reached"] for row in again["models"]] == [row["reached"] for row in results["models"]]
+    for row, before in zip(again["models"], results["models"]):
+        assert {**row, "seconds": 0} == {**before, "seconds": 0}
 
 
 def test_training_resumes_and_refuses_to_mix_runs(
@@ -173,13 +177,50 @@ def test_a_run_of_another_world_plans_and_is_filmed_there(
     assert "a new file" in refused(capsys, "world", "watch", "random", "--out", str(tmp_path / "a.gif"))
 
 
+def test_a_film_lasts_until_the_last_move(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a robot that waits for a step, and whose last frames are lost."""
+    shown = []
+    monkeypatch.setattr(
+        "minivjepa.figures.feature_colors.imagination_film",
+        lambda columns, notes, inches: shown.append(len(notes)) or [],
+    )
+    monkeypatch.setattr("minivjepa.figures.feature_colors.gif", lambda frames: b"")
+    steps = torch.tensor([0.0, 0.0, 0.1, 0.1, 0.1, 0.2, 0.2, 0.2])  # it moves in the 2nd and in the 5th step
+    path = (0.2 + steps[:, None].expand(8, 2))[None]
+    nothing = torch.zeros(1, dtype=torch.bool)
+    for upto, length in ((8, 6), (5, 3), (2, 1)):
+        film(Rooms(), Outcome(path[:, :upto], path[:, -1], nothing, nothing), 0.08)
+        assert shown[-1] == length
+
+
+def test_options_that_would_have_no_effect_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Catches: a LeWorldModel's width given to V-JEPA, a planner's budget given to random actions."""
+    train = ["world", "train", "--out", str(tmp_path / "run")]
+    said = refused(capsys, *train, "--model", "vjepa", "--dim", "128")
+    assert "--dim means nothing to the model vjepa" in said
+    assert "--pooled means nothing to the model lewm" in refused(capsys, *train, "--pooled")
+    assert not (tmp_path / "run").exists()
+    for who in ("random", "straight"):
+        words = ["world", "watch", who, "--out", str(tmp_path / "a.gif"), "--planner.samples", "9"]
+        assert f"{who} doesn't plan" in refused(capsys, *words)
+
+
+def test_another_worlds_radius_decides_what_fits(
+    trained: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches: an option that is refused since it doesn't suit a world that nobody asked for, a task that is solved from the start."""
+    assert Task(apart=0.07).radius == 0.08  # the maze's radius is smaller
+    words = ["world", "plan", str(trained["lewm"]), "--out", str(tmp_path / "plan"), "--task.apart", "0.07"]
+    assert "radius is 0.08, expected less than apart (0.07)" in refused(capsys, *words)
+
+
 @pytest.mark.parametrize("by", ["gradient", "inverse"])
 def test_models_can_act_without_the_oracles_planner(
     by: str, trained: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Catches: a table of two ways to act under one name, an oracle that changes with the models, a film of another policy."""
     run, out = str(trained["lewm"]), tmp_path / "plan"
-    words = ["world", "plan", run, "--out", str(out), *SHORT]
+    words = ["world", "plan", run, "--out", str(out), *BUDGET]
     budget = {"gradient": ["--gradient.rounds", "2"], "inverse": ["--inverse.clips", "64", "--inverse.steps", "20"]}[by]
     assert call(*words, "--by", by, *budget) == 0
     results = json.loads((out / "results.json").read_text())
@@ -187,10 +228,11 @@ def test_models_can_act_without_the_oracles_planner(
     assert results["by"][budget[0].split(".")[1]] == int(budget[1])
     assert "holds a run of another config" in refused(capsys, *words, "--resume")
     other = tmp_path / "cem"
-    assert call(*words[:3], "--out", str(other), *SHORT) == 0
+    assert call(*words[:4], str(other), *words[5:]) == 0
     cem = json.loads((other / "results.json").read_text())
     assert cem["by"]["name"] == "CEM"
     assert cem["oracle"]["reached"] == results["oracle"]["reached"]
+    assert any(cem["oracle"]["reached"])
     for name, how in (("a", by), ("b", "cem")):
         film = ["world", "watch", run, "--by", how, "--robots", "1", "--out", str(tmp_path / f"{name}.gif")]
         assert call(*film) == 0

@@ -123,6 +123,10 @@ def test_gradients_plan_through_a_model_and_leave_it_as_it_was() -> None:
     (gradient,) = torch.autograd.grad(cost(plans).sum(), plans)
     step = 1e-2 * gradient / gradient.norm()
     assert cost(plans - step).sum() < cost(plans + step).sum()
+    generator = torch.Generator().manual_seed(0)
+    Gradient(samples=2, rounds=2).plan(
+        cost, plans[:, 0].detach(), lambda k: torch.randn(2, 2, 4, 2, generator=generator)
+    )
     assert all(parameter.grad is None for parameter in model.parameters())
     outcome = pursue(ROOMS, Task(pairs=10, steps=15), planning_policy(Gradient(), straight_costs, 0), CPU)
     assert outcome.reached[1::2].all()  # within a room, with positions for latents

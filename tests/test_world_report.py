@@ -40,7 +40,7 @@ def judged(door: int, room: int, **more: Any) -> dict[str, Any]:
     """Results of 20 pairs, of which some were reached."""
     reached = torch.tensor([k < door for k in range(10)] + [k < room for k in range(10)])
     through = torch.arange(20) < 10
-    return {"seconds": 12.0, **rates_of(Outcome(torch.zeros(20, 3, 2), reached, through)), **more}
+    return {"seconds": 12.0, **rates_of(Outcome(torch.zeros(20, 3, 2), torch.zeros(20, 2), reached, through)), **more}
 
 
 RESULTS = {

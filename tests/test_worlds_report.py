@@ -1,6 +1,7 @@
 """What results/worlds.py measures and docs/worlds.md says of it."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -13,6 +14,7 @@ import rows
 import torch
 import worlds as script
 import worlds_pictures
+import worlds_silent
 import worlds_tables as tables
 
 from minivjepa.evaluation.statistics import mcnemar
@@ -20,6 +22,7 @@ from minivjepa.tubelets import Grid
 from minivjepa.world.goal_reaching import Task, random_policy
 from minivjepa.world.rooms import Rooms
 from minivjepa.world.world_clips import WorldClips
+from minivjepa.world.world_recipe import WorldConfig
 
 
 def rows_of(*shares: list[int]) -> list[dict[str, Any]]:
@@ -36,7 +39,8 @@ def test_an_encoder_is_above_a_control_only_if_every_training_is() -> None:
     one_unlucky = tables.compared(rows_of(high, high, low), rows_of(low, low, [1, *low[1:]]))
     assert one_unlucky[1] > 0
     assert one_unlucky[3] == "undecided"
-    assert tables.compared(rows_of(low), rows_of(low))[3] == "equal"
+    assert tables.compared(rows_of(low, low), rows_of(low, low)) == (0.0, 0.0, 0.0, "undecided")
+    assert tables.compared(rows_of([1] * 40), rows_of(low)) == (100.0, 100.0, 100.0, "above")
     half = [1, 0] * 20
     assert tables.compared(rows_of(half), rows_of(half[::-1]))[3] == "undecided"
 
@@ -53,6 +57,55 @@ def test_a_decision_is_counted_once_for_each_robot_under_way_and_its_memory_at_i
             torch.zeros(1024, 1024).add_(1)  # 4 MiB, freed before the next
 
     assert 4 * 2**20 <= script.peak_memory(job) < 5 * 2**20
+
+
+def test_actions_that_a_model_is_not_told_still_move_the_robot() -> None:
+    """Catches: a control that is told the actions, or whose robot doesn't move."""
+    config = script.config_of("rooms-lamps", "lewm, no actions", 10)
+    index = torch.arange(3)
+    clip, journey = script.clips_of(config, "lewm, no actions").batch(0, index)
+    known, told = script.clips_of(config, "lewm").batch(0, index)
+    assert torch.equal(clip, known)
+    assert not journey.actions.any()
+    assert told.actions.all()
+
+
+def test_every_kind_of_row_is_computed_and_a_second_run_trains_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: an encoder that isn't the trained one, a row without what the page's tables read."""
+    real = script.config_of
+
+    def short(world: str, encoder: str, seed: int) -> WorldConfig:
+        config = real(world, encoder, seed)
+        pretraining = replace(config.pretraining, steps=2, batch=2)
+        return replace(config, latent=8, steps=2, batch=4, pretraining=pretraining)
+
+    monkeypatch.setattr(script, "config_of", short)
+    monkeypatch.setattr(script, "RUNS", tmp_path)
+    monkeypatch.setattr(script, "INVERSE", replace(script.INVERSE, clips=8, frames=3, steps=2))
+    monkeypatch.setattr(script, "PLANNERS", {"cem": script.CEM(horizon=2, samples=4, elites=2, rounds=1)})
+    monkeypatch.setitem(script.TASKS, "rooms-lamps", replace(script.TASKS["rooms-lamps"], pairs=2, steps=2))
+    monkeypatch.setattr(worlds_silent, "STEPS", (1, 2))
+    monkeypatch.setattr(worlds_silent, "PAIRS", 2)
+    script.model_of.cache_clear()
+    found = [script.run_inverse("rooms-lamps", "vjepa, 128", 10), script.run_planner("rooms-lamps", "lewm", 10, "cem")]
+    found += [script.run_landscape("rooms-lamps", "vjepa, 128", 10), script.run_longer("rooms-lamps", "vjepa, 128", 10)]
+    assert {"position_r2", "lamps_r2", "inverse_loss", "inverse_error", "success", "milliseconds"} <= set(found[0])
+    assert {"success", "reached", "milliseconds", "milliseconds_alone", "mebibytes"} <= set(found[1])
+    assert len(found[2]["latent"]) == len(found[2]["walking"]) == worlds_silent.SIDE**2
+    assert [part["steps"] for part in found[3]["curve"]] == [1, 2]
+    config, model = script.model_of("rooms-lamps", "vjepa, 128", 10, False)
+    trained = torch.load(tmp_path / "rooms-lamps" / "vjepa-10-encoder" / "checkpoint.pt", weights_only=True)
+    assert trained["step"] == 2
+    untrained = script.build_world(config).encoder.state_dict()
+    assert any(not torch.equal(value, untrained[name]) for name, value in model.encoder.state_dict().items())
+    script.model_of.cache_clear()
+    monkeypatch.setattr(script.Trainer, "train_step", None)  # no second training
+    monkeypatch.setattr(script.WorldTrainer, "train_step", None)
+    again = script.run_planner("rooms-lamps", "lewm", 10, "cem")
+    assert again["reached"] == found[1]["reached"]
+    script.model_of.cache_clear()
 
 
 def test_curves_grow_with_budget_and_radius_and_hold_the_tasks_own_rate(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +160,7 @@ def test_a_stopped_comparison_goes_on_and_one_with_other_settings_is_refused(
 def test_rows_of_two_jobs_at_a_time_are_all_kept(tmp_path: Path) -> None:
     """Catches: a row that another process has just added, and that is written over."""
     file = tmp_path / "worlds.json"
-    rows.begin(file, [10], {"inverse": script.INVERSE})
+    rows.begin(file, {"inverse": script.INVERSE})
     jobs = [[("rows", {"who": who, "number": n}, dict) for n in range(30)] for who in "ab"]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(partial(rows.run_missing, file), jobs))
@@ -117,7 +170,7 @@ def test_rows_of_two_jobs_at_a_time_are_all_kept(tmp_path: Path) -> None:
 def test_a_row_that_another_process_added_meanwhile_is_not_added_again(tmp_path: Path) -> None:
     """Catches: a training that counts twice."""
     file = tmp_path / "worlds.json"
-    rows.begin(file, [10], {"inverse": script.INVERSE})
+    rows.begin(file, {"inverse": script.INVERSE})
 
     def slow() -> dict[str, Any]:
         rows.run_missing(file, [("rows", {"who": "a"}, lambda: {"success": 0.5})])
@@ -150,7 +203,7 @@ def test_what_is_not_measured_is_an_empty_cell_and_rows_come_in_our_order() -> N
     assert places == sorted(places)
 
 
-def test_the_oracle_needs_two_steps_ahead() -> None:
+def test_the_oracle_needs_no_more_than_two_steps_ahead() -> None:
     """Catches: a sentence that outlives its numbers."""
     found = {(row["world"], row["horizon"]): row["success"] for row in pages.load()["worlds"]["horizons"]}
     assert found == dict.fromkeys(product(script.WORLDS, script.HORIZONS), 1.0)

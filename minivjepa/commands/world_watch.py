@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 import tyro
-from torch import Tensor
 
 from minivjepa.commands.options import check_new_file, parse
 from minivjepa.commands.world_plan import chosen
@@ -54,6 +53,10 @@ def world_watch(argv: list[str]) -> int:
     if options.who in CONTROLS:
         if by:
             raise ValueError(f"--by is for trained models, and {options.who} isn't one; leave it out")
+        if options.who != "oracle" and options.planner != CEM():
+            raise ValueError(
+                f"--planner.* is for the oracle and trained models, and {options.who} doesn't plan; leave it out"
+            )
         policy = controls(world, options.planner, options.seed)[options.who]
     else:
         config, model = load_world(Path(options.who))
@@ -65,19 +68,19 @@ def world_watch(argv: list[str]) -> int:
         policy = policy_of(model.requires_grad_(False), config, by or options.planner, options.seed, CPU)
     task = replace(TASKS[name], pairs=options.robots, seed=options.seed)
     outcome = pursue(world, task, policy, CPU, options.who)
-    write_bytes(options.out, film(world, outcome, task.draw(world, CPU)[1], task.radius))
+    write_bytes(options.out, film(world, outcome, task.radius))
     hits = int(outcome.reached.sum())
     print(f"{options.out}: {options.who} reached {hits} of {options.robots} goals of {name} in {task.steps} steps")
     return 0
 
 
-def film(world: World, outcome: Outcome, goal: Tensor, radius: float) -> bytes:
-    """The bytes of a GIF.  goal: states [n, S]."""
+def film(world: World, outcome: Outcome, radius: float) -> bytes:
+    """The bytes of a GIF."""
     from minivjepa.figures.feature_colors import gif, imagination_film
 
-    moving = (outcome.path[:, 1:] != outcome.path[:, :-1]).any(dim=2)  # [n, steps]
-    length = int(moving.any(dim=0).sum()) + 1  # until the last robot is there
-    path = outcome.path[:, :length]
+    moving = (outcome.path[:, 1:] != outcome.path[:, :-1]).any(dim=2).any(dim=0)  # [steps]
+    length = len(moving) + 1 - int(moving.flip(0).int().argmax()) if moving.any() else 1  # up to the last move
+    path, goal = outcome.path[:, :length], outcome.goal
     there = (world.line(path, goal[:, None]) <= radius)[..., None, None, None]  # [n, T, 1, 1, 1]
     middle = (torch.arange(PIXELS) + 0.5) / PIXELS
     far = (middle[:, None] - goal[:, 0, None, None]).hypot(middle - goal[:, 1, None, None])  # [n, H, W]

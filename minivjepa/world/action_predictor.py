@@ -24,7 +24,7 @@ Advance = Callable[[Tensor, Tensor], Tensor]  # (states [B, S], actions [B, A]) 
 class RawPixels(nn.Module):
     """In place of an encoder: a picture's pixels as one token, so that the main directions are those of pixels.
 
-    grid: of one frame, cut into one patch.
+    height: of a square picture, in pixels.
     """
 
     def __init__(self, height: int):

@@ -61,8 +61,8 @@ class FrozenWorldModel(nn.Module):
         dim: int,
         depth: int,
         heads: int,
-        actions: int = 2,
-        pooled: bool = False,
+        actions: int,
+        pooled: bool,
     ):
         super().__init__()
         grid = encoder.grid

@@ -25,7 +25,7 @@ Policy = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Task:
-    """What counts as success.  Raises ValueError for a task that is empty, impossible or solved from the start."""
+    """What counts as success.  Raises ValueError for a task that is empty or impossible."""
 
     pairs: int = 200  # Start-goal pairs; each world has its own rule for them.
     radius: float = 0.08  # How close to the goal the robot must come, in sides of the world.
@@ -37,14 +37,12 @@ class Task:
         check_numbers(self, ("pairs", "steps", "radius", "apart"), "a number above 0", lambda value: value > 0)
         check_numbers(self, ("pairs",), "at most 10000: all are planned at once", lambda value: value <= 10_000)
         check_numbers(self, ("apart",), "at most 0.6: worlds are no larger", lambda value: value <= 0.6)
-        less = f"less than apart ({self.apart}), or no robot has to move"
-        check_numbers(self, ("radius",), less, lambda value: value < self.apart)
         check_numbers(self, ("seed",), SEEDS, lambda value: 0 <= value < 2**32)
 
     def draw(self, world: World, device: torch.device) -> tuple[Tensor, Tensor]:
         """Starts and goals, [pairs, S] each, of unseen episodes; each pair fits its index, by the world's rule.
 
-        Raises ValueError for worlds where such pairs are hard to find.
+        Raises ValueError for a task that is solved from the start, and for worlds where such pairs are hard to find.
         """
         index = torch.arange(self.pairs, device=device)
         key = randomness.keys("pairs", self.seed, 0, index)
@@ -52,6 +50,8 @@ class Task:
 
     def pick(self, world: World, index: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
         """Of CANDIDATES pairs from uniform numbers [n, CANDIDATES * numbers], the first that fits each index [n]."""
+        less = f"less than apart ({self.apart}), or no robot has to move"
+        check_numbers(self, ("radius",), less, lambda value: value < self.apart)
         u = u.view(len(index), CANDIDATES, -1)
         start = world.draw(u[..., : world.numbers])  # [n, candidates, S]
         goal = world.goal(start, u[..., world.numbers :])
@@ -142,10 +142,11 @@ def controls(world: World, planner: CEM, seed: int) -> dict[str, Policy]:
 class Outcome:
     """What happened to each pair.  path: states, float32 [pairs, steps + 1, S]; it stays put once the robot succeeds.
 
-    reached: bool [pairs].  through: bool [pairs], whether the path leads through a door or around a wall.
+    goal: states [pairs, S].  reached: bool [pairs].  through: bool [pairs], whether the path leads through a door or around a wall.
     """
 
     path: Tensor
+    goal: Tensor
     reached: Tensor
     through: Tensor
 
@@ -165,4 +166,4 @@ def pursue(world: World, task: Task, policy: Policy, device: torch.device, title
             state = state.index_copy(0, pairs, world.move(state[pairs], action))
             reached = reached | (world.line(state, goal) <= task.radius)
         path.append(state)
-    return Outcome(torch.stack(path, dim=1), reached, through)
+    return Outcome(torch.stack(path, dim=1), goal, reached, through)

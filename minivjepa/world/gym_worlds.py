@@ -28,7 +28,8 @@ class WorldEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     world: its name, or the world itself; task: that world's by default.  Observations are pictures, uint8 [size, size, 3]; an
     action is two numbers from -1 to 1.  An episode ends within the task's radius of the goal, with reward 1, or after the task's
-    steps.  info holds "position" and "goal" (y, x) and "goal_picture".  Raises ValueError for an unknown name.
+    steps.  info holds "position" and "goal" (y, x) and "goal_picture".  Episodes are those that models train on; for a maze's
+    held-out layouts, give WORLDS["maze"].unseen and TASKS["maze"].  Raises ValueError for an unknown name.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 5}  # noqa: RUF012 (as gymnasium declares it)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from minivjepa import randomness
 from minivjepa.training.config import check_numbers
+from minivjepa.training.loop import CLIPS_AT_ONCE
 from minivjepa.training.recipe import cosine, set_rates, weight_groups
 from minivjepa.world.base_world import World
 from minivjepa.world.goal_reaching import Policy, here_and_there, picture_costs, planning_policy
@@ -21,7 +22,6 @@ from minivjepa.world.planner import WorldModel
 from minivjepa.world.world_clips import WorldClips
 from minivjepa.world.world_recipe import WorldConfig
 
-CLIPS_AT_ONCE = 64
 LEAST = 1e-6  # an action of 0 has no direction
 TRIED = 4096  # pairs of frames on which inverse dynamics is judged
 
@@ -62,8 +62,9 @@ class InverseDynamics(nn.Module):
 @torch.no_grad()
 def latents_of(model: WorldModel, source: WorldClips, clips: int) -> tuple[Tensor, Tensor]:
     """Latents [clips, T, Z] and actions [clips, T - 1, A] of a source's clips."""
-    parts = [source.batch(0, index) for index in torch.arange(clips).split(CLIPS_AT_ONCE)]
-    return torch.cat([model.embed(clip) for clip, _ in parts]), torch.cat([journey.actions for _, journey in parts])
+    batches = (source.batch(0, index) for index in torch.arange(clips).split(CLIPS_AT_ONCE))
+    z, actions = zip(*((model.embed(clip), journey.actions) for clip, journey in batches))
+    return torch.cat(z), torch.cat(actions)
 
 
 def draw_pairs(frames: int, clips: int, seed: int, step: int, count: int) -> tuple[Tensor, Tensor, Tensor]:

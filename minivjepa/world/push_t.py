@@ -30,7 +30,6 @@ RADIUS = 15.0  # of the agent, in its pixels
 BARS = (0.0, 15.0, 60.0, 15.0), (0.0, 75.0, 15.0, 45.0)  # of the T: middle (x, y), half its width, half its height
 MIDDLE = 45.0  # the block's center of mass lies this far down its stem
 REAIM = 6  # steps after which the pusher aims elsewhere
-DRAWS = 5  # random numbers of the pusher per step
 AT_ONCE = 64  # episodes recorded together in the search for pairs
 MOST = 100  # episodes recorded for each pair, before the search gives up
 

@@ -27,6 +27,8 @@ from minivjepa.world.worlds import WORLDS
 PRETRAINED = ("vjepa", "pixel-target")  # models whose encoder is trained on clips without actions, then frozen
 MODELS = ("lewm", *PRETRAINED, "untrained", "raw")
 EXAMPLES = 1024  # frames that the main directions of a frozen encoder come from
+OF_LEWM = ("patch", "dim", "depth", "heads", "hidden", "batchnorm", "weight", "directions")  # other models ignore these
+OF_OTHERS = ("pooled", "pretraining")  # and LeWorldModel ignores these
 PRETRAINING = Config(masks=("tube",), steps=800, log_every=200)  # V-JEPA on the rooms' clips
 
 

@@ -52,8 +52,8 @@ class WorldTrainer(Loop[WorldNet]):
     @cached_property
     def frames(self) -> Tensor:
         """The frames of the metrics, always the same, rendered once."""
-        clip, _ = self.source.batch(MONITOR_STEP, torch.arange(MONITORED * self.config.latent, device=self.device))
-        return clip[:, :, 0]
+        index = torch.arange(MONITORED * self.config.latent, device=self.device)
+        return torch.cat([self.source.batch(MONITOR_STEP, part)[0][:, :, 0] for part in index.split(CLIPS_AT_ONCE)])
 
     def measure(self, losses: list[float]) -> dict[str, Any]:
         """Both losses and the collapse metrics of the latents."""
