@@ -42,6 +42,8 @@ class CollapsePrevention:
             raise ValueError("pixels have no gradient to let through; leave stop_gradient=True")
         if self.projector < 0 or (self.projector and self.target != "online"):
             raise ValueError(f"projector is {self.projector}, expected 0, or a width above 0 with target='online'")
+        if self.projector and self.stop_gradient:
+            raise ValueError("a projector behind a stop-gradient would never be trained; set stop_gradient=False too")
         if self.regulariser is not None and self.stop_gradient:
             raise ValueError(
                 f"{type(self.regulariser).__name__} acts on the targets, which stop_gradient=True detaches, so it would "
@@ -133,7 +135,7 @@ class VJEPA(nn.Module):
 
         The target encoder runs forward on all tokens; pixels as targets cost nothing.  Encoder and predictor also run
         backward, at three times the forward cost in all; so does the target encoder if its targets aren't detached.
-        Softmax, norms, the regularizer and the optimizer aren't counted.
+        Softmax, norms, the projector, the regularizer and the optimizer aren't counted.
         """
         passes = 0 if self.prevention.target == "pixels" else 1 if self.prevention.stop_gradient else 3
         return {

@@ -8,7 +8,7 @@ from worlds_recipes import ENCODERS
 from worlds_silent import goal_of
 from worlds_tables import FLOORS, PLANNERS, groups
 
-from minivjepa.figures import COLORS, STYLES, Picture, finish, panels
+from minivjepa.figures import COLORS, STYLES, Picture, curves, finish, panels
 from minivjepa.world.base_world import displayable
 from minivjepa.world.worlds import WORLDS
 
@@ -73,6 +73,23 @@ def cost_picture(results: dict[str, Any]) -> Picture:
         figure,
         f"Dots of goals reached over milliseconds per decision in each world. Most goals: {'; '.join(said)}.",
         "Small marks are trainings, large ones their means, black lines the controls. Left is cheaper, up is better.",
+    )
+
+
+def longer_picture(results: dict[str, Any]) -> Picture:
+    """Loss and goals reached while predictors train on and on."""
+    columns, said = {}, []
+    for row in results["longer"]:
+        steps, loss, success = zip(*((part["steps"], part["loss"], 100 * part["success"]) for part in row["curve"]))
+        columns[f"{row['encoder']} in {row['world']}"] = steps, loss, success
+        said.append(f"{row['encoder']} in {row['world']}: {', '.join(f'{share:.0f}' for share in success)}")
+    figure, axes = curves((9, 3.2), ["loss", "goals reached (%)"], columns, "training steps", marker="o")
+    axes[0].set(xscale="log", yscale="log")
+    axes[1].set(xscale="log", ylim=(-3, 103))
+    return Picture(
+        figure,
+        f"Two panels over training steps: the loss falls, and percent of goals reached. {'; '.join(said)}.",
+        "One training of each, at a constant learning rate.",
     )
 
 

@@ -156,6 +156,17 @@ BAD = {
     "a mask ratio that is no number": (["train", "--masks", "tube:nan"], "mask ratio is nan"),
     "a switch without effect": (["train", "--arm", "vicreg", "--prevention.stop-gradient"], "so it would do nothing"),
     "clips that do not fit in memory": (["ablate", "--preset", "vitl"], "GiB; expected at most 16 GiB"),
+    "a teacher that is missing": (["train", "--arm", "generation-2"], "is missing; first train --arm frozen"),
+    "a momentum that an arm fixes": (["train", "--arm", "frozen", "--momentum", ".5"], "momentum is 0.5, but this arm"),
+    "a momentum without an EMA": (["train", "--arm", "no-ema", "--final-momentum", ".5"], "final_momentum is 0.5, but"),
+    "one mask token for one mask": (["train", "--share-mask-token"], "share_mask_token changes nothing for one mask"),
+    "clips without contrast": (["train", "--clips.std", "0"], "clips.std is 0.0, expected 0.01 to 10"),
+    "a digit of no size": (["ablate", "--clips.digit", "-5"], "clips.digit is -5.0, expected 1 to 32"),
+    "noise that is no number": (["train", "--clips.noise", "nan"], "clips.noise is nan, expected 0 to 10"),
+    "a digit faster than the fastest": (["train", "--clips.slowest", "5"], "clips.slowest is 5.0, expected at most"),
+    "a seed of the clips that judge": (["train", "--seed", "20000001"], "are seeds of the clips that judge every run"),
+    "films in a folder called rooms": (["train", "--data", "rooms"], "for a folder of that name give ./rooms"),
+    "a number of steps beyond 64 bits": (["train", "--steps", "1" + "0" * 400], "expected a number above 0"),
     "a negative learning rate": (["train", "--lr", "-1"], "lr is -1.0, expected a number above 0"),
 }
 

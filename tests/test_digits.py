@@ -116,8 +116,8 @@ def test_evaluation_clips_of_different_splits_have_different_factors() -> None:
         evaluation_clips(Config(grid=GRID), split, torch.device("cpu")).factors(0, torch.arange(9)).position
         for split in SPLITS
     ]
-    assert not torch.equal(drawn[0], drawn[1])
-    assert not torch.equal(drawn[1], drawn[2])
+    for a, b in ((0, 1), (1, 2), (0, 2)):
+        assert not torch.equal(drawn[a], drawn[b])
 
 
 @pytest.mark.parametrize("grid", [Grid(4, 16, 16, 2, 8), Grid(4, 32, 64, 2, 8), Grid(2, 224, 224, 2, 16)])

@@ -179,8 +179,9 @@ def test_controls_are_what_they_say(tiny: Config) -> None:
     assert steps == list(range(1, 801))
     assert found["supervised"]["linear_identity"] > untrained["linear_identity"] + 0.05
     for name in ("first_frame", "shuffled_frames"):
-        assert found[name]["feature_std"] > 0
+        assert found[name]["feature_std"] != untrained["feature_std"]
         assert abs(found[name]["linear_direction"] - CHANCE["direction"]) < 0.06
+        assert abs(found[name]["pixels_direction"] - CHANCE["direction"]) < 0.06
     assert len(found["raw_pixels"]["spectrum"]) == config.grid.values
 
 
@@ -241,7 +242,11 @@ def test_what_probing_holds_is_said(tiny: Config) -> None:
     with pytest.raises(
         ValueError, match=r"holds 2 copies of 7168 clips x 2048 tokens x 160 features in memory, 18 GiB"
     ):
-        check_memory(dataclasses.replace(tiny, grid=grid, dim=160, heads=4), FULL)
+        check_memory(dataclasses.replace(tiny, grid=grid, dim=160, heads=4), FULL, pixels=False)
+    small = dataclasses.replace(tiny, grid=Grid(16, 96, 96, 2, 8), dim=24)  # its pixels are 384 wide
+    check_memory(small, FULL, pixels=False)
+    with pytest.raises(ValueError, match="x 384 features"):
+        check_memory(small, FULL, pixels=True)
 
 
 def test_every_probe_is_read_from_its_own_label() -> None:

@@ -12,7 +12,7 @@ from minivjepa.evaluation import decoder
 from minivjepa.training.arms import with_arm
 from minivjepa.training.config import Config, from_dict
 from minivjepa.training.recipe import build_model, sample_masks, target_width
-from minivjepa.tubelets import gather_tokens, patchify
+from minivjepa.tubelets import Grid, gather_tokens, patchify
 from minivjepa.vjepa import VJEPA
 from minivjepa.world.painted import painted_rollouts, step_errors
 from minivjepa.world.world_clips import WorldClips
@@ -71,6 +71,28 @@ def test_a_decoder_learns_and_leaves_the_model_as_it_was(tiny: Config) -> None:
     assert list(errors) == ["imagined", "other_context", "true_features", "mean_clip"]
     assert errors["true_features"] < 0.9 * errors["mean_clip"]
     assert errors["imagined"] != errors["other_context"]
+
+
+def test_another_context_is_asked_for_the_same_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: predictions for the places that are hidden in another clip, which look worse than they are."""
+    config = Config(grid=Grid(4, 16, 16, 2, 8), masks=("tube:0.5",))
+    model = build_model(config)
+    clip, _ = DigitClips(config.grid).batch(0, torch.arange(8))
+    [mask] = sample_masks(config, 0, torch.arange(8))
+    assert not torch.equal(mask[1], mask[1].roll(1, 0))
+
+    class Off(torch.nn.Module):
+        """Paints how far a prediction is from the place that was asked for."""
+
+        grid = config.grid
+
+        def forward(self, z: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+            return z[..., :1] - ids[..., None]
+
+    monkeypatch.setattr(model, "predict", lambda clip, masks: [ids[..., None].float() for _, ids in masks])
+    found = decoder.painted(model, Off(), clip, mask)
+    assert not found["imagined"].any()
+    assert not found["other_context"].any()
 
 
 @pytest.mark.usefixtures("few_steps")

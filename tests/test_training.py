@@ -23,7 +23,7 @@ from minivjepa.data.digits import DigitClips
 from minivjepa.training import files, runs
 from minivjepa.training.arms import with_arm
 from minivjepa.training.config import Config
-from minivjepa.training.files import LOCK, check_new, finite_or_null, locked, write_atomically, write_text
+from minivjepa.training.files import HALF_WRITTEN, LOCK, check_new, finite_or_null, locked, write_atomically, write_text
 from minivjepa.training.recipe import build_model
 from minivjepa.training.runs import Run, RunStopped
 from minivjepa.training.trainer import Trainer
@@ -246,7 +246,7 @@ with locked(Path(sys.argv[1])):
 
 def test_a_folder_belongs_to_one_process_until_it_is_killed(tmp_path: Path) -> None:
     """Catches: two processes that write one checkpoint; a lock that outlives its process; halves of files that pile up."""
-    half, mine = tmp_path / "checkpoint.pt.0123abcd.tmp", tmp_path / "notes.tmp"
+    half, mine = tmp_path / f"checkpoint.pt.0123abcd{HALF_WRITTEN}", tmp_path / "notes.20250131.tmp"
     other = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert other.stdout is not None
     assert other.stdout.readline() == "here\n"
@@ -333,7 +333,7 @@ def test_a_run_of_another_config_is_refused(tmp_path: Path, short: Config) -> No
 def test_only_new_or_empty_folders_become_runs(tmp_path: Path) -> None:
     """Catches: overwriting somebody's files."""
     check_new(tmp_path / "new")
-    for name in ("left.tmp", LOCK):  # of a run that was killed while it was being made
+    for name in (f"left{HALF_WRITTEN}", LOCK):  # of a run that was killed while it was being made
         (tmp_path / name).touch()
     check_new(tmp_path)
     (tmp_path / "thesis.tex").touch()

@@ -57,7 +57,7 @@ def ablate(argv: list[str]) -> int:
     device, config = pick_device(options.device), options.config
     at_once = options.jobs or (1 if device.type == "cuda" else min(8, os.cpu_count() or 1))
     budget = BUDGETS.get(options.preset, FULL)
-    check_memory(config, budget)
+    check_memory(config, budget, pixels=True)
     if config.prevention != CollapsePrevention() or config.seed != PRESETS[options.preset].seed:
         raise ValueError("--prevention.* and --seed are what an ablation varies; use --arms and --seeds")
     groups = {"main": [*ARMS], "variants": [*VARIANTS]}

@@ -51,7 +51,7 @@ def open_weights(options: EmbedOptions) -> tuple[Encoder, tuple[Color, Color], d
     """The requested encoder, mean and std of its pixels, and its provenance.  Raises ValueError if there is none."""
     folder = Path(options.weights)
     if (folder / "config.json").exists() and (folder / "metrics.jsonl").exists():
-        if options.size or options.heads or options.positions:
+        if any(option is not None for option in (options.size, options.heads, options.positions)):
             raise ValueError(f"{folder} is a run, which knows its --size, --heads and --positions; leave them out")
         model, config, data, step = trained(folder)
         have = {"online": model.encoder, "target": model.target_encoder}

@@ -60,7 +60,7 @@ def imagine(argv: list[str]) -> int:
         raise ValueError(f"{kinds[True]} is a world model, {kinds[False]} is not; give runs of one kind")
     paint = paint_worlds if True in kinds else paint_hidden
     write_bytes(options.picture, paint(options, pick_device(options.device)))
-    print(f"{options.picture}: mean squared errors on {HELD_OUT} held-out clips are above")
+    print(f"{options.picture}: mean squared errors on {HELD_OUT} clips are above")
     return 0
 
 
@@ -78,6 +78,8 @@ def paint_hidden(options: ImagineOptions, device: torch.device) -> bytes:
         if (other.grid, other.clips, other.masks, its) != (config.grid, config.clips, config.masks, data):
             raise ValueError(f"{folder} has other clips or masks than {options.runs[0]}; give runs that agree")
     models = {folder.name: (model, own) for folder, (model, own, _, _) in zip(options.runs, found)}
+    if "untrained" in models:
+        raise ValueError("a folder is called untrained, as the film calls its control; rename it")
     models["untrained"] = build_model(config), config
     held_out = open_data(data, config.grid, DATA_SEED, device, config.clips, "test")
     clip, _ = held_out.batch(MONITOR_STEP, torch.arange(HELD_OUT, device=device))
@@ -101,6 +103,8 @@ def paint_hidden(options: ImagineOptions, device: torch.device) -> bytes:
                 columns[f"{title}\nerror {errors[name][kind]:.3f}"] = whole
     heads = [title.replace("_", " ") for title in errors["untrained"]]
     tell(heads, {name: [*found.values()] for name, found in errors.items()})
+    if data != "digits":
+        print("films have no held-out part: these clips are from the films that the runs were trained on")
     return film(columns, options.clips, pixel_scale(data, config.clips))
 
 

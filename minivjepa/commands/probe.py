@@ -20,7 +20,7 @@ from minivjepa.training.runs import trained
 class ProbeOptions:
     """Ask a trained run's frozen encoders what they know: collapse metrics and probes on held-out moving handwriting.
 
-    Always with the full probe budget, and always on handwriting, even if the run was trained on video.
+    Always with the full probe budget, and always on handwriting, normalised as handwriting, even if the run was trained on video.
     """
 
     run: tyro.conf.Positional[Path]  # Folder that `minivjepa train` left.
@@ -34,7 +34,7 @@ def probe(argv: list[str]) -> int:
     device = pick_device(options.device)
     model, config, _, step = trained(options.run)
     model.to(device)
-    check_memory(config, FULL)
+    check_memory(config, FULL, pixels=False)
     check_json(options.json)
     with tqdm(total=2 if model.target_encoder is None else 3, desc="probing", unit="part") as bar:
         untrained = judge_online(build_model(config).to(device), config, FULL, device)

@@ -36,6 +36,8 @@ def open_data(
     """
     if data == "digits":
         return known_clips(grid, split, seed, device, rules)
+    if data == "rooms":
+        raise ValueError("--data rooms names the robots' rooms; for a folder of that name give ./rooms")
     if rules != CLIPS:
         raise ValueError(f"--clips.* says what digits look like, and --data is {data}; leave --clips.* out")
     return VideoClips(Path(data), grid, seed, str(device), strict=strict)

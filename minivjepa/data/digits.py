@@ -18,6 +18,15 @@ from minivjepa.tubelets import Grid
 
 SHOWN = ("digits", "photographs")
 BACKGROUNDS = ("none", "new", "still", "drifting")
+LIMITS = {
+    "digit": (1, 32),
+    "slowest": (0, 32),
+    "fastest": (0, 32),
+    "darkest": (0, 1),
+    "noise": (0, 10),
+    "mean": (0, 1),
+    "std": (0.01, 10),
+}
 CELLS = 8  # per side: of a handwritten image, and of a background
 
 
@@ -46,6 +55,11 @@ class ClipRules:
             raise ValueError(f"{', '.join(idle)} would change nothing in clips of photographs; leave them out")
         if self.background not in BACKGROUNDS:
             raise ValueError(f"unknown background {self.background!r}; choose from {', '.join(BACKGROUNDS)}")
+        for name, (low, high) in LIMITS.items():
+            if not low <= (value := getattr(self, name)) <= high:
+                raise ValueError(f"clips.{name} is {value}, expected {low:g} to {high:g}")
+        if self.slowest > self.fastest:
+            raise ValueError(f"clips.slowest is {self.slowest}, expected at most clips.fastest, {self.fastest}")
         if not (math.isfinite(self.strength) and self.strength >= 0):
             raise ValueError(f"strength is {self.strength}, expected 0 or more")
         if (self.background == "none") != (self.strength == 0):
@@ -75,8 +89,8 @@ class Factors:
     """What is in each of B clips.
 
     identity: int64 [B], 0..9.  direction: int64 [B], 0..7, multiples of 45 degrees from rightwards, clockwise
-    on the screen.  position: float32 [B, 2], (y, x) of the digit's top left corner in the first frame, in
-    shares of the frame.  color: float32 [B, 3].  speed: float32 [B], pixels per frame at height 32.
+    on the screen.  position: float32 [B, 2], (y, x) of the digit's top left corner in the first frame, in shares of the
+    frame (of a window over a photograph: in shares of where it can be).  color: float32 [B, 3].  speed: float32 [B], pixels per frame at height 32.
     image: int64 [B], the index of the handwritten image in its split.
     """
 

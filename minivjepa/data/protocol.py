@@ -15,7 +15,7 @@ IDENTITIES = 10  # classes of handwriting: 0 to 9
 CHANCE = {"direction": 1 / DIRECTIONS, "identity": 1 / IDENTITIES}
 SPLITS = ("train", "validation", "test")
 SPLIT_SEED = 0  # which handwritten images belong to which split
-DATA_SEED = 20_000_000  # seed of the evaluation clips, far from any training seed
+DATA_SEED = 20_000_000  # seed of the evaluation clips, and with 1 and 2 added; training refuses these seeds
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,7 @@ class VideoClips:
             raise ValueError(f"video path {path} does not exist; give a video file or a folder of them")
         found, left_out = find_videos(path) if path.is_dir() else ([path], {})
         self.files: list[VideoFile] = []
+        self.kept = 0  # bytes of all frames that are kept
         for file in tqdm(found, desc="reading video", unit="file", leave=False):
             try:
                 self.files.append(self.open(file))
@@ -134,14 +135,14 @@ class VideoClips:
 
     def open(self, path: Path) -> VideoFile:
         """Decode a file once, up to its damage; keep its frames at clip size while all files together stay below KEPT bytes."""
-        room = KEPT - sum(file.pixels.numel() for file in self.files if file.pixels is not None)
-        times, small, damage = [], [], ""
+        times, small, damage, transparent = [], [], "", False
         try:
             for number, frame in enumerate(film(path)):
                 times.append(frame.time)
+                transparent = transparent or frame.transparent()
                 if number & (number + 1) == 0:  # 0, 1, 3, 7 ...: the last of them is in the second half
                     late = number, frame
-                if 3 * self.grid.height * self.grid.width * len(times) <= room:
+                if self.kept + 3 * self.grid.height * self.grid.width * len(times) <= KEPT:
                     small.append(self.shrink(frame.picture()))
         except UnusableVideo as error:
             if self.strict or not times:
@@ -150,11 +151,12 @@ class VideoClips:
         if len(times) < self.grid.frames:
             needs = f"{damage or f'has {len(times)} frames'}, a clip needs {self.grid.frames}"
             raise UnusableVideo(path, needs, "give a longer video or fewer --grid.frames")
-        if frame.transparent():
+        if transparent:
             say(f"{path} is transparent; it is shown on black")
         if damage:
             say(f"{path} {damage}; what comes before is used")
         if len(small) == len(times):
+            self.kept += sum(part.numel() for part in small)
             return VideoFile(path, times, torch.cat(small))
         file = VideoFile(path, times, None)
         for n, seen in (late, (number, frame)):

@@ -50,6 +50,8 @@ def train_supervised(config: Config, device: torch.device, progress: Callable[[i
             losses = [F.cross_entropy(heads[task](pooled), getattr(factors, task)) for task in CLASSES]
         optimiser.zero_grad()
         torch.stack(losses).sum().backward()
+        if config.clip_grad and step >= config.warmup:
+            nn.utils.clip_grad_norm_(encoder.parameters(), config.clip_grad)
         optimiser.step()
         progress(step + 1)
     if not torch.stack(losses).isfinite().all():

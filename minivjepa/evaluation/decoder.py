@@ -75,14 +75,14 @@ def frozen_targets(model: VJEPA, clip: Tensor) -> Tensor:
 def painted(model: VJEPA, decoder: Decoder, clip: Tensor, mask: MaskPair) -> dict[str, Tensor]:
     """Pixels for the hidden tubelets [B, M, values] of at least 2 clips, by what they are painted from.
 
-    imagined: predictions.  other_context: those made from the context of the clip before it in the batch.  true_features: the
+    imagined: predictions.  other_context: those for the same places, made from the clip before it in the batch.  true_features: the
     targets that were to be predicted, which shows the decoder's own error.  mean_clip: the mean of all these clips.
     """
-    (z,), (_, hidden) = model.predict(clip, [mask]), mask
+    (z,), (other,), (_, hidden) = model.predict(clip, [mask]), model.predict(clip.roll(1, 0), [mask]), mask
     pixels = patchify(clip, decoder.grid)
     return {
         "imagined": decoder(z, hidden),
-        "other_context": decoder(z.roll(1, 0), hidden),
+        "other_context": decoder(other, hidden),
         "true_features": decoder(gather_tokens(frozen_targets(model, clip), hidden), hidden),
         "mean_clip": gather_tokens(pixels.mean(dim=0, keepdim=True).expand_as(pixels), hidden),
     }

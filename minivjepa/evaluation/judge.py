@@ -48,7 +48,10 @@ def encode_split(
         tokens.append(encode(alter(clip, index) if alter else clip).float().cpu())
         factors.append(found)
     known = {name: torch.cat([getattr(f, name) for f in factors]).cpu() for name in ("identity", "direction", "color")}
-    angle = torch.cat([f.position for f in factors]).cpu() * (2 * math.pi)
+    whole = (
+        math.pi if config.clips.shows == "photographs" else 2 * math.pi
+    )  # a digit's frame has joined ends, a photograph doesn't
+    angle = torch.cat([f.position for f in factors]).cpu() * whole
     return Labelled(torch.cat(tokens), **known, place=torch.cat([angle.sin(), angle.cos()], dim=1))
 
 
@@ -76,10 +79,10 @@ def prediction_metrics(model: VJEPA, config: Config, budget: Budget, device: tor
     source, losses, margins = evaluation_clips(config, "test", device), [], []
     for index in torch.arange(budget.test_clips, device=device).split(CLIPS_AT_ONCE):
         clip, masks = source.batch(0, index)[0], sample_masks(config, 0, index)
-        wanted = model.normalised(model.targets(clip))
-        targets = [gather_tokens(wanted, ids) for _, ids in masks]
-        losses.append(float(latent_distance(model.predict(clip, masks), targets, config.loss)))
-        margins.append(prediction_margin(model, clip, masks))
+        h, predictions = model.normalised(model.targets(clip)), model.predict(clip, masks)
+        targets = [gather_tokens(h, ids) for _, ids in masks]
+        losses.append(float(latent_distance(predictions, targets, config.loss)))
+        margins.append(prediction_margin(h, predictions, masks))
     return {"loss": sum(losses) / len(losses), "margin": sum(margins) / len(margins)}
 
 
@@ -106,11 +109,12 @@ def token_bytes(grid: Grid, dim: int, budget: Budget) -> int:
     return COPIES * 4 * sum(budget.clips(split) for split in SPLITS) * grid.tokens * dim
 
 
-def check_memory(config: Config, budget: Budget) -> None:
-    """Raise ValueError if probing would hold more tokens than a machine should be asked to hold."""
-    needed = token_bytes(config.grid, config.dim, budget)
+def check_memory(config: Config, budget: Budget, pixels: bool) -> None:
+    """Raise ValueError if probing would hold more tokens than a machine should be asked to hold.  pixels: raw ones are probed too."""
+    width = max(config.dim, config.grid.values) if pixels else config.dim
+    needed = token_bytes(config.grid, width, budget)
     if needed > LARGEST:
         raise ValueError(
-            f"probing holds {COPIES} copies of {sum(budget.clips(split) for split in SPLITS)} clips x {config.grid.tokens} tokens x {config.dim} features in memory, "
+            f"probing holds {COPIES} copies of {sum(budget.clips(split) for split in SPLITS)} clips x {config.grid.tokens} tokens x {width} features in memory, "
             f"{needed / 2**30:.0f} GiB; expected at most {LARGEST / 2**30:.0f} GiB: choose a smaller --grid or --dim"
         )

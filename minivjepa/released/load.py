@@ -93,7 +93,7 @@ def load_pretrained(
             sizes = {"hidden_size": width, "num_hidden_layers": depth, "mlp_ratio": (hidden or 0) / width}
             found |= {prefix + name: size for name, size in sizes.items()}
         check_config(config, found)
-    except ValueError as error:
+    except (IndexError, RuntimeError, ValueError) as error:  # a tensor of another shape raises any of these
         raise ValueError(f"{source}, read in the {layout} layout, {error}") from None
     if isinstance(built.get("predictor"), ActionPredictor):
         built["action_predictor"] = built.pop("predictor")
@@ -145,8 +145,10 @@ def split_parts(state: State) -> dict[str, State]:
 def agreed(asked: int | None, config: dict[str, Any], name: str, usual: int | None, what: str) -> int:
     """The first known of: what was asked for, the entry `name` of config.json, what is usual.
 
-    Raises ValueError if the first two differ, if the second is not a whole number above 0, or if none is known.
+    Raises ValueError if the first two differ, if one is not a whole number above 0, or if none is known.
     """
+    if asked is not None and asked < 1:
+        raise ValueError(f"was asked for {asked} {what}, expected a whole number above 0")
     stored = config.get(name)
     if name in config and not (isinstance(stored, int) and stored > 0):
         raise ValueError(f"has {name} {stored!r} in its config.json, expected a whole number above 0")

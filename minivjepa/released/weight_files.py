@@ -18,7 +18,7 @@ EXTRA = "pip install 'minivjepa[parity]'"
 
 
 def read_weights(source: str) -> tuple[Mapping[str, Any], dict[str, Any]]:
-    """A folder, a .safetensors or .pt file, or a hub name -> (its contents, the config.json beside it or {}).
+    """A folder, a .safetensors or .pt file, or a hub name -> (its contents, the config.json beside .safetensors or {}).
 
     Raises ValueError if it is missing or unreadable, or holds more than weights.
     """

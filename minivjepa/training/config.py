@@ -1,7 +1,6 @@
 """Everything that decides the weights of a run, and the presets to start from."""
 
 import dataclasses
-import math
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 import torch
 
 from minivjepa.data.digits import CLIPS, ClipRules
+from minivjepa.data.protocol import DATA_SEED
 from minivjepa.masking import MASKS, parse_mask
 from minivjepa.rotary import check_scheme
 from minivjepa.transformer import SCHEMES
@@ -85,6 +85,8 @@ class Config:
         others = ("predictor_depth", "warmup", "clip_grad", "weight_decay", "final_weight_decay")
         check_numbers(self, others, "0 or more", lambda value: value >= 0)
         check_numbers(self, ("seed",), SEEDS, lambda value: 0 <= value < 2**32)
+        judged = f"another number: {DATA_SEED} to {DATA_SEED + 2} are seeds of the clips that judge every run"
+        check_numbers(self, ("seed",), judged, lambda value: not DATA_SEED <= value <= DATA_SEED + 2)
         check_numbers(self, ("monitor_clips",), "2 or more: one clip has no spread", lambda value: value >= 2)
         if self.prevention.regulariser is not None:
             weights = tuple(vars(self.prevention.regulariser))
@@ -103,10 +105,10 @@ class Config:
 
 
 def check_numbers(config: Any, names: Sequence[str], expected: str, fits: Callable[[float], bool]) -> None:
-    """Raise ValueError for the first field of a config that is not finite or does not fit."""
+    """Raise ValueError for the first field of a config that is not finite, too large for 64 bits, or does not fit."""
     for name in names:
         value = getattr(config, name)
-        if not (math.isfinite(value) and fits(value)):
+        if not (abs(value) < 2**63 and fits(value)):  # NaN isn't below either
             raise ValueError(f"{name} is {value}, expected {expected}")
 
 

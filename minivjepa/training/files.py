@@ -18,6 +18,7 @@ else:
     import fcntl
 
 LOCK = ".lock"  # in a folder that a process writes to, and left there
+HALF_WRITTEN = ".minivjepa.tmp"  # how names of files end that are being written
 
 
 @contextlib.contextmanager
@@ -36,7 +37,7 @@ def locked(folder: Path) -> Iterator[None]:
         except OSError as error:
             if isinstance(error, BlockingIOError | PermissionError):  # else the file system has no locks
                 raise ValueError(f"another process is at work in {folder}; wait until it has ended") from None
-        for old in folder.glob("*.????????.tmp"):
+        for old in folder.glob(f"*{HALF_WRITTEN}"):
             old.unlink()
         yield
 
@@ -46,7 +47,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
     Raises OSError if the disk fails, after removing the temporary file; an old file stays as it was.
     """
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{HALF_WRITTEN}")
     try:
         with open(temporary, "wb") as file:
             write(file)
@@ -96,7 +97,9 @@ def check_new(out: Path) -> None:
     """Raise ValueError unless `out` is absent or an empty folder."""
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out {out} is a file; give a folder that does not exist yet")
-    left = [p.name for p in out.iterdir() if p.suffix != ".tmp" and p.name != LOCK] if out.exists() else []
+    left = (
+        [p.name for p in out.iterdir() if p.name != LOCK and not p.name.endswith(HALF_WRITTEN)] if out.exists() else []
+    )
     if left:
         raise ValueError(f"--out {out} is not empty (it holds {left[0]}); choose another folder, or add --resume")
 

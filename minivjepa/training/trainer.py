@@ -64,25 +64,23 @@ def written_out(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = None
     return share @ v
 
 
-@torch.no_grad()
-def prediction_margin(model: VJEPA, clip: Tensor, masks: list[MaskPair]) -> float:
-    """collapse.margin of the model's predictions for at least 2 clips, mean over mask groups."""
-    h = model.normalised(model.targets(clip))
-    pairs = zip(model.predict(clip, masks), masks, strict=True)
+def prediction_margin(h: Tensor, predictions: list[Tensor], masks: list[MaskPair]) -> float:
+    """collapse.margin of predictions [B, M, D] for at least 2 clips with targets h [B, N, D], mean over mask groups."""
     # h.roll(1, 0) holds, for every clip, the targets of the clip before it in the batch
+    pairs = zip(predictions, masks, strict=True)
     values = [margin(z, gather_tokens(h, ids), gather_tokens(h.roll(1, 0), ids)) for z, (_, ids) in pairs]
     return sum(values) / len(values)
 
 
-def load_teacher(model: VJEPA, config: Config, folder: Path) -> None:
-    """Give the target encoder the trained weights of another run's online encoder.  Raises ValueError if that is not finished."""
+def find_teacher(config: Config, out: Path) -> dict[str, Tensor]:
+    """The trained encoder whose features a run in the folder `out` predicts.  Raises ValueError if it is missing or not finished."""
+    folder = out.parent / f"{config.teacher}-{config.seed}"
     if not folder.exists():
         raise ValueError(f"the teacher {folder} is missing; first train --arm {config.teacher} --seed {config.seed}")
     teacher, theirs, _, step = trained(folder)
     if step < theirs.steps:
         raise ValueError(f"the teacher {folder} is not trained to its end; train it further with --resume")
-    assert model.target_encoder is not None  # Config has checked it
-    load_weights(model.target_encoder, teacher.encoder.state_dict(), str(folder))
+    return teacher.encoder.state_dict()
 
 
 class Trainer(Loop[VJEPA]):
@@ -102,7 +100,8 @@ class Trainer(Loop[VJEPA]):
         tuning.check(config)
         super().__init__(config, model or build_model(config), source, run, device)
         if config.teacher and not run.checkpoint_file.exists():
-            load_teacher(self.model, config, run.out.parent / f"{config.teacher}-{config.seed}")
+            assert self.model.target_encoder is not None  # Config has checked it
+            load_weights(self.model.target_encoder, find_teacher(config, run.out), config.teacher)
         if device.type == "cpu" and config.precision == "bf16":
             for part in self.model.modules():
                 if isinstance(part, Attention):
@@ -150,6 +149,7 @@ class Trainer(Loop[VJEPA]):
         found = [token_metrics(torch.cat([encoder(clip).float().cpu() for clip in clips])) for encoder in encoders]
         target = {f"target_{name}": value for name, value in found[-1].items()}  # the only encoder's, if there is one
         masks = sample_masks(config, MONITOR_STEP, torch.arange(len(clips[0]), device=self.device))  # of the margin
+        h = model.normalised(model.targets(clips[0]))
         lr, _, momentum = schedule(config, max(0, self.step - 1))
         rates = {"lr": lr, "momentum": momentum if model.target_encoder is not None else None}
-        return {**found[0], **target, "margin": prediction_margin(model, clips[0], masks), **rates}
+        return {**found[0], **target, "margin": prediction_margin(h, model.predict(clips[0], masks), masks), **rates}
