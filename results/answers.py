@@ -1,14 +1,15 @@
 """The answers to plan.md, computed from the raw files by its own rules.  What has not been run yet is named."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from statistics import mean
 from typing import Any, NamedTuple
 
 from page_tables import PROBES
 
+from minivjepa.evaluation.collapsed_runs import collapsed
 from minivjepa.evaluation.metrics import METRICS
 from minivjepa.evaluation.statistics import Difference, markdown, paired
-from minivjepa.experiments.report import by_seed
 
 Raw = dict[str, Any]
 FIRST, TEN, EIGHT = 20, 10, 8
@@ -21,6 +22,9 @@ KINDS = {
 LENGTHS = {"plan-1000-steps": 1000, "plan-today": 2600, "plan-7000-steps": 7000, "plan-14000-steps": 14000}
 STRENGTHS = {"plan-today-tuned": 0, "plan-new-half": 0.5, "plan-new-tuned": 1, "plan-new-double": 2}
 WORDS = {"above": "Yes", "below": "No, it is below", "equal": "No, they are equal", "undecided": "Undecided"}
+PARTLY = "only some runs collapsed"
+WORDS[PARTLY] = "No answer: only some runs collapsed"
+LEAK = 0.05  # direction in the first frame, above chance, from which on no result counts
 
 
 class Row(NamedTuple):
@@ -58,6 +62,21 @@ QUESTIONS = {
     ],
 }
 MEASURES = {"h1": ("knn_identity",), "h2": ("linear_direction", "attentive_direction")}  # PROBES for all others
+
+
+@dataclass(frozen=True)
+class Dots(Difference):
+    """Differences of an arm of which only some runs collapsed: their mean describes neither those nor the others."""
+
+    @property
+    def answer(self) -> str:
+        """None, and why."""
+        return PARTLY
+
+    def __str__(self) -> str:
+        return in_words(self)
+
+
 Found = dict[str, dict[str, Difference]]  # label -> metric -> difference, without rows that have not been run
 
 
@@ -68,14 +87,39 @@ def seeds_run(raw: Raw, row: Row) -> list[int]:
     return sorted(set.intersection(*runs) & set(range(FIRST, FIRST + row.seeds)))
 
 
+def in_words(one: Difference) -> str:
+    """The differences in the order of their seeds."""
+    return ", ".join(f"{value:+.3f}" for _, value in sorted(one.each.items()))
+
+
+def partly(runs: list[dict[str, Any]]) -> bool:
+    """Whether some runs collapsed and others didn't."""
+    return len({collapsed(run) for run in runs}) > 1
+
+
+def compare(raw: Raw, row: Row, metric: str) -> Difference:
+    """One arm minus the other, with an interval within what a difference of accuracies can be."""
+    runs = {
+        name: [run for run in raw[row.file]["arms"][name] if run["seed"] in seeds_run(raw, row)]
+        for name in (row.arm, row.other)
+    }
+    found = paired(*({run["seed"]: run["final"][metric] for run in each} for each in runs.values()))
+    found = replace(found, low=max(found.low, -1.0), high=min(found.high, 1.0))
+    return Dots(**vars(found)) if any(map(partly, runs.values())) else found
+
+
 def differences(raw: Raw, question: str) -> Found:
     """The comparisons of a question, of rows of which all seeds have been run."""
-    metrics, found = MEASURES.get(question, PROBES), {}
-    for row in QUESTIONS[question]:
-        if len(seeds_run(raw, row)) == row.seeds:
-            runs = raw[row.file]
-            found[row.label] = {m: paired(by_seed(runs, row.arm, m), by_seed(runs, row.other, m)) for m in metrics}
-    return found
+    metrics = MEASURES.get(question, PROBES)
+    done = [row for row in QUESTIONS[question] if len(seeds_run(raw, row)) == row.seeds]
+    return {row.label: {metric: compare(raw, row, metric) for metric in metrics} for row in done}
+
+
+def leaks(results: Raw) -> bool:
+    """Whether the first frame of these clips gives the direction away."""
+    seen = results["controls"]["first_frame"]
+    most = max(seen[name] for name in ("linear_direction", "attentive_direction", "pixels_direction"))
+    return most > results["chance"]["direction"] + LEAK
 
 
 def comparison_table(raw: Raw, question: str) -> str:
@@ -88,6 +132,15 @@ def comparison_table(raw: Raw, question: str) -> str:
     return markdown(["", *(METRICS[metric].title for metric in metrics)], lines)
 
 
+def seeds_table(found: Found) -> str:
+    """Every difference of a question, folded: a row for each comparison and measure."""
+    lines = [
+        [label, METRICS[metric].title, in_words(one)] for label, rows in found.items() for metric, one in rows.items()
+    ]
+    table = markdown(["", "measure", "difference, seed by seed"], lines, words=3)
+    return f"<details>\n<summary>Every difference, seed by seed: {len(lines)} in all</summary>\n\n{table}\n\n</details>"
+
+
 def answers_of(found: Found, labels: Sequence[str], metric: str) -> list[str]:
     """The answers of some rows by one metric."""
     return [found[label][metric].answer for label in labels]
@@ -96,15 +149,17 @@ def answers_of(found: Found, labels: Sequence[str], metric: str) -> list[str]:
 def say_h1(found: Found) -> str:
     """Whether features of the moving target are more about identity."""
     [one] = found.values()
-    each = ", ".join(f"{value:+.3f}" for value in one["knn_identity"].each.values())
-    return f"**{WORDS[one['knn_identity'].answer]}.** Seed by seed: {each}."
+    return f"**{WORDS[one['knn_identity'].answer]}.**"
 
 
 def say_h2(found: Found) -> str:
     """Whether latent targets survive the nuisance better, and between which strengths the order changes."""
     at_one = {row.arm.split("-")[0]: found[row.label] for row in QUESTIONS["h2"] if row.file == "plan-new-tuned"}
     signs = {arm: one["linear_direction"].answer for arm, one in at_one.items()}
-    word = "Yes" if set(signs.values()) == {"above"} else "No" if "below" in signs.values() else "Undecided"
+    unsure = {"undecided", PARTLY} & {*signs.values()}
+    word = (
+        "Yes" if {*signs.values()} == {"above"} else "Undecided" if unsure and "below" not in signs.values() else "No"
+    )
     said = [
         f"**{word}.** At strength 1, direction by the linear probe: "
         + ", ".join(f"`{a}` {w}" for a, w in signs.items())
@@ -145,6 +200,10 @@ def say_rows(question: str, found: Found) -> str:
 def answer(raw: Raw, question: str) -> str:
     """What a page says of one question."""
     found, table = differences(raw, question), comparison_table(raw, question)
+    if found:
+        table += f"\n\n{seeds_table(found)}"
+    if files := sorted({row.file for row in QUESTIONS[question] if row.file in raw and leaks(raw[row.file])}):
+        return f"No answer: the first frame gives the direction away in {', '.join(files)}.\n\n{table}"
     if len(found) < len(QUESTIONS[question]):
         return (
             f"Not answered yet: {len(found)} of {len(QUESTIONS[question])} comparisons have all their seeds.\n\n{table}"

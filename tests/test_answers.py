@@ -4,7 +4,7 @@ from typing import Any
 
 import answers
 import pytest
-from answers import QUESTIONS, TEN, Row, answer, comparison_table
+from answers import QUESTIONS, TEN, answer, comparison_table
 
 MEASURED = ("linear_direction", "linear_identity", "attentive_direction", "attentive_identity", "knn_identity")
 
@@ -12,13 +12,24 @@ MEASURED = ("linear_direction", "linear_identity", "attentive_direction", "atten
 def file(values: dict[str, float], seeds: int = TEN, first: int = 20) -> dict[str, Any]:
     """A results file: arm -> what every measure reads, a little more on each seed."""
     return {
+        "chance": {"direction": 0.125},
+        "controls": {
+            "first_frame": dict.fromkeys(("linear_direction", "attentive_direction", "pixels_direction"), 0.13)
+        },
         "arms": {
             arm: [
-                {"seed": seed, "final": dict.fromkeys(MEASURED, value + 0.001 * (seed - first) * value)}
+                {
+                    "seed": seed,
+                    "final": {
+                        **dict.fromkeys(MEASURED, value + 0.001 * (seed - first) * value),
+                        "feature_std": 1.0,
+                        "target": None,
+                    },
+                }
                 for seed in range(first, first + seeds)
             ]
             for arm, value in values.items()
-        }
+        },
     }
 
 
@@ -26,8 +37,8 @@ def everything(first: float, second: float) -> dict[str, Any]:
     """All raw files: in each comparison the first arm reads `first` and the other `second`."""
     raw: dict[str, Any] = {}
     for row in (row for rows in QUESTIONS.values() for row in rows):
-        known = file({row.arm: first, row.other: second})["arms"]
-        raw.setdefault(row.file, {"arms": {}})["arms"] |= known
+        known = file({row.arm: first, row.other: second})
+        raw.setdefault(row.file, known)["arms"] |= known["arms"]
     return raw
 
 
@@ -88,4 +99,40 @@ def test_rows_have_labels_of_their_own() -> None:
     """Catches: two rows of one question that overwrite each other."""
     for rows in QUESTIONS.values():
         assert len({row.label for row in rows}) == len(rows)
-    assert isinstance(answers.QUESTIONS["h1"][0], Row)
+
+
+def test_arms_of_which_only_some_runs_collapse_have_no_answer() -> None:
+    """Catches: a yes from a mean of the dead and the living."""
+    raw = {"plan-today-long": file({"vjepa": 0.5, "frozen": 0.2})}
+    for run in raw["plan-today-long"]["arms"]["frozen"][:4]:
+        run["final"]["feature_std"] = 0.001
+    assert answer(raw, "h1").startswith("**No answer: only some runs collapsed.**")
+    assert "| +0.300, +0.300, " in comparison_table(raw, "h1")
+    for run in raw["plan-today-long"]["arms"]["frozen"]:
+        run["final"]["feature_std"] = 0.001  # all collapsed: that's a result
+    assert answer(raw, "h1").startswith("**Yes.**")
+
+
+def test_clips_whose_first_frame_gives_the_direction_away_answer_nothing() -> None:
+    """Catches: a score that a still picture reaches, taken for knowledge of motion."""
+    raw = everything(0.5, 0.2)
+    assert "No answer" not in answer(raw, "h3")
+    raw["plan-still"]["controls"]["first_frame"]["attentive_direction"] = 0.18
+    assert answer(raw, "h3").startswith("No answer: the first frame gives the direction away in plan-still.")
+
+
+def test_intervals_stay_within_what_accuracies_can_be_and_every_difference_is_shown() -> None:
+    """Catches: an interval beyond 1, a mean in place of its seeds."""
+    raw = {"plan-today-long": file({"vjepa": 0.9, "frozen": 0.2})}
+    for run in raw["plan-today-long"]["arms"]["frozen"][:2]:
+        run["final"]["knn_identity"] = -4.0
+    [found] = answers.differences(raw, "h1").values()
+    assert found["knn_identity"].high == 1.0
+    said = answer(raw, "h1")
+    assert "Every difference, seed by seed: 1 in all" in said
+    assert answers.in_words(found["knn_identity"]) in said
+
+
+def test_equal_is_an_answer_to_the_second_question() -> None:
+    """Catches: "undecided" where both are known to be no better."""
+    assert answer(everything(0.2, 0.2), "h2").startswith("**No.**")
