@@ -165,13 +165,13 @@ def jobs(world: str) -> Iterator[Job]:
     for encoder, seed in product(ENCODERS | (LAMPS_ONLY if world == "rooms-lamps" else {}), SEEDS):
         key = {"world": world, "encoder": encoder, "seed": seed}
         yield "rows", {**key, "planner": "inverse dynamics"}, partial(run_inverse, **key)
-    for encoder in ("lewm", "vjepa, 128", "raw, 128"):
+    for encoder in ("lewm", "vjepa, default", "raw, 128"):
         key = {"world": world, "encoder": encoder, "seed": SEEDS[0]}
         yield "landscapes", key, partial(run_landscape, **key)
     for planner, seed, encoder in product(PLANNERS, SEEDS, ENCODERS):
         key = {"world": world, "encoder": encoder, "seed": seed, "planner": planner}
         yield "rows", key, partial(run_planner, **key)
-    for encoder in ("vjepa, 128", "raw, 128"):
+    for encoder in ("vjepa, default", "raw, 128"):
         yield "longer", (key := {"world": world, "encoder": encoder, "seed": SEEDS[0]}), partial(run_longer, **key)
 
 
