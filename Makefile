@@ -34,10 +34,10 @@ world: .venv/figures      ## train world models of two rooms, let them plan besi
 LAMPS = runs/worlds/rooms-lamps
 worlds: .venv/figures     ## encoders, planners and floors in every world: hours on two cores; it goes on where it was; ARGS="rooms-busy" takes some worlds
 	$(BIN)/python results/worlds.py $(ARGS)
-	test ! -e $(LAMPS)/vjepa-128-10/encoder || $(BIN)/python results/keep_world.py worlds.pt vjepa=$(LAMPS)/vjepa-128-10 lewm=$(LAMPS)/lewm-10
-	test ! -e $(LAMPS)/vjepa-128-10/encoder || rm -f results/worlds_imagined.gif
-	test ! -e $(LAMPS)/vjepa-128-10/encoder || \
-	  $(BIN)/minivjepa imagine $(LAMPS)/lewm-10 $(LAMPS)/vjepa-128-10 --picture results/worlds_imagined.gif --clips 2
+	test ! -e $(LAMPS)/vjepa-default-10/encoder || $(BIN)/python results/keep_world.py worlds.pt vjepa=$(LAMPS)/vjepa-default-10 lewm=$(LAMPS)/lewm-10
+	test ! -e $(LAMPS)/vjepa-default-10/encoder || rm -f results/worlds_imagined.gif
+	test ! -e $(LAMPS)/vjepa-default-10/encoder || \
+	  $(BIN)/minivjepa imagine $(LAMPS)/lewm-10 $(LAMPS)/vjepa-default-10 --picture results/worlds_imagined.gif --clips 2
 	$(BIN)/python results/pages.py
 
 pusht: .venv/figures .venv/pusht     ## encoders and floors in PushT (gym-pusht); it goes on where it was

@@ -208,7 +208,7 @@ def test_the_kept_models_are_those_that_the_stored_results_describe(name: str) -
     assert position_known(saved, config) == pytest.approx(row["position_r2"], abs=0.005)
 
 
-@pytest.mark.parametrize(("name", "encoder"), [("vjepa", "vjepa, 128"), ("lewm", "lewm")])
+@pytest.mark.parametrize(("name", "encoder"), [("vjepa", "vjepa, default"), ("lewm", "lewm")])
 def test_the_kept_models_of_the_lamps_are_those_that_the_stored_results_describe(name: str, encoder: str) -> None:
     """Catches: lesson 12 training inverse dynamics on other weights than those of the first rows."""
     saved = torch.load(results.FOLDER / "worlds.pt", weights_only=True)[name]
