@@ -157,9 +157,9 @@ check(
 # %% [markdown]
 # ## Write it: `learning_rate` (easy, 5 minutes)
 #
-# The loop above computes it in a few lines; try without looking. Steps count from 0. For the first `warmup` steps the rate climbs in equal
-# parts, and at step `warmup - 1` it reaches `peak`. Then it falls along half
-# a cosine, and at the last step, `steps - 1`, it is `last`.
+# The loop above computes it in a few lines; try without looking. Steps count from 0. At each of the first `warmup` steps, step 0
+# too, the rate climbs by `peak / warmup`, so at step `warmup - 1` it's `peak`. Then it falls along half a cosine, from the first of the
+# remaining steps on, and at the last, `steps - 1`, it's `last`.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -286,7 +286,7 @@ check("your resume", same and costs["the step"] > costs["the velocity"] > 1,
       "with all three parts the run ends on the same bits; without the step, or the velocity, it doesn't")  # fmt: skip
 
 # %% [markdown]
-# Without the velocity it needs a few steps to get going again. Without the step it repeats old data at the rates of a beginner.
+# Without the velocity it needs a few steps to get going again. Without the step it repeats old data, at a new run's rates.
 #
 # ## Kill it
 #
@@ -384,7 +384,7 @@ print(f"{1000 * spent:.0f} ms a step, {live.batch / spent:.0f} clips/s; {flops /
 # Small models have small matrices, so much of the time goes to everything else: drawing clips, softmax, norms and the optimizer.
 # `minivjepa bench --geometry cpu --account` takes a step apart; `docs/speed.md` shows what helps.
 #
-# GPUs save time with **bfloat16**, too: numbers with 8 significant binary digits in place of 24. Only matrix products are computed in it; weights, optimizer,
+# On GPUs, **bfloat16** saves time, too: its numbers have 8 significant bits, not 24. Only matrix products are computed in it; weights, optimizer,
 # LayerNorm and EMA stay in float32. This is called autocast.
 
 # %%

@@ -74,12 +74,12 @@ play(two_arrows(distance=3, places=24, frequency=0.4))
 #
 # ## Write it: `angles` (easy, 5 minutes)
 #
-# Places along one axis are given, and the number of pairs. Return the angle of every *number*, `[n, 2 * pairs]`: place times frequency, where
+# Whole-number places along one axis are given, and the number of pairs. Return the angle of every *number*, `[n, 2 * pairs]`: place times frequency, where
 # both numbers of a pair get the same one.
 #
 # <details><summary>Hint 1</summary>
 #
-# The frequencies: `10000.0 ** -(torch.arange(pairs) / pairs)`.
+# The frequencies are powers of 10000; `torch.arange(pairs)` counts pairs.
 # </details>
 #
 # <details><summary>Hint 2</summary>
@@ -336,7 +336,7 @@ guess("Positions of the wrong kind: by how many percent do the features change?"
 # ## Momentum and schedule
 #
 # V-JEPA 1's momentum goes from .998 to nearly 1, and its learning rate falls along a cosine. V-JEPA 2 keeps one momentum, .99925, and after the
-# warm-up one learning rate and one weight decay. Nothing in it depends on where the run ends, so you can always extend it.
+# warm-up one learning rate and one weight decay. Before its last phase, nothing depends on where the run ends, so you can always extend it.
 
 # %%
 first = PRESETS["vitl"]
@@ -355,7 +355,7 @@ print(
 assert (round(half_life(0.998)), round(half_life(0.99925))) == (346, 924)
 
 # %% [markdown]
-# (The picture compares only these. V-JEPA 2 also had a last phase on longer clips, images among its data, and far more video.)
+# (Not drawn: a last phase on longer clips, with a falling rate. V-JEPA 2 also saw images, and far more video.)
 #
 # ## Look at its features
 #
@@ -373,8 +373,8 @@ title = f"weights {source}" if source else "random weights: pixels and places, n
 show(feature_strip(frames.numpy(), tokens.numpy(), title))
 
 # %% [markdown]
-# For your own video: `minivjepa embed clip.mp4 --weights WEIGHTS --out clip.npz --picture clip.gif`. It normalizes colors by the mean and spread
-# of ImageNet's, as in training.
+# For your own video: `minivjepa embed clip.mp4 --weights WEIGHTS --out clip.npz --picture clip.gif`. It normalizes colors by ImageNet's mean
+# and spread, as in training.
 #
 # ## Break it
 #

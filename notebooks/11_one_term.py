@@ -146,8 +146,8 @@ explore(
 #
 # ## Write it: `epps_pulley` (medium, 8 minutes)
 #
-# You get one shadow, `x` [n]. Take 33 values of t from -3 to 3. At each, add the squared gap of the mean cosine to the squared mean sine.
-# Multiply by the weight $e^{-t^2/2}$, integrate over t with the trapezoid rule, and multiply by n.
+# You get one shadow, `x` [n]. Take 33 values of t from -3 to 3. At each, square the mean cosine's gap to $e^{-t^2/2}$, and add the
+# squared mean sine. Multiply by the weight, again $e^{-t^2/2}$, integrate over t with the trapezoid rule, and multiply by n.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -535,11 +535,13 @@ print(
     "verified: with none of the safeguards and lambda 0 it collapses on every seed; with SIGReg it is spread out on all but one"
 )
 print("verified: without stop-gradient, SIGReg spreads the student out, and its target shrinks as without SIGReg")
-print("verified: no arm without SIGReg is above or below an untrained encoder, and every arm with it is below")
+print(
+    "verified: no arm without SIGReg is shown to be above or below an untrained encoder, and every student with it is below"
+)
 
 # %% [markdown]
-# Without SIGReg, no arm beats an untrained encoder, not even V-JEPA with all three. With it, the student's tokens spread out, yet know *less* than
-# before the first step. It doesn't see the target, which still shrinks without the stop. And with no other safeguard it failed on one seed of
+# Without SIGReg, no arm is shown to beat an untrained encoder, not even V-JEPA with all three. With it, the student's tokens spread out, yet know *less* than
+# before the first step. SIGReg doesn't see the target, which still shrinks without the stop. And with no other safeguard it failed on one seed of
 # three. Three suspects, untested: every *token* has to be normal here, though most show only floor; 16 clips a step make SIGReg a third as
 # strong as 48 do; and V-JEPA's error is absolute.
 #

@@ -55,6 +55,10 @@ ARM_GRADIENT = Exercise(
             gradient("g_t = g_t - error", "g_e = g_e - error"),
         ),
         (
+            "without the stop, with 'online', what goes through the target is lost: it ends in e",
+            gradient("g_e = g_e - error", "pass"),
+        ),
+        (
             "without the stop, with 'online', e learns through the prediction and through the target: add the two up",
             gradient("g_e = g_e - error", "g_e = -error"),
         ),

@@ -24,6 +24,8 @@ LEARNING_RATE = Exercise(
     lambda rng: [],
     (
         ("it starts at 0, so the first step does nothing: step 0 already has 1 of the warm-up's parts", RATE.replace("peak * (step + 1)", "peak * step")),
+        ("it starts at 0 and takes warmup - 1 equal parts to the peak: there are `warmup` parts, and step 0 already has 1 of them", RATE.replace("peak * (step + 1) / warmup", "peak * step / (warmup - 1)")),
+        ("the cosine begins one step late, so step `warmup` still has the peak: the first of the remaining steps already falls", RATE.replace("(step + 1 - warmup) / (steps - warmup)", "(step - warmup) / (steps - 1 - warmup)")),
         ("the cosine is one step late: the last step, steps - 1, has the rate `last`", RATE.replace("(step + 1 - warmup)", "(step - warmup)")),
         ("the cosine counts the warm-up's steps too: it begins where the warm-up ends", RATE.replace("(step + 1 - warmup) / (steps - warmup)", "(step + 1) / steps")),
         ("the cosine is as long as the whole run, and so it doesn't finish: it has steps - warmup steps", RATE.replace("/ (steps - warmup)", "/ steps")),
@@ -79,6 +81,7 @@ GO_ON_EXERCISE = Exercise(
         ("the saved velocity is forgotten: go on with it, not with zeros", GO_ON.replace('run["weights"], run["velocity"]', 'run["weights"], torch.zeros_like(run["weights"])')),
         ("the data are counted from the resume on: row `step` belongs to step `step`", GO_ON.replace("data[step]", 'data[step - run["step"]]')),
         ("the learning rate is counted from the resume on, so it warms up again: use the step", GO_ON.replace("learning_rate(step, len", 'learning_rate(step - run["step"], len')),
+        ("the learning rate is one step ahead: `learning_rate` counts steps from 0, so give it `step`", GO_ON.replace("learning_rate(step, len", "learning_rate(step + 1, len")),
         ("the learning rate falls to its last value at `until`, but the run is as long as its data: give it len(data)", GO_ON.replace("len(data), 10", "until, 10")),
         ("the weights move by the gradient: they move by the velocity", GO_ON.replace("0.005) * velocity", "0.005) * (weights - data[step])")),
         ("the old velocity moves the weights: update it first", GO_ON.replace("        velocity = 0.9 * velocity + (weights - data[step])\n        weights = weights - learning_rate(step, len(data), 10, 0.1, 0.005) * velocity\n", "        gradient = weights - data[step]\n        weights = weights - learning_rate(step, len(data), 10, 0.1, 0.005) * velocity\n        velocity = 0.9 * velocity + gradient\n")),

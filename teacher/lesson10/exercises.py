@@ -24,6 +24,7 @@ ANGLES_EXERCISE = Exercise(
         ("there's one angle a pair: give both numbers of the pair the same one, so twice as many", ANGLES.replace(".repeat_interleave(2)", "")),
         ("the frequencies grow: later pairs turn more slowly, so the exponent is negative, and the place is multiplied by the frequency", ANGLES.replace("** -(", "** (")),
         ("the exponent counts numbers, not pairs: divide i by the number of pairs", ANGLES.replace("/ pairs", "/ (2 * pairs)")),
+        ("the exponent is twice what it should be: i counts pairs, and so does P", ANGLES.replace("torch.arange(pairs) / pairs", "2 * torch.arange(pairs) / pairs")),
         ("the last frequency is 1/10000, because i was divided by pairs - 1: divide by pairs", ANGLES.replace("/ pairs", "/ max(pairs - 1, 1)")),
         ("the exponent isn't divided by the number of pairs, so all but the first hardly turn", ANGLES.replace("/ pairs", "/ 1")),
         ("i starts at 1: the first pair has frequency 1", ANGLES.replace("torch.arange(pairs)", "torch.arange(1, pairs + 1)")),
