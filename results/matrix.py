@@ -21,6 +21,7 @@ from minivjepa.training.arms import VARIANTS, with_arm
 from minivjepa.training.config import Config, from_dict
 from minivjepa.training.files import read_json, write_json
 from minivjepa.training.runs import Run
+from minivjepa.vjepa import ARMS
 
 FOLDER = Path(__file__).parent
 RUNS = Path("runs")
@@ -37,6 +38,7 @@ def behind(background: str, strength: float = 1.0) -> str:
 THREE, GENERATIONS = "vjepa,frozen,pixels", "generation-2,generation-3"
 FOR_NEW = "vjepa-for-new,frozen-for-new,pixels-for-new"  # tuned on clips with a new background
 FOR_TODAY = "vjepa-for-today,frozen-for-today,vicreg-for-today,sigreg-for-today"
+PLAIN_VARIANTS = ",".join(VARIANTS)  # before add_tuned_arms, whose arms belong to other experiments
 EXPERIMENTS = {
     "plan-today": f"--arms {THREE},{GENERATIONS} --seeds {FRESH}",
     "plan-today-long": f"--preset cpu-long --arms vjepa,frozen --seeds {FRESH}",
@@ -50,7 +52,7 @@ EXPERIMENTS = {
     "plan-new-half": f"--arms {FOR_NEW} --seeds {FRESH} {behind('new', 0.5)}",
     "plan-new-double": f"--arms {FOR_NEW} --seeds {FRESH} {behind('new', 2.0)}",
     "plan-new-long": f"--preset cpu-long --arms vjepa,frozen --seeds {EIGHT} {behind('new')}",
-    "variants": f"--arms variants --seeds {SEEDS[:-3]}",
+    "variants": f"--arms {PLAIN_VARIANTS} --seeds {SEEDS[:-3]}",
     "plan-1000-steps": f"--arms vjepa,frozen --seeds {FRESH} --steps 1000",
     "plan-7000-steps": f"--arms vjepa,frozen --seeds {FRESH} --steps 7000",
     "plan-still-long": f"--preset cpu-long --arms vjepa,frozen --seeds {EIGHT} {behind('still')}",
@@ -104,8 +106,11 @@ def borrow_pixels(out: Path, donor: Path) -> None:
 
 
 def run(name: str, keep: bool) -> None:
-    """One experiment, two more seeds in each round."""
+    """One experiment, two more seeds in each round.  Exits if the search has not yet found one of its arms."""
     out, words = RUNS / SHARED.get(name, name), EXPERIMENTS[name].split()
+    arms = words[words.index("--arms") + 1].split(",")
+    if unknown := [arm for arm in arms if arm not in {"main", *ARMS, *VARIANTS}]:
+        raise SystemExit(f"{name} needs {', '.join(unknown)}; run python results/search_arms.py first")
     for kept in (FOLDER / f"{file}.json" for file in (out.name, name)):
         if keep and kept.exists():
             restore(out, kept)

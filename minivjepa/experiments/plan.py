@@ -32,7 +32,7 @@ class Ablation:
 def plan_jobs(arms: Sequence[str], seeds: Sequence[int], config: Config, out: Path) -> list[Job]:
     """All jobs; vjepa and neither first, so that collapse shows early, and the longest control before the short ones.
 
-    Raises ValueError for an unknown arm, for one that is given twice, or if there are no arms or seeds.
+    Raises ValueError for an unknown arm, for one that is given twice or taught by itself, or if there are no arms or seeds.
     """
     if not arms or not seeds:
         raise ValueError("an ablation needs at least one arm and one seed; give --arms vjepa,neither --seeds 0,1")
@@ -40,6 +40,8 @@ def plan_jobs(arms: Sequence[str], seeds: Sequence[int], config: Config, out: Pa
     if len(set(arms)) < len(arms) or len(set(seeds)) < len(seeds):
         raise ValueError(f"an arm or seed is given twice: --arms {','.join(arms)} --seeds {','.join(map(str, seeds))}")
     for arm, found in configs.items():
+        if found.teacher == arm:
+            raise ValueError(f"{arm} would be taught by itself; leave it out of --arms, or give another --teacher")
         if found.teacher and found.teacher not in arms and not (out / "runs" / f"{found.teacher}-{seeds[0]}").exists():
             raise ValueError(f"{arm} is taught by {found.teacher}; add {found.teacher} to --arms")
     telling = sorted(arms, key=lambda arm: arm not in ("vjepa", "neither"))
@@ -70,7 +72,9 @@ def train_command(job: Job, preset: str, base: Config, device: str) -> list[str]
     words = ["train", "--preset", preset, "--arm", job.name, "--seed", str(job.config.seed)]
     known = flags(to_dict(replace(with_arm(base, job.name), seed=job.config.seed)))
     for name, value in flags(to_dict(job.config)).items():
-        if value != known[name]:
+        if value != known[name] and isinstance(value, bool):
+            words.append(name if value else name.replace("--", "--no-", 1))
+        elif value != known[name]:
             words += [name, *map(str, value if isinstance(value, tuple) else (value,))]
     return [*words, "--data", "digits", "--device", device, "--out", str(job.folder)]
 
