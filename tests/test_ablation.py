@@ -333,7 +333,18 @@ def test_a_failed_run_is_named_and_the_others_are_kept(tmp_path: Path) -> None:
 def test_a_plan_prints_commands_that_make_the_same_ablation(tmp_path: Path) -> None:
     """Catches: printed commands whose runs the collecting command does not accept."""
     out = tmp_path / "out"
-    options = ["--arms", "neither", "--steps", "20", "--masks", "tube:0.5", "future", "--share-mask-token", "--out", str(out)]
+    options = [
+        "--arms",
+        "neither",
+        "--steps",
+        "20",
+        "--masks",
+        "tube:0.5",
+        "future",
+        "--share-mask-token",
+        "--out",
+        str(out),
+    ]
     planned = subprocess.run(
         [*COMMAND, *options, "--plan"], env=ENVIRONMENT, capture_output=True, text=True, check=True
     )

@@ -17,7 +17,7 @@ from minivjepa.evaluation.controls import CONTROLS
 from minivjepa.evaluation.metrics import METRICS
 from minivjepa.experiments.jobs import Job, lessons
 from minivjepa.training.arms import with_arm
-from minivjepa.training.config import Config, to_dict
+from minivjepa.training.config import Config, changed_fields, to_dict
 from minivjepa.training.files import read_json, versions
 
 
@@ -84,7 +84,7 @@ def collect(
 ) -> dict[str, Any]:
     """All results in the layout of results.json."""
     found = [(job, read_json(job.result_file)) for job in jobs]
-    first, names = jobs[0].config.seed, dict.fromkeys(job.name for job in jobs if job.kind == "arm")
+    first, arms = jobs[0].config.seed, {job.name: job.config for job in jobs if job.kind == "arm"}
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {
         "preset": preset,
@@ -94,11 +94,12 @@ def collect(
         "device": name,
         "complete": True,
         "config": to_dict(config),
+        "changes": {arm: changed_fields(config, own) for arm, own in arms.items()},
         "metrics": list(METRICS),
         "chance": config.clips.chance,
         "probe": asdict(budget),
         "controls": {job.name: one for job, one in found if job.kind == "control" and job.config.seed == first},
         "raw_pixels": [{"seed": job.config.seed, **one} for job, one in found if job.name == "raw_pixels"],
         "untrained": [one for job, one in found if job.kind == "untrained"],
-        "arms": {arm: [one for job, one in found if job.kind == "arm" and job.name == arm] for arm in names},
+        "arms": {arm: [one for job, one in found if job.kind == "arm" and job.name == arm] for arm in arms},
     }

@@ -147,6 +147,12 @@ def differences(saved: Any, given: Any) -> list[str]:
     return lines
 
 
+def changed_fields(base: Config, config: Config) -> dict[str, Any]:
+    """The fields of a config that differ from a base, whole and as in to_dict; their seeds may differ."""
+    old = to_dict(base)
+    return {name: value for name, value in to_dict(config).items() if value != old[name] and name != "seed"}
+
+
 PRESETS: dict[str, Config] = {
     "tiny": Config(
         grid=Grid(frames=4, height=16, width=16, tubelet=2, patch=8), dim=24, depth=1, predictor_dim=24, predictor_depth=1,
