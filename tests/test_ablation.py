@@ -72,6 +72,8 @@ def test_kept_results_count_as_runs_that_are_done(finished: tuple[Path, str], tm
     )
     assert laid == made
     command = [*COMMAND, "--arms", "vjepa,neither", "--seeds", "0,3", "--out", str(tmp_path / "out"), "--resume"]
+    other = subprocess.run([*command, "--lr", "0.1"], env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    assert (other.returncode, "lr: 0.0025 saved, 0.1 given" in other.stderr) == (2, True), other.stderr[-500:]
     subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True, timeout=120)
     again, first = (json.loads((out / "results.json").read_text()) for out in (tmp_path / "out", finished[0]))
     assert again["arms"] == first["arms"]
@@ -319,7 +321,7 @@ def test_resuming_under_another_preset_is_refused(tmp_path: Path) -> None:
 def test_a_failed_run_is_named_and_the_others_are_kept(tmp_path: Path) -> None:
     """Catches: one bad arm that takes all results with it, or that is left out in silence."""
     out = tmp_path / "out"
-    command = [*COMMAND, "--arms", "vjepa,neither", "--lr", "1e30", "--out", str(out)]
+    command = [*COMMAND, "--arms", "vjepa,neither", "--lr", "1e18", "--out", str(out)]
     ended = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
     assert ended.returncode == 2
     last = ended.stderr.strip().splitlines()[-1]

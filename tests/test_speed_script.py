@@ -32,7 +32,8 @@ bash_only = pytest.mark.skipif(sys.platform == "win32" or not shutil.which("time
 
 def run_script(folder: Path, **given: str) -> subprocess.CompletedProcess[str]:
     """results/gpu.sh as on a machine without a GPU."""
-    environment = {**os.environ, "DEVICE": "cpu", "SIZE": "tiny", "WORK": str(folder / "work"), **given}
+    asked = {"DEVICE": "cpu", "SIZE": "tiny", "WORK": str(folder / "work"), "PYTHON": sys.executable, **given}
+    environment = {**os.environ, **asked}
     return subprocess.run(["bash", str(GPU)], cwd=results.ROOT, env=environment, capture_output=True, text=True)
 
 
@@ -57,7 +58,7 @@ def test_the_script_for_gpus_says_when_its_time_is_over(
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_without_a_gpu_the_script_measures_nothing(tmp_path: Path) -> None:
     """Catches: tests that are all skipped and count as done, or that overwrite what a GPU left."""
-    done = run_script(tmp_path, DEVICE="cuda", PYTHON=sys.executable)
+    done = run_script(tmp_path, DEVICE="cuda")
     assert (done.returncode, "torch finds no GPU" in done.stderr) == (2, True)
     assert not (tmp_path / "work").exists()
 

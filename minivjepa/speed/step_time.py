@@ -98,9 +98,8 @@ def matrix_rate(device: torch.device, dtype: str) -> Callable[[], float]:
     side, kind = SIDES[device.type], getattr(torch, dtype)
 
     def rate() -> float:
-        a, b = (
-            torch.randn(side, side, device=device, dtype=kind) for _ in range(2)
-        )  # freed: they'd count in a step's memory
+        # made anew each time: matrices that stayed would count in a step's memory
+        a, b = (torch.randn(side, side, device=device, dtype=kind) for _ in range(2))
         return 2 * side**3 / seconds(lambda: a @ b, device)
 
     return rate
