@@ -63,6 +63,7 @@ def test_without_a_gpu_the_script_measures_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "work").exists()
 
 
+@pytest.mark.slow
 @bash_only
 @pytest.mark.parametrize("reached", ["tests", "arms", "speed"])
 def test_the_script_for_gpus_stops_what_runs_when_its_minutes_are_over(reached: str, tmp_path: Path) -> None:
@@ -125,6 +126,7 @@ def test_rows_of_one_geometry_replace_their_own_and_no_others(
     assert len(fast) == 6  # nothing was measured again
 
 
+@pytest.mark.slow
 def test_a_row_that_fails_says_why_and_stops_no_other(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
