@@ -14,7 +14,7 @@ matrix: .venv/figures     ## the search for tuned arms, all arms, variants and q
 	$(BIN)/python results/search_arms.py
 	$(BIN)/python results/matrix.py $(ARGS)
 	$(BIN)/python results/search_moving.py
-	$(BIN)/python results/keep.py runs/long/runs/vjepa-10
+	test ! -e runs/long/runs/vjepa-10/checkpoint.pt || $(BIN)/python results/keep.py runs/long/runs/vjepa-10
 	$(BIN)/python results/pages.py
 
 # who reaches a goal that is a picture: 20 minutes at most on two cores; after a stop or a kill it goes on where it was.

@@ -27,10 +27,10 @@ from minivjepa.data.protocol import FULL, Budget
 from minivjepa.evaluation.judge import encode_split
 from minivjepa.evaluation.probes import attentive_accuracy, knn_accuracy, linear_accuracy, standardise
 from minivjepa.training.arms import with_arm
-from minivjepa.training.config import Config
+from minivjepa.training.config import Config, changed_fields, differences, from_dict, to_dict
 from minivjepa.training.files import read_json, write_json
 from minivjepa.training.recipe import build_model
-from minivjepa.training.runs import Run
+from minivjepa.training.runs import Run, few
 from minivjepa.training.trainer import Trainer
 from minivjepa.vjepa import VJEPA
 
@@ -118,27 +118,62 @@ def trial(
     return {"seed": seed, "cpu_seconds": round(spent, 1), "seconds": round(waited, 1), **scores}
 
 
+RECIPES = "recipes"  # in the files of search_arms.py and search_moving.py, beside the trials
 # name of a trial, its config, a seed, what builds the model
 Wanted = tuple[str, Config, int, Callable[[Config], VJEPA]]
 
 
 def run_all(wanted: Sequence[Wanted], runs: dict[str, list[Any]], save: Callable[[], object]) -> None:
-    """Add to `runs` (trial -> its runs) those that it lacks, two at once.  save: called when one is finished."""
+    """Add to `runs` (trial -> its runs) those that it lacks, two at once.  save: called when one is finished.
+
+    A run that fails, since its loss is no number, say, is named at the end; the others go on, and it is tried again next time.
+    """
     missing = [one for one in wanted if one[2] not in {run["seed"] for run in runs[one[0]]}]
+    failed = []
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool, tqdm(total=len(missing), unit="run") as bar:
-        jobs = {pool.submit(trial, config, seed, FULL, build): name for name, config, seed, build in missing}
+        jobs = {pool.submit(trial, config, seed, FULL, build): (name, seed) for name, config, seed, build in missing}
         for job in as_completed(jobs):
-            runs[jobs[job]].append(job.result())
-            runs[jobs[job]].sort(key=lambda run: run["seed"])
-            save()
+            name, seed = jobs[job]
             bar.update(1)
-            bar.write(f"{jobs[job]}: {job.result()}")
+            if error := job.exception():
+                failed.append(f"failed: {name}, seed {seed}: {error}")
+                continue
+            runs[name].append(job.result())
+            runs[name].sort(key=lambda run: run["seed"])
+            save()
+            bar.write(f"{name}: {job.result()}")
+    if failed:
+        print("\n".join(failed), file=sys.stderr)
+
+
+def check_recipes(file: Path, results: dict[str, Any], wanted: Sequence[Wanted]) -> None:
+    """Exit if a trial that has runs in the file was made with another recipe."""
+    then = results.get(RECIPES, {"changes": {}})
+    for name, config, seed, _ in wanted:
+        if results.get(name) and name in then["changes"]:
+            old = from_dict(Config, {**then["base"], **then["changes"][name], "seed": seed})
+            if lines := differences(old, replace(config, seed=seed)):
+                raise SystemExit(
+                    f"{file} has other runs of {name!r} ({few(lines)}); take them out, or rename the trial"
+                )
 
 
 def run_missing(wanted: Sequence[Wanted], file: Path) -> dict[str, Any]:
-    """Trial -> its runs: those in the file, and those that it lacks."""
-    runs = {name: [] for name, *_ in wanted} | (read_json(file) if file.exists() else {})
-    run_all(wanted, runs, lambda: write_json(file, {name: own for name, own in runs.items() if own}))
+    """Trial -> its runs: those in the file, and those that it lacks.  The file also has every trial's recipe, under RECIPES."""
+    held = read_json(file) if file.exists() else {}
+    check_recipes(file, held, wanted)
+    then = held.pop(RECIPES, {"base": to_dict(Config()), "changes": {}})
+    base = from_dict(Config, then["base"])
+    changes = then["changes"] | {name: changed_fields(base, config) for name, config, *_ in wanted}
+    runs = {name: [] for name, *_ in wanted} | held
+
+    def save() -> None:
+        """Write the trials that have runs, and their recipes."""
+        own = {name: rows for name, rows in runs.items() if rows}
+        recipes = {"base": then["base"], "changes": {name: changes[name] for name in own if name in changes}}
+        write_json(file, {RECIPES: recipes, **own})
+
+    run_all(wanted, runs, save)
     return runs
 
 

@@ -17,7 +17,7 @@ DEVICES = ("cpu", "cuda")
 PUBLISHED = 90_000 * 3072  # clips that V-JEPA's ViT-L saw: steps x batch (arXiv 2404.08471, appendix)
 SOURCE_FRAMES = 16 * 4  # frames of a film that one clip of 16 spans at stride 4, as V-JEPA takes them
 YEAR = 365.25 * 24 * 3600
-NOT_TIMED = "Not timed on this machine: `python results/speed.py --only matrix` does it."
+NOT_TIMED = "Not timed on this machine: `python results/speed.py --only {}` does it."
 # what each trick is, and the test that it computes the same as the obvious version
 TRICKS = {
     "embed only the kept tubelets": ("pixels are gathered, then multiplied; not the other way round", "test_embedding_kept_tubelets_equals_keeping_embedded_tubelets"),
@@ -42,8 +42,8 @@ def step_table(found: Sequence[Row]) -> str:
     """One line a measured step."""
     body = []
     for device in found:
-        theirs = {(row["geometry"], row["dtype"]): row["step_s"] for row in device["peers"]}
-        for row in device["rows"]:
+        theirs = {(row["geometry"], row["dtype"]): row["step_s"] for row in device.get("peers", [])}
+        for row in device.get("rows", []):
             peer = theirs.get((row["geometry"], row["dtype"])) if not how(row) else None
             memory = row["peak_memory_mib"]
             body.append(
@@ -179,31 +179,34 @@ def mask_table(batches: Sequence[int] = (1, 2, 10, 24, 96), steps: int = 30) -> 
     return markdown(["clips per device", "short: context", "target", "long: context", "target"], body)
 
 
+def when(rows: Sequence[Row]) -> str:
+    """On which days and with which versions rows were measured."""
+    versions = dict.fromkeys(", ".join(f"{k} {v}" for k, v in row["versions"].items()) for row in rows)
+    return ", ".join([*dict.fromkeys(row["date"] for row in rows), " or ".join(versions)])
+
+
 def speed_parts(raw: dict[str, Any]) -> dict[str, str]:
-    """The tables of docs/speed.md."""
+    """The tables of docs/speed.md; a part that a file lacks, since measuring was stopped or failed, says so or is left out."""
     found = [raw[f"speed-{device}"] for device in DEVICES if f"speed-{device}" in raw]
-    cpu = found[0]
-    about = [
-        f"{each['device']}: {each['date']}, " + ", ".join(f"{k} {v}" for k, v in each["versions"].items())
-        for each in found
-    ]
+    cpu, stepped = raw.get("speed-cpu", {}), [each for each in found if each.get("rows")]
+    about = [f"{each['device']}: {when(each['rows'])}" for each in stepped]
     accounts = [
-        account_table(row) for each in found for row in each["rows"] if "operators" in row and row["geometry"] != "tiny"
+        account_table(row)
+        for each in stepped
+        for row in each["rows"]
+        if "operators" in row and row["geometry"] != "tiny"
     ]
-    missing = [device for device in DEVICES if f"speed-{device}" not in raw]
-    opened = (
-        "\n\nGPU: not yet measured. `python results/speed.py --device cuda` measures these rows there."
-        if missing
-        else ""
-    )
+    measured = {each["device"] for each in stepped}
+    opened = "GPU: not yet measured. `python results/speed.py --device cuda` measures these rows there."
+    scaled = "data" in cpu and any(row["geometry"] == "vitl" for row in cpu.get("rows", []))
     return {
-        "steps": f"{step_table(found)}\n\n{'; '.join(about)}.{opened}",
+        "steps": f"{step_table(stepped)}\n\n{'; '.join(about)}." + ("" if "cuda" in measured else f"\n\n{opened}"),
         "before": before_table(raw["speed-before"]),
-        "tricks": tricks_table(cpu),
+        "tricks": tricks_table(cpu) if "tricks" in cpu else NOT_TIMED.format("tricks"),
         "account": "\n\n".join(accounts),
-        "clips": clip_lines(cpu),
-        "data": data_lines(cpu),
-        "matrix": "\n\n".join(matrix_table(each) for each in found if "matrix" in each) or NOT_TIMED,
-        "scale": scale_table(cpu),
+        "clips": clip_lines(cpu) if "clips" in cpu else NOT_TIMED.format("clips"),
+        "data": data_lines(cpu) if "data" in cpu else NOT_TIMED.format("data"),
+        "matrix": "\n\n".join(matrix_table(each) for each in found if "matrix" in each) or NOT_TIMED.format("matrix"),
+        "scale": scale_table(cpu) if scaled else NOT_TIMED.format("rows,data"),
         "masks": mask_table(),
     }

@@ -22,7 +22,8 @@ from minivjepa.experiments import report
 from minivjepa.experiments.jobs import Job, run_jobs
 from minivjepa.experiments.plan import Ablation, flags, plan_jobs, train_command
 from minivjepa.experiments.report import leak_sentence, spread, verdict
-from minivjepa.figures.arm_curves import collapse_curves, spectra
+from minivjepa.figures.arm_curves import collapse_curves, look, spectra
+from minivjepa.training.arms import VARIANTS
 from minivjepa.training.config import PRESETS, to_dict
 from minivjepa.training.runs import Run
 from minivjepa.vjepa import ARMS
@@ -71,6 +72,8 @@ def test_kept_results_count_as_runs_that_are_done(finished: tuple[Path, str], tm
     )
     assert laid == made
     command = [*COMMAND, "--arms", "vjepa,neither", "--seeds", "0,3", "--out", str(tmp_path / "out"), "--resume"]
+    other = subprocess.run([*command, "--lr", "0.1"], env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    assert (other.returncode, "lr: 0.0025 saved, 0.1 given" in other.stderr) == (2, True), other.stderr[-500:]
     subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True, timeout=120)
     again, first = (json.loads((out / "results.json").read_text()) for out in (tmp_path / "out", finished[0]))
     assert again["arms"] == first["arms"]
@@ -167,6 +170,27 @@ def test_verdicts_follow_the_numbers(results: dict[str, Any]) -> None:
     assert "lost what an untrained encoder knows" in verdict("vjepa", faked(results, 0.5, 0.12))
     assert "its target encoder that collapsed" in verdict("vjepa", faked(results, 0.5, 0.2, 0.004))
     assert "target encoder" not in verdict("vjepa", faked(results, 0.5, 0.2))
+
+
+def test_a_verdict_does_not_average_the_dead_with_the_living(results: dict[str, Any]) -> None:
+    """Catches: "learned" with the mean std of a collapsed run and of one that learned."""
+    mixed = faked(results, 0.5, 0.7)
+    mixed["arms"]["vjepa"][0]["final"]["feature_std"] = 0.001
+    said = verdict("vjepa", mixed)
+    assert "vjepa collapsed on 1 of 2 seeds: " in said
+    assert "(std 0.0010 to 0.5000)" in said
+    assert "learned" not in said
+    mixed = faked(results, 0.5, 0.7)
+    mixed["arms"]["vjepa"][1]["final"]["target"]["feature_std"] = 0.001
+    assert "learned: " in verdict("vjepa", mixed)
+    assert "Its target encoder collapsed on 1 of 2 seeds" in verdict("vjepa", mixed)
+
+
+def test_no_two_arms_of_a_picture_look_alike() -> None:
+    """Catches: a variant with the color and the line style of an arm of collapse prevention."""
+    names = [*ARMS, *VARIANTS][:20]
+    assert len({look(name, number) for number, name in enumerate(names)}) == len(names)
+    assert len({look(name, number) for number, name in enumerate(["vjepa", "pixels", "frozen"])}) == 3
 
 
 def test_a_leak_would_be_said_loudly(results: dict[str, Any]) -> None:
@@ -311,7 +335,18 @@ def test_a_failed_run_is_named_and_the_others_are_kept(tmp_path: Path) -> None:
 def test_a_plan_prints_commands_that_make_the_same_ablation(tmp_path: Path) -> None:
     """Catches: printed commands whose runs the collecting command does not accept."""
     out = tmp_path / "out"
-    options = ["--arms", "neither", "--steps", "20", "--masks", "tube:0.5", "future", "--out", str(out)]
+    options = [
+        "--arms",
+        "neither",
+        "--steps",
+        "20",
+        "--masks",
+        "tube:0.5",
+        "future",
+        "--share-mask-token",
+        "--out",
+        str(out),
+    ]
     planned = subprocess.run(
         [*COMMAND, *options, "--plan"], env=ENVIRONMENT, capture_output=True, text=True, check=True
     )
@@ -341,6 +376,8 @@ def test_a_variant_is_trained_alone_by_the_command_that_is_printed(tmp_path: Pat
     assert "--masks" not in train_command(job, "tiny", PRESETS["tiny"], "cpu")  # --arm brings them
     words = train_command(job, "tiny", dataclasses.replace(PRESETS["tiny"], dim=48), "cpu")
     assert words[words.index("--dim") + 1] == "24"
+    shared = dataclasses.replace(PRESETS["tiny"], share_mask_token=True)
+    assert "--no-share-mask-token" in train_command(job, "tiny", shared, "cpu")
 
 
 def test_flags_name_every_option() -> None:
@@ -374,12 +411,14 @@ def test_flags_name_every_option() -> None:
         (["vjpa"], [0], "unknown arm 'vjpa'; choose from vjepa, frozen"),
         ([], [0], "at least one arm"),
         (["vjepa"], [0, 0], "given twice"),
+        (["generation-2", "frozen"], [0], "frozen would be taught by itself; leave it out of --arms"),
     ],
 )
 def test_bad_arms_and_seeds_are_refused(arms: list[str], seeds: list[int], message: str, tmp_path: Path) -> None:
-    """Catches: a matrix that silently lacks an arm."""
+    """Catches: a matrix that silently lacks an arm, or that trains for long before an arm waits for itself."""
+    config = dataclasses.replace(PRESETS["tiny"], teacher="frozen" if "frozen" in arms else "")
     with pytest.raises(ValueError, match=message):
-        plan_jobs(arms, seeds, PRESETS["tiny"], tmp_path)
+        plan_jobs(arms, seeds, config, tmp_path)
 
 
 def test_pages_link_to_the_repository_once_it_has_an_address() -> None:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import answers
 import pytest
 from answers import QUESTIONS, TEN, answer, comparison_table
 

@@ -166,7 +166,7 @@ BAD = {
     "a digit faster than the fastest": (["train", "--clips.slowest", "5"], "clips.slowest is 5.0, expected at most"),
     "a seed of the clips that judge": (["train", "--seed", "20000001"], "are seeds of the clips that judge every run"),
     "films in a folder called rooms": (["train", "--data", "rooms"], "for a folder of that name give ./rooms"),
-    "a number of steps beyond 64 bits": (["train", "--steps", "1" + "0" * 400], "expected a number above 0"),
+    "more steps than a number can hold": (["train", "--steps", "1" + "0" * 400], "expected a number above 0"),
     "a negative learning rate": (["train", "--lr", "-1"], "lr is -1.0, expected a number above 0"),
 }
 

@@ -70,7 +70,10 @@ def measure(options: BenchOptions, geometry: Geometry, device: torch.device) -> 
     with tqdm(total=steps, desc=options.geometry, unit="step") as bar:
         step = step_time.prepare(geometry, options.dtype, device, options.tuning)
         found = step_time.time_step(step, rate, options.steps, bar.update)
-    found |= {"peak_memory_mib": step_time.peak_memory(device), "data": step_time.time_data(geometry.config, device)}
+    found |= {
+        "peak_memory_mib": step_time.peak_memory(step, device),
+        "data": step_time.time_data(geometry.config, device),
+    }
     if options.account:
         found["operators"] = step_time.account(step)
     return found

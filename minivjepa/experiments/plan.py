@@ -17,7 +17,7 @@ from minivjepa.evaluation.controls import CONTROLS
 from minivjepa.evaluation.metrics import METRICS
 from minivjepa.experiments.jobs import Job, lessons
 from minivjepa.training.arms import with_arm
-from minivjepa.training.config import Config, to_dict
+from minivjepa.training.config import Config, changed_fields, to_dict
 from minivjepa.training.files import read_json, versions
 
 
@@ -32,7 +32,7 @@ class Ablation:
 def plan_jobs(arms: Sequence[str], seeds: Sequence[int], config: Config, out: Path) -> list[Job]:
     """All jobs; vjepa and neither first, so that collapse shows early, and the longest control before the short ones.
 
-    Raises ValueError for an unknown arm, for one that is given twice, or if there are no arms or seeds.
+    Raises ValueError for an unknown arm, for one that is given twice or taught by itself, or if there are no arms or seeds.
     """
     if not arms or not seeds:
         raise ValueError("an ablation needs at least one arm and one seed; give --arms vjepa,neither --seeds 0,1")
@@ -40,6 +40,8 @@ def plan_jobs(arms: Sequence[str], seeds: Sequence[int], config: Config, out: Pa
     if len(set(arms)) < len(arms) or len(set(seeds)) < len(seeds):
         raise ValueError(f"an arm or seed is given twice: --arms {','.join(arms)} --seeds {','.join(map(str, seeds))}")
     for arm, found in configs.items():
+        if found.teacher == arm:
+            raise ValueError(f"{arm} would be taught by itself; leave it out of --arms, or give another --teacher")
         if found.teacher and found.teacher not in arms and not (out / "runs" / f"{found.teacher}-{seeds[0]}").exists():
             raise ValueError(f"{arm} is taught by {found.teacher}; add {found.teacher} to --arms")
     telling = sorted(arms, key=lambda arm: arm not in ("vjepa", "neither"))
@@ -70,7 +72,9 @@ def train_command(job: Job, preset: str, base: Config, device: str) -> list[str]
     words = ["train", "--preset", preset, "--arm", job.name, "--seed", str(job.config.seed)]
     known = flags(to_dict(replace(with_arm(base, job.name), seed=job.config.seed)))
     for name, value in flags(to_dict(job.config)).items():
-        if value != known[name]:
+        if value != known[name] and isinstance(value, bool):
+            words.append(name if value else name.replace("--", "--no-", 1))
+        elif value != known[name]:
             words += [name, *map(str, value if isinstance(value, tuple) else (value,))]
     return [*words, "--data", "digits", "--device", device, "--out", str(job.folder)]
 
@@ -80,7 +84,7 @@ def collect(
 ) -> dict[str, Any]:
     """All results in the layout of results.json."""
     found = [(job, read_json(job.result_file)) for job in jobs]
-    first, names = jobs[0].config.seed, dict.fromkeys(job.name for job in jobs if job.kind == "arm")
+    first, arms = jobs[0].config.seed, {job.name: job.config for job in jobs if job.kind == "arm"}
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {
         "preset": preset,
@@ -90,11 +94,12 @@ def collect(
         "device": name,
         "complete": True,
         "config": to_dict(config),
+        "changes": {arm: changed_fields(config, own) for arm, own in arms.items()},
         "metrics": list(METRICS),
         "chance": config.clips.chance,
         "probe": asdict(budget),
         "controls": {job.name: one for job, one in found if job.kind == "control" and job.config.seed == first},
         "raw_pixels": [{"seed": job.config.seed, **one} for job, one in found if job.name == "raw_pixels"],
         "untrained": [one for job, one in found if job.kind == "untrained"],
-        "arms": {arm: [one for job, one in found if job.kind == "arm" and job.name == arm] for arm in names},
+        "arms": {arm: [one for job, one in found if job.kind == "arm" and job.name == arm] for arm in arms},
     }

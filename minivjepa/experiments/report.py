@@ -115,10 +115,13 @@ def table(results: Results) -> str:
 def verdict(arm: str, results: Results) -> str:
     """One sentence on an arm, made from its numbers."""
     runs, chance = [run["final"] for run in results["arms"][arm]], results["chance"]["direction"]
-    direction, std = (mean(run[name] for run in runs) for name in ("linear_direction", "feature_std"))
+    stds, direction = [run["feature_std"] for run in runs], mean(run["linear_direction"] for run in runs)
     untrained = mean(run["linear_direction"] for run in results["untrained"])
-    if std < COLLAPSED:
+    std, dead = mean(stds), sum(std < COLLAPSED for std in stds)
+    if dead == len(runs):
         fate = f"collapsed: its features are the same for every clip (std {std:.4f})"
+    elif dead:
+        fate = f"collapsed on {dead} of {len(runs)} seeds: there its features are the same for every clip (std {min(stds):.4f} to {max(stds):.4f})"
     elif direction > untrained + NEAR:
         fate = f"learned: its frozen features tell the direction of motion better than untrained ones (std {std:.2f})"
     elif direction < untrained - NEAR:
@@ -126,9 +129,12 @@ def verdict(arm: str, results: Results) -> str:
     else:
         fate = f"learned nothing about motion that an untrained encoder does not know, though its features vary (std {std:.2f})"
     line = f"{arm} {fate}; linear probe {direction:.2f}, untrained {untrained:.2f}, chance {chance:.3f}"
-    target_std = mean(run["target"]["feature_std"] if run["target"] else std for run in runs)
-    if target_std < COLLAPSED <= std:
-        line += f". It is its target encoder that collapsed (std {target_std:.4f})"
+    targets = [run["target"]["feature_std"] for run in runs if run["target"] and run["feature_std"] >= COLLAPSED]
+    lost = sum(std < COLLAPSED for std in targets)
+    if lost and lost == len(runs):
+        line += f". It is its target encoder that collapsed (std {mean(targets):.4f})"
+    elif lost:
+        line += f". Its target encoder collapsed on {lost} of {len(runs)} seeds where the other did not"
     return line + "."
 
 

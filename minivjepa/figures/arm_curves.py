@@ -20,10 +20,13 @@ OTHER = 6  # the number of an arm without a color
 
 
 def look(arm: str, number: int) -> tuple[str, str]:
-    """Color and line style of an arm: the same in every picture.  number: its place in this one, for arms that are not in ARMS."""
+    """Color and line style of an arm: the same in every picture.  number: its place in this one, for arms that are not in ARMS.
+
+    The latter come after ARMS, which have all colors: they share a color with one of these, but not its line style.
+    """
     if arm == "untrained":
         return "#999999", "-"
-    place = list(ARMS).index(arm) if arm in ARMS else number
+    place = list(ARMS).index(arm) if arm in ARMS else len(ARMS) + number
     return COLORS[place % len(COLORS)], STYLES[place % len(STYLES)]
 
 

@@ -95,9 +95,14 @@ def seconds(work: Callable[[], Any], device: torch.device) -> float:
 
 def matrix_rate(device: torch.device, dtype: str) -> Callable[[], float]:
     """A measurement of the FLOP/s of one large matrix product of this type."""
-    side = SIDES[device.type]
-    a, b = (torch.randn(side, side).to(device, getattr(torch, dtype)) for _ in range(2))
-    return lambda: 2 * side**3 / seconds(lambda: a @ b, device)
+    side, kind = SIDES[device.type], getattr(torch, dtype)
+
+    def rate() -> float:
+        # made anew each time: matrices that stayed would count in a step's memory
+        a, b = (torch.randn(side, side, device=device, dtype=kind) for _ in range(2))
+        return 2 * side**3 / seconds(lambda: a @ b, device)
+
+    return rate
 
 
 @dataclass(frozen=True)
@@ -169,9 +174,11 @@ def time_data(config: Config, device: torch.device, repeats: int = 3) -> dict[st
     return {"clips_per_s": config.batch / clips, "masks_per_s": config.batch / masks}
 
 
-def peak_memory(device: torch.device) -> float | None:
-    """The most memory in use so far, MiB: of this whole process on the CPU, of tensors on a GPU; None where nothing tells."""
+def peak_memory(step: Callable[[], None], device: torch.device) -> float | None:
+    """The most memory in use, MiB: on a GPU of tensors during one more step, on the CPU of this whole process so far; None where nothing tells."""
     if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        step()
         return torch.cuda.max_memory_allocated(device) / 2**20
     if os.name != "posix":
         return None
@@ -201,6 +208,8 @@ def account(step: Callable[[], None]) -> list[dict[str, Any]]:
         step()
     events = profiler.key_averages()
     on_gpu = any(event.self_device_time_total for event in events)
+    if on_gpu:  # kernels are there twice: by their own names, too, and in the ranges that people mark
+        events = [e for e in events if e.device_type.name == "CPU" and not e.is_user_annotation]
     spent: dict[str, float] = {}
     for event in events:
         seconds = (event.self_device_time_total if on_gpu else event.self_cpu_time_total) / 1e6

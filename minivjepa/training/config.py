@@ -1,6 +1,7 @@
 """Everything that decides the weights of a run, and the presets to start from."""
 
 import dataclasses
+import sys
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -105,10 +106,10 @@ class Config:
 
 
 def check_numbers(config: Any, names: Sequence[str], expected: str, fits: Callable[[float], bool]) -> None:
-    """Raise ValueError for the first field of a config that is not finite, too large for 64 bits, or does not fit."""
+    """Raise ValueError for the first field of a config that is not finite, or does not fit."""
     for name in names:
         value = getattr(config, name)
-        if not (abs(value) < 2**63 and fits(value)):  # NaN isn't below either
+        if not (abs(value) <= sys.float_info.max and fits(value)):  # NaN isn't below either
             raise ValueError(f"{name} is {value}, expected {expected}")
 
 
@@ -145,6 +146,12 @@ def differences(saved: Any, given: Any) -> list[str]:
         elif old != new:
             lines.append(f"{name}: {old} saved, {new} given")
     return lines
+
+
+def changed_fields(base: Config, config: Config) -> dict[str, Any]:
+    """The fields of a config that differ from a base, whole and as in to_dict; their seeds may differ."""
+    old = to_dict(base)
+    return {name: value for name, value in to_dict(config).items() if value != old[name] and name != "seed"}
 
 
 PRESETS: dict[str, Config] = {

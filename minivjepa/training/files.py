@@ -12,6 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
 
+from minivjepa import __version__
+
 if sys.platform == "win32":
     import msvcrt
 else:
@@ -106,5 +108,6 @@ def check_new(out: Path) -> None:
 
 def versions() -> dict[str, str]:
     """Versions of Python, the system and the libraries that results depend on."""
-    found = {name: version(name) for name in ("minivjepa", "torch", "numpy", "scikit-learn")}
-    return {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}", **found}
+    found = {name: version(name) for name in ("torch", "numpy", "scikit-learn")}
+    system = f"{platform.system()} {platform.machine()}"
+    return {"python": platform.python_version(), "system": system, "minivjepa": __version__, **found}
