@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import answers
 import pytest
 from answers import QUESTIONS, TEN, answer, comparison_table
 
