@@ -263,6 +263,40 @@ def test_points_by_hand_that_cannot_be_read_stop_everything(
     assert (tmp_path / "g.csv").read_bytes() == before
 
 
+SAVED: dict[str, Callable[[str], bytes]] = {
+    "UTF-16, tabs": lambda text: text.replace(",", "\t").encode("utf-16"),
+    "a line sep=": lambda text: b"sep=,\r\n" + text.encode(),
+    "ends of lines of old Macs": lambda text: text.replace("\n", "\r").encode(),
+}
+NOT_READ: dict[str, Callable[[str], bytes]] = {
+    "a title above": lambda text: b"Homework 1\n" + text.encode(),
+    "an empty line above": lambda text: b"\n" + text.encode(),
+    "a column with another name": lambda text: text.replace("by_hand", "by hand").encode(),
+    "another delimiter": lambda text: text.replace(",", "|").encode(),
+    "a workbook": lambda text: b"PK\x03\x04\x14\x00\x06\r\x00" + text.encode(),
+    "nothing": lambda text: b"",
+}
+
+
+@pytest.mark.parametrize("how", [*SAVED, *NOT_READ])
+def test_a_table_of_which_points_by_hand_cannot_be_read_is_not_written_over(
+    graded: list[str], how: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches: marks that vanish without a word because a spreadsheet saved the table in another way; a traceback for it."""
+    words = moodle_class(tmp_path)
+    assert call(*words) == 0
+    edited(tmp_path / "g.csv", "Ada", "2", encoding="utf-8")
+    text = (tmp_path / "g.csv").read_bytes().decode().replace("\r\n", "\n")
+    (tmp_path / "g.csv").write_bytes(before := {**SAVED, **NOT_READ}[how](text))
+    capsys.readouterr()
+    if how in SAVED:
+        assert call(*words, "--resume") == 0
+        assert table_of(tmp_path)["Ada"]["total"] == "6"
+    else:
+        assert "expected a table with the columns by_hand and file" in refused(capsys, *words, "--resume")
+        assert (tmp_path / "g.csv").read_bytes() == before
+
+
 def test_points_by_hand_for_a_file_that_is_gone_are_not_lost(
     graded: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
