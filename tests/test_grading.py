@@ -237,6 +237,12 @@ BAD = {
     "a table that exists": (("--out", "old.csv"), "in", "exists; choose another"),
     "a table in no folder": (("--out", "no/grades.csv"), "in", "is not a folder"),
     "nothing to resume": (("--resume",), "in", "nothing to resume"),
+    "a folder that is no result to go on with": (
+        ("--out", "empty.csv", "--resume"),
+        "in",
+        "empty has no settings.json",
+    ),
+    "a table among the submissions": (("--out", "in/grades.csv"), "in", "lies in in, among the submissions"),
     "no jobs": (("--jobs", "0"), "in", "--jobs is 0, expected 1 or more"),
     "a negative seed": (("--seed", "-1"), "in", "--seed is -1, expected a whole number"),
 }
@@ -317,7 +323,7 @@ def test_resume_takes_what_is_unchanged_and_grades_anew_once_an_exercise_has_cha
     """Catches: points by rules that the teacher has changed since; a class that is graded again for nothing."""
     graded: list[str] = []
 
-    def note(cells: list[Cell], item: HandedIn, desk: Desk) -> Graded:
+    def note(cells: list[Cell], item: HandedIn, desk: Desk, weights: bytes | None) -> Graded:
         graded.append(item.student)
         return Graded(item.student, "hw1", {"cut": desk.known[0].points["cut"]}, 0.0, "graded", {})
 
@@ -836,7 +842,7 @@ def test_a_surprise_costs_one_row_and_is_tried_again(
     """Catches: a whole class without a table because of one submission; a row that --resume takes for done; an exit code that hides it."""
     asked: list[str] = []
 
-    def grade(cells: list[Cell], item: HandedIn, desk: Desk) -> Graded:
+    def grade(cells: list[Cell], item: HandedIn, desk: Desk, weights: bytes | None) -> Graded:
         asked.append(item.student)
         if item.student == "eve":
             raise RecursionError("nobody thought of this")
@@ -867,7 +873,7 @@ def test_what_ran_out_of_time_is_graded_again_alone(tmp_path: Path, monkeypatch:
     at_work: list[str] = []
     tried: list[tuple[str, int]] = []
 
-    def grade(cells: list[Cell], item: HandedIn, desk: Desk) -> Graded:
+    def grade(cells: list[Cell], item: HandedIn, desk: Desk, weights: bytes | None) -> Graded:
         at_work.append(item.student)
         time.sleep(0.2)
         busy = len(at_work)

@@ -266,7 +266,7 @@ def test_check_and_grade_agree_on_a_notebook_that_was_edited(
     monkeypatch.setattr(running, "Child", NearChild)
     checked = check_file(path)
     desk = Desk([homework], [], iter(range(9)), tmp_path, "")
-    graded = grade_one(read_cells(path.read_bytes(), path.name), HandedIn(path, "anna"), desk)
+    graded = grade_one(read_cells(path.read_bytes(), path.name), HandedIn(path, "anna"), desk, None)
     word = EDITS[name][1]
     expected = {exercise: exercise == NAME and bool(word) for exercise in homework.points}
     assert {exercise: bool(text) for exercise, text in checked.messages.items()} == expected, checked.messages
