@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -462,6 +463,19 @@ def test_words_of_a_submission_stay_on_one_line_behind_its_name() -> None:
     assert feedback_on(EXERCISE, outcome.results["f"]).split("\n") == [line, "  case 1 of 1, called with x = 1"]
 
 
+def test_what_is_said_in_lists_inside_lists_is_no_text() -> None:
+    """Catches: a submission that can't be graded, again and again, because of what it writes to the pipe."""
+    deep: Any = []
+    for _ in range(985):
+        deep = [deep]
+    done, step = {"event": "done", "step": 0, "what": []}, {"event": "stopped", "step": 1, "why": deep}
+    call = {"event": "stopped", "exercise": "f", "case": 0, "why": deep}
+    _, outcome, _ = follow(done, step, call, {"event": "end"}, seconds=60)
+    assert outcome.done == {}
+    assert outcome.stopped == {1: "stopped; the submission says: "}
+    assert feedback_on(EXERCISE, outcome.results["f"]).startswith("stopped; the submission says: \n")
+
+
 def test_messages_without_an_end_are_cut_off() -> None:
     """Catches: a grader that listens to one submission for ever."""
     end, _, clocks = follow({"event": "call", "exercise": "f", "case": 0})
@@ -624,6 +638,18 @@ def test_results_are_few() -> None:
     assert len(messages.read_arrays(data, len(data))) == 1
     with pytest.raises(ValueError, match="returned more than 16 MiB in all"):
         messages.read_arrays(data, len(data) - 1)
+
+
+def test_the_room_for_results_is_the_same_for_all_children() -> None:
+    """Catches: a submission that ends its process after each exercise, and sends back the whole limit every time."""
+    data = npz(npy("<f8", (1,), bytes(8)))
+    outcome = running.Outcome(room=len(data) + 1)
+    for name in ("f", "g"):
+        said = [Message({"event": "result", "exercise": name, "case": 0}, data), Message({"event": "end"}, b"")]
+        child: Any = SimpleNamespace(begun=0.0, next=lambda seconds, said=said: said.pop(0))
+        running.follow(child, {}, [dataclasses.replace(EXERCISE, name=name)], outcome, time.monotonic() + 60)
+    assert isinstance(outcome.results["f"], list)
+    assert outcome.results["g"] == running.Failed("returned more than 16 MiB in all", 0)
 
 
 def test_memory_is_looked_at_also_while_messages_come(monkeypatch: pytest.MonkeyPatch) -> None:

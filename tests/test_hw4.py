@@ -33,6 +33,7 @@ from minivjepa_course.grading.submissions import HandedIn, left_out, submissions
 from minivjepa_course.homework.calling import ADAPTERS
 from minivjepa_course.homework.cases import ExerciseCases, same
 from minivjepa_course.homework.notebooks import cells_by_id
+from minivjepa_course.homework.program import new_space, run
 from tests.wrong_answers_hw4 import WRONG
 
 assignment = pytest.importorskip("assignment", reason="the teacher's folder was removed from this copy")
@@ -262,6 +263,17 @@ def test_half_precision_and_parameters_are_weights_too() -> None:
         read = given("encoder_from")(saved(held)).state_dict()
         assert read.keys() == held.keys()
         assert all(torch.equal(value, held[name].float()) for name, value in read.items())
+
+
+def test_the_cell_that_trains_runs_in_jupyter_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: minutes of training in `check` and in grading, which leave no time for the answers."""
+    monkeypatch.setattr("minivjepa.training.minimal.train", lambda: pytest.fail("it trains"))
+    notebook = nbformat.read(TEACHER.parent / "notebooks" / "homework" / "hw4.ipynb", as_version=4)
+    (source,) = (cell.source for cell in notebook.cells if cell.source.startswith("TRAIN = False"))
+    run(space := new_space(), "the cell", source.replace("TRAIN = False", "TRAIN = True"))
+    assert space["TRAIN"]
+    with pytest.raises(pytest.fail.Exception, match="it trains"):
+        run({**space, "get_ipython": None}, "the cell", source.replace("TRAIN = False", "TRAIN = True"))
 
 
 @pytest.mark.parametrize("how", ["torch.save", "pickle", "among weights"])
