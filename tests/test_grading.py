@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -53,7 +54,7 @@ SEED = 3
 def everybody(folder: Path) -> list[Any]:
     """The class of this test: one of every kind of homework 1, and two of the others."""
     rng = np.random.default_rng(SEED)
-    right = {name: CLASSROOM.references(name) for name in assignments()}
+    right = {name: CLASSROOM.reference_code(name) for name in assignments()}
     return [
         CLASSROOM.labelled("right", "hw2", right["hw2"], {}),
         CLASSROOM.labelled("with-words", "hw3", right["hw3"], {"argument": WRITTEN}),
@@ -967,8 +968,57 @@ def test_the_made_up_class_has_everybody_and_its_judge_sees_every_difference(
 def test_the_made_up_class_contains_every_known_mistake() -> None:
     """Catches: a mistake of the exercises that the rehearsal never hands in."""
     for assignment in assignments():
-        text = "".join(one.data.decode() for one in CLASSROOM.mistaken(assignment))
+        cells = [cell for one in CLASSROOM.mistaken(assignment) for cell in json.loads(one.data)["cells"]]
+        sources = {"".join(cell["source"]) for cell in cells}
         for exercise in CLASSROOM.exercises(assignment).values():
             for message, code in exercise.mistakes:
-                line = max(code.splitlines(), key=len)
-                assert json.dumps(line, ensure_ascii=False)[1:-1] in text, message
+                assert code in sources, message
+
+
+def test_the_judge_sees_a_wrong_row_beside_a_right_one() -> None:
+    """Catches: a student with two rows, the last of them right, of whom nothing is said."""
+    labels = {name: {"assignment": "hw1", "points": {"cut": 4.0}, "status": "graded"} for name in ("ada", "bo", "cy")}
+    points = (("ada", "0"), ("ada", "4"), ("bo", "4"), ("bo", "4"))
+    rows = [
+        {"student": name, "assignment": "hw1", "status": "graded", "cut": n, "automatic_total": n, "message": ""}
+        for name, n in points
+    ]
+    found = CLASSROOM.complaints(labels, rows)
+    assert found.keys() == {"ada", "bo", "cy"}
+    assert found["ada"].startswith("cut has 0 points, expected 4")
+    assert (found["bo"], found["cy"]) == ("has more than one row", "is not in the table")
+
+
+SCRIPTS: dict[str, tuple[list[str], str]] = {
+    "project without a file": (["hw4/project.py"], "arguments are required: file"),
+    "project, a file that is not there": (["hw4/project.py", "no.pt"], "no.pt is not a file"),
+    "baseline without a folder": (["hw4/baseline.py"], "arguments are required: folder"),
+    "mutants of nothing": (["mutants.py"], "arguments are required: assignment"),
+    "mutants of an unknown assignment": (["mutants.py", "hw9"], "unknown assignment 'hw9'; choose from"),
+    "mutants of an unknown exercise": (["mutants.py", "hw1", "cutt"], "hw1 has no exercise 'cutt'; choose from"),
+    "a judge with other options": (["classroom.py", "c", "--judge", "g.csv", "--grade"], "writes nothing"),
+}
+
+
+@pytest.mark.parametrize("case", SCRIPTS)
+def test_the_teachers_scripts_say_what_is_missing(case: str) -> None:
+    """Catches: a traceback for a word that was left out or misspelt; a script that does nothing and says nothing."""
+    words, message = SCRIPTS[case]
+    done = subprocess.run(
+        [sys.executable, str(TEACHER / words[0]), *words[1:]], cwd=TEACHER.parent, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_class_is_judged_also_where_a_file_could_not_be_graded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: a traceback in place of the rows that differ, or for a run that did not get as far as a table."""
+    (tmp_path / "labels.json").write_text('{"ada": {}}', encoding="utf-8")
+    monkeypatch.setattr(CLASSROOM.subprocess, "run", lambda *words, **how: subprocess.CompletedProcess(words, 2))
+    assert CLASSROOM.grade_and_judge(tmp_path, "plain") == 2
+    (tmp_path / "grades.csv").write_text("student\n", encoding="utf-8")
+    assert CLASSROOM.grade_and_judge(tmp_path, "plain") == 1
+    assert "ada: is not in the table" in capsys.readouterr().out

@@ -37,12 +37,12 @@ Notebook = NotebookNode
 
 def solved() -> Notebook:
     """Homework 1 with all its answers."""
-    found: Notebook = CLASSROOM.notebook("hw1", CLASSROOM.references("hw1"))
+    found: Notebook = CLASSROOM.notebook("hw1", CLASSROOM.reference_code("hw1"))
     return found
 
 
 def right() -> str:
-    return str(CLASSROOM.references("hw1")[NAME])
+    return str(CLASSROOM.reference_code("hw1")[NAME])
 
 
 def answer(notebook: Notebook) -> NotebookNode:
@@ -75,7 +75,7 @@ def both(*edits: Callable[[Notebook], Any]) -> Callable[[Notebook], None]:
 
 FUNCTION = f"def {NAME}(*given, **named):\n    "
 USES_HELPER = f"{FUNCTION}return helper(*given, **named)\n"
-HELPER = CLASSROOM.references("hw1")[NAME].replace(f"def {NAME}(", "def helper(")
+HELPER = CLASSROOM.reference_code("hw1")[NAME].replace(f"def {NAME}(", "def helper(")
 USES_IMPORT = f"{HELPER}\n{FUNCTION}return operator.itemgetter(0)([helper(*given, **named)])\n"
 WRONG = f"{FUNCTION}return 'wrong'\n"
 NO_FUNCTION = f"there is no function {NAME}"
