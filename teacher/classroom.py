@@ -88,12 +88,6 @@ def worth(assignment: str) -> dict[str, float]:
     }
 
 
-@functools.cache
-def references(assignment: str) -> Answers:
-    """The right answers."""
-    return reference_code(assignment)
-
-
 def notebook(assignment: str, answers: Answers) -> nbformat.NotebookNode:
     """The student's notebook with these cells written; the others stay as they are handed out."""
     found = nbformat.read(FOLDER / f"{assignment}.ipynb", as_version=4)
@@ -124,7 +118,7 @@ def labelled(student: str, assignment: str, right: Answers, wrong: Answers) -> S
 
 def correct(student: str, assignment: str, rng: np.random.Generator) -> Submission:
     """Everything right, each answer in a random style."""
-    right = {name: any_style(one, references(assignment)[name], rng) for name, one in exercises(assignment).items()}
+    right = {name: any_style(one, reference_code(assignment)[name], rng) for name, one in exercises(assignment).items()}
     return labelled(student, assignment, right, {})
 
 
@@ -140,7 +134,7 @@ def partly(student: str, assignment: str, rng: np.random.Generator) -> Submissio
     for name, exercise in exercises(assignment).items():
         luck = rng.random()
         if luck < 0.5:
-            right[name] = any_style(exercise, references(assignment)[name], rng)
+            right[name] = any_style(exercise, reference_code(assignment)[name], rng)
         elif luck < 0.75:
             wrong[name] = exercise.mistakes[int(rng.integers(len(exercise.mistakes)))][1]
     return labelled(student, assignment, right, wrong)
@@ -156,7 +150,7 @@ def mistaken(assignment: str) -> Iterator[Submission]:
                 for place, (name, exercise) in enumerate(exercises(assignment).items())
                 if place % 2 == turn and number < len(exercise.mistakes)
             }
-            right = {name: code for name, code in references(assignment).items() if name not in wrong}
+            right = {name: code for name, code in reference_code(assignment).items() if name not in wrong}
             if wrong:
                 yield labelled(f"mistake-{assignment}-{number:02d}-{turn}", assignment, right, wrong)
 
@@ -350,7 +344,7 @@ DANGERS = {
 
 def attack(student: str, assignment: str, code: str, exercise: str, submissions: Path) -> Submission:
     """All right but for one exercise, whose cell is hostile."""
-    right = {name: text for name, text in references(assignment).items() if name != exercise}
+    right = {name: text for name, text in reference_code(assignment).items() if name != exercise}
     code = (
         code.replace("NAME", exercise).replace("ASSIGNMENT", assignment).replace("SUBMISSIONS", repr(str(submissions)))
     )
@@ -377,13 +371,13 @@ def odd_objects(assignment: str) -> Submission:
     wrong = {
         name: FUNCTION.replace("NAME", name) + f"    return {value}" for name, value in zip(worth(assignment), values)
     }
-    right = {name: text for name, text in references(assignment).items() if name not in wrong}
+    right = {name: text for name, text in reference_code(assignment).items() if name not in wrong}
     return labelled(f"objects-{assignment}", assignment, right, wrong)
 
 
 def noisy(assignment: str) -> Submission:
     """Right, after 50 MB of words in one of its cells."""
-    right = dict(references(assignment))
+    right = dict(reference_code(assignment))
     name = next(iter(right))
     right[name] += "\n\nfor _ in range(50):\n    print('x' * 10**6)"
     return labelled(f"noisy-{assignment}", assignment, right, {})
@@ -394,7 +388,7 @@ def noisy(assignment: str) -> Submission:
 
 def odd_notebooks(assignment: str) -> Iterator[Submission]:
     """Notebooks that are graded although their cells were moved, doubled or renamed, or saved in an old format."""
-    right = references(assignment)
+    right = reference_code(assignment)
     first, second, *_ = right
 
     doubled = notebook(assignment, right)
@@ -430,11 +424,11 @@ def odd_notebooks(assignment: str) -> Iterator[Submission]:
 
 def broken(assignment: str) -> Iterator[Submission]:
     """Files that cannot be graded, with the status that says why."""
-    whole = text_of(notebook(assignment, references(assignment)))
-    no_ids = notebook(assignment, references(assignment))
+    whole = text_of(notebook(assignment, reference_code(assignment)))
+    no_ids = notebook(assignment, reference_code(assignment))
     for cell in no_ids.cells:
         cell.metadata.pop("nbgrader", None)
-    large = notebook(assignment, references(assignment))
+    large = notebook(assignment, reference_code(assignment))
     large.cells[0].source += "x" * LARGEST_FILE
     files = {
         "half": (whole[: len(whole) // 2], "not a notebook"),
@@ -508,14 +502,15 @@ def empty_handed(submissions: Path, layout: str) -> dict[str, dict]:
 
 def complaints(labels: dict[str, dict], rows: list[dict[str, str]]) -> dict[str, str]:
     """Student -> how the row differs from the label."""
-    found = {name: "is not in the table" for name in labels}
+    found: dict[str, str] = {}
+    seen: set[str] = set()
     for row in rows:
         student = row["student"][1:] if row["student"][:2] in ("'=", "'+", "'-", "'@") else row["student"]
         wrong = difference(labels[student], row) if student in labels else "is not in the labels"
-        found.pop(student, None)
-        if wrong:
-            found[student] = wrong
-    return found
+        if wrong or student in seen:
+            found.setdefault(student, wrong or "has more than one row")
+        seen.add(student)
+    return {name: "is not in the table" for name in labels if name not in seen} | found
 
 
 def difference(label: dict, row: dict[str, str]) -> str:
@@ -554,7 +549,9 @@ def grade_and_judge(folder: Path, layout: str) -> int:
     platform = layout.partition("-")[0]
     export = ["--export", platform] if platform in ("moodle", "canvas") else []
     words = [sys.executable, "-m", "minivjepa", "grade", str(folder / "submissions"), "--out", str(out), "--seed", "1"]
-    subprocess.run([*words, *export], check=True)
+    code = subprocess.run([*words, *export], check=False).returncode
+    if not out.exists():  # grading has said why
+        return code
     seconds, used = time.monotonic() - begun, os.times()
     cpu = used.children_user + used.children_system
     print(f"grading took {seconds:.0f} s; {cpu:.0f} s of processor time, of {os.cpu_count()} processors")
@@ -579,6 +576,8 @@ def main(words: list[str]) -> int:
     )
     options = parser.parse_args(words)
     if options.judge:
+        if options.grade or options.people or (options.students, options.seed, options.layout) != (200, 0, "plain"):
+            parser.error("--judge compares a table and writes nothing: give the folder and --judge only")
         if not (options.folder / "labels.json").exists() or not options.judge.exists():
             parser.error(f"{options.folder / 'labels.json'} or {options.judge} is not there")
         return judge(options.folder, options.judge)

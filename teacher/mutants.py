@@ -3,6 +3,7 @@
 python teacher/mutants.py hw1 [EXERCISE ...] prints those that survive on some seed.
 """
 
+import argparse
 import ast
 import copy
 import signal
@@ -165,9 +166,22 @@ def survivors(assignment: str, exercise: Exercise) -> dict[str, list[int]]:
     return found
 
 
-def main(assignment: str, names: list[str]) -> None:
+def main(words: list[str]) -> None:
     """Print the mutants of an assignment that survive and are not listed as equivalent."""
-    for exercise in load(assignment):
+    parser = argparse.ArgumentParser(description="Print the mutants of right answers that hidden cases let pass.")
+    parser.add_argument("assignment", help="such as hw1")
+    parser.add_argument("exercises", nargs="*", help="all by default")
+    options = parser.parse_args(words)
+    try:
+        known = load(options.assignment)
+    except ValueError as error:
+        parser.error(str(error))
+    assignment, names = options.assignment, options.exercises
+    if unknown := set(names) - {exercise.name for exercise in known}:
+        parser.error(
+            f"{assignment} has no exercise {sorted(unknown)[0]!r}; choose from {', '.join(one.name for one in known)}"
+        )
+    for exercise in known:
         if not names or exercise.name in names:
             total = len(mutants(reference_code(assignment)[exercise.name]))
             left = {
@@ -181,4 +195,4 @@ def main(assignment: str, names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    main(sys.argv[1:])

@@ -5,6 +5,9 @@ import functools
 import io
 import json
 import stat
+import subprocess
+import sys
+import unicodedata
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +16,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from minivjepa.training.files import LOCK
 from minivjepa_course.grading import grade_folder as grading
 from minivjepa_course.grading.grade_folder import Desk, rules_of
 from minivjepa_course.grading.gradebook import CANVAS, MOODLE
 from minivjepa_course.grading.graded import Assignment, Graded, Row, by_rule
 from minivjepa_course.grading.hidden_cases import teachers_code
 from minivjepa_course.grading.run_submission import run_submission
-from minivjepa_course.grading.submissions import HandedIn, left_out, submissions
+from minivjepa_course.grading.submissions import HandedIn, left_out, single_folder, submissions
 from minivjepa_course.grading.summary import summary
 from minivjepa_course.grading.unpacking import opened
 from minivjepa_course.homework.cases import CHANGED, Case, ExerciseCases
@@ -88,10 +92,34 @@ EXPORTS: dict[str, tuple[list[str], list[HandedIn]]] = {
             HandedIn(Path(), "ada", "week 1_bo_ada_attempt_2026-11-21-10-11-12_hw1.ipynb", "ada", platform="blackboard"),
         ],
     ),
+    "Blackboard, a file whose own name looks like another student's": (
+        ["hw1_aking_attempt_2026-11-20-10-11-12_x_bob_attempt_2026-11-21-10-11-12_hw1.ipynb", "hw1_bob_attempt_2026-11-09-10-11-12_hw1.ipynb"],
+        [
+            HandedIn(Path(), "aking", "hw1_aking_attempt_2026-11-20-10-11-12_x_bob_attempt_2026-11-21-10-11-12_hw1.ipynb", "aking", platform="blackboard"),
+            HandedIn(Path(), "bob", "hw1_bob_attempt_2026-11-09-10-11-12_hw1.ipynb", "bob", platform="blackboard"),
+        ],
+    ),
+    "Canvas, files whose own names look like those of other platforms": (
+        [
+            "kingada_123_456_x_bob_attempt_2026-11-21-10-11-12_hw1.ipynb", "bob_124_457_hw1.ipynb",
+            "cy_125_458_x_bob_9_assignsubmission_file_hw1.ipynb",
+        ],
+        [
+            HandedIn(Path(), "kingada", "kingada_123_456_x_bob_attempt_2026-11-21-10-11-12_hw1.ipynb", "123", platform="canvas"),
+            HandedIn(Path(), "bob", "bob_124_457_hw1.ipynb", "124", platform="canvas"),
+            HandedIn(Path(), "cy", "cy_125_458_x_bob_9_assignsubmission_file_hw1.ipynb", "125", platform="canvas"),
+        ],
+    ),
+    "Blackboard, an assignment whose title has numbers, as Canvas's names have": (
+        ["week_1_2_ada_attempt_2026-11-20-10-11-12_hw1.ipynb"],
+        [HandedIn(Path(), "ada", "week_1_2_ada_attempt_2026-11-20-10-11-12_hw1.ipynb", "ada", platform="blackboard")],
+    ),
     "names that browsers and systems change": (
-        ["anna.ipynb", "ben/hw1.ipynb.json", "ben/Thumbs.db", "__MACOSX/._anna.ipynb", "carl/notes.txt", "read me.pdf"],
+        ["anna.ipynb", "dan.ipynb.json", "eve.IPYNB", "ben/hw1.ipynb.json", "ben/Thumbs.db", "__MACOSX/._anna.ipynb", "carl/notes.txt", "read me.pdf"],
         [
             HandedIn(Path(), "anna", "anna.ipynb"),
+            HandedIn(Path(), "dan", "dan.ipynb.json"),
+            HandedIn(Path(), "eve", "eve.IPYNB"),
             HandedIn(Path(), "ben", "ben/hw1.ipynb.json"),
             HandedIn(Path(), "carl", "carl", instead="there is notes.txt and no notebook: hand in the notebook itself"),
         ],
@@ -116,6 +144,47 @@ def test_blackboards_text_gives_the_name_and_the_user_name(tmp_path: Path) -> No
     folder_with(tmp_path, "hw1_j_doe_attempt_2026-11-20-10-11-12.txt", text=text)
     [found] = submissions(tmp_path)
     assert (found.student, found.number) == ("Jo Dœ", "j_doe")
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize(
+    ("names", "students", "said"),
+    [
+        (["Class1/ada.ipynb", "Class1/bob.ipynb"], ["ada", "bob"], "Class1 is taken for the class"),
+        (["Class1/ada/hw1.ipynb", "Class1/bob/hw1.ipynb"], ["ada", "bob"], "Class1 is taken for the class"),
+        (["ada/hw1.ipynb"], ["ada"], "ada is taken for one student"),
+        (["ada/work/hw1.ipynb"], ["ada"], "ada is taken for one student"),
+        (["ada/hw1.ipynb", "ada/hw-2 (1).ipynb"], ["ada", "ada"], "ada is taken for one student"),
+        (["Ada King_7_assignsubmission_file_/hw1.ipynb"], ["Ada King"], ""),
+        (["ada.ipynb", "bob/hw1.ipynb"], ["ada", "bob"], ""),
+    ],
+)
+def test_a_single_folder_means_the_same_in_a_zip_and_in_a_folder(
+    names: list[str], students: list[str], said: str, zipped: bool, tmp_path: Path
+) -> None:
+    """Catches: a class that becomes one student, or a student who is named after a file or a folder of theirs, without a word."""
+    path = zip_of(tmp_path / "a.zip", same, *names) if zipped else folder_with(tmp_path / "a", *names)
+    with opened(path) as folder:
+        rows = submissions(folder)
+        assert sorted(item.student for item in rows) == students
+        assert single_folder(folder).partition(":")[0] == said
+        assert left_out(folder, rows) == []
+
+
+def test_the_newest_weights_are_those_that_came_last(tmp_path: Path) -> None:
+    """Catches: a number in a student's own file name that beats a later upload."""
+    names = ["ada_1_457_encoder-200.pt", "ada_1_999_encoder.pt", "ada_1_450_encoder-3.pt", "ada_1_456_hw4.ipynb"]
+    (item,) = submissions(folder_with(tmp_path, *names))
+    assert item.weights is not None
+    assert item.weights.name == "ada_1_999_encoder.pt"
+
+
+def test_a_name_is_the_same_however_a_system_writes_its_accents(tmp_path: Path) -> None:
+    """Catches: weights that belong to another Zoë than the notebook."""
+    both = (unicodedata.normalize("NFC", "Zoë.ipynb"), unicodedata.normalize("NFD", "Zoë.pt"))
+    (item,) = submissions(folder_with(tmp_path, *both))
+    assert item.student == unicodedata.normalize("NFC", "Zoë")
+    assert item.weights is not None
 
 
 def test_what_is_left_out_is_said(tmp_path: Path) -> None:
@@ -148,7 +217,7 @@ def as_link(info: zipfile.ZipInfo) -> None:
 def test_a_zip_is_unpacked_and_gone_afterwards(tmp_path: Path) -> None:
     """Catches: students' work left in the folder for temporary files; a folder around the students taken for a student."""
     with opened(zip_of(tmp_path / "a.zip", same, "class/anna.ipynb", "class/Bö Ek.ipynb")) as folder:
-        assert [item.file for item in submissions(folder)] == ["Bö Ek.ipynb", "anna.ipynb"]
+        assert [item.file for item in submissions(folder)] == ["class/Bö Ek.ipynb", "class/anna.ipynb"]
     assert not folder.exists()
 
 
@@ -169,12 +238,20 @@ def test_zips_that_cannot_be_trusted_are_refused(tmp_path: Path, monkeypatch: py
         data[place] |= 1
     locked.write_bytes(data)
     (tmp_path / "half.zip").write_bytes(zip_of(tmp_path / "whole.zip", same, "anna.ipynb").read_bytes()[:60])
+    for name, how in (("lzma", zipfile.ZIP_LZMA), ("bz2", zipfile.ZIP_BZIP2)):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w", how) as file:
+            file.writestr("anna.ipynb", NOTEBOOK * 100)
+        data = bytearray((tmp_path / f"{name}.zip").read_bytes())
+        data[50:90] = b"\xff" * 40  # in the middle of what is compressed
+        (tmp_path / f"{name}.zip").write_bytes(data)
     zip_of(tmp_path / "link.zip", as_link, "anna.ipynb")
     monkeypatch.setattr("minivjepa_course.grading.unpacking.MOST_ENTRIES", 1)
     zip_of(tmp_path / "bomb.zip", same, "a.ipynb", "b.ipynb")
     for name, why in {
         "locked": "is encrypted",
         "half": "can be read",
+        "lzma": "can be read",
+        "bz2": "can be read",
         "link": "holds a link",
         "bomb": "more than 1 files",
     }.items():
@@ -190,7 +267,7 @@ def graded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Grading in which no process starts: all get 4 points, the late 7, and 2 are to be marked.  Who was graded, in order."""
     asked: list[str] = []
 
-    def grade(cells: list[Cell], item: HandedIn, desk: Desk) -> Graded:
+    def grade(cells: list[Cell], item: HandedIn, desk: Desk, weights: bytes | None) -> Graded:
         asked.append(item.student)
         rules = {"cut": {"one": True, "two": False, "three": True}, "other": {"one": True}}
         told = {"cut": "the axes are exchanged\n  more", "other": "right"}
@@ -263,6 +340,40 @@ def test_points_by_hand_that_cannot_be_read_stop_everything(
     assert (tmp_path / "g.csv").read_bytes() == before
 
 
+SAVED: dict[str, Callable[[str], bytes]] = {
+    "UTF-16, tabs": lambda text: text.replace(",", "\t").encode("utf-16"),
+    "a line sep=": lambda text: b"sep=,\r\n" + text.encode(),
+    "ends of lines of old Macs": lambda text: text.replace("\n", "\r").encode(),
+}
+NOT_READ: dict[str, Callable[[str], bytes]] = {
+    "a title above": lambda text: b"Homework 1\n" + text.encode(),
+    "an empty line above": lambda text: b"\n" + text.encode(),
+    "a column with another name": lambda text: text.replace("by_hand", "by hand").encode(),
+    "another delimiter": lambda text: text.replace(",", "|").encode(),
+    "a workbook": lambda text: b"PK\x03\x04\x14\x00\x06\r\x00" + text.encode(),
+    "nothing": lambda text: b"",
+}
+
+
+@pytest.mark.parametrize("how", [*SAVED, *NOT_READ])
+def test_a_table_of_which_points_by_hand_cannot_be_read_is_not_written_over(
+    graded: list[str], how: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches: marks that vanish without a word because a spreadsheet saved the table in another way; a traceback for it."""
+    words = moodle_class(tmp_path)
+    assert call(*words) == 0
+    edited(tmp_path / "g.csv", "Ada", "2", encoding="utf-8")
+    text = (tmp_path / "g.csv").read_bytes().decode().replace("\r\n", "\n")
+    (tmp_path / "g.csv").write_bytes(before := {**SAVED, **NOT_READ}[how](text))
+    capsys.readouterr()
+    if how in SAVED:
+        assert call(*words, "--resume") == 0
+        assert table_of(tmp_path)["Ada"]["total"] == "6"
+    else:
+        assert "expected a table with the columns by_hand and file" in refused(capsys, *words, "--resume")
+        assert (tmp_path / "g.csv").read_bytes() == before
+
+
 def test_points_by_hand_for_a_file_that_is_gone_are_not_lost(
     graded: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -304,7 +415,55 @@ def test_one_student_is_graded_again_by_name_or_number(
     assert graded == ["Ada", "Bo", "Cy", "Bo", "Cy"]
     capsys.readouterr()
     assert "did you mean 'Ada'?" in refused(capsys, *words, "--resume", "--only", "Adda")
+    assert "no submission is theirs" in refused(capsys, *words, "--resume", "--only", "")
     assert "add --resume" in refused(capsys, *words, "--only", "Ada")
+
+
+def test_a_student_is_found_however_the_name_is_typed(graded: list[str], tmp_path: Path) -> None:
+    """Catches: an accent that a file's name has as two characters and the keyboard as one."""
+    folder = folder_with(tmp_path / "in", unicodedata.normalize("NFD", "José.ipynb"), "ann.ipynb")
+    words = ("grade", str(folder), "--out", str(tmp_path / "g.csv"))
+    assert call(*words) == call(*words, "--resume", "--only", unicodedata.normalize("NFC", "José")) == 0
+    assert len(graded) == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="asks for the lock as Linux and macOS do")
+def test_points_by_hand_that_were_typed_while_grading_ran_are_kept_and_doubted(
+    graded: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: marks that the end of a long run writes over; 60 typed for 6, unsaid; two runs that write to the same table."""
+    words = moodle_class(tmp_path)
+    assert call(*words) == 0
+    quick, inside = grading.grade_one, []
+
+    def slow(cells: list[Cell], item: HandedIn, desk: Desk, weights: bytes | None) -> Graded:
+        edited(tmp_path / "g.csv", "Bo", "20")
+        other = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'ab'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+        held = subprocess.run([sys.executable, "-c", other, str(tmp_path / "g" / LOCK)], capture_output=True, text=True)
+        assert "BlockingIOError" in held.stderr
+        inside.append(item.student)
+        return quick(cells, item, desk, weights)
+
+    monkeypatch.setattr(grading, "grade_one", slow)
+    assert call(*words, "--resume", "--only", "Ada") == 0
+    assert inside == ["Ada"]
+    assert (table_of(tmp_path)["Bo"]["by_hand"], table_of(tmp_path)["Bo"]["total"]) == ("20", "24")
+    said = "".join(capsys.readouterr())
+    assert "Bo_11_assignsubmission_file_/hw1.ipynb has 20 points, of 2 that can be given by hand" in said
+
+
+def test_names_that_students_choose_reach_no_terminal_as_they_are(
+    graded: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches: a file name that clears the teacher's screen, or writes a line of its own; attempts that are left out unsaid."""
+    names = ["ada_1_2_\x1b[2Jx\ny.pdf", "ada_1_3_hw-1.ipynb", "ada_1_4_hw-2.ipynb"]
+    folder = folder_with(tmp_path / "in", *names)
+    assert call("grade", str(folder), "--out", str(tmp_path / "g.csv")) == 0
+    said = capsys.readouterr().out
+    assert "1 files (ada_1_2_�[2Jx�y.pdf)" in said
+    assert "a newer attempt is there: 1 files" in said
+    path = zip_of(tmp_path / "a.zip", same, "../\x1b[2J.ipynb")
+    assert "\x1b" not in refused(capsys, "grade", str(path), "--out", str(tmp_path / "h.csv"))
 
 
 def test_an_export_for_a_platform_that_gave_no_numbers_is_refused(

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -15,6 +16,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -52,7 +54,7 @@ SEED = 3
 def everybody(folder: Path) -> list[Any]:
     """The class of this test: one of every kind of homework 1, and two of the others."""
     rng = np.random.default_rng(SEED)
-    right = {name: CLASSROOM.references(name) for name in assignments()}
+    right = {name: CLASSROOM.reference_code(name) for name in assignments()}
     return [
         CLASSROOM.labelled("right", "hw2", right["hw2"], {}),
         CLASSROOM.labelled("with-words", "hw3", right["hw3"], {"argument": WRITTEN}),
@@ -237,6 +239,12 @@ BAD = {
     "a table that exists": (("--out", "old.csv"), "in", "exists; choose another"),
     "a table in no folder": (("--out", "no/grades.csv"), "in", "is not a folder"),
     "nothing to resume": (("--resume",), "in", "nothing to resume"),
+    "a folder that is no result to go on with": (
+        ("--out", "empty.csv", "--resume"),
+        "in",
+        "empty has no settings.json",
+    ),
+    "a table among the submissions": (("--out", "in/grades.csv"), "in", "lies in in, among the submissions"),
     "no jobs": (("--jobs", "0"), "in", "--jobs is 0, expected 1 or more"),
     "a negative seed": (("--seed", "-1"), "in", "--seed is -1, expected a whole number"),
 }
@@ -317,7 +325,7 @@ def test_resume_takes_what_is_unchanged_and_grades_anew_once_an_exercise_has_cha
     """Catches: points by rules that the teacher has changed since; a class that is graded again for nothing."""
     graded: list[str] = []
 
-    def note(cells: list[Cell], item: HandedIn, desk: Desk) -> Graded:
+    def note(cells: list[Cell], item: HandedIn, desk: Desk, weights: bytes | None) -> Graded:
         graded.append(item.student)
         return Graded(item.student, "hw1", {"cut": desk.known[0].points["cut"]}, 0.0, "graded", {})
 
@@ -454,6 +462,19 @@ def test_words_of_a_submission_stay_on_one_line_behind_its_name() -> None:
     line = "stopped; the submission says: x case 1 of 1: all points right"
     assert outcome.stopped == {1: line}
     assert feedback_on(EXERCISE, outcome.results["f"]).split("\n") == [line, "  case 1 of 1, called with x = 1"]
+
+
+def test_what_is_said_in_lists_inside_lists_is_no_text() -> None:
+    """Catches: a submission that can't be graded, again and again, because of what it writes to the pipe."""
+    deep: Any = []
+    for _ in range(985):
+        deep = [deep]
+    done, step = {"event": "done", "step": 0, "what": []}, {"event": "stopped", "step": 1, "why": deep}
+    call = {"event": "stopped", "exercise": "f", "case": 0, "why": deep}
+    _, outcome, _ = follow(done, step, call, {"event": "end"}, seconds=60)
+    assert outcome.done == {}
+    assert outcome.stopped == {1: "stopped; the submission says: "}
+    assert feedback_on(EXERCISE, outcome.results["f"]).startswith("stopped; the submission says: \n")
 
 
 def test_messages_without_an_end_are_cut_off() -> None:
@@ -618,6 +639,18 @@ def test_results_are_few() -> None:
     assert len(messages.read_arrays(data, len(data))) == 1
     with pytest.raises(ValueError, match="returned more than 16 MiB in all"):
         messages.read_arrays(data, len(data) - 1)
+
+
+def test_the_room_for_results_is_the_same_for_all_children() -> None:
+    """Catches: a submission that ends its process after each exercise, and sends back the whole limit every time."""
+    data = npz(npy("<f8", (1,), bytes(8)))
+    outcome = running.Outcome(room=len(data) + 1)
+    for name in ("f", "g"):
+        said = [Message({"event": "result", "exercise": name, "case": 0}, data), Message({"event": "end"}, b"")]
+        child: Any = SimpleNamespace(begun=0.0, next=lambda seconds, said=said: said.pop(0))
+        running.follow(child, {}, [dataclasses.replace(EXERCISE, name=name)], outcome, time.monotonic() + 60)
+    assert isinstance(outcome.results["f"], list)
+    assert outcome.results["g"] == running.Failed("returned more than 16 MiB in all", 0)
 
 
 def test_memory_is_looked_at_also_while_messages_come(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -836,7 +869,7 @@ def test_a_surprise_costs_one_row_and_is_tried_again(
     """Catches: a whole class without a table because of one submission; a row that --resume takes for done; an exit code that hides it."""
     asked: list[str] = []
 
-    def grade(cells: list[Cell], item: HandedIn, desk: Desk) -> Graded:
+    def grade(cells: list[Cell], item: HandedIn, desk: Desk, weights: bytes | None) -> Graded:
         asked.append(item.student)
         if item.student == "eve":
             raise RecursionError("nobody thought of this")
@@ -867,7 +900,7 @@ def test_what_ran_out_of_time_is_graded_again_alone(tmp_path: Path, monkeypatch:
     at_work: list[str] = []
     tried: list[tuple[str, int]] = []
 
-    def grade(cells: list[Cell], item: HandedIn, desk: Desk) -> Graded:
+    def grade(cells: list[Cell], item: HandedIn, desk: Desk, weights: bytes | None) -> Graded:
         at_work.append(item.student)
         time.sleep(0.2)
         busy = len(at_work)
@@ -935,8 +968,57 @@ def test_the_made_up_class_has_everybody_and_its_judge_sees_every_difference(
 def test_the_made_up_class_contains_every_known_mistake() -> None:
     """Catches: a mistake of the exercises that the rehearsal never hands in."""
     for assignment in assignments():
-        text = "".join(one.data.decode() for one in CLASSROOM.mistaken(assignment))
+        cells = [cell for one in CLASSROOM.mistaken(assignment) for cell in json.loads(one.data)["cells"]]
+        sources = {"".join(cell["source"]) for cell in cells}
         for exercise in CLASSROOM.exercises(assignment).values():
             for message, code in exercise.mistakes:
-                line = max(code.splitlines(), key=len)
-                assert json.dumps(line, ensure_ascii=False)[1:-1] in text, message
+                assert code in sources, message
+
+
+def test_the_judge_sees_a_wrong_row_beside_a_right_one() -> None:
+    """Catches: a student with two rows, the last of them right, of whom nothing is said."""
+    labels = {name: {"assignment": "hw1", "points": {"cut": 4.0}, "status": "graded"} for name in ("ada", "bo", "cy")}
+    points = (("ada", "0"), ("ada", "4"), ("bo", "4"), ("bo", "4"))
+    rows = [
+        {"student": name, "assignment": "hw1", "status": "graded", "cut": n, "automatic_total": n, "message": ""}
+        for name, n in points
+    ]
+    found = CLASSROOM.complaints(labels, rows)
+    assert found.keys() == {"ada", "bo", "cy"}
+    assert found["ada"].startswith("cut has 0 points, expected 4")
+    assert (found["bo"], found["cy"]) == ("has more than one row", "is not in the table")
+
+
+SCRIPTS: dict[str, tuple[list[str], str]] = {
+    "project without a file": (["hw4/project.py"], "arguments are required: file"),
+    "project, a file that is not there": (["hw4/project.py", "no.pt"], "no.pt is not a file"),
+    "baseline without a folder": (["hw4/baseline.py"], "arguments are required: folder"),
+    "mutants of nothing": (["mutants.py"], "arguments are required: assignment"),
+    "mutants of an unknown assignment": (["mutants.py", "hw9"], "unknown assignment 'hw9'; choose from"),
+    "mutants of an unknown exercise": (["mutants.py", "hw1", "cutt"], "hw1 has no exercise 'cutt'; choose from"),
+    "a judge with other options": (["classroom.py", "c", "--judge", "g.csv", "--grade"], "writes nothing"),
+}
+
+
+@pytest.mark.parametrize("case", SCRIPTS)
+def test_the_teachers_scripts_say_what_is_missing(case: str) -> None:
+    """Catches: a traceback for a word that was left out or misspelt; a script that does nothing and says nothing."""
+    words, message = SCRIPTS[case]
+    done = subprocess.run(
+        [sys.executable, str(TEACHER / words[0]), *words[1:]], cwd=TEACHER.parent, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_class_is_judged_also_where_a_file_could_not_be_graded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: a traceback in place of the rows that differ, or for a run that did not get as far as a table."""
+    (tmp_path / "labels.json").write_text('{"ada": {}}', encoding="utf-8")
+    monkeypatch.setattr(CLASSROOM.subprocess, "run", lambda *words, **how: subprocess.CompletedProcess(words, 2))
+    assert CLASSROOM.grade_and_judge(tmp_path, "plain") == 2
+    (tmp_path / "grades.csv").write_text("student\n", encoding="utf-8")
+    assert CLASSROOM.grade_and_judge(tmp_path, "plain") == 1
+    assert "ada: is not in the table" in capsys.readouterr().out

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 from xml.etree import ElementTree
 
 import hypothesis.extra.numpy as arrays_of
@@ -24,6 +25,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minivjepa.figures import Picture
 from minivjepa_course.grading.hidden_cases import TEACHER
 from minivjepa_course.homework import check
 from minivjepa_course.homework.calling import ADAPTERS, Blocked, blocking, call
@@ -40,7 +42,14 @@ from minivjepa_course.homework.cases import (
     encode,
     same,
 )
-from minivjepa_course.homework.checking import FOLDER, CheckFailed, assignments, load_cases, require_right
+from minivjepa_course.homework.checking import (
+    FOLDER,
+    CheckFailed,
+    assignments,
+    draw_side_by_side,
+    load_cases,
+    require_right,
+)
 from minivjepa_course.homework.notebooks import cells_by_id, is_answer, is_check
 from minivjepa_course.homework.program import new_space, run
 from minivjepa_course.homework.selfcheck import message_of, run_step
@@ -759,3 +768,18 @@ def test_stored_cases_are_read_as_they_were_written() -> None:
             exercise = cases_from_json(name, held)
             assert exercise.adapter in ADAPTERS
             assert all(case.expected and CHANGED in case.expected for case in exercise.cases)
+
+
+def test_the_picture_shows_what_the_check_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a picture with another tolerance than the check's; an error in place of the message for a table of text."""
+    shell = type("ZMQInteractiveShell", (MagicMock,), {})  # as in Jupyter
+    monkeypatch.setattr(pytest.importorskip("IPython"), "get_ipython", shell)
+    shown: list[Picture] = []
+    monkeypatch.setattr("minivjepa_course.lesson.show", shown.append)
+    right = np.ones((2, 3))
+    near = right + np.array([[1e-4, 0, 0], [5e-5, 1, 1e-7]])  # only one of them is wrong for the check
+    draw_side_by_side({"result": right}, {"result": near})
+    assert "in 1 places" in shown[0].alt
+    draw_side_by_side({"result": right}, {"result": np.ones((2, 3), int)})
+    draw_side_by_side({"result": right.astype(str)}, {"result": near.astype(str)})
+    assert len(shown) == 1

@@ -24,13 +24,16 @@ from minivjepa.objective import sigreg, unit_directions
 from minivjepa.training.config import PRESETS
 from minivjepa.training.recipe import build_model
 from minivjepa.tubelets import Grid
-from minivjepa_course.grading.grade_folder import Task, grade_folder
+from minivjepa_course.grading.grade_folder import Desk, Task, grade_folder, graded_or_kept
+from minivjepa_course.grading.graded import Assignment
 from minivjepa_course.grading.hidden_cases import TEACHER
 from minivjepa_course.grading.processes import user_ids
-from minivjepa_course.grading.submissions import left_out, submissions
+from minivjepa_course.grading.run_submission import Outcome
+from minivjepa_course.grading.submissions import HandedIn, left_out, submissions
 from minivjepa_course.homework.calling import ADAPTERS
 from minivjepa_course.homework.cases import ExerciseCases, same
 from minivjepa_course.homework.notebooks import cells_by_id
+from minivjepa_course.homework.program import new_space, run
 from tests.wrong_answers_hw4 import WRONG
 
 assignment = pytest.importorskip("assignment", reason="the teacher's folder was removed from this copy")
@@ -254,13 +257,23 @@ def test_a_file_that_is_no_encoder_is_refused_in_words(name: str) -> None:
 def test_half_precision_and_parameters_are_weights_too() -> None:
     """Catches: right files that are refused for the way in which they were saved."""
     own = given("new_encoder")()
-    for held in (
-        own.state_dict(),
-        dict(own.named_parameters()),
-        {name: value.double() for name, value in own.state_dict().items()},
-    ):
-        full = {**own.state_dict(), **held}
-        assert torch.equal(given("encoder_from")(saved(full)).norm.weight, own.norm.weight)
+    kinds = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+    ways = [{name: value.to(kind) for name, value in own.state_dict().items()} for kind in kinds]
+    for held in (*ways, {**own.state_dict(), **dict(own.named_parameters())}):
+        read = given("encoder_from")(saved(held)).state_dict()
+        assert read.keys() == held.keys()
+        assert all(torch.equal(value, held[name].float()) for name, value in read.items())
+
+
+def test_the_cell_that_trains_runs_in_jupyter_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: minutes of training in `check` and in grading, which leave no time for the answers."""
+    monkeypatch.setattr("minivjepa.training.minimal.train", lambda: pytest.fail("it trains"))
+    notebook = nbformat.read(TEACHER.parent / "notebooks" / "homework" / "hw4.ipynb", as_version=4)
+    (source,) = (cell.source for cell in notebook.cells if cell.source.startswith("TRAIN = False"))
+    run(space := new_space(), "the cell", source.replace("TRAIN = False", "TRAIN = True"))
+    assert space["TRAIN"]
+    with pytest.raises(pytest.fail.Exception, match="it trains"):
+        run({**space, "get_ipython": None}, "the cell", source.replace("TRAIN = False", "TRAIN = True"))
 
 
 @pytest.mark.parametrize("how", ["torch.save", "pickle", "among weights"])
@@ -343,6 +356,33 @@ def test_weights_without_a_notebook_are_a_row_that_says_so(tmp_path: Path) -> No
     rows = {row.file: row for row in submissions(tmp_path)}
     assert rows["ada.pt"].instead == "there is ada.pt and no notebook: hand in the notebook itself"
     assert rows["bo.ipynb"].weights is None
+
+
+def test_weights_are_read_once_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: points for a file that was changed after its digest was taken; a student who cannot tell which file was judged."""
+    reads, judged = [], []
+
+    def judge(weights: bytes | None, *where: Any) -> tuple[str, dict[str, bool], bool]:
+        judged.append(weights)
+        return "right", {"all": True}, False
+
+    def read(path: Path) -> bytes:
+        reads.append(path.name)
+        return path.read_bytes()
+
+    cell = {"cell_type": "code", "metadata": {"nbgrader": {"grade_id": "encoder"}}, "source": "x = 3"}
+    (tmp_path / "ada.ipynb").write_text(json.dumps({"cells": [cell]}), encoding="utf-8")
+    for name in ("encoder.pt", "encoder_old.pt"):
+        (tmp_path / name).write_bytes(name.encode())
+    known = Assignment("hw4", (), (), {"encoder": 6.0}, {}, {"encoder": judge})
+    monkeypatch.setattr("minivjepa_course.grading.grade_folder.read_file", read)
+    monkeypatch.setattr("minivjepa_course.grading.grade_folder.run_submission", lambda *given: Outcome())
+    item = HandedIn(tmp_path / "ada.ipynb", "ada", "ada.ipynb", weights=tmp_path / "encoder_old.pt")
+    (tmp_path / "records").mkdir()
+    result = graded_or_kept(item, Desk([known], [], user_ids(), tmp_path / "records", "e"), last=True)
+    assert judged == [b"encoder_old.pt"]
+    assert reads == ["ada.ipynb", "encoder_old.pt"]
+    assert result.notes == ["encoder: these points are for the file encoder_old.pt"]
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -36,12 +37,12 @@ Notebook = NotebookNode
 
 def solved() -> Notebook:
     """Homework 1 with all its answers."""
-    found: Notebook = CLASSROOM.notebook("hw1", CLASSROOM.references("hw1"))
+    found: Notebook = CLASSROOM.notebook("hw1", CLASSROOM.reference_code("hw1"))
     return found
 
 
 def right() -> str:
-    return str(CLASSROOM.references("hw1")[NAME])
+    return str(CLASSROOM.reference_code("hw1")[NAME])
 
 
 def answer(notebook: Notebook) -> NotebookNode:
@@ -74,7 +75,7 @@ def both(*edits: Callable[[Notebook], Any]) -> Callable[[Notebook], None]:
 
 FUNCTION = f"def {NAME}(*given, **named):\n    "
 USES_HELPER = f"{FUNCTION}return helper(*given, **named)\n"
-HELPER = CLASSROOM.references("hw1")[NAME].replace(f"def {NAME}(", "def helper(")
+HELPER = CLASSROOM.reference_code("hw1")[NAME].replace(f"def {NAME}(", "def helper(")
 USES_IMPORT = f"{HELPER}\n{FUNCTION}return operator.itemgetter(0)([helper(*given, **named)])\n"
 WRONG = f"{FUNCTION}return 'wrong'\n"
 NO_FUNCTION = f"there is no function {NAME}"
@@ -266,7 +267,7 @@ def test_check_and_grade_agree_on_a_notebook_that_was_edited(
     monkeypatch.setattr(running, "Child", NearChild)
     checked = check_file(path)
     desk = Desk([homework], [], iter(range(9)), tmp_path, "")
-    graded = grade_one(read_cells(path.read_bytes(), path.name), HandedIn(path, "anna"), desk)
+    graded = grade_one(read_cells(path.read_bytes(), path.name), HandedIn(path, "anna"), desk, None)
     word = EDITS[name][1]
     expected = {exercise: exercise == NAME and bool(word) for exercise in homework.points}
     assert {exercise: bool(text) for exercise, text in checked.messages.items()} == expected, checked.messages
@@ -289,9 +290,11 @@ def test_check_and_grade_agree_on_a_notebook_that_was_edited(
         ("%matplotlib inline\nx = (3\n  % 2)", "pass\nx = (3\n  % 2)", "lines"),
         (
             "if True:\n    !ls 'x\n    files, y = !ls\n    x = %time f()",
-            "if True:\n    pass\n    pass\n    pass",
+            "if True:\n    pass\n    pass\n    x = f()",
             "lines",
         ),
+        ("%time x = f()  # slow\nif x:\n    %prun y = g(x)", "x = f()  # slow\nif x:\n    y = g(x)", ""),
+        ("%time !ls\n%time\n%prun -l 3 f()\n%timeit x = 3", "pass\npass\npass\npass", "lines"),
         ("x?\n?x\nx.y??\n??x;", "pass\npass\npass\npass", "lines"),
         ("!pip install \\\n  that\nx = 3", "\npass\nx = 3", "lines"),
         ("%ls\ny = '''\n%d\n!x\n'''", "pass\ny = '''\n%d\n!x\n'''", "lines"),
@@ -401,6 +404,72 @@ def test_check_runs_on_without_a_cell_that_ends_python(
     assert printed.count("ended Python, or took too long") == 2
     assert "stopped with NameError: name 'get_ipython' is not defined" in printed
     assert "stopped with NameError: name 'no_such_thing' is not defined; at the line: display(no_such_thing)" in printed
+
+
+SECONDS_TAKEN = {  # of each cell; what grading counts; whether the functions are called
+    "nine cells that take a minute": ([60.0] * 9, 0.0, True),
+    "three long ones that are short enough, and two that are not": ([9.0, 9.0, 60.0, 9.0, 60.0], 72.0, True),
+    "many that are short enough": ([9.0] * 11, 99.0, False),
+    "what runs again counts again": ([9.0] * 5 + [60.0] * 2, 135.0, False),
+}
+
+
+@pytest.mark.parametrize("case", SECONDS_TAKEN)
+def test_the_time_of_a_cell_that_is_left_out_is_not_charged(
+    case: str, homework: Assignment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: right answers that get no points, because cells that are no answers used up the time; `check` counting another time."""
+    taken, counted, called = SECONDS_TAKEN[case]
+    clock = [0.0]
+
+    class Slow(NearChild):
+        def __init__(self, job: dict[str, Any], user: int):
+            self.begun = clock[0]
+            self.said = [messages.Message({"event": "ready"}, b"")] * 2
+            self.said += [messages.Message({"event": "step", "step": step[0]}, b"") for step in job["steps"]]
+            self.said += [messages.Message({"event": "end"}, b"")]
+            self.running: float = 0.0
+
+        def start_clock(self) -> None:
+            self.begun = clock[0]
+
+        def next(self, seconds: float) -> Any:
+            if self.running > seconds:
+                clock[0] += seconds
+                return running.Stop("took longer", False)
+            clock[0] += self.running
+            found = self.said.pop(0)
+            self.running = taken[found.about["step"]] if "step" in found.about else 0.0
+            return found
+
+    monkeypatch.setattr(running, "Child", Slow)
+    monkeypatch.setattr(running, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    steps = [running.Step(number, "", "") for number in range(len(taken))]
+    outcome = running.run_submission("", steps, homework.exercises, (), iter(range(99)))
+    why = "did not answer" if called else "was not called: the submission used up its 90 s"
+    assert {found.why for found in outcome.results.values()} == {why}  # type: ignore[union-attr]
+    assert selfcheck.in_grading(taken) == counted
+    if called:
+        assert outcome.stopped == {number: "took longer" for number, took in enumerate(taken) if took > 10}
+
+
+@pytest.mark.parametrize(("seconds", "is_noted"), [(0.5, False), (4.0, True)])
+def test_check_says_when_everything_together_takes_long(
+    seconds: float, is_noted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches: a notebook that `check` calls right and grading has no time for, without a word."""
+
+    def slowly(code: list[str], path: Path) -> list[ElementTree.Element]:
+        tests = in_this_process(code, path)
+        for test in tests:
+            test.set("time", str(seconds))
+        return tests
+
+    monkeypatch.setattr(selfcheck, "run_nbval", slowly)
+    nbformat.write(solved(), tmp_path / "mine.ipynb")
+    found = check_file(tmp_path / "mine.ipynb")
+    assert not any(found.messages.values())
+    assert any("grading gives them 90 s" in note for note in found.notes) == is_noted
 
 
 def test_cells_that_end_python_do_not_start_children_for_ever(

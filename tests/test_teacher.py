@@ -10,9 +10,8 @@ from pages import fill
 from minivjepa_course.grading import sandbox
 from minivjepa_course.grading.hidden_cases import TEACHER
 from minivjepa_course.grading.mounts import SCRATCH
-from minivjepa_course.grading.run_submission import TOTAL
 from minivjepa_course.homework.notebooks import LARGEST_FILE, MOST_VALUES, cells_by_id
-from minivjepa_course.homework.program import SECONDS
+from minivjepa_course.homework.program import SECONDS, TOTAL
 
 ROOT = Path(__file__).parents[1]
 assignment = pytest.importorskip("assignment", reason="the teacher's folder was removed from this copy")

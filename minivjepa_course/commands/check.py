@@ -14,7 +14,7 @@ class CheckOptions:
     """Run homework notebooks as they will be graded, and print one line per exercise.
 
     Exits with 1 if any is not right yet.  Your teacher also runs cases that are not shown here.  In grading, a cell or a call of your
-    function may take 10 s.
+    function may take 10 s, all of them 90 s; memory is limited to 2 GiB and a file to 1 MiB.
     """
 
     notebooks: tyro.conf.Positional[tuple[Path, ...]]  # Homework notebooks, such as notebooks/homework/hw1.ipynb.

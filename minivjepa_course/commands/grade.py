@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,9 @@ from tqdm import tqdm
 from minivjepa.commands.options import parse
 from minivjepa.training.config import SEEDS
 from minivjepa.training.files import read_json
+from minivjepa_course.grading.feedback import plain
 from minivjepa_course.grading.grade_folder import SETTINGS, SURPRISE, Task, grade_folder
-from minivjepa_course.grading.submissions import HandedIn, left_out, submissions
+from minivjepa_course.grading.submissions import HandedIn, left_out, single_folder, submissions
 from minivjepa_course.grading.unpacking import opened
 from minivjepa_course.homework.checking import assignments
 
@@ -61,6 +63,8 @@ def grade(argv: list[str]) -> int:
         with tqdm(total=len(files), desc="grading", unit="file") as bar:
             if task.seed == 0:
                 bar.write(KNOWN_SEED)
+            if taken := single_folder(folder):
+                bar.write(plain(taken))
             rows = grade_folder(task, files, assignments(), bar.write, bar.update)
         others = left_out(folder, files)
     beside = options.out.with_suffix("")
@@ -71,9 +75,15 @@ def grade(argv: list[str]) -> int:
     if options.export:
         known = sum(row.item.platform == options.export for row in rows)
         print(f"{beside}/{options.export}-*: points and feedback of {known} of {len(rows)} files, to upload")
+    if older := {name for row in rows for name in row.item.older}:
+        print(
+            f"not graded, because a newer attempt is there: {len(older)} files; the table's column older_files names them"
+        )
     if others:
         more = ", ..." if len(others) > MOST_NAMED else ""
-        print(f"left out, because they are no notebooks: {len(others)} files ({', '.join(others[:MOST_NAMED])}{more})")
+        print(
+            f"left out, because they are no notebooks: {len(others)} files ({plain(', '.join(others[:MOST_NAMED]))}{more})"
+        )
     surprises = sum(row.result.status == SURPRISE for row in rows)
     if surprises:
         print(f"{surprises} could not be graded: the table says why, and --resume tries them again")
@@ -87,18 +97,21 @@ def settings_of(options: GradeOptions) -> dict[str, Any]:
         raise ValueError(f"--out {options.out} is not a CSV file; give for example grades.csv")
     if not options.resume and (options.out.exists() or beside.exists()):
         raise ValueError(f"{options.out} or {beside} exists; choose another --out, or add --resume to go on")
-    if options.resume and not beside.exists():
-        raise ValueError(f"nothing to resume: {beside} does not exist; run the command without --resume")
+    if options.resume and not (beside / SETTINGS).is_file():
+        raise ValueError(
+            f"nothing to resume: {beside} has no {SETTINGS}, which grading writes; leave --resume out, and give a new --out"
+        )
     if not options.out.absolute().parent.is_dir():
         raise ValueError(f"{options.out.parent} is not a folder; make it first")
+    if options.folder.resolve() in options.out.resolve().parents:
+        raise ValueError(f"--out {options.out} lies in {options.folder}, among the submissions; choose another folder")
     if options.jobs is not None and options.jobs < 1:
         raise ValueError(f"--jobs is {options.jobs}, expected 1 or more")
     if options.seed is not None and not 0 <= options.seed < 2**32:
         raise ValueError(f"--seed is {options.seed}, expected {SEEDS}")
     if options.only is not None and not options.resume:
         raise ValueError("--only grades one student of a graded class again: add --resume")
-    file = beside / SETTINGS
-    held = read_json(file) if options.resume and file.exists() else {}
+    held = read_json(beside / SETTINGS) if options.resume else {}
     if options.seed is not None and held.get("seed", options.seed) != options.seed:
         why = f"--seed is {options.seed}, but {beside} was graded with {held['seed']}"
         raise ValueError(f"{why}: leave --seed out to go on, or choose another --out")
@@ -108,8 +121,11 @@ def settings_of(options: GradeOptions) -> dict[str, Any]:
 
 def files_of(student: str | None, files: Sequence[HandedIn]) -> frozenset[str]:
     """The files of a student, by name or number; none if no student is asked for.  Raises ValueError for an unknown one."""
-    found = frozenset(item.file for item in files if student in (item.student, item.number))
-    if student is not None and not found:
+    if student is None:
+        return frozenset()
+    student = unicodedata.normalize("NFC", student)
+    found = frozenset(item.file for item in files if student and student in (item.student, item.number))
+    if not found:
         close = difflib.get_close_matches(student, [item.student for item in files])
         raise ValueError(
             f"--only is {student!r}, and no submission is theirs; {f'did you mean {close[0]!r}?' if close else 'see the table'}"

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Lock
 
-from minivjepa.training.files import write_bytes, write_json, write_text
-from minivjepa_course.grading.feedback import page
+from minivjepa.training.files import locked, write_bytes, write_json, write_text
+from minivjepa_course.grading.feedback import page, plain
 from minivjepa_course.grading.gradebook import write_gradebooks
 from minivjepa_course.grading.graded import RIGHT, Assignment, Graded, Row, by_rule, edition, kept, result_file
 from minivjepa_course.grading.hidden_cases import TEACHER, teachers_code
@@ -77,16 +77,16 @@ def graded_or_kept(item: HandedIn, desk: Desk, last: bool) -> Graded:
         return without_points(item.student, NOTHING, item.instead)
     try:
         content = read_file(item.path)
-        weights = read_file(item.weights) if item.weights else b""
+        weights = read_file(item.weights) if item.weights else None
         with READING:
             cells = read_cells(content, item.path.name)
     except (ValueError, OSError) as error:
         return without_points(item.student, "not a notebook", str(error))
-    file = result_file(desk.records, item.file, content + weights, desk.graded_by)
+    file = result_file(desk.records, item.file, content + (weights or b""), desk.graded_by)
     result = None if item.file in desk.anew else kept(file)
     if result is None:
         try:
-            result = grade_one(cells, item, desk)
+            result = grade_one(cells, item, desk, weights)
         except Exception as error:  # of any type: a submission may cause an error that grading did not foresee
             why = f"{type(error).__name__}: {error}"[:LONGEST]
             return replace(without_points(item.student, SURPRISE, why), again=True)
@@ -100,8 +100,8 @@ def without_points(student: str, status: str, why: str) -> Graded:
     return Graded(student, "", {}, 0.0, status, {"file": why})
 
 
-def grade_one(cells: list[Cell], item: HandedIn, desk: Desk) -> Graded:
-    """Grade the cells of one file, and the weights beside it.  Raises ValueError if its functions could not be called."""
+def grade_one(cells: list[Cell], item: HandedIn, desk: Desk, weights: bytes | None) -> Graded:
+    """Grade the cells of one file, and the content of the file of weights beside it.  Raises ValueError if its functions could not be called."""
     known = {assignment.name: assignment for assignment in desk.known}
     name = assignment_of({cell.grade_id for cell in cells}, {name: grade_ids(one) for name, one in known.items()})
     if name is None:
@@ -116,11 +116,11 @@ def grade_one(cells: list[Cell], item: HandedIn, desk: Desk) -> Graded:
     points = {exercise: assignment.points[exercise] if text == RIGHT else 0.0 for exercise, text in told.items()}
     rules = {one.name: rules_of(one, outcome.answered.get(one.name, {})) for one in assignment.exercises}
     again = outcome.again
-    weights = read_file(item.weights) if item.weights and assignment.projects else None
     for project, judge in assignment.projects.items():
         told[project], rules[project], busy = judge(weights, desk.hide, desk.users)
         points[project] = assignment.points[project] * sum(rules[project].values()) / len(rules[project])
         again |= busy
+        notes += [f"{project}: these points are for the file {item.weights.name}"] if item.weights else []
     by_hand = {cell.grade_id for cell in cells if cell.source.strip() not in ("", WRITTEN)}
     to_mark = sum(worth for grade_id, worth in assignment.written.items() if grade_id in by_hand)
     return Graded(item.student, name, points, to_mark, "graded", {**told, **wrong}, again, notes, rules)
@@ -166,7 +166,7 @@ def grade_folder(
     Files that ran out of time, or whose process was killed from outside, are graded again at the end, one by one.
     names: of the assignments; say: gets a line for each limit that is not in force, before the first file; done: called after every file.
     """
-    by_hand = points_by_hand(task.out, files)  # first: a table that cannot be read stops everything
+    points_by_hand(task.out, files)  # first: a table that cannot be read stops everything
     prepare: Callable[[str, int], Assignment] = teachers_code()["prepare"]
     known = [prepare(name, task.seed) for name in names]
     pages = task.out.with_suffix("")
@@ -177,30 +177,42 @@ def grade_folder(
     for name, held in limits_in_force(hide).items():
         if not held:
             say(f"not in force on this machine: {name}; grade in a container that you can throw away")
-    records.mkdir(parents=True, exist_ok=True)  # not earlier: nothing is left behind if children cannot start
-    write_json(pages / SETTINGS, {"seed": task.seed, "marks": task.marks})
+    with locked(pages):  # not earlier: nothing is left behind if children cannot start
+        records.mkdir(exist_ok=True)
+        write_json(pages / SETTINGS, {"seed": task.seed, "marks": task.marks})
+        results = results_of(files, desk, task.jobs, done)
+        if task.marks == BY_RULE:
+            worth = {name: points for assignment in known for name, points in assignment.points.items()}
+            results = [by_rule(result, worth) for result in results]
+        by_hand = points_by_hand(task.out, files)  # also what was typed in the meantime
+        rows = [Row(item, result, by_hand.get(item.file)) for item, result in zip(files, results)]
+        write_bytes(task.out, table(rows, known).encode("utf-8-sig", "backslashreplace"))
+        write_pages(pages, rows, known)
+        if task.gradebook:
+            write_gradebooks(pages, task.gradebook, rows, known)
+    for row in rows:
+        if row.by_hand is not None and row.by_hand > row.result.to_mark:
+            most = f"{row.by_hand:g} points, of {row.result.to_mark:g} that can be given by hand"
+            say(plain(f"check the table: {row.item.file} has {most}"))
+    return rows
+
+
+def results_of(files: Sequence[HandedIn], desk: Desk, jobs: int, done: Callable[[], None]) -> list[Graded]:
+    """The result of every file, `jobs` at once; what ran out of time is graded again at the end, one by one."""
 
     def first_try(item: HandedIn) -> Graded:
-        result = graded_or_kept(item, desk, last=task.jobs == 1)
-        if task.jobs == 1 or not result.again:
+        result = graded_or_kept(item, desk, last=jobs == 1)
+        if jobs == 1 or not result.again:
             done()
         return result
 
-    with ThreadPoolExecutor(task.jobs) as crew:
+    with ThreadPoolExecutor(jobs) as crew:
         results = list(crew.map(first_try, files))
     for number, item in enumerate(files):
-        if results[number].again and task.jobs > 1:
+        if results[number].again and jobs > 1:
             results[number] = graded_or_kept(item, desk, last=True)
             done()
-    if task.marks == BY_RULE:
-        worth = {name: points for assignment in known for name, points in assignment.points.items()}
-        results = [by_rule(result, worth) for result in results]
-    rows = [Row(item, result, by_hand.get(item.file)) for item, result in zip(files, results)]
-    write_bytes(task.out, table(rows, known).encode("utf-8-sig", "backslashreplace"))
-    write_pages(pages, rows, known)
-    if task.gradebook:
-        write_gradebooks(pages, task.gradebook, rows, known)
-    return rows
+    return results
 
 
 def write_pages(folder: Path, rows: Sequence[Row], known: Sequence[Assignment]) -> None:

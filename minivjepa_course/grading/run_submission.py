@@ -14,11 +14,10 @@ from minivjepa_course.grading.messages import ROOM, read_arrays
 from minivjepa_course.grading.processes import user_ids
 from minivjepa_course.homework.calling import BLOCKED, LINE, LONGEST, NO_FUNCTION, NOT_WRITTEN
 from minivjepa_course.homework.cases import CHANGED, Arrays, Case, ExerciseCases, encode
-from minivjepa_course.homework.program import DONE, MOST_ENDS, SECONDS, Step
+from minivjepa_course.homework.program import DONE, MOST_ENDS, SECONDS, TOTAL, Step
 
 STARTING = 60.0  # seconds that a child may take to load torch
 GIVEN = 60.0  # seconds for the given cells, which are the teacher's
-TOTAL = 90.0  # seconds for all cells and calls of a submission
 MOST_KEPT = 1000  # steps of which it is kept why they stopped
 NOT_STARTED = (
     "the process that calls submissions did not start: {}. Is Python in a folder that other users may not enter, or is the machine "
@@ -44,7 +43,7 @@ class Outcome:
     """What came of a submission: results of its exercises; number of a step -> why it stopped, and -> what was done to its code.
 
     again: something was lost through no fault of the submission, such as a busy machine; answered: exercise -> case -> its result, also of
-    exercises in which other cases failed.
+    exercises in which other cases failed; room: bytes left for results.
     """
 
     results: dict[str, CallResults] = field(default_factory=dict)
@@ -52,12 +51,15 @@ class Outcome:
     done: dict[int, str] = field(default_factory=dict)
     again: bool = False
     answered: dict[str, dict[int, Arrays]] = field(default_factory=dict)
+    room: int = ROOM
 
 
 def run_submission(
     given: str, steps: Sequence[Step], exercises: Sequence[ExerciseCases], hide: Sequence[str], users: Iterator[int]
 ) -> Outcome:
     """Run all steps and call the functions of all exercises.  What ends a child costs only the exercise or step that it was running.
+
+    All that runs has TOTAL seconds, and what runs again counts again; only the time of a step that is left out does not count.
 
     hide: folders that children must not see; users: a user id for each child.  Raises ValueError if a child does not reach the first step.
     """
@@ -70,13 +72,15 @@ def run_submission(
             wait_until_ready(child)
             begun = time.monotonic()
             end = follow(child, to_run, left, outcome, begun + seconds)
-            seconds -= time.monotonic() - begun
+            ended = time.monotonic()
         finally:
             child.end()
         if end is None:
             break
         (culprit, case), stop = end
         outcome.again |= stop.again
+        is_left_out = isinstance(culprit, int) and ended - begun < seconds
+        seconds -= (child.begun if is_left_out else ended) - begun
         if isinstance(culprit, int):
             outcome.stopped[culprit] = stop.why
             culprit = to_run.pop(culprit).exercise
@@ -122,7 +126,6 @@ def follow(
     counts = {exercise.name: len(exercise.cases) for exercise in exercises}
     running: Running = (exercises[0].name, None)
     known: set[Running] = set()
-    room = ROOM
     while True:
         left = deadline - time.monotonic()
         if left <= 0:  # messages may never end
@@ -146,24 +149,24 @@ def follow(
         elif isinstance(name, int):
             if event == "stopped" and len(outcome.stopped) < MOST_KEPT:
                 outcome.stopped.setdefault(name, said(about.get("why")))
-            elif event == "done" and about.get("what") in DONE:
-                outcome.done.setdefault(name, str(about["what"]))
+            elif event == "done" and isinstance(done := about.get("what"), str) and done in DONE:
+                outcome.done.setdefault(name, done)
         elif event == "stopped":
             outcome.results.setdefault(name, stopped_call(about.get("why"), name, case))
         elif event == "result" and case is not None:
             answers = outcome.answered.setdefault(name, {})
             try:
-                answers.setdefault(case, read_arrays(message.arrays, room))
+                answers.setdefault(case, read_arrays(message.arrays, outcome.room))
             except ValueError as error:
                 outcome.results.setdefault(name, Failed(str(error), case))
-            room -= len(message.arrays)
+            outcome.room -= len(message.arrays)
             if len(answers) == counts[name]:
                 outcome.results.setdefault(name, [answers[number] for number in range(counts[name])])
 
 
 def one_line(why: Any) -> str:
     """A submission's words on a short line, so that they cannot pass for more of ours."""
-    return " ".join(str(why).split())[: LONGEST + LINE + 40]
+    return " ".join(why.split() if isinstance(why, str) else [])[: LONGEST + LINE + 40]
 
 
 def said(why: Any) -> str:

@@ -3,7 +3,8 @@
 import itertools
 import re
 import stat
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,9 +17,10 @@ LEVELS = 3  # of folders, from a student's down
 JUNK = ("__macosx", "desktop.ini", "thumbs.db")  # what systems put into archives, besides hidden files
 PLATFORMS = {  # how an export names what belongs to a student
     "moodle": re.compile(r"(?P<name>.+?)_(?P<id>\d+)_assignsubmission_(file|onlinetext)(_(?P<rest>.*)|\..*)?"),
-    "blackboard": re.compile(r"(?P<group>.+_(?P<id>[^_]+))_attempt_(?P<time>\d{4}(-\d\d){5})(_.+|\.txt)?"),
+    "blackboard": re.compile(r"(?P<group>.+?_(?P<id>[^_]+))_attempt_(?P<time>\d{4}(-\d\d){5})(_.+|\.txt)?"),
     "canvas": re.compile(r"(?P<name>[^_]+)(?P<late>_LATE)?_(?P<id>\d+)_(?P<time>\d+)_(?P<rest>.+?)(-(?P<turn>\d+))?\.\w+"),
 }  # fmt: skip
+HOMEWORK = re.compile(r"hw[ _-]?\d[^a-z]*\.ipynb", re.I)  # names that say which notebook it is, not whose
 SAYS_NAME = re.compile(r"\s*Name: *(.+?) *\(([^()\n]+)\) *$", re.M)  # the text that Blackboard puts beside an attempt
 
 
@@ -26,7 +28,8 @@ class HandedIn(NamedTuple):
     """One row of the table.
 
     file: the path inside the folder; number: of the student on the platform, or the user name; older: files of earlier attempts, which
-    are not graded; instead: what is there if no notebook is; weights: the newest file of weights of this student.
+    are not graded; instead: what is there if no notebook is; weights: the newest file of weights of this student, of files handed in
+    together the last by name.
     """
 
     path: Path
@@ -59,9 +62,11 @@ def submissions(folder: Path) -> list[HandedIn]:
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder or a zip file; give the one that holds the submissions")
     people: dict[str, list[Entry]] = {}
-    for path in listed(students_in(folder)):
+    paths = listed(students_in(folder))
+    platforms = most_fitting([path.name for path in paths])
+    for path in paths:
         if is_folder(path) or platform_of(path.name) or may_be_notebook(path) or is_weights(path):
-            entry = read_entry(path)
+            entry = read_entry(path, platforms)
             people.setdefault(entry.person, []).append(entry)
     rows = [row for mine in people.values() for row in rows_of(mine, folder)]
     if not rows:
@@ -73,7 +78,7 @@ def left_out(folder: Path, rows: Sequence[HandedIn]) -> list[str]:
     """The files of a folder that no row names."""
     named = {name for row in rows for name in (row.file, *row.older)}
     named |= {row.weights.relative_to(folder).as_posix() for row in rows if row.weights}
-    paths = (path.relative_to(folder) for path in files_in(folder, LEVELS + 1, everything=True))
+    paths = (path.relative_to(folder) for path in files_in(folder, LEVELS + 2, everything=True))
     return [path.as_posix() for path in paths if not named & {path.as_posix(), *(p.as_posix() for p in path.parents)}]
 
 
@@ -84,21 +89,32 @@ def listed(folder: Path, everything: bool = False) -> list[Path]:
 
 
 def students_in(folder: Path) -> Path:
-    """The folder that holds the students' entries: this one, or the single one in it that an archive was unpacked to."""
+    """The folder that holds the students' entries: this one, or the single one in it, if that holds several students or an export."""
     inside = listed(folder)
     if len(inside) != 1 or not is_folder(inside[0]) or platform_of(inside[0].name):
         return folder
-    are_students = any(is_folder(path) or platform_of(path.name) for path in listed(inside[0]))
-    return inside[0] if are_students else folder
+    entries = listed(inside[0])
+    several = [path for path in entries if is_folder(path) or (may_be_notebook(path) and not HOMEWORK.match(path.name))]
+    return inside[0] if len(several) > 1 or any(platform_of(path.name) for path in entries) else folder
 
 
-def read_entry(path: Path) -> Entry:
-    """What the name of an entry says, and which files it has."""
-    platform = platform_of(path.name)
-    found = PLATFORMS[platform].fullmatch(path.name) if platform else None
+def single_folder(folder: Path) -> str:
+    """What the single folder in a folder is taken for, in words; empty if there are more, or if its name says whose it is."""
+    inside = listed(folder)
+    if len(inside) != 1 or not is_folder(inside[0]) or platform_of(inside[0].name):
+        return ""
+    as_class = "the class: each entry in it is a student's"
+    return f"{inside[0].name} is taken for {'one student' if students_in(folder) == folder else as_class}"
+
+
+def read_entry(path: Path, platforms: Sequence[str]) -> Entry:
+    """What the name of an entry says, and which files it has.  platforms: in the order in which they are tried."""
+    name = unicodedata.normalize("NFC", path.name)  # some systems write é as two characters
+    platform = platform_of(name, platforms)
+    found = PLATFORMS[platform].fullmatch(name) if platform else None
     about = found.groupdict(default="") if found else {}
     number = about.get("id", "")
-    bare = path.name[: -len(WEIGHTS)] if is_weights(path) else path.name.removesuffix(SUFFIX)
+    bare = name[: -len(WEIGHTS)] if is_weights(path) else re.split(re.escape(SUFFIX), name, flags=re.I)[0]
     item = HandedIn(path, about.get("name") or number or bare, number=number, platform=platform)
     item = item._replace(late=bool(about.get("late")))
     files = [path]
@@ -117,7 +133,10 @@ def rows_of(mine: Sequence[Entry], folder: Path) -> Iterator[HandedIn]:
     first = mine[0].item
     student, number = (said[1], said[2]) if said else (first.student, first.number)
     handed_in = [(entry, path) for entry in mine for path in entry.files if may_be_notebook(path)]
-    trained = [(entry.attempt, path) for entry in mine for path in entry.files if is_weights(path)]
+    # by the time first: the number at the end of encoder-200.pt may be the student's
+    trained = [
+        ((*entry.attempt[1:], entry.attempt[0]), path) for entry in mine for path in entry.files if is_weights(path)
+    ]
     weights = max(trained)[1] if trained else None
     for task in dict.fromkeys(entry.task for entry, _ in handed_in):
         tries = [(entry, path) for entry, path in handed_in if entry.task == task]
@@ -142,9 +161,14 @@ def files_in(folder: Path, levels: int, everything: bool = False) -> Iterator[Pa
             yield path
 
 
-def platform_of(name: str) -> str:
-    """Which platform gives such a name to what a student hands in; empty if none does."""
-    return next((platform for platform, pattern in PLATFORMS.items() if pattern.fullmatch(name)), "")
+def most_fitting(names: Sequence[str]) -> list[str]:
+    """The platforms, first the one that fits most names of a class: what a student chose in one may look like another platform's."""
+    return sorted(PLATFORMS, key=lambda platform: -sum(bool(PLATFORMS[platform].fullmatch(name)) for name in names))
+
+
+def platform_of(name: str, platforms: Iterable[str] = PLATFORMS) -> str:
+    """The first platform that gives such a name to what a student hands in; empty if none does."""
+    return next((platform for platform in platforms if PLATFORMS[platform].fullmatch(name)), "")
 
 
 def is_folder(path: Path) -> bool:

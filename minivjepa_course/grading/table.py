@@ -3,6 +3,7 @@
 Students chose some of the words in it, so no cell computes.
 """
 
+import codecs
 import csv
 import io
 import math
@@ -49,19 +50,14 @@ def table(rows: Sequence[Row], known: Sequence[Assignment]) -> str:
 def points_by_hand(path: Path, files: Sequence[HandedIn]) -> dict[str, float]:
     """File -> the points that a teacher wrote into the table of an earlier run, however a spreadsheet saved it.
 
-    Raises ValueError if they are no numbers, or belong to a file that is not there any more: the table is about to be written anew.
+    Raises ValueError if there are no such columns, if they are no numbers, or belong to a file that is not there any more: the table is about
+    to be written anew.
     """
     if not path.exists():
         return {}
-    data = path.read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("cp1252", "replace")
-    between = re.search("[,;\t]", text.partition("\n")[0])
     shown = {safe_cell(item.file): item.file for item in files}
     found = {}
-    for number, row in enumerate(csv.DictReader(io.StringIO(text), delimiter=between[0] if between else ","), 2):
+    for number, row in enumerate(rows_in(path), 2):
         given, file = (row.get(BY_HAND) or "").strip(), row.get("file") or ""
         if not given:
             continue
@@ -80,3 +76,25 @@ def points_by_hand(path: Path, files: Sequence[HandedIn]) -> dict[str, float]:
             )
         found[shown[file]] = points
     return found
+
+
+def rows_in(path: Path) -> list[dict[str, str]]:
+    """The rows of a table that a spreadsheet saved as text of any kind.  Raises ValueError if it lacks the columns that are asked for."""
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("cp1252", "replace")
+    text = re.sub(r"\Asep=.*[\r\n]+", "", text)  # a line for one spreadsheet
+    between = re.search("[,;\t]", re.split(r"[\r\n]", text)[0])
+    try:
+        held = csv.DictReader(io.StringIO(text, newline=None), delimiter=between[0] if between else ",")
+        header, rows = list(held.fieldnames or []), list(held)
+    except csv.Error:
+        header, rows = [], []
+    if not {BY_HAND, "file"} <= set(header):
+        raise ValueError(
+            f"{path} begins with {plain(text[:40])!r}, expected a table with the columns {BY_HAND} and file, so points by hand can't be read; "
+            "save it as CSV with its first line as it was, or move it away to begin without points by hand"
+        )
+    return rows

@@ -1,6 +1,7 @@
 """A platform's export as it comes, a zip file: unpacked into a temporary folder, if it is small and keeps to that folder."""
 
 import contextlib
+import lzma
 import re
 import stat
 import tempfile
@@ -9,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from minivjepa_course.grading.submissions import is_folder, listed, platform_of
+from minivjepa_course.grading.feedback import plain
 
 MOST_BYTES = 4 * 2**30  # of all its files
 MOST_ENTRIES = 20_000
@@ -28,11 +29,9 @@ def opened(path: Path) -> Iterator[Path]:
                 if why := refusal(held.infolist()):
                     raise ValueError(f"{path} {why}; {advice}")
                 held.extractall(folder)  # no file gets more bytes than the list says
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, NotImplementedError) as error:
             raise ValueError(f"{path} is not a folder, nor a zip file that can be read ({error}); {advice}") from None
-        inside = listed(Path(folder))
-        is_wrapper = len(inside) == 1 and is_folder(inside[0]) and not platform_of(inside[0].name)
-        yield inside[0] if is_wrapper else Path(folder)
+        yield Path(folder)
 
 
 def refusal(entries: list[zipfile.ZipInfo]) -> str:
@@ -42,9 +41,9 @@ def refusal(entries: list[zipfile.ZipInfo]) -> str:
     for entry in entries:
         parts = PurePosixPath(entry.filename.replace("\\", "/")).parts
         if entry.flag_bits & 1:
-            return f"is encrypted ({entry.filename})"
+            return f"is encrypted ({plain(entry.filename)})"
         if ".." in parts or parts[:1] == ("/",) or re.match("[A-Za-z]:", entry.filename):
-            return f"holds a path that leads out of its folder ({entry.filename})"
+            return f"holds a path that leads out of its folder ({plain(entry.filename)})"
         if stat.S_ISLNK(entry.external_attr >> 16):
-            return f"holds a link ({entry.filename})"
+            return f"holds a link ({plain(entry.filename)})"
     return ""

@@ -15,12 +15,16 @@ from minivjepa_course.homework.calling import NO_FUNCTION
 from minivjepa_course.homework.notebooks import Cell
 
 SECONDS = 10.0  # of one cell or call, by the clock, in grading; `check` says what took longer
+TOTAL = 90.0  # of all cells and calls of a submission in grading; a step that is left out does not count
 MOST_ENDS = 5  # cells, besides one for each exercise, that may end Python or take too long; the rest runs without them
 MOST_NOTES = 20
 CALLS_CHECK = re.compile(r"\s*check\([^\n]*\)\s*")  # the text of a check, wherever it was copied to
 CELL_MAGIC = re.compile(r"\s*%%\s*(\w*)")
 BODY_RUNS = ("time", "timeit", "capture", "prun")  # cell magics around plain Python
 IPYTHON = re.compile(r"([ \t]*)(?:[\w.,\[\]'\" \t]+=[ \t]*)?(?:[%!?].*|[\w.*\[\]'\"]+\?\??)[ \t;]*$")
+TIMED = re.compile(
+    r"([ \t]*(?:[\w., \t]+=[ \t]*)?)%(?:time|prun)[ \t]+(?!-)(\S.*)"
+)  # IPython runs what follows, and keeps its names
 DONE = {  # to a cell with IPython's syntax
     "body": "begins with %%: that line was left out, the others ran",
     "left out": "begins with %% and was left out",
@@ -69,7 +73,7 @@ def tidy(source: str) -> str:
 
 
 def plain_python(source: str) -> tuple[str, str]:
-    """Code without IPython's syntax, line for line, and a key of DONE; code that Python can read comes back as it is, with ""."""
+    """Code without IPython's syntax, line for line, and a key of DONE, "" if nothing was left out; code that Python can read comes back as it is."""
     lines, done = source.split("\n"), ""
     while (wrong := line_of_syntax_error("\n".join(lines))) is not None:
         first = next((number for number, line in enumerate(lines) if line.strip()), 0)
@@ -79,6 +83,8 @@ def plain_python(source: str) -> tuple[str, str]:
             return "", "left out"
         if magic:
             lines[first], done = "", "body"
+        elif found and (timed := TIMED.match(lines[wrong])):
+            lines[wrong] = timed[1] + timed[2]
         elif found:
             while lines[wrong].endswith("\\") and wrong + 1 < len(lines):  # a shell's line that goes on
                 lines[wrong] = ""

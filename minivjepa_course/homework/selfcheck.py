@@ -1,12 +1,14 @@
 """What `minivjepa check` does: a student's program and the checks of its exercises, run by nbval, one message per exercise."""
 
 import importlib.util
+import math
 import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -16,7 +18,7 @@ import nbformat
 from minivjepa_course.homework.calling import NO_FUNCTION, error_in_words
 from minivjepa_course.homework.checking import FOLDER, CheckFailed, assignments, check
 from minivjepa_course.homework.notebooks import assignment_of, cells_by_id, given_cells, is_check, read_cells
-from minivjepa_course.homework.program import MOST_ENDS, SECONDS, Program, plain_python, program_of, remarks, run
+from minivjepa_course.homework.program import MOST_ENDS, SECONDS, TOTAL, Program, plain_python, program_of, remarks, run
 
 CELL_SECONDS = 120  # of a cell of the notebook that is made: a step, or all visible cases of an exercise
 ENDED = "ended Python, or took too long"
@@ -50,16 +52,19 @@ def check_file(path: Path) -> Checked:
         raise ValueError(f"{path} is not homework of this course: {ids}; start again from the original")
     exercises = [name.removeprefix("check_") for name, cell in known[assignment].items() if is_check(cell)]
     program = program_of(cells, given_cells(pristine[assignment]), exercises)
-    wrong, stopped = run_program(program, assignment, exercises, path)
+    wrong, stopped, seconds = run_program(program, assignment, exercises, path)
     done = {number: how for number, step in enumerate(program.steps) if (how := plain_python(step.source)[1])}
     wrong, notes = remarks(program, wrong, stopped, done)
+    if seconds > TOTAL / 2:
+        words = f"all cells and calls took {seconds:.0f} s, and grading gives them {TOTAL:.0f} s, hidden cases included"
+        notes.append(f"{words}: what isn't called by then is wrong, so make it faster")
     return Checked({name: wrong.get(name, "") for name in exercises}, notes)
 
 
 def run_program(
     program: Program, assignment: str, exercises: list[str], path: Path
-) -> tuple[dict[str, str], dict[int, str]]:
-    """Run a program and the checks of its exercises: exercise -> why it is wrong, number of a step -> why it stopped.
+) -> tuple[dict[str, str], dict[int, str], float]:
+    """Run a program and the checks of its exercises: exercise -> why it is wrong, number of a step -> why it stopped, seconds in grading.
 
     What ends Python, or takes too long, is left out, and the rest runs again, as in grading.
     """
@@ -79,7 +84,10 @@ def run_program(
             wrong |= {
                 name: found[name].removeprefix(f"{name}: ").removeprefix(f"{name} ") for name in left if name in found
             }
-            return wrong, ended | {number: found[number] for number in steps if number in found}
+            took = {key: float(test.get("time") or 0) for key, test in zip(keys, tests)}
+            seconds = in_grading([took.get(number, math.inf) for number in range(len(program.steps))])
+            stopped = ended | {number: found[number] for number in steps if number in found}
+            return wrong, stopped, seconds + sum(took[name] for name in left)
         interrupted = [place for place, test in enumerate(tests) if "KeyboardInterrupt" in message_of(test)]
         culprit = keys[min([*interrupted, skipped - 1])]  # nbval interrupts a cell that takes too long
         if culprit is None:
@@ -89,7 +97,18 @@ def run_program(
             culprit = program.steps[culprit].exercise
         if culprit:
             wrong.setdefault(culprit, ENDED)
-    return {name: wrong.get(name, f"was not called: too many cells {ENDED}") for name in exercises}, ended
+    return {name: wrong.get(name, f"was not called: too many cells {ENDED}") for name in exercises}, ended, 0.0
+
+
+def in_grading(steps: Sequence[float]) -> float:
+    """The seconds that these steps cost in grading, where all that ran before one that takes too long runs again."""
+    once, total = 0.0, 0.0
+    for took in steps:
+        if took > SECONDS:
+            total += once
+        else:
+            once += took
+    return total + once
 
 
 def run_step(space: dict[str, Any], place: int, source: str) -> None:

@@ -5,6 +5,7 @@ them, and three untrained encoders, on clips of five seeds.  Writes baseline.jso
 baseline.pt, the weights of seed 0.  The notebook's THRESHOLDS are those of baseline.json; a test holds them to it.
 """
 
+import argparse
 import json
 import math
 import shutil
@@ -62,8 +63,12 @@ def thresholds(untrained: Accuracies, vjepa: Accuracies) -> dict[str, list[float
     return found
 
 
-def main(folder: Path) -> None:
+def main(words: list[str]) -> None:
     """Train, measure, write both files."""
+    parser = argparse.ArgumentParser(description="Measure what the open project compares with.")
+    parser.add_argument("folder", type=Path, help="of the trained encoders; made if it isn't there")
+    folder: Path = parser.parse_args(words).folder
+    folder.mkdir(parents=True, exist_ok=True)  # before minutes of training
     configs = {seed: replace(PRESETS["cpu"], seed=seed) for seed in SEEDS}
     untrained = {f"untrained-{seed}": build_model(config).encoder for seed, config in configs.items()}
     low, high = measured(untrained), measured({f"vjepa-{seed}": trained(folder, seed) for seed in SEEDS})
@@ -74,4 +79,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1:])

@@ -6,6 +6,7 @@ so does the probe.  What counts as weights, the clips and the thresholds are tho
 python teacher/hw4/project.py FILE.pt [SEED]    what one file gets
 """
 
+import argparse
 import base64
 import hashlib
 import sys
@@ -102,8 +103,18 @@ def features_of(results: Sequence[Arrays]) -> tuple[torch.Tensor, torch.Tensor]:
 
 PROJECTS: dict[str, Any] = {"encoder": judge}
 
-if __name__ == "__main__":
-    message, reached, _ = judge(
-        int(sys.argv[2]) if len(sys.argv) > 2 else 0, Path(sys.argv[1]).read_bytes(), [], user_ids()
-    )
+
+def main(words: list[str]) -> None:
+    """Print what one file gets."""
+    parser = argparse.ArgumentParser(description="Print what a file of weights gets in the open project of homework 4.")
+    parser.add_argument("file", type=Path, help="a .pt file that you trust")
+    parser.add_argument("seed", type=int, nargs="?", default=0, help="of grading (default: 0)")
+    options = parser.parse_args(words)
+    if not options.file.is_file():
+        parser.error(f"{options.file} is not a file; give the .pt file that was handed in")
+    message, reached, _ = judge(options.seed, options.file.read_bytes(), [], user_ids())
     print(message, *(f"{'✓' if held else '✗'} {rule}" for rule, held in reached.items()), sep="\n  ")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
