@@ -88,13 +88,19 @@ def in_full(value: Any) -> str:
     return repr(encode(value))
 
 
-def call(function: Callable[..., Any], inputs: Inputs) -> Arrays:
-    """Call a function on copies of the inputs, and flatten what it returns."""
+def called(function: Callable[..., Any], inputs: Inputs) -> tuple[Any, np.ndarray]:
+    """What a function returns for copies of the inputs, and the names of those that it changed."""
     given = copy.deepcopy(inputs)
     fresh_state()
     value = function(**given)
     require_gradients_on()
-    return {**as_arrays(value), CHANGED: changed(inputs, given)}
+    return value, changed(inputs, given)
+
+
+def call(function: Callable[..., Any], inputs: Inputs) -> Arrays:
+    """Call a function on copies of the inputs, and flatten what it returns."""
+    value, touched = called(function, inputs)
+    return {**as_arrays(value), CHANGED: touched}
 
 
 def tensors(function: Callable[..., Any], inputs: Inputs) -> Arrays:
@@ -102,16 +108,12 @@ def tensors(function: Callable[..., Any], inputs: Inputs) -> Arrays:
 
     Raises TypeError for numbers and numpy arrays, also in lists: call takes them for tensors.
     """
-
-    def checked(**given: Any) -> Any:
-        value = function(**given)
-        for part in value if isinstance(value, list | tuple) else [value]:
-            if value is not None and not (isinstance(part, Tensor) and (part is value or part.ndim)):
-                found = type(part).__name__ if part is value else f"a {type(value).__name__} of {type(part).__name__}"
-                raise TypeError(f"expected tensors and got {found}; torch.tensor, torch.cat and torch.stack make them")
-        return value
-
-    return call(checked, inputs)
+    value, touched = called(function, inputs)
+    for part in value if isinstance(value, list | tuple) else [value]:
+        if value is not None and not (isinstance(part, Tensor) and (part is value or part.ndim)):
+            found = type(part).__name__ if part is value else f"a {type(value).__name__} of {type(part).__name__}"
+            raise TypeError(f"expected tensors and got {found}; torch.tensor, torch.cat and torch.stack make them")
+    return {**as_arrays(value), CHANGED: touched}
 
 
 def gradients(function: Callable[..., Any], inputs: Inputs) -> Arrays:
