@@ -12,7 +12,11 @@ from minivjepa.figures import COLORS, STYLES, Picture, curves, finish, panels
 from minivjepa.world.base_world import displayable
 from minivjepa.world.worlds import WORLDS
 
-HEADS = {"lewm": "latents of\nLeWorldModel", "vjepa, default": "latents of\nV-JEPA", "raw, 128": "raw pixels,\n128 numbers"}
+HEADS = {
+    "lewm": "latents of\nLeWorldModel",
+    "vjepa, default": "latents of\nV-JEPA",
+    "raw, 128": "raw pixels,\n128 numbers",
+}
 PIXELS = 96  # of the world's own picture
 MARKERS = dict(zip(PLANNERS, "o^s"))
 
