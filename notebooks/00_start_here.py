@@ -134,7 +134,7 @@ check("cover", unchanged and hidden.float().mean().item() == 0.75, "three quarte
 # ## Write it: `how_far` (easy, 5 minutes)
 #
 # `guesses` and `answers` are tensors of the same shape. Return their mean absolute difference. Stay in PyTorch, so that gradients can flow:
-# in the race below, two networks will learn from *your* loss.
+# in the race below, training uses *your* loss.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -263,7 +263,7 @@ guess.reveal(FALLS, {0: "neither of them", 1: "".join(fallen), 2: "both"}[len(fa
 check("one trick", fallen == ["no-stopgrad"], "within 300 steps no-stopgrad collapses and no-ema doesn't")
 
 # %% [markdown]
-# Without the stop, it's the teacher that collapses: training moves it to agree, while the student's features still differ. And look at its
+# Without the stop, it's the teacher that collapses: training moves it to agree, while the student's features still differ. And look at the
 # loss. So is the stop all you need? This race is too short to say. Lesson 07 has longer ones, with several seeds.
 #
 # ## Kill one yourself

@@ -56,7 +56,7 @@ _, factors = DigitClips(medium).batch(step=0, index=torch.tensor([4]))
 guess("Which digit drifts through the clip?", int(factors.identity), choices=list(range(10)))
 
 # %% [markdown]
-# V-JEPA's task is a cousin of this one: it names nothing, but it has to predict what's hidden. One of the two films was probably far more
+# V-JEPA's task is similar: it doesn't name anything, but it has to predict what's hidden. One of the two films was probably far more
 # help than the other. So what should you hide, and how much?
 #
 # ## Four ways to hide
@@ -67,10 +67,10 @@ guess("Which digit drifts through the clip?", int(factors.identity), choices=lis
 play(masks_in_motion(medium, 4, four, whole=True, inches=1.35))
 
 # %% [markdown]
-# *Random* hides each tubelet independently. That's too easy: what's hidden now shows up in the same place a moment later, and a model can
-# copy it without understanding anything. *Tubes* hide the same patches in every frame, so what stands still can't be copied. *Future* shows the first
-# frames and asks for the rest: to predict where the digit will be, you have to know how it moves. *Blocks* are tubes whose patches form
-# rectangles, so whole objects vanish. Lesson 07 shows what an encoder learns from each.
+# *Random* hides single tubelets. That may be too easy: what's hidden now shows up in the same place a moment later, and a model could just
+# copy it. *Tubes* hide the same patches in every frame, so what stands still can't be copied. *Future* shows the first frames and asks for
+# the rest: to predict where the digit will be, you have to know how it moves. *Blocks* are tubes whose patches form rectangles, so whole
+# objects vanish. Lesson 07 shows what an encoder learns from each.
 #
 # Paint tubes yourself: how much can you hide and still name the digit? Two buttons show V-JEPA's own blocks,
 # before the cut that you'll meet below.
@@ -91,8 +91,8 @@ mask_painter(patches, 5, blocks)
 #
 # ## Write it: `tube` (easy, 5 minutes)
 #
-# You get the patches hidden in one frame, in any order. Hide them in every time step. Return two lists of ids, the context first and then
-# the target, each in rising order. Ids run as in lesson 01: all `area` patches of time step 0, then all of time step 1, and so on.
+# You get the patches hidden in one frame, in any order. Hide them in every time step. Return two tensors of ids, the context first and
+# then the target, each in rising order. Ids run as in lesson 01: all `area` patches of time step 0, then all of time step 1, and so on.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -124,7 +124,7 @@ def tube(hidden, area, steps):
 attempt("02", tube)
 
 # %% [markdown]
-# Use it to hide 12 of 16 patches. The blue part is to be predicted; what you can see, the encoder sees.
+# Use it to hide 12 of 16 patches. The blue part is to be predicted; the encoder sees the rest.
 
 # %%
 small = Grid(frames=8, height=32, width=32, tubelet=2, patch=8)
@@ -212,7 +212,7 @@ def cut_batch(contexts):
 attempt("02", cut_batch)
 
 # %% [markdown]
-# Together, your two functions are V-JEPA's sampler. Here they make one batch:
+# V-JEPA's blocks go through your two functions. Here's one batch:
 
 # %%
 pairs = [tube(covered.nonzero().flatten(), area=196, steps=8) for covered in blocks_of(short, step=3)]
@@ -386,7 +386,7 @@ print("context tubelets by time step:", torch.bincount(cut.flatten() // 196, min
 #
 # ## Three questions
 #
-# <details><summary>1. Why are tubes harder than random tubelets, when both hide the same share?</summary>
+# <details><summary>1. Why might tubes be harder than random tubelets, if both hide as much?</summary>
 #
 # A hidden random tubelet usually has visible neighbors in time that show nearly the same picture. In a tube they're all hidden, so the
 # answer has to come from elsewhere in the frame, or from a time when the thing was elsewhere.

@@ -81,8 +81,8 @@ features, weights = run_encoder(F.scaled_dot_product_attention)
 opening = weights[2, 1, 14]  # block 3, head 2, tubelet 14
 
 # %% [markdown]
-# A digit drifts up and to the left. The maps below it come from a trained encoder. They show how much one tubelet, outlined, takes from
-# each tubelet of the clip.
+# A digit drifts up and to the left. The maps below it come from a trained encoder. They show how much the outlined tubelet takes from
+# each tubelet in the clip.
 
 # %%
 show(attention_map(config.grid, CLIP, 14, opening, "block 3, head 2"))
@@ -112,7 +112,7 @@ guess("What percentage of the weight goes to time steps other than its own?", ro
 #
 # ## Write it: `attention` (medium, 8 minutes)
 #
-# Write one head, without torch's own `scaled_dot_product_attention`.
+# Write one head, without torch's own `scaled_dot_product_attention`. Scores can be large: exp overflows.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -306,7 +306,8 @@ powers = {
     for name, values in seconds.items()
 }
 guess(
-    "Which power of n fits a whole block of width 64, from 512 tokens up? (Say, 1.2.)", round(powers["whole block"], 1)
+    "Which power of n fits a whole block of width 64, from 512 tokens up? (One decimal.)",
+    round(powers["whole block"], 1),
 )
 
 # %%
@@ -342,12 +343,12 @@ assert round(float(np.log(wide) / np.log(4096 / 512)), 1) == 1.2
 # - The **online encoder** (papers also call it the context encoder) reads only visible tubelets, once for each of lesson 02's two mask
 #   groups. Hidden ones are dropped before they cost anything.
 # - The **predictor**, a narrower transformer, guesses the features of the hidden tubelets.
-# - The **target encoder**, a slow copy of the online encoder, reads the whole clip, to supply what should have been guessed.
+# - The **target encoder**, a slow copy of the online encoder, reads the whole clip, to supply the answers.
 #
 # Gradients triple the cost of the first two. The target encoder gets none: it only runs forward.
 
 # %%
-with torch.device("meta"):  # shapes without numbers: the model has 300 million weights, and we only count
+with torch.device("meta"):  # shapes without numbers: the encoder has 300 million weights, and we only count
     vitl = build_model(PRESETS["vitl"])
 short, long = (370, 746), (100, 1103)  # context and target of each group, from lesson 02, for a batch of 24
 visible = vitl.step_flops([short, long])

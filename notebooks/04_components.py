@@ -56,8 +56,8 @@ scene = Grid(frames=8, height=32, width=32, tubelet=2, patch=8)
 show(masked_strip(scene, RandomMask(hide=0.625).sample(scene, seed=0, step=0, index=torch.arange(1)), "a random mask"))
 
 # %% [markdown]
-# You can't paint the missing pixels one by one: the frame is full of noise. But you can say a lot about what's there: here the digit
-# continues, there the frame is empty. V-JEPA asks for that kind of answer.
+# You can't paint the missing pixels one by one: the frame is full of noise. But you can say a lot about what's there: the digit
+# continues here, the frame is empty there. V-JEPA asks for that kind of answer.
 #
 # A **student** sees part of a clip. A **teacher** sees all of it. The student has to guess what the teacher makes of the hidden part: not
 # its pixels but the teacher's *features*, vectors of numbers whose meaning is never defined in advance.
@@ -357,11 +357,11 @@ once_more = predictor(online(gather_tokens(tubelets, context), context), context
 
 def audit(parts):
     """Name -> how many weight tensors got a gradient, and how many got none."""
-    got = {
-        name: [p.grad is not None and bool(p.grad.abs().sum() > 0) for p in part.parameters()]
-        for name, part in parts.items()
-    }
-    return {name: (sum(each), len(each) - sum(each)) for name, each in got.items()}
+    counts = {}
+    for name, part in parts.items():
+        got = [p.grad is not None and bool(p.grad.any()) for p in part.parameters()]
+        counts[name] = sum(got), len(got) - sum(got)
+    return counts
 
 
 mine = audit({"online encoder": online, "predictor": predictor, "target encoder": teacher})

@@ -85,8 +85,8 @@ guess("Whose features differ more from clip to clip?", max(differ, key=differ.ge
 #
 # $$\text{minimize over } E, P: \quad \text{mean} \, \big| P(E(x), \text{places of } y) - \text{stop\_gradient}(\bar E(\text{clip})_y) \big|$$
 #
-# Here $x$ are the visible tubelets, $y$ the hidden ones, $E$ is the online encoder and $P$ the predictor. The target encoder $\bar E$ reads
-# the whole clip; only its vectors at the places of $y$ count, each normalized.
+# Here $x$ stands for visible tubelets, $y$ for hidden ones, $E$ for the online encoder, $P$ for the predictor. The target encoder $\bar E$
+# reads the whole clip; only its vectors at the places of $y$ count, each normalized.
 #
 # ## Write it: `jepa_loss` (medium, 8 minutes)
 #
@@ -154,8 +154,8 @@ for name, (_, losses) in students.items():
     print(f"{name}: loss {losses[-1]:.2f}, features of different clips differ by {differ[name]:.2f}")
 
 # %% [markdown]
-# So never compare the losses of two runs: each has a teacher of its own, and the targets move as the student learns. What saved A is in two
-# lines of the training procedure.
+# So never compare the losses of two runs: each has its own teacher, and the targets move as the student learns. What A has and B lacks is in
+# two lines of the training procedure.
 #
 # ## The one detach
 #
@@ -409,7 +409,7 @@ print(
 # ## Or predict the pixels
 #
 # With `target="pixels"` the target is the hidden tubelet itself, normalized the same way, as in MAE and VideoMAE (arXiv 2203.12602). Pixels
-# don't move while the encoder learns, so this can't collapse.
+# don't move while the encoder learns, so agreeing on a constant gains nothing.
 
 # %%
 pixels = build_model(replace(config, prevention=CollapsePrevention(target="pixels")))
@@ -426,8 +426,8 @@ print("the encoders start alike:", torch.equal(pixels.encoder(clips), model.enco
 assert pixels.target_encoder is None and torch.equal(pixels.encoder(clips), model.encoder(clips))
 
 # %% [markdown]
-# Then why predict features? Because much of what's in pixels, like noise or leaves in the wind, can't be predicted, they say, and doesn't
-# need to be. Only experiments can decide: `results/plan.md` says which would, `results/answers.md` what has come out so far.
+# Then why predict features? The argument: much of what's in pixels, like noise or leaves in the wind, can't be predicted and doesn't need
+# to be. Only experiments can decide; lesson 07 ends with some.
 #
 # ## Break it
 #

@@ -104,6 +104,26 @@ def test_an_exercise_takes_the_solution_and_names_each_mistake(number: str, exer
 
 
 @pytest.mark.parametrize(
+    ("number", "name", "code", "got"),
+    [
+        ("02", "tube", "return tuple(part.tolist() for part in right(hidden, area, steps))", "a tuple of list"),
+        ("01", "place", "return right(p, width).tolist()", "a list of float"),
+        ("01", "place", "return list(right(p, width))", "a list of Tensor"),
+        ("01", "place", "return right(p, width).numpy()", "ndarray"),
+    ],
+)
+def test_the_right_numbers_are_refused_where_later_cells_need_a_tensor(
+    number: str, name: str, code: str, got: str
+) -> None:
+    """Catches: an answer called right that crashes the lesson a cell later."""
+    written = answers(BUILD["read"](source_of(number)).cells)[name]
+    head = written.split("\n")[0]
+    other = written.replace(f"def {name}(", "def right(") + f"\n\n{head}\n    {code}\n"
+    with pytest.raises(YourTurn, match=f"expected tensors and got {got};"):
+        attempt(number, function_of(GIVEN, other, name))
+
+
+@pytest.mark.parametrize(
     ("predicted", "measured", "says"),
     [
         (196.0, 196, "Exactly: 196."),

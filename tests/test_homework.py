@@ -601,6 +601,8 @@ def test_no_gradient_and_a_gradient_of_zeros_are_told_apart() -> None:
     assert zeros["gradient of y"].tolist() == [0, 0]
     with pytest.raises(TypeError, match=r"expected one number, a tensor of shape \[\], and got \[2\]"):
         ADAPTERS["gradients"](lambda x, y: x, inputs)
+    with pytest.raises(TypeError, match=r"and got float: leave out .item\(\) and float\(\)"):
+        ADAPTERS["gradients"](lambda x, y: (x * y).sum().item(), inputs)
 
 
 @pytest.mark.parametrize(

@@ -88,13 +88,32 @@ def in_full(value: Any) -> str:
     return repr(encode(value))
 
 
-def call(function: Callable[..., Any], inputs: Inputs) -> Arrays:
-    """Call a function on copies of the inputs, and flatten what it returns."""
+def called(function: Callable[..., Any], inputs: Inputs) -> tuple[Any, np.ndarray]:
+    """What a function returns for copies of the inputs, and the names of those that it changed."""
     given = copy.deepcopy(inputs)
     fresh_state()
     value = function(**given)
     require_gradients_on()
-    return {**as_arrays(value), CHANGED: changed(inputs, given)}
+    return value, changed(inputs, given)
+
+
+def call(function: Callable[..., Any], inputs: Inputs) -> Arrays:
+    """Call a function on copies of the inputs, and flatten what it returns."""
+    value, touched = called(function, inputs)
+    return {**as_arrays(value), CHANGED: touched}
+
+
+def tensors(function: Callable[..., Any], inputs: Inputs) -> Arrays:
+    """Call a function that has to return a tensor, or several in a list: what comes later joins and compares them.
+
+    Raises TypeError for numbers and numpy arrays, also in lists: call takes them for tensors.
+    """
+    value, touched = called(function, inputs)
+    for part in value if isinstance(value, list | tuple) else [value]:
+        if value is not None and not (isinstance(part, Tensor) and (part is value or part.ndim)):
+            found = type(part).__name__ if part is value else f"a {type(value).__name__} of {type(part).__name__}"
+            raise TypeError(f"expected tensors and got {found}; torch.tensor, torch.cat and torch.stack make them")
+    return {**as_arrays(value), CHANGED: touched}
 
 
 def gradients(function: Callable[..., Any], inputs: Inputs) -> Arrays:
@@ -113,7 +132,8 @@ def gradients(function: Callable[..., Any], inputs: Inputs) -> Arrays:
     touched = changed(before, given)  # before backward() gives them gradients
     if not isinstance(loss, Tensor) or loss.ndim:
         shape = list(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
-        raise TypeError(f"expected one number, a tensor of shape [], and got {shape}")
+        hint = ": leave out .item() and float()" if isinstance(loss, float) else ""
+        raise TypeError(f"expected one number, a tensor of shape [], and got {shape}{hint}")
     if loss.requires_grad:
         loss.backward()
     found = as_arrays(loss, "loss")
@@ -122,7 +142,11 @@ def gradients(function: Callable[..., Any], inputs: Inputs) -> Arrays:
     return {**found, CHANGED: touched}
 
 
-ADAPTERS: dict[str, Callable[[Callable[..., Any], Inputs], Arrays]] = {"call": call, "gradients": gradients}
+ADAPTERS: dict[str, Callable[[Callable[..., Any], Inputs], Arrays]] = {
+    "call": call,
+    "tensors": tensors,
+    "gradients": gradients,
+}
 
 
 def is_unwritten(error: BaseException) -> bool:

@@ -32,10 +32,11 @@ HIDE = Exercise(
         ("hidden pixels are only dimmed, and a network could still read them: set them to 0.5", PAINTED.replace("= 0.5", "*= 0.5")),
         ("only one of the three colors is covered: indexing with [hidden] covers all three", PAINTED.replace("covered[hidden]", "covered[..., 0][hidden]")),
         ("every frame got the first frame's cover: hidden has one for each frame", PAINTED.replace("covered[hidden]", "covered[:, hidden[0]]")),
-        ("a pixel that's hidden in one frame is hidden in all: hidden has a cover of its own for each frame", PAINTED.replace("covered[hidden]", "covered[:, hidden.any(dim=0)]")),
+        ("a pixel that's hidden in one frame is hidden in all: each frame has its own cover", PAINTED.replace("covered[hidden]", "covered[:, hidden.any(dim=0)]")),
         ("nothing is covered", "def hide(clip, hidden):\n    return clip.clone()\n"),
     ),
     (),
+    adapter="tensors",
 )  # fmt: skip
 
 FAR = """def how_far(guesses, answers):
@@ -66,6 +67,7 @@ HOW_FAR = Exercise(
         ("this is a sum: take the mean, or a larger batch would look worse", FAR.replace(".mean()", ".sum()")),
         ("this is the largest error: take the mean of all of them", FAR.replace(".mean()", ".max()")),
         ("the number is right, but PyTorch can't learn from it: leave out .item(), .detach() and float()", "def how_far(guesses, answers):\n    return torch.tensor((guesses - answers).abs().mean().item())\n"),
+        ("no gradient reaches the answers: whether it may is a switch of the race, not of the loss", FAR.replace("- answers", "- answers.detach()")),
     ),
     (),
     adapter="gradients",

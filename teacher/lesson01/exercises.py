@@ -22,6 +22,13 @@ def cut(order: str, piece: str) -> str:
     )
 
 
+def by_number(code: str) -> str:
+    """Code of an answer that counts pieces, and takes their numbers for frames, rows and columns."""
+    for axis, size in (("T", "tubelet"), ("H", "patch"), ("W", "patch")):
+        code = code.replace(f"range(0, {axis}, {size})", f"range({axis} // {size})")
+    return code
+
+
 CUT = Exercise(
     "cut",
     ("minivjepa.tubelets.patchify",),
@@ -46,8 +53,21 @@ CUT = Exercise(
         ),
         ("each tubelet has only its first frame: take all of its frames", cut("kyx", PIECE + "[:, 0].flatten()")),
         ("a tubelet is one vector: flatten each piece", cut("kyx", PIECE)),
+        (
+            "the frames come first inside each tubelet: the order is channel, frame, row, column",
+            cut("kyx", PIECE + ".transpose(0, 1).flatten()"),
+        ),
+        (
+            "the pieces overlap: piece k starts at frame k * tubelet, not at frame k, and rows and columns go the same way",
+            by_number(cut("kyx", PIECE + ".flatten()")),
+        ),
+        (
+            "reshape chops up the clip in the order of its pixels, and a tubelet's pixels aren't in one run: cut out each tubelet",
+            "def cut(clip, tubelet, patch):\n    return clip.reshape(-1, len(clip) * tubelet * patch * patch)\n",
+        ),
     ),
     (),
+    adapter="tensors",
 )
 
 PLACE = Exercise(
@@ -78,6 +98,7 @@ PLACE = Exercise(
         ),
     ),
     (),
+    adapter="tensors",
 )
 
 EXERCISES = [CUT, PLACE]

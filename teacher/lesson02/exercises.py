@@ -59,6 +59,7 @@ TUBE = Exercise(
         ),
     ),
     (),
+    adapter="tensors",
 )  # fmt: skip
 
 SMALLEST = "def cut_batch(contexts):\n    K = min(len(ids) for ids in contexts)\n    return "
@@ -104,6 +105,7 @@ CUT_BATCH = Exercise(
         ),
     ),
     (),
+    adapter="tensors",
 )
 
 EXERCISES = [TUBE, CUT_BATCH]

@@ -23,6 +23,7 @@ ATTENTION_EXERCISE = Exercise(
     lambda rng: [],
     (
         ("the scale is missing: divide the scores by the root of d, or in wide heads one token gets all the weight", ATTENTION.replace(" / q.shape[1] ** 0.5", "")),
+        ("the scale comes too late: divide the scores before the softmax, or the weights of a row don't add up to 1", ATTENTION.replace(" / q.shape[1] ** 0.5", "").replace(WEIGHT, f"({WEIGHT} / q.shape[1] ** 0.5)")),
         ("the scores are divided by d: divide by its root, which is about the size of a sum of d random products", ATTENTION.replace(" ** 0.5", "")),
         ("the scores are multiplied by the root of d: divide by it", ATTENTION.replace("/ q.shape[1]", "* q.shape[1]")),
         ("the scores are divided by the root of n, the number of tokens: d is the length of a query, q.shape[1]", ATTENTION.replace("shape[1]", "shape[0]")),
@@ -37,6 +38,7 @@ ATTENTION_EXERCISE = Exercise(
         ("exp of a large score overflows, and inf / inf is nan: call softmax, or subtract the largest score of each row first", ATTENTION.replace(WEIGHT, NAIVE)),
     ),
     (),
+    adapter="tensors",
 )  # fmt: skip
 
 

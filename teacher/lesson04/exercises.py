@@ -42,6 +42,10 @@ TOKENS = Exercise(
     lambda rng: [],
     (
         (
+            "no token carries a position: add table[context_ids] to the context vectors, and table[target_ids] to the mask tokens",
+            tokens("context", "mask_token.expand(B, M, -1)"),
+        ),
+        (
             "the mask tokens carry no position: nothing says which hidden place each of them asks for",
             tokens(SEEN, "mask_token.expand(B, M, -1)"),
         ),
@@ -74,6 +78,7 @@ TOKENS = Exercise(
         ),
     ),
     (),
+    adapter="tensors",
 )
 
 
@@ -123,6 +128,7 @@ ANSWERS = Exercise(
         ),
     ),
     (),
+    adapter="tensors",
 )
 
 EXERCISES = [TOKENS, ANSWERS]

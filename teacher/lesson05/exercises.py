@@ -47,7 +47,7 @@ JEPA_LOSS = Exercise(
         ("the variance divides by D - 1, as var does unless you pass correction=0", LOSS.replace(", correction=0", "")),
         ("a target whose numbers are all the same is divided by zero: add 1e-5 to the variance", LOSS.replace(" + 1e-5", "")),
         ("1e-5 is added to the standard deviation: add it to the variance, under the root", LOSS.replace(ROOT, "(h.var(dim=-1, keepdim=True, correction=0).sqrt() + 1e-5)")),
-        ("the targets are scaled to length 1, as BYOL does it: give them mean 0 and standard deviation 1", LOSS.replace("(h - h.mean(dim=-1, keepdim=True)) / " + ROOT, "torch.nn.functional.normalize(h, dim=-1)")),
+        ("the targets are scaled to length 1, as in BYOL: give them mean 0 and standard deviation 1", LOSS.replace("(h - h.mean(dim=-1, keepdim=True)) / " + ROOT, "torch.nn.functional.normalize(h, dim=-1)")),
         ("the predictions are normalized too: only the targets are", LOSS.replace("(predictions - h)", "(torch.nn.functional.layer_norm(predictions, predictions.shape[-1:]) - h)")),
         ("the absolute value is missing: positive and negative errors cancel", LOSS.replace(".abs()", "")),
     ),
@@ -81,6 +81,7 @@ EMA_STEP = Exercise(
         ("there's a minus where a plus belongs: the old and new shares are added", EMA.replace(NEW, "momentum * t - (1 - momentum) * o")),
     ),
     (),
+    adapter="tensors",
 )  # fmt: skip
 
 EXERCISES = [JEPA_LOSS, EMA_STEP]

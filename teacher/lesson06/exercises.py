@@ -58,6 +58,14 @@ FEATURE_STD = Exercise(
             spread("h.std(correction=0)"),
         ),
         (
+            "clips and places are pooled, so places that differ look like clips that differ: go across the clips only, dim=0",
+            spread("h.std(dim=(0, 1), correction=0).mean()"),
+        ),
+        (
+            "clips and places are pooled, and it divides by n - 1: go across the clips only, dim=0, with correction=0",
+            spread("h.std(dim=(0, 1)).mean()"),
+        ),
+        (
             "the tokens are averaged too early, and differences at single places cancel: keep the places apart, and take the mean of the spreads",
             spread("h.mean(dim=1).std(dim=0, correction=0).mean()"),
         ),
