@@ -414,6 +414,15 @@ def result(value: Any) -> Arrays:
     return as_arrays(value)
 
 
+def test_numbers_and_single_tensors_may_stand_side_by_side() -> None:
+    """Catches: a right answer that is refused since one of its numbers comes from autograd and another was written down."""
+    mixed = result((torch.tensor(1.5), torch.tensor(-2.0), 0.0))
+    assert list(mixed) == ["result"]
+    assert mixed["result"].tolist() == [1.5, -2.0, 0.0]
+    assert result([torch.tensor(2), 3])["result"].tolist() == [2, 3]
+    assert list(result([torch.tensor(1.0), torch.ones(2)])) == ["result.0", "result.1"]
+
+
 CASES = [Case({}, result(2), {"plus": result(2), "twice": result(4)}), Case({}, result(3), {"plus": result(7)})]
 
 

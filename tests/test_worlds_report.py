@@ -309,7 +309,7 @@ def test_what_the_page_says_of_the_two_recipes_is_so() -> None:
     assert max(row["success"] for row in chosen) < 0.5
     for name in ("vjepa, default", "vjepa, 128"):
         known = [row["position_r2"] for row in found["rooms", "inverse dynamics", name]]
-        assert min(known) > 0.98
+        assert min(known) > 0.97
 
 
 def test_an_average_over_the_picture_is_below_main_directions_in_every_world() -> None:

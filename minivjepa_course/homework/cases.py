@@ -37,6 +37,11 @@ class ExerciseCases:
     cases: tuple[Case, ...]
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value is a single number, of Python, numpy or torch."""
+    return isinstance(value, bool | int | float | np.generic) or (isinstance(value, Tensor) and not value.ndim)
+
+
 def as_arrays(value: Any, name: str = "result") -> Arrays:
     """A returned value as named arrays: a sequence of numbers becomes one array, other sequences and dicts are flattened.
 
@@ -50,10 +55,10 @@ def as_arrays(value: Any, name: str = "result") -> Arrays:
         return {k: v for key in value for k, v in as_arrays(value[key], f"{name}.{key}").items()}
     if isinstance(value, Mapping):
         return {name: np.array("an empty dict")}  # flattened to nothing, it would not be seen
-    if isinstance(value, list | tuple) and value and all(isinstance(v, Tensor) and not v.ndim for v in value):
-        return as_arrays(torch.stack(list(value)), name)
-    if isinstance(value, list | tuple) and not all(isinstance(v, bool | int | float | np.generic) for v in value):
+    if isinstance(value, list | tuple) and not all(map(is_number, value)):
         return {k: v for number, part in enumerate(value) for k, v in as_arrays(part, f"{name}.{number}").items()}
+    if isinstance(value, list | tuple) and any(isinstance(v, Tensor) for v in value):
+        return as_arrays(torch.stack([torch.as_tensor(v) for v in value]), name)
     array = np.asarray(value)
     if array.dtype.kind not in "biufU":
         found = type(value).__name__
