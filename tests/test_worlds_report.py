@@ -330,6 +330,16 @@ def test_an_average_over_the_picture_is_below_main_directions_in_every_world() -
     assert lengths == {"mine": 32, "pooled": 64}
 
 
+def test_inverse_dynamics_does_as_well_as_the_cross_entropy_method_for_less() -> None:
+    """Catches: a sentence that outlives its numbers."""
+    found = tables.groups(pages.load()["worlds"]["rows"])
+    direct, imagined = (found["rooms-lamps", planner, "lewm"] for planner in ("inverse dynamics", "cem"))
+    shares = [sum(row["success"] for row in rows) / len(rows) for rows in (direct, imagined)]
+    assert shares == pytest.approx([0.685, 0.67])
+    assert tables.compared(direct, imagined)[3] == "undecided"
+    assert max(row["milliseconds"] for row in direct) < min(row["milliseconds"] for row in imagined) / 100
+
+
 def test_leworldmodel_sees_more_clips_than_v_jepas_encoder() -> None:
     """Catches: a sentence that outlives the recipes."""
     seen = {name: script.config_of("rooms-lamps", name, 0) for name in ("lewm", "vjepa, default", "vjepa, 128")}
