@@ -26,7 +26,7 @@ from published_ablations import published_table
 from pusht_tables import pusht_parts
 from speed_tables import speed_parts
 from warning_curves import warning_curves
-from worlds_pictures import cost_picture, floors_picture, landscape_picture
+from worlds_pictures import cost_picture, floors_picture, landscape_picture, longer_picture
 from worlds_tables import short_table, worlds_parts
 
 from minivjepa.evaluation.metrics import METRICS
@@ -175,6 +175,7 @@ def main() -> None:
     success_rates(raw["world"]).save(FOLDER / "world.png")
     floors_picture(raw["worlds"]).save(FOLDER / "worlds_floors.png")
     cost_picture(raw["worlds"]).save(FOLDER / "worlds.png")
+    longer_picture(raw["worlds"]).save(FOLDER / "worlds_longer.png")
     landscape_picture(raw["worlds"], LANDSCAPES).save(FOLDER / "worlds_landscape.png")
     loss_against_probe(raw["world_ablation"]).save(FOLDER / "world_ranking.png")
     mask_scatter({**matrix, "arms": masked(matrix["arms"] | raw["variants"]["arms"])}).save(FOLDER / "masks.png")

@@ -30,7 +30,6 @@ RIVALS = {  # encoder -> those that it's compared with
     "vjepa": ("untrained", "raw"),
     "sigreg": ("untrained", "raw"),
 }
-UNKNOWN = "Not yet measured."
 PAIR_HEADS = ("planner", "pair", "goals reached (points)", "McNemar's p, by seed", "")
 PLANNERS = ("inverse dynamics", "gradient", "cem")
 FOLDED = "<details>\n<summary>{}</summary>\n\n{}\n\n</details>"
@@ -170,16 +169,6 @@ def losses_table(results: dict[str, Any]) -> str:
     return markdown(["world", "encoder", *heads], lines, words=2)
 
 
-def longer_table(results: dict[str, Any]) -> str:
-    """Loss and goals reached while a predictor trains on."""
-    lines = [
-        [row["world"], row["encoder"], f"{part['steps']:,}", f"{part['loss']:.3f}", f"{100 * part['success']:.0f}"]
-        for row in results.get("longer", [])
-        for part in row["curve"]
-    ]
-    return markdown(["world", "encoder", "steps", "loss", "goals reached (%)"], lines, words=2) if lines else UNKNOWN
-
-
 def landscape_table(results: dict[str, Any]) -> str:
     """Whether latents that are near are near on foot, or only as the crow flies."""
     lines = [
@@ -188,9 +177,9 @@ def landscape_table(results: dict[str, Any]) -> str:
             row["encoder"],
             *(f"{round(row[name], 2) + 0.0:.2f}" for name in ("rank_with_walking", "rank_with_line")),
         ]
-        for row in sorted(results.get("landscapes", []), key=place)
+        for row in sorted(results["landscapes"], key=place)
     ]
-    return markdown(["world", "encoder", "on foot", "as the crow flies"], lines, words=2) if lines else UNKNOWN
+    return markdown(["world", "encoder", "on foot", "as the crow flies"], lines, words=2)
 
 
 def trials_table(search: dict[str, Any]) -> str:
@@ -211,7 +200,6 @@ def worlds_parts(results: dict[str, Any], search: dict[str, Any]) -> dict[str, s
         "costs": FOLDED.format("Processor time and memory of a decision", costs_table(results)),
         "pairs": paired_table(results),
         "losses": losses_table(results),
-        "longer": longer_table(results),
         "landscapes": landscape_table(results),
         "trials": trials_table(search),
     }

@@ -330,6 +330,23 @@ def test_an_average_over_the_picture_is_below_main_directions_in_every_world() -
     assert lengths == {"mine": 32, "pooled": 64}
 
 
+def test_what_the_page_says_of_longer_training_is_so() -> None:
+    """Catches: a sentence that outlives its numbers, another row than the picture's."""
+    results = pages.load()["worlds"]
+    found = {
+        (row["world"], row["encoder"]): {part["steps"]: part for part in row["curve"]} for row in results["longer"]
+    }
+    plain, lamps = found["rooms", "raw, 128"], found["rooms-lamps", "raw, 128"]
+    assert [round(100 * lamps[steps]["success"]) for steps in (1500, 4000)] == [59, 33]
+    assert max(part["success"] for part in lamps.values()) == lamps[1500]["success"]
+    assert lamps[4000]["loss"] < lamps[1500]["loss"]
+    assert plain[4000]["loss"] < 0.7 * plain[1500]["loss"]
+    assert [round(100 * plain[steps]["success"]) for steps in (1500, 4000)] == [95, 93]
+    goals = worlds_pictures.longer_picture(results).figure.axes[1]
+    drawn = {line.get_label(): list(line.get_ydata()) for line in goals.lines}
+    assert drawn["raw, 128 in rooms-lamps"] == [100 * part["success"] for part in lamps.values()]
+
+
 def test_inverse_dynamics_does_as_well_as_the_cross_entropy_method_for_less() -> None:
     """Catches: a sentence that outlives its numbers."""
     found = tables.groups(pages.load()["worlds"]["rows"])
