@@ -342,6 +342,9 @@ def test_what_the_page_says_of_longer_training_is_so() -> None:
     assert lamps[4000]["loss"] < lamps[1500]["loss"]
     assert plain[4000]["loss"] < 0.7 * plain[1500]["loss"]
     assert [round(100 * plain[steps]["success"]) for steps in (1500, 4000)] == [95, 93]
+    features = found["rooms-lamps", "vjepa, default"]
+    assert [round(100 * features[steps]["success"]) for steps in (1500, 4000)] == [55, 49]
+    assert script.config_of("rooms-lamps", "vjepa, default", 10).steps == 1200
     goals = worlds_pictures.longer_picture(results).figure.axes[1]
     drawn = {line.get_label(): list(line.get_ydata()) for line in goals.lines}
     assert drawn["raw, 128 in rooms-lamps"] == [100 * part["success"] for part in lamps.values()]
