@@ -9,7 +9,7 @@ from page_tables import PROBES
 
 from minivjepa.evaluation.collapsed_runs import collapsed
 from minivjepa.evaluation.metrics import METRICS
-from minivjepa.evaluation.statistics import Difference, markdown, paired
+from minivjepa.evaluation.statistics import Difference, folded, markdown, paired
 
 Raw = dict[str, Any]
 FIRST, TEN, EIGHT = 20, 10, 8
@@ -138,7 +138,7 @@ def seeds_table(found: Found) -> str:
         [label, METRICS[metric].title, in_words(one)] for label, rows in found.items() for metric, one in rows.items()
     ]
     table = markdown(["", "measure", "difference, seed by seed"], lines, words=3)
-    return f"<details>\n<summary>Every difference, seed by seed: {len(lines)} in all</summary>\n\n{table}\n\n</details>"
+    return folded(f"Every difference, seed by seed: {len(lines)} in all", table)
 
 
 def answers_of(found: Found, labels: Sequence[str], metric: str) -> list[str]:

@@ -126,7 +126,7 @@ Wanted = tuple[str, Config, int, Callable[[Config], VJEPA]]
 def run_all(wanted: Sequence[Wanted], runs: dict[str, list[Any]], save: Callable[[], object]) -> None:
     """Add to `runs` (trial -> its runs) those that it lacks, two at once.  save: called when one is finished.
 
-    A run that fails, since its loss is no number, say, is named at the end; the others go on, and it is tried again next time.
+    A run that fails, for example because its loss is NaN, is named at the end; the others go on, and it's tried again next time.
     """
     missing = [one for one in wanted if one[2] not in {run["seed"] for run in runs[one[0]]}]
     failed = []

@@ -53,10 +53,10 @@ def cost_picture(results: dict[str, Any]) -> Picture:
     """Goals reached against processor time per decision: a large mark for each encoder and planner, a small one for each training."""
     figure, axes = panels((9, 6.6), 2, 2)
     colors, said = dict(zip(ENCODERS, COLORS)), []
-    cost = [row["milliseconds"] for row in results["rows"]]
+    cost, found = [row["milliseconds"] for row in results["rows"]], groups(results["rows"])
     for ax, world in zip(axes, WORLDS):
         means = {}
-        for (where, planner, encoder), rows in groups(results["rows"]).items():
+        for (where, planner, encoder), rows in found.items():
             if where == world and encoder in colors:
                 x, y = (np.array([row[name] for row in rows]) for name in ("milliseconds", "success"))
                 ax.plot(x, 100 * y, MARKERS[planner], color=colors[encoder], ms=4, alpha=0.4)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import bootstrap
 from worlds_recipes import ENCODERS, LAMPS_ONLY
 
-from minivjepa.evaluation.statistics import markdown, mcnemar, rate_in_words
+from minivjepa.evaluation.statistics import folded, markdown, mcnemar, rate_in_words
 from minivjepa.world.worlds import WORLDS
 
 Rows = Sequence[dict[str, Any]]
@@ -32,7 +32,6 @@ RIVALS = {  # encoder -> those that it's compared with
 }
 PAIR_HEADS = ("planner", "pair", "goals reached (points)", "McNemar's p, by seed", "")
 PLANNERS = ("inverse dynamics", "gradient", "cem")
-FOLDED = "<details>\n<summary>{}</summary>\n\n{}\n\n</details>"
 
 
 def place(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -155,7 +154,7 @@ def paired_table(results: dict[str, Any]) -> str:
                 lines.append([world, planner, f"{encoder} minus {rival}", *words])
     table = markdown(["world", *PAIR_HEADS], lines, words=3)
     title = f"{len(lines)} comparisons of a trained encoder with another, on the same pairs; of such 95 % intervals, one in twenty misses"
-    return FOLDED.format(title, table)
+    return folded(title, table)
 
 
 def losses_table(results: dict[str, Any]) -> str:
@@ -186,7 +185,7 @@ def trials_table(search: dict[str, Any]) -> str:
     """The trials by which recipes were chosen, in order, folded."""
     lines = [[trial["world"], trial["encoder"], trial["changed"], trial["found"]] for trial in search["trials"]]
     table = markdown(["world", "encoder", "recipe", "what the latents know"], lines, words=4)
-    return FOLDED.format(f"{len(lines)} trials", f"{table}\n\n{search['note']}")
+    return folded(f"{len(lines)} trials", f"{table}\n\n{search['note']}")
 
 
 def worlds_parts(results: dict[str, Any], search: dict[str, Any]) -> dict[str, str]:
@@ -195,9 +194,9 @@ def worlds_parts(results: dict[str, Any], search: dict[str, Any]) -> dict[str, s
     made = f"`{results['command']}`, {results['date']}, torch {results['versions']['torch']}, one CPU thread."
     return {
         "floors": f"{floors_table(results)}\n\n{made}",
-        "curves": FOLDED.format("Percent of goals reached, by budget and radius", "\n\n".join(curves)),
+        "curves": folded("Percent of goals reached, by budget and radius", "\n\n".join(curves)),
         "rates": rates_tables(results),
-        "costs": FOLDED.format("Processor time and memory of a decision", costs_table(results)),
+        "costs": folded("Processor time and memory of a decision", costs_table(results)),
         "pairs": paired_table(results),
         "losses": losses_table(results),
         "landscapes": landscape_table(results),

@@ -162,7 +162,7 @@ BAD = {
     "one mask token for one mask": (["train", "--share-mask-token"], "share_mask_token changes nothing for one mask"),
     "clips without contrast": (["train", "--clips.std", "0"], "clips.std is 0.0, expected 0.01 to 10"),
     "a digit of no size": (["ablate", "--clips.digit", "-5"], "clips.digit is -5.0, expected 1 to 32"),
-    "noise that is no number": (["train", "--clips.noise", "nan"], "clips.noise is nan, expected 0 to 10"),
+    "noise that is NaN": (["train", "--clips.noise", "nan"], "clips.noise is nan, expected 0 to 10"),
     "a digit faster than the fastest": (["train", "--clips.slowest", "5"], "clips.slowest is 5.0, expected at most"),
     "a seed of the clips that judge": (["train", "--seed", "20000001"], "are seeds of the clips that judge every run"),
     "films in a folder called rooms": (["train", "--data", "rooms"], "for a folder of that name give ./rooms"),

@@ -239,7 +239,7 @@ BAD = {
     "a table that exists": (("--out", "old.csv"), "in", "exists; choose another"),
     "a table in no folder": (("--out", "no/grades.csv"), "in", "is not a folder"),
     "nothing to resume": (("--resume",), "in", "nothing to resume"),
-    "a folder that is no result to go on with": (
+    "a folder without results to resume": (
         ("--out", "empty.csv", "--resume"),
         "in",
         "empty has no settings.json",

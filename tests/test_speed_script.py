@@ -159,7 +159,7 @@ def test_what_cannot_be_measured_is_refused_at_once(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Catches: a misspelt geometry that measures nothing, a traceback where there is no GPU."""
+    """Catches: a misspelled geometry that measures nothing, a traceback without a GPU."""
     with pytest.raises(SystemExit, match="2"):
         run_speed(monkeypatch, tmp_path / "speed.json", *words)
     assert said in capsys.readouterr().err

@@ -208,7 +208,7 @@ def test_options_that_would_have_no_effect_are_refused(tmp_path: Path, capsys: p
 def test_another_worlds_radius_decides_what_fits(
     trained: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Catches: an option that is refused since it doesn't suit a world that nobody asked for, a task that is solved from the start."""
+    """Catches: an option refused because of another world's radius, a task that is solved from the start."""
     assert Task(apart=0.07).radius == 0.08  # the maze's radius is smaller
     words = ["world", "plan", str(trained["lewm"]), "--out", str(tmp_path / "plan"), "--task.apart", "0.07"]
     assert "radius is 0.08, expected less than apart (0.07)" in refused(capsys, *words)

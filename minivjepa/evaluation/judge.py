@@ -48,10 +48,8 @@ def encode_split(
         tokens.append(encode(alter(clip, index) if alter else clip).float().cpu())
         factors.append(found)
     known = {name: torch.cat([getattr(f, name) for f in factors]).cpu() for name in ("identity", "direction", "color")}
-    whole = (
-        math.pi if config.clips.shows == "photographs" else 2 * math.pi
-    )  # a digit's frame has joined ends, a photograph doesn't
-    angle = torch.cat([f.position for f in factors]).cpu() * whole
+    turn = 1 if config.clips.shows == "photographs" else 2  # only a digit's frame has joined ends
+    angle = torch.cat([f.position for f in factors]).cpu() * (turn * math.pi)
     return Labelled(torch.cat(tokens), **known, place=torch.cat([angle.sin(), angle.cos()], dim=1))
 
 

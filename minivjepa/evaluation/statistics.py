@@ -110,3 +110,8 @@ def markdown(heads: Sequence[str], lines: Sequence[Sequence[str]], words: int = 
     """A Markdown table: the first `words` columns to the left, all others, which hold numbers, to the right."""
     rule = ["---"] * words + ["---:"] * (len(heads) - words)
     return "\n".join("| " + " | ".join(row) + " |" for row in (heads, rule, *lines))
+
+
+def folded(title: str, text: str) -> str:
+    """Markdown of which a page shows only the title until it's opened."""
+    return f"<details>\n<summary>{title}</summary>\n\n{text}\n\n</details>"
