@@ -25,8 +25,8 @@ def ema_update(target: nn.Module, online: nn.Module, momentum: float) -> None:
 
     Momentum 1 leaves the target as it is, and momentum 0 makes it equal to the online encoder, both bit for bit.
     """
-    # for t, o in zip(target.parameters(), online.parameters()): t.lerp_(o, 1 - momentum), in one call
-    torch._foreach_lerp_(list(target.parameters()), list(online.parameters()), 1.0 - momentum)
+    for t, o in zip(target.parameters(), online.parameters(), strict=True):
+        t.lerp_(o, 1.0 - momentum)
 
 
 def momentum_at(step: int, steps: int, start: float, end: float, stretch: float = 1.0) -> float:

@@ -23,8 +23,8 @@ TRICKS = {
     "embed only the kept tubelets": ("pixels are gathered, then multiplied; not the other way round", "test_embedding_kept_tubelets_equals_keeping_embedded_tubelets"),
     "one target pass a clip": ("whatever the number of mask groups", "test_a_step_runs_the_target_encoder_once_whatever_the_number_of_mask_groups"),
     "targets without a graph": ("nothing is kept for a backward pass that stop-gradient forbids", "test_gradients_reach_online_and_predictor_and_never_the_target"),
-    "EMA in one call": ("one operator for all parameters", "test_ema_has_its_closed_form"),
     "AdamW in one kernel": ("torch's fused optimiser", "test_twenty_steps_equal_the_slow_reference"),
+    "attention written out": ("in bfloat16 on a CPU: softmax and products in place of torch's fused operator", "test_attention_written_out_is_attention_and_has_its_gradient"),
 }  # fmt: skip
 
 

@@ -5,10 +5,11 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from minivjepa import tubelets, vjepa
+from minivjepa import tubelets
 from minivjepa.encoder import Encoder
 from minivjepa.speed.step_time import Step, find_geometry, prepare, seconds
 from minivjepa.training import trainer as training
@@ -43,13 +44,6 @@ def targets_detached_later(self: VJEPA, clip: Tensor) -> Tensor:
     return h
 
 
-def one_parameter_after_the_other(target: torch.nn.Module, online: torch.nn.Module, momentum: float) -> None:
-    """EMA in a loop."""
-    with torch.no_grad():
-        for t, o in zip(target.parameters(), online.parameters()):
-            t.lerp_(o, 1 - momentum)
-
-
 ADAMW = torch.optim.AdamW
 
 
@@ -58,12 +52,13 @@ def looping_adamw(groups: Any, lr: float, fused: bool) -> torch.optim.AdamW:
     return ADAMW(groups, lr=lr, foreach=False, fused=False)
 
 
-TRICKS: dict[str, tuple[Any, str, Any]] = {
-    "embed only the kept tubelets": (Encoder, "forward", embed_everything),
-    "one target pass a clip": (VJEPA, "targets", targets_for_every_group),
-    "targets without a graph": (VJEPA, "targets", targets_detached_later),
-    "EMA in one call": (vjepa, "ema_update", one_parameter_after_the_other),
-    "AdamW in one kernel": (training.torch.optim, "AdamW", looping_adamw),
+# name -> type of the products, and the place of the trick with the obvious version
+TRICKS: dict[str, tuple[str, Any, str, Any]] = {
+    "embed only the kept tubelets": ("float32", Encoder, "forward", embed_everything),
+    "one target pass a clip": ("float32", VJEPA, "targets", targets_for_every_group),
+    "targets without a graph": ("float32", VJEPA, "targets", targets_detached_later),
+    "AdamW in one kernel": ("float32", training.torch.optim, "AdamW", looping_adamw),
+    "attention written out": ("bfloat16", training, "written_out", F.scaled_dot_product_attention),
 }
 
 
@@ -71,10 +66,10 @@ def tricks(device: torch.device) -> list[dict[str, Any]]:
     """Seconds of a step at mini with and without each trick, in turn."""
     found = []
     geometry = find_geometry("mini", None)
-    ours = prepare(geometry, "float32", device)
-    for name, (owner, attribute, obvious) in tqdm(TRICKS.items(), desc="tricks", unit="trick"):
+    for name, (dtype, owner, attribute, obvious) in tqdm(TRICKS.items(), desc="tricks", unit="trick"):
+        ours = prepare(geometry, dtype, device)
         with patch.object(owner, attribute, obvious):
-            theirs = prepare(geometry, "float32", device)
+            theirs = prepare(geometry, dtype, device)
         spent = in_turn(ours, theirs, owner, attribute, obvious, device)
         found.append({"trick": name, "ours_s": spent[0], "obvious_s": spent[1]})
     return found
