@@ -25,6 +25,7 @@ from page_tables import (
 from published_ablations import published_table
 from pusht_tables import pusht_parts
 from speed_tables import speed_parts
+from targets import targets_table
 from warning_curves import warning_curves
 from worlds_pictures import cost_picture, floors_picture, landscape_picture, longer_picture
 from worlds_tables import short_table, worlds_parts
@@ -83,6 +84,7 @@ def readme_parts(raw: dict[str, Any]) -> dict[str, str]:
     return {
         "matrix": f"{metric_table(table_rows(matrix))}\n\n{note} {provenance(matrix)}",
         "times": markdown(["machine", "how long `make ablation` takes"], times, words=2),
+        "targets": targets_table(raw),
         "worlds": short_table(raw["worlds"], "rooms-lamps"),
     }
 

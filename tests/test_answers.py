@@ -3,7 +3,9 @@
 from typing import Any
 
 import answers
+import pages
 import pytest
+import targets
 from answers import QUESTIONS, TEN, answer, comparison_table
 
 MEASURED = ("linear_direction", "linear_identity", "attentive_direction", "attentive_identity", "knn_identity")
@@ -136,3 +138,26 @@ def test_intervals_stay_within_what_accuracies_can_be_and_every_difference_is_sh
 def test_equal_is_an_answer_to_the_second_question() -> None:
     """Catches: "undecided" where both are known to be no better."""
     assert answer(everything(0.2, 0.2), "h2").startswith("**No.**")
+
+
+def test_the_first_table_has_only_kinds_of_clips_that_all_arms_have_run() -> None:
+    """Catches: means over the seeds that happened to come first, an arm's numbers in another's row."""
+    raw = {f"plan-{kind}": file({"vjepa": 0.5, "frozen": 0.2, "pixels": 0.3}) for kind in ("today", "new")}
+    for results in raw.values():
+        results["untrained"] = [run["final"] for run in results["arms"]["frozen"]]
+    raw["plan-new"]["arms"]["pixels"].pop()
+    lines = targets.targets_table(raw).splitlines()
+    assert [line.split(" | ")[1:3] for line in lines[2:5]] == [
+        [what, f"`{arm}`"] for arm, what in targets.TARGETS.items()
+    ]
+    assert len(lines) == 2 + 4
+    assert " 0.301 " in lines[2]
+
+
+def test_what_readme_says_of_targets_is_so() -> None:
+    """Catches: a sentence that outlives its numbers."""
+    raw = pages.load()
+    for other, expected in (("pixels", (0, 3)), ("frozen", (1, 1))):
+        row = answers.Row("", "plan-today", "vjepa", other)
+        found = [answers.compare(raw, row, metric).answer for metric in MEASURED]
+        assert (found.count("above"), found.count("below")) == expected
