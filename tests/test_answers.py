@@ -147,10 +147,7 @@ def test_the_first_table_has_only_kinds_of_clips_that_all_arms_have_run() -> Non
         results["untrained"] = [run["final"] for run in results["arms"]["frozen"]]
     raw["plan-new"]["arms"]["pixels"].pop()
     lines = targets.targets_table(raw).splitlines()
-    assert [line.split(" | ")[1:3] for line in lines[2:5]] == [
-        [what, f"`{arm}`"] for arm, what in targets.TARGETS.items()
-    ]
-    assert len(lines) == 2 + 4
+    assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {arm}" for arm in (*targets.TARGETS, "*untrained*")]
     assert " 0.301 " in lines[2]
 
 
