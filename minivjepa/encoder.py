@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from minivjepa.rotary import check_scheme, rotary_angles
-from minivjepa.transformer import EPS, Block, block_flops, linear_flops
+from minivjepa.transformer import EPS, Block, block_flops, head_width, linear_flops
 from minivjepa.tubelets import Grid, TubeletEmbedding
 
 
@@ -23,8 +23,9 @@ class Encoder(nn.Module):
         self, grid: Grid, dim: int, depth: int, heads: int, positions: str = "sincos", hidden: int | None = None
     ):
         super().__init__()
-        check_scheme(positions, dim // heads)
-        self.grid, self.dim, self.depth, self.head, self.positions = grid, dim, depth, dim // heads, positions
+        self.head = head_width(dim, heads)
+        check_scheme(positions, self.head)
+        self.grid, self.dim, self.depth, self.positions = grid, dim, depth, positions
         self.embed = TubeletEmbedding(grid, dim, positions)
         self.hidden = hidden
         self.blocks = nn.ModuleList(Block(dim, heads, hidden) for _ in range(depth))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from minivjepa.rotary import check_scheme, rotary_angles
-from minivjepa.transformer import EPS, Block, block_flops, linear_flops
+from minivjepa.transformer import EPS, Block, block_flops, head_width, linear_flops
 from minivjepa.tubelets import Grid, added_positions, gather_tokens
 
 
@@ -26,9 +26,10 @@ class Predictor(nn.Module):
         hidden: int | None = None,
     ):  # fmt: skip
         super().__init__()
-        check_scheme(positions, inner // heads)
+        self.head = head_width(inner, heads)
+        check_scheme(positions, self.head)
         self.grid, self.dim, self.inner, self.depth = grid, dim, inner, depth
-        self.head, self.positions, self.hidden = inner // heads, positions, hidden
+        self.positions, self.hidden = positions, hidden
         self.enter = nn.Linear(dim, inner)
         self.mask_tokens = nn.Parameter(torch.zeros(groups, inner))
         self.blocks = nn.ModuleList(Block(inner, heads, hidden) for _ in range(depth))

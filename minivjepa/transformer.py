@@ -17,13 +17,21 @@ SCHEMES = ("xavier", "official", "official-2")  # of init_linear
 EPS = 1e-6  # of every LayerNorm, as in the released code
 
 
+def head_width(dim: int, heads: int, part: str = "") -> int:
+    """The width of one head, D / heads.  Raises ValueError if `heads` doesn't divide D; `part` says whose width that is."""
+    if heads < 1:
+        raise ValueError(f"{part}heads is {heads}, expected 1 or more")
+    if dim % heads:
+        raise ValueError(f"{part}width {dim} is not divisible by {heads} heads; choose a multiple of {heads}")
+    return dim // heads
+
+
 class Attention(nn.Module):
     """Multi-head self-attention: every token looks at every token.  Raises ValueError if `heads` doesn't divide D."""
 
     def __init__(self, dim: int, heads: int):
         super().__init__()
-        if heads < 1 or dim % heads:
-            raise ValueError(f"width {dim} is not divisible by {heads} heads; choose a multiple of {heads}")
+        head_width(dim, heads)
         self.heads = heads
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)

@@ -251,7 +251,7 @@ def test_metas_v_jepa_2_ac_goes_in_and_out(tmp_path: Path) -> None:
     with torch.no_grad():
         expected = slow_prediction(stored, 2, (2, 2), z[0], a[0], s[0])
         torch.testing.assert_close(pair.action_predictor(z, a, s)[0], expected, rtol=1e-4, atol=1e-4)
-    with pytest.raises(ValueError, match="need heads at least 6 wide, not 1"):  # the released one has 16
+    with pytest.raises(ValueError, match="width 24 is not divisible by 16 heads"):  # the released one has 16
         load_pretrained(str(tmp_path / "ac.pt"), (2, 16, 16), heads=2)
     with pytest.raises(ValueError, match="V-JEPA 2-AC's predictor, whose positions are rotary; leave positions out"):
         load_pretrained(str(tmp_path / "ac.pt"), (2, 16, 16), heads=2, predictor_heads=2, positions="sincos")

@@ -73,6 +73,8 @@ def test_heads_must_divide_the_width() -> None:
     """Catches: a reshape error that names neither."""
     with pytest.raises(ValueError, match="width 64 is not divisible by 5 heads"):
         Attention(64, 5)
+    with pytest.raises(ValueError, match="heads is 0, expected 1 or more"):
+        Encoder(Grid(), 64, 1, 0)
 
 
 @given(st.integers(1, 4), st.integers(1, 3))

@@ -13,7 +13,7 @@ from minivjepa.data.digits import CLIPS, ClipRules
 from minivjepa.data.protocol import DATA_SEED
 from minivjepa.masking import MASKS, parse_mask
 from minivjepa.rotary import check_scheme
-from minivjepa.transformer import SCHEMES
+from minivjepa.transformer import SCHEMES, head_width
 from minivjepa.tubelets import Grid
 from minivjepa.vjepa import CollapsePrevention
 
@@ -93,8 +93,8 @@ class Config:
             weights = tuple(vars(self.prevention.regulariser))
             check_numbers(self.prevention.regulariser, weights, "0 or more", lambda value: value >= 0)
             check_numbers(self, ("batch",), "2 or more: a regulariser compares clips", lambda value: value >= 2)
-        check_scheme(self.positions, head_width("encoder", self.dim, self.heads))
-        check_scheme(self.positions, head_width("predictor", self.predictor_dim, self.predictor_heads))
+        check_scheme(self.positions, head_width(self.dim, self.heads, "encoder "))
+        check_scheme(self.positions, head_width(self.predictor_dim, self.predictor_heads, "predictor "))
         if self.teacher and self.prevention.target != "ema":
             raise ValueError(f"teacher {self.teacher} needs a target encoder, such as that of --arm frozen")
         if self.predictor_depth == 0 and (self.prevention.target == "pixels" or self.prevention.projector):
@@ -111,13 +111,6 @@ def check_numbers(config: Any, names: Sequence[str], expected: str, fits: Callab
         value = getattr(config, name)
         if not (abs(value) <= sys.float_info.max and fits(value)):  # NaN isn't below either
             raise ValueError(f"{name} is {value}, expected {expected}")
-
-
-def head_width(part: str, width: int, heads: int) -> int:
-    """The width of each head.  Raises ValueError if the heads do not divide the width."""
-    if width % heads:
-        raise ValueError(f"{part} width {width} is not divisible by {heads} heads; choose a multiple of {heads}")
-    return width // heads
 
 
 def from_dict(kind: type[C], values: dict[str, Any]) -> C:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from minivjepa.encoder import Encoder
 from minivjepa.objective import normalise_targets
 from minivjepa.rotary import check_scheme, rotary_angles
-from minivjepa.transformer import EPS, Block
+from minivjepa.transformer import EPS, Block, head_width
 from minivjepa.tubelets import Grid, patchify
 
 FRAMES = 256  # encoded at once
@@ -71,8 +71,9 @@ class ActionPredictor(nn.Module):
         positions: str = "rotary",
     ):
         super().__init__()
-        check_scheme(positions, inner // heads)
-        self.frame, self.head, self.positions = frame, inner // heads, positions
+        self.head = head_width(inner, heads)
+        check_scheme(positions, self.head)
+        self.frame, self.positions = frame, positions
         self.enter = nn.Linear(dim, inner)
         self.enter_action = nn.Linear(actions, inner)
         self.enter_state = nn.Linear(states, inner)

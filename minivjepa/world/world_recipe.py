@@ -13,9 +13,9 @@ from minivjepa.encoder import Encoder
 from minivjepa.objective import SIGReg
 from minivjepa.rotary import check_scheme
 from minivjepa.training.arms import with_arm
-from minivjepa.training.config import SEEDS, Config, check_numbers, head_width
+from minivjepa.training.config import SEEDS, Config, check_numbers
 from minivjepa.training.recipe import build_model, cosine
-from minivjepa.transformer import init_linear
+from minivjepa.transformer import head_width, init_linear
 from minivjepa.tubelets import Grid
 from minivjepa.world.action_predictor import RawPixels
 from minivjepa.world.base_world import ACTIONS, World
@@ -87,8 +87,8 @@ class WorldConfig:
         check_numbers(self, ("final_lr",), "a number from 0 to 1", lambda value: 0 <= value <= 1)
         check_numbers(self, ("predictor_dim",), "an even number", lambda value: value % 2 == 0)
         check_numbers(self, ("seed",), SEEDS, lambda value: 0 <= value < 2**32)
-        head_width("encoder", self.dim, self.heads)
-        head = head_width("predictor", self.predictor_dim, self.predictor_heads)
+        head_width(self.dim, self.heads, "encoder ")
+        head = head_width(self.predictor_dim, self.predictor_heads, "predictor ")
         seed, grid = self.pretraining.seed, self.pretraining.grid
         if seed != PRETRAINING.seed:
             raise ValueError(f"pretraining.seed is {seed}, but --seed is used; leave --pretraining.seed out")
