@@ -355,6 +355,9 @@ def test_what_the_page_says_of_longer_training_is_so() -> None:
     assert lamps[4000]["loss"] < lamps[1500]["loss"]
     assert plain[4000]["loss"] < 0.7 * plain[1500]["loss"]
     assert [round(100 * plain[steps]["success"]) for steps in (1500, 4000)] == [95, 93]
+    default = found["rooms", "vjepa, default"]
+    assert [round(100 * default[steps]["success"]) for steps in (1500, 4000)] == [97, 98]
+    assert default[4000]["loss"] < 0.7 * default[1500]["loss"]
     features = found["rooms-lamps", "vjepa, default"]
     assert [round(100 * features[steps]["success"]) for steps in (1500, 4000)] == [55, 49]
     assert script.config_of("rooms-lamps", "vjepa, default", 10).steps == 1200
