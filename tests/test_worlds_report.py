@@ -292,13 +292,12 @@ def test_what_the_page_says_of_imagining_planners_is_so() -> None:
     """Catches: a sentence that outlives its numbers."""
     rows = [row for row in pages.load()["worlds"]["rows"] if row["world"] == "rooms-lamps"]
     for planner in script.PLANNERS:
-        found: dict[str, list[float]] = {}
-        for row in sorted((row for row in rows if row["planner"] == planner), key=lambda row: row["seed"]):
-            found.setdefault(row["encoder"], []).append(row["success"])
-        assert set(found) == {*script.ENCODERS}
-        assert all(len(shares) == 3 for shares in found.values())
-        lewm = found.pop("lewm")
-        assert all(own > share for shares in found.values() for own, share in zip(lewm, shares))
+        known = {name: each for (_, by, name), each in tables.groups(rows).items() if by == planner}
+        assert set(known) == {*script.ENCODERS}
+        assert all([row["seed"] for row in each] == [10, 11, 12] for each in known.values())
+        lewm = known.pop("lewm")
+        assert all(tables.compared(lewm, each)[3] == "above" for each in known.values())
+        found = {name: [row["success"] for row in each] for name, each in known.items()}
         for recipe in ("vjepa, default", "vjepa, 128"):
             assert max(found[recipe][:2]) < 0.1451
             assert 0.349 < found[recipe][2] < 0.4101
