@@ -159,7 +159,7 @@ def pages(raw: dict[str, Any]) -> dict[Path, dict[str, str]]:
     return {
         ROOT / "README.md": readme_parts(raw),
         FOLDER / "README.md": results_parts(raw),
-        FOLDER / "answers.md": answer_parts(raw),
+        FOLDER / "answers.md": {"targets": targets_table(raw), **answer_parts(raw)},
         ROOT / "docs" / "speed.md": speed_parts(raw),
         ROOT / "docs" / "worlds.md": worlds_parts(raw["worlds"], raw["worlds_search"])
         | pusht_parts(raw["pusht"], raw["pusht_search"]),

@@ -1,4 +1,4 @@
-"""What each target buys, on every kind of clips: the table of README.md."""
+"""What each target buys, on every kind of clips: the table of README.md and answers.md."""
 
 from typing import Any
 
