@@ -16,12 +16,10 @@ def targets_table(raw: dict[str, Any]) -> str:
     """What each target buys: means with intervals, for every kind of clips that have been run with all arms and seeds."""
     lines = []
     for kind, clips in KINDS.items():
-        rows = [Row("", f"plan-{kind}", arm, "vjepa") for arm in TARGETS]
-        if min(len(seeds_run(raw, row)) for row in rows) < TEN or leaks(raw[f"plan-{kind}"]):
+        file, where = f"plan-{kind}", "" if kind == "today" else f", {clips}"
+        if any(len(seeds_run(raw, Row("", file, arm, arm))) < TEN for arm in TARGETS) or leaks(raw[file]):
             continue
-        where = "" if kind == "today" else f", {clips}"
-        for row in rows:
-            runs = [run["final"] for run in raw[row.file]["arms"][row.arm] if run["seed"] in seeds_run(raw, row)]
-            lines.append([f"{row.arm}{where}", *metric_cells(runs, PROBES)])
-        lines.append([f"*untrained*{where}", *metric_cells(raw[row.file]["untrained"], PROBES)])
+        found = {arm: [run["final"] for run in raw[file]["arms"][arm]] for arm in TARGETS}
+        found["*untrained*"] = raw[file]["untrained"]
+        lines += [[f"{name}{where}", *metric_cells(runs, PROBES)] for name, runs in found.items()]
     return markdown(["", *(METRICS[metric].title for metric in PROBES)], lines)
