@@ -20,7 +20,7 @@ KINDS = {
     "drifting": "drifting background",
 }
 LENGTHS = {"plan-1000-steps": 1000, "plan-today": 2600, "plan-7000-steps": 7000, "plan-14000-steps": 14000}
-STRENGTHS = {"plan-today-tuned": 0, "plan-new-half": 0.5, "plan-new-tuned": 1, "plan-new-double": 2}
+STRENGTHS = {"plan-today-tuned": 0, "plan-new-quarter": 0.25, "plan-new-tuned": 0.5}
 WORDS = {"above": "Yes", "below": "No, it is below", "equal": "No, they are equal", "undecided": "Undecided"}
 PARTLY = "only some runs collapsed"
 WORDS[PARTLY] = "No answer: only some runs collapsed"

@@ -29,9 +29,10 @@ RUNS = Path("runs")
 SEEDS = "10,11,12,13,14"
 FRESH = ",".join(map(str, range(20, 30)))  # the seeds of results/plan.md
 EIGHT = ",".join(map(str, range(20, 28)))
+FOUR = ",".join(map(str, range(20, 24)))  # what was run before the plan was amended
 
 
-def behind(background: str, strength: float = 1.0) -> str:
+def behind(background: str, strength: float = 0.5) -> str:
     """Options for clips with a nuisance."""
     return f"--clips.background {background} --clips.strength {strength}"
 
@@ -50,8 +51,7 @@ EXPERIMENTS = {
     "plan-still": f"--arms {THREE} --seeds {FRESH} {behind('still')}",
     "plan-drifting": f"--arms {THREE} --seeds {FRESH} {behind('drifting')}",
     "plan-today-tuned": f"--arms {FOR_TODAY},{FOR_NEW} --seeds {FRESH}",
-    "plan-new-half": f"--arms {FOR_NEW} --seeds {FRESH} {behind('new', 0.5)}",
-    "plan-new-double": f"--arms {FOR_NEW} --seeds {FRESH} {behind('new', 2.0)}",
+    "plan-new-quarter": f"--arms {FOR_NEW} --seeds {FRESH} {behind('new', 0.25)}",
     "plan-new-long": f"--preset cpu-long --arms vjepa,frozen --seeds {EIGHT} {behind('new')}",
     "variants": f"--arms {PLAIN_VARIANTS} --seeds {SEEDS[:-3]}",
     "plan-1000-steps": f"--arms vjepa,frozen --seeds {FRESH} --steps 1000",
@@ -59,6 +59,7 @@ EXPERIMENTS = {
     "plan-still-long": f"--preset cpu-long --arms vjepa,frozen --seeds {EIGHT} {behind('still')}",
     "plan-drifting-long": f"--preset cpu-long --arms vjepa,frozen --seeds {EIGHT} {behind('drifting')}",
     "plan-14000-steps": f"--arms vjepa,frozen --seeds {FRESH} --steps 14000",
+    "plan-new-strong": f"--arms {THREE},{GENERATIONS} --seeds {FOUR} {behind('new', 1.0)}",
 }
 # experiments in another's folder: they share its controls, and some arms are taught by its runs
 SHARED = {"variants": "matrix", "plan-new-tuned": "plan-new", "plan-today-tuned": "plan-today"}

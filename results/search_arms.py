@@ -21,7 +21,7 @@ from minivjepa.training.config import PRESETS, Config
 from minivjepa.training.recipe import build_model
 
 FILE = Path(__file__).with_suffix(".json")
-KINDS = {"today": CLIPS, "new": ClipRules(background="new", strength=1.0)}
+KINDS = {"today": CLIPS, "new": ClipRules(background="new", strength=0.5)}
 SCORES = ("linear_direction", "linear_identity", "attentive_direction", "attentive_identity")
 FIRST, SECOND = 100, 101
 RATES: dict[str, dict[str, Any]] = {
