@@ -635,7 +635,7 @@ check(
 
 # %% folded=true
 films = {}
-for title, strength in (("no background", 0.0), ("strength 0.5", 0.5), ("strength 1", 1.0), ("strength 2", 2.0)):
+for title, strength in (("no background", 0.0), ("strength 0.25", 0.25), ("strength 0.5", 0.5), ("strength 1", 1.0)):
     rules = ClipRules(background="new" if strength else "none", strength=strength)
     films[title] = displayed(
         DigitClips(PRESETS["cpu"].grid, rules=rules).batch(0, torch.tensor([23]))[0], rules.pixel_scale
@@ -645,16 +645,14 @@ play(Film(imagination_film(films, inches=1.7), words, words))
 
 # %%
 guess(
-    "At strength 1, which target teaches most about motion?",
+    "At strength 0.5, which target teaches most about motion?",
     choices=["features, vjepa", "features, frozen", "pixels", "none is shown to beat an untrained encoder"],
 )
 
 # %%
 recipes = {  # a title, the tail of arms' names -> strength: file
-    ("recipes as they are", ""): {0: "plan-today", 1: "plan-new"},
-    ("recipes tuned for this", "-for-new"): {
-        0: "plan-today-tuned", 0.5: "plan-new-half", 1: "plan-new-tuned", 2: "plan-new-double"
-    },
+    ("recipes as they are", ""): {0: "plan-today", 0.5: "plan-new", 1: "plan-new-strong"},
+    ("recipes tuned for this", "-for-new"): {0: "plan-today-tuned", 0.25: "plan-new-quarter", 0.5: "plan-new-tuned"},
 }  # fmt: skip
 for (title, tail), files in recipes.items():
     found = {}
@@ -676,7 +674,7 @@ best = max(means, key=means.get)
 leads = names[best] if beats[best] else "none is shown to beat an untrained encoder"
 ran = len(new["arms"]["vjepa"])
 guess.reveal(
-    "At strength 1, which target teaches most about motion?",
+    "At strength 0.5, which target teaches most about motion?",
     leads if ran >= 10 else f"not decided yet: {ran} of 10 seeds have run",
 )
 print("\nThe plan's questions, and results/answers.md:")

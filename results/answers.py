@@ -154,18 +154,18 @@ def say_h1(found: Found) -> str:
 
 def say_h2(found: Found) -> str:
     """Whether latent targets survive the nuisance better, and between which strengths the order changes."""
-    at_one = {row.arm.split("-")[0]: found[row.label] for row in QUESTIONS["h2"] if row.file == "plan-new-tuned"}
-    signs = {arm: one["linear_direction"].answer for arm, one in at_one.items()}
+    decisive = {row.arm.split("-")[0]: found[row.label] for row in QUESTIONS["h2"] if row.file == "plan-new-tuned"}
+    signs = {arm: one["linear_direction"].answer for arm, one in decisive.items()}
     unsure = {"undecided", PARTLY} & {*signs.values()}
     word = (
         "Yes" if {*signs.values()} == {"above"} else "Undecided" if unsure and "below" not in signs.values() else "No"
     )
     said = [
-        f"**{word}.** At strength 1, direction by the linear probe: "
+        f"**{word}.** At strength 0.5, direction by the linear probe: "
         + ", ".join(f"`{a}` {w}" for a, w in signs.items())
         + "."
     ]
-    for arm in at_one:
+    for arm in decisive:
         rows = [row for row in QUESTIONS["h2"] if row.arm.startswith(arm)]
         words = answers_of(found, [row.label for row in rows], "linear_direction")
         steps = ", ".join(f"{STRENGTHS[row.file]:g} {word}" for row, word in zip(rows, words))

@@ -69,8 +69,8 @@ def test_latent_targets_survive_only_if_both_are_above_pixels() -> None:
     """Catches: a yes from one of two arms, and a crossing that is not shown."""
     raw = everything(0.5, 0.2)
     assert answer(raw, "h2").startswith("**Yes.**")
-    raw["plan-new-half"] = file({"vjepa-for-new": 0.1, "frozen-for-new": 0.5, "pixels-for-new": 0.2})
-    assert "`vjepa` against `pixels` by strength: 0 above, 0.5 below, 1 above, 2 above." in answer(raw, "h2")
+    raw["plan-new-quarter"] = file({"vjepa-for-new": 0.1, "frozen-for-new": 0.5, "pixels-for-new": 0.2})
+    assert "`vjepa` against `pixels` by strength: 0 above, 0.25 below, 0.5 above." in answer(raw, "h2")
     raw["plan-new-tuned"] = file({"vjepa-for-new": 0.1, "frozen-for-new": 0.5, "pixels-for-new": 0.2})
     assert answer(raw, "h2").startswith("**No.**")
 
@@ -158,3 +158,13 @@ def test_what_readme_says_of_targets_is_so() -> None:
         row = answers.Row("", "plan-today", "vjepa", other)
         found = [answers.compare(raw, row, metric).answer for metric in MEASURED]
         assert (found.count("above"), found.count("below")) == expected
+
+
+def test_at_strength_1_not_even_labels_teach_much() -> None:
+    """Catches: an amended plan whose reason is not in the raw file."""
+    strong = pages.load()["plan-new-strong"]
+    reads = [run["final"]["linear_direction"] for runs in strong["arms"].values() for run in runs]
+    assert len(reads) == 20
+    assert 0.145 < min(reads) < max(reads) < 0.185
+    assert 0.205 < strong["controls"]["supervised"]["linear_direction"] < 0.215
+    assert strong["controls"]["supervised"]["attentive_direction"] < 0.25
