@@ -406,8 +406,8 @@ print(
 )
 
 # %% [markdown]
-# After 7,000 steps, the moving target has changed what features are *about*: in all five seeds, neighbors share the digit more often. What can
-# be *found* in them is nearly the same. Two cautions from lesson 07: after 2,600 steps kNN saw no such difference, and we noticed this one only
+# By the recipe of `cpu-long`, the moving target has changed what features are *about*: in all five seeds, neighbors share the digit more often. What can
+# be *found* in them is nearly the same. Two cautions from lesson 07: by that of `cpu` kNN saw no such difference, and we noticed this one only
 # after the runs.
 #
 # ## Ask a single token
