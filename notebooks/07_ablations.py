@@ -426,7 +426,7 @@ check(
 )
 
 # %% [markdown]
-# After 2,600 steps, the moving teacher is better by one probe and worse by another. By `cpu-long` (7,000 steps, more heads, a faster target), neighbors in its features show
+# After 2,600 steps, the moving teacher is better by one probe and worse by another. By `cpu-long` (longer, more heads, a faster target), neighbors in its features show
 # the same digit more often: they are more *about* identity. (We noticed that after the fact. `results/plan.md` puts it to the test on fresh seeds.)
 #
 # In BYOL, on photographs, the frozen teacher does badly: 18.8 % where BYOL has 72.5 %.
@@ -630,8 +630,8 @@ check(
 )
 
 # %% [markdown]
-# On clean clips, pixels win by three probes of five, and features by none. Now add a **nuisance**: a random background, a new one in every
-# frame. Nothing can predict it, and pixel targets are full of it.
+# So on clean clips, pixels win. Now add a **nuisance**: a random background, a new one in every frame. Nothing can predict it, and pixel
+# targets are full of it.
 
 # %% folded=true
 films = {}
@@ -684,9 +684,8 @@ for number in (1, 2, 3):
     print(f"  {title}\n    {answers.split(f'<!-- h{number}: begin -->')[1].strip().splitlines()[0]}")
 
 # %% [markdown]
-# Where a line says "not answered yet", the experiment is unfinished, and so is the claim. The questions, the seeds and what counts as a yes
-# were written down before the first run: that's how you keep a result you hope for from fooling you. (One thing changed later. At strength 1 not
-# even labels taught anything about motion, so the plan now asks at 0.5, and says when that changed.)
+# The questions, the seeds and what counts as a yes were written down before the first run: that's how you keep a result you hope for
+# from fooling you. (One thing changed later: at strength 1 not even labels taught motion, so the plan now asks at 0.5.)
 #
 # ## Break it
 #

@@ -683,7 +683,7 @@ guess.table()
 # - **What are features good for?** Probes and neighbors find motion in them (09). A predictor on them can plan, but in plain rooms V-JEPA shows
 #   no lead over an untrained encoder. Among lamps, LeWorldModel's latents drop the noise and reach the most goals. V-JEPA's keep it: by inverse
 #   dynamics they beat untrained features, but not raw pixels (12).
-# - **What's open?** Why LeWorldModel drops the lamps, and all of this at the scale of real video. V-JEPA 2's models are thousands of times as
+# - **What's open?** Why LeWorldModel drops the lamps, and all of this on real video. V-JEPA 2's models are thousands of times as
 #   large, and saw more than a million hours. A toy can show how things fail, and how to notice.
 #
 # **In the package:** `minivjepa/world/` (`action_predictor.py`, `frozen_model.py`, `planner.py`, `goal_reaching.py`). **In the papers:** V-JEPA 2
