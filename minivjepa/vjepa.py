@@ -27,10 +27,10 @@ class CollapsePrevention:
 
     target: str = "ema"
     """What to predict: features of an EMA copy of the online encoder, of the online encoder itself, or pixels."""
-    stop_gradient: bool = True  # Detach the targets.  Without it, the optimizer also trains the EMA copy.
+    stop_gradient: bool = True  # Whether targets are detached.  If not, the optimizer also trains the EMA copy.
     momentum: float | None = None
     """A constant EMA momentum instead of the run's schedule; 1 freezes the copy, 0 means no EMA."""
-    normalise: bool = True  # LayerNorm the targets over features, or over the pixels of a tubelet, without affine.
+    normalise: bool = True  # Whether targets get a LayerNorm over features (pixels: of a tubelet), without affine.
     regulariser: VICReg | SIGReg | None = None  # A term on the targets before normalization; needs stop_gradient=False.
     projector: int = 0
     """Width of a small network between the online encoder and its targets; 0 = none.  Only for target="online"."""

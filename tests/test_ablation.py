@@ -337,7 +337,9 @@ def test_a_plan_prints_commands_that_make_the_same_ablation(tmp_path: Path) -> N
     out = tmp_path / "out"
     options = [
         "--arms",
-        "neither",
+        "neither,no-stopgrad",
+        "--momentum",  # which `neither` ignores, and `train` then refuses
+        "0.9",
         "--steps",
         "20",
         "--masks",
@@ -351,12 +353,13 @@ def test_a_plan_prints_commands_that_make_the_same_ablation(tmp_path: Path) -> N
         [*COMMAND, *options, "--plan"], env=ENVIRONMENT, capture_output=True, text=True, check=True
     )
     lines = planned.stdout.strip().splitlines()
-    assert len(lines) == 2
+    assert len(lines) == 3
     assert not (out / "runs").exists()
     for line in lines:
         subprocess.run([sys.executable, "-m", *line.split()], env=ENVIRONMENT, check=True, capture_output=True)
     results = json.loads((out / "results.json").read_text())
     assert results["arms"]["neither"][0]["history"][-1]["step"] == 20
+    assert results["arms"]["no-stopgrad"][0]["history"][0]["momentum"] == pytest.approx(0.9, abs=0.01)
 
 
 def test_jobs_are_planned_with_the_telling_arms_first_and_all_controls(tmp_path: Path) -> None:

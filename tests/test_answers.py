@@ -154,10 +154,20 @@ def test_the_first_table_has_only_kinds_of_clips_that_all_arms_have_run() -> Non
 def test_what_readme_says_of_targets_is_so() -> None:
     """Catches: a sentence that outlives its numbers."""
     raw = pages.load()
-    for other, expected in (("pixels", (0, 3)), ("frozen", (1, 1))):
-        row = answers.Row("", "plan-today", "vjepa", other)
-        found = [answers.compare(raw, row, metric).answer for metric in MEASURED]
-        assert (found.count("above"), found.count("below")) == expected
+    found = {
+        (file, arm, other): [
+            answers.compare(raw, answers.Row("", file, arm, other), metric).answer for metric in MEASURED
+        ]
+        for file in ("plan-today", "plan-new")
+        for arm, other in (("vjepa", "pixels"), ("vjepa", "frozen"), ("frozen", "pixels"))
+    }
+    counts = {key: (words.count("above"), words.count("below")) for key, words in found.items()}
+    assert counts["plan-today", "vjepa", "pixels"] == counts["plan-new", "vjepa", "pixels"] == (0, 3)
+    assert counts["plan-today", "vjepa", "frozen"] == (1, 1)
+    assert counts["plan-new", "vjepa", "frozen"] == (0, 3)
+    steady = dict(zip(MEASURED, found["plan-new", "frozen", "pixels"]))
+    assert [name for name, word in steady.items() if word == "above"] == ["attentive_direction"]
+    assert [name for name, word in steady.items() if word == "below"] == ["knn_identity"]
 
 
 def test_at_strength_1_not_even_labels_teach_much() -> None:

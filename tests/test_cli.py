@@ -159,6 +159,10 @@ BAD = {
     "a teacher that is missing": (["train", "--arm", "generation-2"], "is missing; first train --arm frozen"),
     "a momentum that an arm fixes": (["train", "--arm", "frozen", "--momentum", ".5"], "momentum is 0.5, but this arm"),
     "a momentum without an EMA": (["train", "--arm", "no-ema", "--final-momentum", ".5"], "final_momentum is 0.5, but"),
+    "a momentum that no arm uses": (
+        ["ablate", "--arms", "frozen,neither", "--momentum", ".5"],
+        "momentum is 0.5, but this",
+    ),
     "one mask token for one mask": (["train", "--share-mask-token"], "share_mask_token changes nothing for one mask"),
     "clips without contrast": (["train", "--clips.std", "0"], "clips.std is 0.0, expected 0.01 to 10"),
     "a digit of no size": (["ablate", "--clips.digit", "-5"], "clips.digit is -5.0, expected 1 to 32"),

@@ -19,7 +19,7 @@ from minivjepa.world.world_clips import WorldClips
 from minivjepa.world.world_recipe import WorldConfig, build_lewm
 from minivjepa.world.world_trainer import open_clips
 from tests.test_cli import TINY, call, refused
-from tests.test_world_command import SMALL, SMALL_VJEPA
+from tests.test_world_command import SMALL, SMALL_UNTRAINED, SMALL_VJEPA
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
@@ -147,7 +147,7 @@ def test_imagine_paints_world_models_step_by_step(tmp_path: Path, capsys: pytest
 
     runs = {name: str(tmp_path / name) for name in ("lewm", "untrained", "wide")}
     assert call("world", "train", *SMALL, "--out", runs["lewm"]) == 0
-    assert call("world", "train", *SMALL_VJEPA, "--model", "untrained", "--out", runs["untrained"]) == 0
+    assert call("world", "train", *SMALL_UNTRAINED, "--out", runs["untrained"]) == 0
     film = ("--picture", str(tmp_path / "film.gif"), "--device", "cpu")
     capsys.readouterr()
     assert call("imagine", runs["lewm"], runs["untrained"], *film) == 0

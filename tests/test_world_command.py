@@ -30,6 +30,7 @@ SMALL_VJEPA = [
     *COMMON, "--model", "vjepa", "--pretraining.steps", "3", "--pretraining.dim", "24", "--pretraining.depth", "1", "--pretraining.log-every", "2",
     "--pretraining.monitor-clips", "16", "--pretraining.predictor-depth", "1",
 ]  # fmt: skip
+SMALL_UNTRAINED = [*COMMON, "--model", "untrained", "--pretraining.dim", "24", "--pretraining.depth", "1"]
 BUDGET = [
     "--device",
     "cpu",
@@ -49,7 +50,7 @@ SHORT = [*BUDGET[:4], "--task.steps", "2", "--planner.samples", "8", "--planner.
 def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One small run of every kind."""
     folder = tmp_path_factory.mktemp("worlds")
-    for name, words in (("lewm", SMALL), ("vjepa", SMALL_VJEPA), ("untrained", [*SMALL_VJEPA, "--model", "untrained"])):
+    for name, words in (("lewm", SMALL), ("vjepa", SMALL_VJEPA), ("untrained", SMALL_UNTRAINED)):
         assert call("world", "train", *words, "--out", str(folder / name)) == 0
     return {name: folder / name for name in ("lewm", "vjepa", "untrained")}
 
@@ -199,6 +200,10 @@ def test_options_that_would_have_no_effect_are_refused(tmp_path: Path, capsys: p
     said = refused(capsys, *train, "--model", "vjepa", "--dim", "128")
     assert "--dim means nothing to the model vjepa" in said
     assert "--pooled means nothing to the model lewm" in refused(capsys, *train, "--pooled")
+    said = refused(capsys, *train, "--model", "untrained", "--pretraining.lr", "0.5")
+    assert "--pretraining.lr means nothing to the model untrained" in said
+    said = refused(capsys, *train, "--model", "raw", "--pretraining.depth", "5")
+    assert "--pretraining.depth means nothing to the model raw" in said
     assert not (tmp_path / "run").exists()
     for who in ("random", "straight"):
         words = ["world", "watch", who, "--out", str(tmp_path / "a.gif"), "--planner.samples", "9"]
@@ -316,9 +321,10 @@ def test_a_run_of_the_other_kind_or_unfinished_is_refused(
 ) -> None:
     """Catches: V-JEPA runs taken for world models, plans made with half-trained ones."""
     encoder = trained["vjepa"] / "encoder"
-    assert "is not a config of this version" in refused(
-        capsys, "world", "plan", str(encoder), "--out", str(tmp_path / "a")
-    )
+    said = refused(capsys, "world", "plan", str(encoder), "--out", str(tmp_path / "a"))
+    assert "encoder was made by `minivjepa train`; give a folder that `minivjepa world train` made" in said
+    said = refused(capsys, "probe", str(trained["lewm"]))
+    assert "was made by `minivjepa world train`; give a folder that `minivjepa train` made" in said
     half = tmp_path / "half"
     half.mkdir()
     (half / "config.json").write_bytes((trained["lewm"] / "config.json").read_bytes())

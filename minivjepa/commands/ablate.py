@@ -3,7 +3,8 @@
 import os
 import shlex
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +13,10 @@ import tyro
 from minivjepa.commands.options import parse, preset_and_arm
 from minivjepa.data.protocol import BUDGETS, FULL
 from minivjepa.evaluation.judge import check_memory
-from minivjepa.experiments.jobs import run_jobs
+from minivjepa.experiments.jobs import Job, run_jobs
 from minivjepa.experiments.plan import Ablation, collect, plan_jobs, train_command
 from minivjepa.figures import require_matplotlib
-from minivjepa.training.arms import ARM_NAMES, VARIANTS
+from minivjepa.training.arms import ARM_NAMES, VARIANTS, unused
 from minivjepa.training.config import PRESETS, Config
 from minivjepa.training.devices import pick_device
 from minivjepa.training.files import finite_or_null, write_json, write_text
@@ -47,6 +48,18 @@ class AblateOptions:
     config: Annotated[Config, tyro.conf.arg(name="")] = field(default_factory=Config)
 
 
+def without_unused(jobs: Sequence[Job], base: Config) -> list[Job]:
+    """The jobs, with base's values where an arm ignores an option.  Raises ValueError for an option that all arms ignore."""
+    ignored = [unused(job.config, base) for job in jobs]
+    arms = [found for job, found in zip(jobs, ignored) if job.kind == "arm"]
+    for name in set.intersection(*map(set, arms)):
+        raise ValueError(arms[0][name])
+    return [
+        replace(job, config=replace(job.config, **{name: getattr(base, name) for name in found}))
+        for job, found in zip(jobs, ignored)
+    ]
+
+
 def ablate(argv: list[str]) -> int:
     """The ablate command."""
     preset, _, config = preset_and_arm(argv)
@@ -66,7 +79,7 @@ def ablate(argv: list[str]) -> int:
         seeds = [int(word) for word in options.seeds.split(",")]
     except ValueError:
         raise ValueError(f"--seeds {options.seeds!r} is not a list of whole numbers, such as --seeds 0,1,2") from None
-    jobs = plan_jobs(arms, seeds, config, options.out)
+    jobs = without_unused(plan_jobs(arms, seeds, config, options.out), PRESETS[options.preset])
     with Run(options.out, Ablation).open(Ablation(options.preset, config), "digits", options.resume):
         if options.plan:
             words = [word for word in argv if word not in ("--plan", "--resume")]

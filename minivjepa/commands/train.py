@@ -13,7 +13,7 @@ import tyro
 from minivjepa.commands.options import parse, preset_and_arm
 from minivjepa.data import open_data
 from minivjepa.data.video import Ahead, VideoClips
-from minivjepa.training.arms import ARM_NAMES
+from minivjepa.training.arms import ARM_NAMES, unused
 from minivjepa.training.config import PRESETS, Config
 from minivjepa.training.devices import meet, pick_device, process_group
 from minivjepa.training.loop import ClipSource
@@ -57,18 +57,6 @@ def open_clips(options: TrainOptions, device: torch.device) -> ClipSource:
     return Ahead(source, config.steps, workers, device)
 
 
-def check_used(config: Config, preset: Config) -> None:
-    """Raise ValueError for an option of the command line that would change nothing."""
-    fixed = config.prevention.target != "ema" or config.prevention.momentum is not None
-    for name in ("momentum", "final_momentum"):
-        if fixed and getattr(config, name) != getattr(preset, name):
-            raise ValueError(
-                f"{name} is {getattr(config, name)}, but this arm has no EMA with a schedule; leave it out"
-            )
-    if config.share_mask_token and (config.predictor_depth == 0 or len(config.masks) == 1):
-        raise ValueError("share_mask_token changes nothing for one mask, or with predictor_depth 0; leave it out")
-
-
 def films(source: ClipSource, data: Path) -> dict[str, str]:
     """Each video's name in the folder -> its size and length; empty for clips that are drawn."""
     clips = source.source if isinstance(source, Ahead) else source
@@ -86,7 +74,8 @@ def train(argv: list[str]) -> int:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
     options.tuning.check(config)
-    check_used(config, PRESETS[preset])
+    for message in unused(config, PRESETS[preset]).values():
+        raise ValueError(message)
     with process_group(pick_device(options.device), config.batch) as device:
         source = open_clips(options, device)
         run = Run(options.out, films=films(source, Path(options.data)))

@@ -15,7 +15,7 @@ from minivjepa.training.progress_bar import RunBar
 from minivjepa.training.runs import Run
 from minivjepa.training.trainer import Trainer
 from minivjepa.world.world_clips import WorldClips
-from minivjepa.world.world_recipe import MODELS, OF_LEWM, OF_OTHERS, PRESETS, PRETRAINED, WorldConfig, pretraining
+from minivjepa.world.world_recipe import MODELS, PRESETS, PRETRAINED, WorldConfig, pretraining, unused
 from minivjepa.world.world_trainer import WorldTrainer, build_world, open_clips
 
 PATIENCE = 50  # steps without a warning: a projector's latents start close together and need time to spread
@@ -43,8 +43,7 @@ def world_train(argv: list[str]) -> int:
         WorldTrainOptions, argv, "world train", WorldTrainOptions(tyro.MISSING, preset, config=PRESETS[preset])
     )
     config, run = options.config, Run(options.out, WorldConfig)
-    ignored = OF_OTHERS if config.model == "lewm" else OF_LEWM
-    if given := [name for name in ignored if getattr(config, name) != getattr(PRESETS[preset], name)]:
+    if given := unused(config, PRESETS[preset]):
         raise ValueError(f"--{given[0]} means nothing to the model {config.model}; leave it out")
     device = pick_device(options.device)
     with run.open(config, "rooms", options.resume):

@@ -45,6 +45,20 @@ def with_arm(config: Config, name: str) -> Config:
     return replace(config, **fields[name])
 
 
+def unused(config: Config, base: Config) -> dict[str, str]:
+    """Fields that differ from those of `base` but change nothing, each with a message."""
+    found = {}
+    if config.prevention.target != "ema" or config.prevention.momentum is not None:
+        for name in ("momentum", "final_momentum"):
+            if (value := getattr(config, name)) != getattr(base, name):
+                found[name] = f"{name} is {value}, but this arm has no EMA with a schedule; leave it out"
+    if config.share_mask_token and (config.predictor_depth == 0 or len(config.masks) == 1):
+        found["share_mask_token"] = (
+            "share_mask_token changes nothing for one mask, or with predictor_depth 0; leave it out"
+        )
+    return found
+
+
 class LinearPredictor(nn.Module):
     """The simplest predictor that can use the context: every prediction is a linear function of it.
 

@@ -4,7 +4,8 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,23 @@ from minivjepa.training.files import check_new, finite_or_null, locked, write_at
 from minivjepa.training.recipe import build_model
 from minivjepa.vjepa import VJEPA
 
+# a field of the config that only this command writes
+MAKERS = {
+    "prevention": "minivjepa train",
+    "preset": "minivjepa ablate",
+    "pretraining": "minivjepa world train",
+    "checkpoints": "minivjepa world plan",
+}
 PARTS = {"config", "step", "model", "optimiser", "loss_sum", "loss_count"}  # of a checkpoint
 
 
 class RunStopped(ValueError):
     """A run cannot continue, because of its loss or the disk; the message says what to do."""
+
+
+def made_by(names: Collection[str], unknown: str = "") -> str:
+    """The command that made a run, from the names of its config's fields; `unknown` if they are none of ours."""
+    return next((f"`{command}`" for name, command in MAKERS.items() if name in names), unknown)
 
 
 def few(lines: list[str]) -> str:
@@ -49,7 +62,7 @@ class Run:
 
     def __init__(self, out: Path, kind: type[Any] = Config, films: Mapping[str, str] | None = None):
         self.out, self.kind, self.films = out, kind, dict(films or {})
-        self.command = "`minivjepa train`" if kind is Config else "`minivjepa world train`"
+        self.command = made_by([each.name for each in fields(kind)])
         self.config_file, self.metrics_file = out / "config.json", out / "metrics.jsonl"
         self.checkpoint_file = out / "checkpoint.pt"
 
@@ -81,9 +94,12 @@ class Run:
             saved = json.loads(self.config_file.read_text())
             data = saved.pop("data")
             saved.pop("films", None)
-            return from_dict(self.kind, saved), data
+            if (command := made_by(saved, self.command)) == self.command:
+                return from_dict(self.kind, saved), data
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{self.config_file} is not a config of this version: {error}") from None
+        inside = f"; the runs of an ablation are in {self.out / 'runs'}" if command == made_by(["preset"]) else ""
+        raise ValueError(f"{self.out} was made by {command}; give a folder that {self.command} made{inside}")
 
     def check_same(self, config: Any, data: str) -> None:
         """Raise ValueError unless the folder holds a run of exactly this config and data.  The same films may be elsewhere."""

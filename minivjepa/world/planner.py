@@ -49,7 +49,7 @@ class CEM:
     rounds: int = 4  # Rounds before every action.
     spread: float = 0.8  # Standard deviation of the first round's actions, which are clipped to -1 .. 1.
     persistence: float = 0.7
-    """Correlation of successive actions in the first round: 0 jitters on the spot, 1 keeps going straight."""
+    """Correlation of successive actions in the first round: 0 jitters on the spot, 0.99 hardly turns."""
 
     def __post_init__(self) -> None:
         check_numbers(self, ("horizon", "rounds", "spread"), "a number above 0", lambda value: value > 0)

@@ -13,7 +13,7 @@ from minivjepa.encoder import Encoder
 from minivjepa.objective import SIGReg
 from minivjepa.rotary import check_scheme
 from minivjepa.training.arms import with_arm
-from minivjepa.training.config import SEEDS, Config, check_numbers
+from minivjepa.training.config import SEEDS, Config, changed_fields, check_numbers
 from minivjepa.training.recipe import build_model, cosine
 from minivjepa.transformer import head_width, init_linear
 from minivjepa.tubelets import Grid
@@ -29,6 +29,14 @@ MODELS = ("lewm", *PRETRAINED, "untrained", "raw")
 EXAMPLES = 1024  # frames that the main directions of a frozen encoder come from
 OF_LEWM = ("patch", "dim", "depth", "heads", "hidden", "batchnorm", "weight", "directions")  # other models ignore these
 OF_OTHERS = ("pooled", "pretraining")  # and LeWorldModel ignores these
+OF_UNTRAINED = {
+    "grid",
+    "dim",
+    "depth",
+    "heads",
+    "positions",
+    "init",
+}  # what an encoder that doesn't learn takes from `pretraining`
 PRETRAINING = Config(masks=("tube",), steps=800, log_every=200)  # V-JEPA on the rooms' clips
 
 
@@ -51,11 +59,11 @@ class WorldConfig:
     depth: int = 2  # Blocks of LeWorldModel's encoder.
     heads: int = 2  # Attention heads of LeWorldModel's encoder; they must divide the width.
     hidden: int = 256  # Hidden width of LeWorldModel's projector.
-    batchnorm: bool = True  # BatchNorm in LeWorldModel's projector.
+    batchnorm: bool = True  # Whether LeWorldModel's projector has BatchNorm.
     weight: float = 0.1  # Lambda, the weight of LeWorldModel's SIGReg (with the factor n); 0 = no SIGReg.
     directions: int = 256  # Random directions per step, for SIGReg.
     pretraining: Config = field(default_factory=lambda: PRETRAINING)
-    """The V-JEPA run whose encoder vjepa freezes; untrained uses only its sizes.  Its seed is --seed."""
+    """The V-JEPA run whose encoder vjepa freezes; untrained uses only its sizes, and raw only its grid.  Its seed is --seed."""
 
     predictor_dim: int = 64  # Width P of the predictor.
     predictor_depth: int = 2  # Blocks of the predictor.
@@ -130,6 +138,18 @@ PRESETS["lewm-official"] = WorldConfig(
     size=224, patch=14, latent=192, dim=192, depth=12, heads=3, hidden=2048, weight=0.09, directions=1024,
     predictor_dim=192, predictor_depth=6, predictor_heads=16, batch=128, lr=5e-5, weight_decay=1e-3,
 )  # fmt: skip
+
+
+def unused(config: WorldConfig, base: WorldConfig) -> list[str]:
+    """The options that differ from those of `base` and that this model ignores."""
+    ignored = OF_OTHERS if config.model == "lewm" else OF_LEWM
+    given = [name for name in ignored if getattr(config, name) != getattr(base, name)]
+    if config.model in ("untrained", "raw"):
+        used = OF_UNTRAINED if config.model == "untrained" else {"grid"}
+        given += [
+            f"pretraining.{name}" for name in changed_fields(base.pretraining, config.pretraining) if name not in used
+        ]
+    return given
 
 
 def pretraining(config: WorldConfig) -> Config:

@@ -37,9 +37,8 @@ class GradeOptions:
     folder: tyro.conf.Positional[Path]
     """Folder of submissions: STUDENT.ipynb, or STUDENT/hw1.ipynb; or an export of Moodle, Canvas or Blackboard, also as a zip."""
     out: Path  # CSV file to write.
-    seed: int | None = (
-        None  # Draws the hidden inputs; choose your own, and keep it to yourself.  --resume remembers it.
-    )
+    seed: int | None = None
+    """Draws the hidden inputs (None: 0, which everybody knows); choose your own, and keep it to yourself.  --resume remembers it."""
     jobs: int | None = None  # Submissions graded at once; as many as processors by default.
     resume: bool = False
     """Go on with a table: finished results are kept, unless the submission or the exercises have changed; points by hand are always."""

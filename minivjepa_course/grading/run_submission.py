@@ -21,7 +21,7 @@ GIVEN = 60.0  # seconds for the given cells, which are the teacher's
 MOST_KEPT = 1000  # steps of which it is kept why they stopped
 NOT_STARTED = (
     "the process that calls submissions did not start: {}. Is Python in a folder that other users may not enter, or is the machine "
-    "busy? Finished results are kept: mend this, then run the command again with --resume"
+    "busy? Mend this, then run the command again; if it had finished any submissions, with --resume"
 )
 NOT_GIVEN = "the given cells of the assignment did not finish: {}; run them in your text of it"
 PROBE = "from minivjepa_course.grading.sandbox import probe"  # a submission that tries the limits
