@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.t
 ablation: .venv/figures   ## train five arms for 1,000 steps, see which collapse; ARGS=--resume goes on after a stop
 	$(BIN)/minivjepa ablate --steps 1000 --out $(OUT) $(ARGS)
 
-# the experiments behind results/: about a day on two cores; after a stop or a kill they go on where they were; ARGS=--keep counts what results/ holds
+# arms, variants and the runs of results/plan.md: about a day on two cores; after a stop or a kill they go on where they were; ARGS=--keep counts what results/ holds
 matrix: .venv/figures     ## the search for tuned arms, all arms, variants and questions of results/plan.md, then the tables
 	$(BIN)/python results/search_arms.py
 	$(BIN)/python results/matrix.py $(ARGS)
@@ -51,7 +51,7 @@ world-ablation: .venv/figures     ## what prevents collapse in a world model: an
 lab: .venv/notebooks      ## put the lessons into my-course/ and open JupyterLab on the first; what you changed there is kept
 	$(BIN)/minivjepa lab
 
-homework: .venv/notebooks ## run your homework as your teacher will: one line an exercise, exit code 1 until all are right
+homework: .venv/notebooks ## run your homework as your teacher will: one line an exercise; it fails until all are right
 	$(BIN)/minivjepa check $(or $(wildcard my-course/notebooks/homework/hw?.ipynb),$(wildcard notebooks/homework/*.ipynb))
 
 # lessons run in a pytest of their own: their kernels do not start beside tests that start processes themselves

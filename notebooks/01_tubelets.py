@@ -73,7 +73,7 @@ check(
 # %% [markdown]
 # ## Then, a clip
 #
-# A video is a stack of frames, and two frames in a row show almost the same thing. So V-JEPA makes its patches two frames deep. That block of
+# A video is a stack of frames, and neighboring frames look much alike. V-JEPA makes its patches two frames deep. That block of
 # pixels, 2 frames x 16 x 16, is a **tubelet**, and one tubelet is one token.
 
 # %%
@@ -307,8 +307,8 @@ print("same shape:", swapped.shape == mine.shape, "  same numbers:", torch.equal
 #
 # <details><summary>2. Why two frames in a tubelet, and not one or eight?</summary>
 #
-# One frame would double the tokens and add little, since neighboring frames are nearly the same. With eight, motion happens inside one
-# token, and attention can't look at single moments anymore. It's a trade-off.
+# One frame would double the tokens, though neighboring frames often look alike. With eight, motion happens inside one
+# token, and attention can't look at single moments anymore. It's a trade-off that we don't test.
 # </details>
 #
 # <details><summary>3. Why drop hidden tubelets before embedding them, instead of setting them to zero?</summary>

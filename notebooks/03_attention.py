@@ -37,10 +37,11 @@ import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from minivjepa.data.digits import DigitClips
+from minivjepa.data.digits import ClipRules, DigitClips
 from minivjepa.training.config import PRESETS, Config, from_dict
 from minivjepa.training.recipe import build_model
 from minivjepa.transformer import Block, block_flops
+from minivjepa.tubelets import patchify
 from minivjepa_course.homework.checking import attempt, solution
 from minivjepa_course.lesson import check, show
 from minivjepa_course.pictures.flop_curves import attention_map, block_cost_curves, flop_bars, measured_times
@@ -88,8 +89,10 @@ opening = weights[2, 1, 14]  # block 3, head 2, tubelet 14
 show(attention_map(config.grid, CLIP, 14, opening, "block 3, head 2"))
 
 # %%
-elsewhere = 1 - opening.reshape(config.grid.shape)[0].sum().item()
-guess("What percentage of the weight goes to time steps other than its own?", round(100 * elsewhere))
+quiet, _ = DigitClips(config.grid, rules=ClipRules(noise=0.0)).batch(step=0, index=torch.tensor([CLIP]))
+inked = patchify(quiet, config.grid)[0].amax(dim=-1) > 0
+print(f"{inked.sum()} of {len(inked)} tubelets have ink")
+guess("What percentage of the weight goes to tubelets with ink?", round(100 * opening[inked].sum().item()))
 
 # %% [markdown]
 # Most of it goes to places where the digit is, in all four time steps. This is **attention**, the only part of a transformer where tokens
@@ -341,7 +344,7 @@ assert round(float(np.log(wide) / np.log(4096 / 512)), 1) == 1.2
 # Three networks take part in a training step. You'll build them in lesson 04.
 #
 # - The **online encoder** (papers also call it the context encoder) reads only visible tubelets, once for each of lesson 02's two mask
-#   groups. Hidden ones are dropped before they cost anything.
+#   groups. Hidden ones are dropped before the first block.
 # - The **predictor**, a narrower transformer, guesses the features of the hidden tubelets.
 # - The **target encoder**, a slow copy of the online encoder, reads the whole clip, to supply the answers.
 #
@@ -377,7 +380,7 @@ check("C2", 45 <= percent["target encoder"] <= 49 and 33 <= percent["context enc
       "the target encoder, which needs no gradient, is nearly half of a step; the online encoder a third; the predictor less than a fifth")  # fmt: skip
 
 # %% [markdown]
-# Many people bet on the predictor, because it does the guessing. But it's 384 wide instead of 1,024, and has 12 blocks instead of 24. The
+# You may have bet on the predictor, because it does the guessing. But it's 384 wide instead of 1,024, and has 12 blocks instead of 24. The
 # most expensive part is the one that gets no gradient.
 #
 # ## Break it
@@ -393,8 +396,8 @@ with torch.inference_mode():
 # %% [markdown]
 # <details><summary>What to expect</summary>
 #
-# They usually grow. There are just as many multiplications, but 8 score matrices instead of one go through the softmax, which we don't
-# count.
+# They usually grow. There are just as many multiplications, but 8 score matrices go through the softmax, which we don't count, and
+# products of such short vectors run slower.
 # </details>
 #
 # ## Three questions

@@ -441,15 +441,15 @@ guess(
 # %% [markdown]
 # <details><summary>What happens</summary>
 #
-# It leaks. By then, every visible token has looked at the hidden ones, and only this test would tell you.
+# It leaks. By then, every visible token has looked at the hidden ones, and no shape would tell you.
 # </details>
 #
 # ## Three questions
 #
 # <details><summary>1. Why does the teacher see everything, and not just the hidden part?</summary>
 #
-# A tubelet means something only together with what's around it. Features of the hidden part alone would be poorer, and there'd
-# be less to learn from guessing them.
+# A tubelet means something only together with what's around it. Features of the hidden part by itself would likely be poorer. This
+# course doesn't test it.
 # </details>
 #
 # <details><summary>2. Why is the predictor narrow?</summary>

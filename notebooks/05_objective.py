@@ -325,7 +325,7 @@ check("O4", steps == 173 and reached[-2] < 0.5 <= reached[-1] and half_lives == 
 # %% [markdown]
 # The first step shows 1 / (1 - .996), about 250 times. That's a transient: for about twenty steps the student changes fast, and an EMA
 # teacher has barely started. Later the target moves about as far at momentum 0 as at .99. So the average calms the start, and that isn't the
-# whole answer. BYOL's authors saw collapse without it, SimSiam trains without it, and lesson 07 takes it away here.
+# whole answer. BYOL collapsed without it, SimSiam trains without it, and lesson 07 takes it away here.
 #
 # ## Why normalize the target?
 #
@@ -341,7 +341,7 @@ print("the loss on raw targets shrinks to", round(100 * loss_shrunk / loss_raw),
 assert same and round(100 * loss_shrunk / loss_raw) == 50
 
 # %% [markdown]
-# That closes one shortcut, but not the other: one vector for all clips is still one vector.
+# That closes one shortcut (lesson 07 doesn't show that raw targets hurt), but not the other: one vector for all clips is still one vector.
 #
 # ## Why it doesn't collapse
 #
@@ -361,7 +361,7 @@ dragged_dots()
 # Take away the stop, then the average, then both. With one gone, the student's dots stay apart (without the stop, a slow teacher's rings
 # close in). With both gone, the target moves to meet the prediction.
 #
-# In this toy you can say why. With the stop, small steps leave $d^2 - p^2/2$ as it is, where $d$ is half the distance between the dots and
+# In this toy you can say why. Unless both are gone, small steps leave $d^2 - p^2/2$ as it is, where $d$ is half the distance between the dots and
 # $p$ the predictor's slope. From this start, $d$ can't reach 0. From dots close together and a large slope, it can.
 #
 # The V-JEPA paper (section 3.1) adapts an argument from BYOL. Take one number Y of the target, and suppose the predictor is optimal. Under
@@ -369,16 +369,18 @@ dragged_dots()
 # median, which the paper calls the conditional median absolute deviation, MAD(Y | E(x)). So the encoder can lower the loss only by telling
 # the predictor more about Y: the gradient pushes it to keep information.
 #
-# Tell an optimal predictor nothing, a number drawn at random, the digit's direction, or where it starts. Its loss on A's targets:
+# Tell an optimal predictor nothing, a random number, the digit's direction, where it starts, or two of these. Its loss on A's hidden tubelets:
 
 # %%
-many, facts = source.batch(step=9000, index=torch.arange(4000))
+many, facts = source.batch(step=9000, index=torch.arange(16000))
 with torch.no_grad():
-    Y = normalise_targets(students["A"][0].target_encoder(many))
+    Y = normalise_targets(students["A"][0].target_encoder(many))[:, target[0]]
 cell = (4 * facts.position).long()
-random = torch.randint(16, (4000,), generator=torch.Generator().manual_seed(0))
+start = 4 * cell[:, 0] + cell[:, 1]
+random = torch.randint(8, (16000,), generator=torch.Generator().manual_seed(0))
 told = {
-    "nothing": torch.zeros(4000), "random": random, "direction": facts.direction, "start": 4 * cell[:, 0] + cell[:, 1]
+    "nothing": 0 * random, "random": random, "direction": facts.direction, "start": start,
+    "start and random": 8 * start + random, "start and direction": 8 * start + facts.direction,
 }  # fmt: skip
 
 
@@ -394,13 +396,13 @@ print(", ".join(f"{name} {loss:.3f}" for name, loss in left.items()))
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
 assert left["start"] < 0.95 * left["random"] and left["random"] > 0.98 * left["nothing"]
+assert left["direction"] > 0.98 * left["random"] and left["start and direction"] < 0.95 * left["start and random"]
 assert all(mad(torch.ones_like(Y), values) == 0 for values in told.values())
-print(
-    "verified: telling the start lowers the best possible loss, a random number doesn't; on a constant target it is 0"
-)
+print("verified: the start lowers the best possible loss, and with it the direction does; on a constant target it is 0")
 
 # %% [markdown]
-# The direction helps no more than the random number: the push is only toward what predicts *these* targets.
+# By itself, the direction helps no more than a random number. Told with the start, it helps: the push is toward all that together predicts
+# *these* targets.
 #
 # The argument assumes an optimal predictor. The paper's hypothesis is that EMA keeps it close to optimal; there's no proof. And it takes
 # the target as given: if the target is constant, the MAD is 0 and nothing pushes. (Nearly constant is
@@ -408,7 +410,7 @@ print(
 #
 # ## Or predict the pixels
 #
-# With `target="pixels"` the target is the hidden tubelet itself, normalized the same way, as in MAE and VideoMAE (arXiv 2203.12602). Pixels
+# With `target="pixels"` the target is the hidden tubelet itself, normalized over all its numbers, as in MAE (arXiv 2111.06377). Pixels
 # don't move while the encoder learns, so agreeing on a constant gains nothing.
 
 # %%

@@ -107,7 +107,7 @@ assert rising >= 3 and richer and min(probes) > max(worse)
 #
 # This is all of it, for the preset `cpu`. Clips, masks, loss and EMA are those of lessons 01 to 05. The rest is what any network is trained with.
 # **AdamW** turns gradients into steps, whose size is the **learning rate**. **Weight decay** also pulls weights a little toward zero, but not
-# biases and other one-dimensional parameters. The predictor learns twice as fast as the encoder.
+# biases and other one-dimensional parameters. The predictor learns twice as fast as the encoder: our choice, not V-JEPA's.
 
 # %%
 print(inspect.getsource(minimal))
@@ -290,7 +290,7 @@ check("your resume", same and costs["the step"] > costs["the velocity"] > 1,
 #
 # ## Kill it
 #
-# V-JEPA's checkpoint holds the weights of all three networks, AdamW's averages, and the step. A run writes it to a new file, which then takes the
+# Our checkpoint holds the weights of all three networks, AdamW's averages, and the step. A run writes it to a new file, which then takes the
 # old one's name, so the file is never half written. Here a run of 900 steps is killed as soon as its first checkpoint is there, and goes on with
 # `--resume`. Beside it, the same run undisturbed.
 
@@ -381,11 +381,12 @@ guess("What percentage of the matmul rate does so small a model reach?", round(1
 print(f"{1000 * spent:.0f} ms a step, {live.batch / spent:.0f} clips/s; {flops / 1e9:.1f} GFLOP a step; one matrix product: {rate / 1e9:.0f} GFLOP/s")  # fmt: skip
 
 # %% [markdown]
-# Small models have small matrices, so much of the time goes to everything else: drawing clips, softmax, norms and the optimizer.
+# Small models have small matrices, so much of the time goes to everything else: drawing clips, attention, copies, and starting
+# hundreds of small operators.
 # `minivjepa bench --geometry cpu --account` takes a step apart; `docs/speed.md` shows what helps.
 #
-# On GPUs, **bfloat16** saves time, too: its numbers have 8 significant bits, not 24. Only matrix products are computed in it; weights, optimizer,
-# LayerNorm and EMA stay in float32. This is called autocast.
+# On chips made for it, **bfloat16** saves time, too: its numbers have 8 significant bits, not 24. Matrix products and the GELU between them use it;
+# weights, optimizer, LayerNorm and EMA stay in float32. This is called autocast.
 
 # %%
 short = replace(PRESETS["cpu"], steps=60, log_every=60, monitor_clips=64)
@@ -408,7 +409,7 @@ assert 0 < off < 0.05
 #
 # <details><summary>What to expect</summary>
 #
-# With 1000 the loss is still a number, just a bad one. With 1e30 it isn't. The trainer stops and tells you at which step, which checkpoint is
+# With 1000 it shot up in ours and then ended *lower* than before: don't judge by the loss only. With 1e30 it isn't. The trainer stops and tells you at which step, which checkpoint is
 # still good, and what to try. It never writes a checkpoint with weights that aren't finite.
 # </details>
 

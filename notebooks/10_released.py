@@ -69,8 +69,8 @@ play(two_arrows(distance=3, places=24, frequency=0.4))
 # ## Many dials
 #
 # A head has more than two numbers, so neighbors pair up: numbers 0 and 1, numbers 2 and 3, and so on. Each pair is a dial with its own
-# frequency. Of P pairs, pair i turns by 10000 to the power of -i/P radians per place: the first dial moves fast and tells neighbors apart, the
-# last one hardly moves and tells far places apart.
+# frequency. Of P pairs, pair i turns by 10000 to the power of -i/P radians per place: the first dial moves fast and tells neighbors apart, slower
+# ones tell far places apart, and the last hardly moves.
 #
 # ## Write it: `angles` (easy, 5 minutes)
 #
@@ -336,11 +336,13 @@ guess("Positions of the wrong kind: by how many percent do the features change?"
 # ## Momentum and schedule
 #
 # V-JEPA 1's momentum goes from .998 to nearly 1, and its learning rate falls along a cosine. V-JEPA 2 keeps one momentum, .99925, and after the
-# warm-up one learning rate and one weight decay. Before its last phase, nothing depends on where the run ends, so you can always extend it.
+# warm-up (drawn as long as V-JEPA 1's) one learning rate and one weight decay. Before its last phase, nothing depends on where the run ends, so you can always extend it.
 
 # %%
 first = PRESETS["vitl"]
-second = replace(first, momentum=0.99925, final_momentum=0.99925, final_lr=1.0, final_weight_decay=0.04, clip_grad=0.0)
+second = replace(
+    first, momentum=0.99925, final_momentum=0.99925, start_lr=0.19, final_lr=1.0, final_weight_decay=0.04, clip_grad=0.0
+)
 ratio = half_life(0.99925) / half_life(0.998)
 guess("V-JEPA 2's half-life, as a multiple of V-JEPA 1's at its start?", round(ratio, 1))
 

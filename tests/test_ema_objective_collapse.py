@@ -1,6 +1,7 @@
 """EMA, the objective and the collapse metrics: small formulas, each against a second way to get it."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,8 +10,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from minivjepa.collapse import effective_rank, feature_std, margin, position_std, rankme, token_metrics
+from minivjepa.data.digits import DigitClips
 from minivjepa.ema import ema_update, half_life, momentum_at, target_copy
 from minivjepa.objective import latent_distance, normalise_targets, sigreg, vicreg_terms
+from minivjepa.training.config import PRESETS
+from minivjepa.vjepa import ARMS
+from minivjepa_course.tiny import train_tiny
 
 
 class Numbers(nn.Module):
@@ -195,3 +200,16 @@ def test_margin_is_large_for_content_and_zero_without_it() -> None:
     assert margin(other, h, other) < -0.9
     shared = torch.randn(1, 6, 64).expand(50, 6, 64)
     assert abs(margin(shared, shared + 0.1 * h, shared + 0.1 * other)) < 0.01
+
+
+@pytest.mark.slow
+def test_at_a_constant_rate_the_stop_revives_a_nearly_collapsed_network() -> None:
+    """Catches: lesson 06's answer, that such a network comes back, outliving what training does."""
+    clips, _ = DigitClips(PRESETS["tiny"].grid).batch(10**6, torch.arange(64))
+    spread = []
+    for step, _, model in train_tiny(replace(PRESETS["tiny"], prevention=ARMS["neither"]), 4000):
+        if step == 400:
+            spread.append(feature_std(model.encoder(clips).detach()))
+            model.prevention = ARMS["no-ema"]
+    spread.append(feature_std(model.encoder(clips).detach()))
+    assert spread[0] < 0.02 < 0.1 < spread[1]

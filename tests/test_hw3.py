@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pages import load
 
-from minivjepa.evaluation.statistics import Difference, interval, paired
+from minivjepa.evaluation.statistics import Difference, cell, interval, paired
 from minivjepa.experiments.report import by_seed
 from minivjepa_course.grading.hidden_cases import TEACHER
 from minivjepa_course.homework.checking import CheckFailed, require_right
@@ -79,8 +79,7 @@ def difference(matrix: Any, a: str, b: str, measure: str) -> Difference:
 
 
 def mean_in_words(values: dict[int, float]) -> str:
-    middle, half = interval([*values.values()])
-    return f"{middle:.3f} ± {half:.3f}"
+    return cell([*values.values()])
 
 
 def in_words(one: Difference) -> str:

@@ -19,7 +19,7 @@ from minivjepa.world.world_clips import WorldClips
 from minivjepa.world.world_recipe import WorldConfig, build_lewm
 from minivjepa.world.world_trainer import open_clips
 from tests.test_cli import TINY, call, refused
-from tests.test_world_command import SMALL, SMALL_UNTRAINED, SMALL_VJEPA
+from tests.test_world_command import SMALL, SMALL_UNTRAINED
 
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")

@@ -1,7 +1,7 @@
 """What a frozen encoder's features are good for: linear, nearest-neighbour and attentive probes.
 
 Built in lessons 6 and 9.  Linear probes read features pooled over tokens; the attentive probe may choose its
-tokens (V-JEPA section 4.2).  Always read a probe beside its untrained row: an attentive probe finds motion
+tokens (V-JEPA section 4.3).  Always read a probe beside its untrained row: an attentive probe finds motion
 even in an encoder that never learned.
 """
 

@@ -154,7 +154,7 @@ check_hidden("hw3", "first_warning", first_warning)
 #
 # <details><summary>Hint 1</summary><code>rows[-last:]</code> are the last rows, and all of them if there are fewer.</details>
 # <details><summary>Hint 2</summary>"Below in each" means that the largest is below.</details>
-# <details><summary>Hint 3</summary>Not every logged number has a rule. Which of them has none, and what would it have told you of run B?</details>
+# <details><summary>Hint 3</summary>The effective rank has no rule here. What would it have told you of run B?</details>
 
 
 # %% grade_id="diagnose" kind="answer"
@@ -498,13 +498,13 @@ if "get_ipython" in globals():  # here in the notebook, and not where your funct
             print(f"  {arm:12} seed {seed}   {end['loss']:.3f}   {stds:>29}   {end['margin']:6.3f}")
 
 # %% [markdown]
-# And this is from the table of the recorded runs (`results/README.md`): 2,600 steps of a larger model, seeds 10 to 14, means with 95 % intervals. *Direction* and *identity*
+# And this is from the table of the recorded runs (`results/README.md`): 2,600 steps of a larger model, seeds 10 to 14, means with 95 % intervals, or all values where the seeds fall into two groups. *Direction* and *identity*
 # are the held-out accuracies of linear probes on the online encoder, for the direction of motion (by chance 0.125) and for the digit (0.1).
 #
 # | | feature std, online | feature std, target | direction | identity |
 # | --- | ---: | ---: | ---: | ---: |
 # | vjepa | 0.360 ± 0.135 | 0.351 ± 0.142 | 0.725 ± 0.094 | 0.350 ± 0.041 |
-# | no-ema | 0.474 ± 0.354 | the same encoder | 0.363 ± 0.325 | 0.289 ± 0.039 |
+# | no-ema | 0.13, 0.19, 0.66, 0.68, 0.70 | the same encoder | 0.20, 0.21, 0.28, 0.30, 0.82 | 0.289 ± 0.039 |
 # | no-stopgrad | 0.343 ± 0.053 | 0.004 ± 0.000 | 0.161 ± 0.006 | 0.207 ± 0.008 |
 # | neither | 0.001 ± 0.000 | the same encoder | 0.125 ± 0.011 | 0.102 ± 0.010 |
 # | *frozen* | 0.223 ± 0.039 | 0.748 ± 0.041 | 0.736 ± 0.042 | 0.353 ± 0.010 |
