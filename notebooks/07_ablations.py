@@ -668,7 +668,7 @@ for (title, tail), files in recipes.items():
 # %%
 new = load("plan-new")
 noisy = {f"{arm} minus pixels": by_probe(arm, "pixels", new) for arm in ("vjepa", "frozen")}
-show(verdicts(noisy, "features minus pixels, a new background in each frame"))
+show(verdicts(noisy, "features minus pixels"))
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
