@@ -21,5 +21,6 @@ def targets_table(raw: dict[str, Any]) -> str:
             continue
         found = {arm: [run["final"] for run in raw[file]["arms"][arm]] for arm in TARGETS}
         found["*untrained*"] = raw[file]["untrained"]
+        found["*with labels*"] = [raw[file]["controls"]["supervised"]]  # one run
         lines += [[f"{name}{where}", *metric_cells(runs, PROBES)] for name, runs in found.items()]
     return markdown(["", *(METRICS[metric].title for metric in PROBES)], lines)

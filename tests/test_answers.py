@@ -145,9 +145,11 @@ def test_the_first_table_has_only_kinds_of_clips_that_all_arms_have_run() -> Non
     raw = {f"plan-{kind}": file({"vjepa": 0.5, "frozen": 0.2, "pixels": 0.3}) for kind in ("today", "new")}
     for results in raw.values():
         results["untrained"] = [run["final"] for run in results["arms"]["frozen"]]
+        results["controls"]["supervised"] = results["untrained"][0]
     raw["plan-new"]["arms"]["pixels"].pop()
     lines = targets.targets_table(raw).splitlines()
-    assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {arm}" for arm in (*targets.TARGETS, "*untrained*")]
+    names = (*targets.TARGETS, "*untrained*", "*with labels*")
+    assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {name}" for name in names]
     assert " 0.301 " in lines[2]
 
 
