@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # 2^64 / golden ratio, an odd number: SplitMix64's step
-MULTIPLIER_1 = 0xBF58476D1CE4E5B9 - 2**64  # SplitMix64's own constants
+MULTIPLIER_1 = 0xBF58476D1CE4E5B9 - 2**64  # as in Java's SplittableRandom: Stafford's Mix13
 MULTIPLIER_2 = 0x94D049BB133111EB - 2**64
 
 

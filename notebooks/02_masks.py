@@ -171,7 +171,7 @@ for name, share in geometry.items():
     print(f"{name} blocks cover {share:.0f} % of the frame and leave {100 - share:.0f} % visible")
 
 # %% [markdown]
-# Yet you'll read that V-JEPA hides about 90 %. The blocks don't explain that. But the code does one more thing after drawing them.
+# Yet the paper (section 3.2) says about 90 %, by the union of the blocks. They don't explain that. But the code does one more thing after drawing them.
 #
 # ## The cut
 #

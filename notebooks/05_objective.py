@@ -366,7 +366,7 @@ dragged_dots()
 #
 # The V-JEPA paper (section 3.1) adapts an argument from BYOL. Take one number Y of the target, and suppose the predictor is optimal. Under
 # L1, it guesses the median of Y given E(x), which is what the encoder tells it. What's left of the loss is Y's mean distance from that
-# median, which the paper calls the conditional median absolute deviation, MAD(Y | E(x)). So the encoder can lower the loss only by telling
+# median, which the paper writes as MAD(Y | E(x)), a median absolute deviation. So the encoder can lower the loss only by telling
 # the predictor more about Y: the gradient pushes it to keep information.
 #
 # Tell an optimal predictor nothing, a random number, the digit's direction, where it starts, or two of these. Its loss on A's hidden tubelets:

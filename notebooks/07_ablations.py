@@ -429,11 +429,11 @@ check(
 # After 2,600 steps, the moving teacher is better by one probe and worse by another. By `cpu-long` (longer, more heads, a faster target), neighbors in its features show
 # the same digit more often: they are more *about* identity. (We noticed that after the fact. `results/plan.md` puts it to the test on fresh seeds.)
 #
-# In BYOL, on photographs, the frozen teacher does badly: 18.8 % where BYOL has 72.5 %.
+# In BYOL, on photographs, the frozen teacher does badly: 18.8 %, where BYOL has 72.5 and the random network itself 1.4.
 #
 # ## What you hide
 #
-# V-JEPA's third heuristic is the mask. It didn't save `neither`, but it decides what is learned. Everything above hid the future.
+# The mask didn't save `neither`, but it decides what is learned. Everything above hid the future.
 
 # %%
 MASKS = ["mask-random", "mask-tube", "mask-blocks", "mask-official", "mask-mixed"]

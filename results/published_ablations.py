@@ -19,11 +19,11 @@ PUBLISHED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("no stop-gradient", "a user: collapse", ("no-stopgrad",)),
     ("no EMA", "BYOL: 0.3 %; SimSiam: 67.7 %; a user: AUC .65", ("no-ema",)),
     ("no EMA, predictor 10 x as fast as the encoder", "BYOL, DirectPred: a fast predictor can stand in for EMA", ("no-ema-fast-predictor",)),
-    ("no EMA, weight decay .4 for .1", "DirectPred: weight decay helps to avoid collapse", ("no-ema-more-decay",)),
+    ("no EMA, weight decay .4 for .1", "DirectPred: some helps, too much collapses", ("no-ema-more-decay",)),
     ("target frozen at its random start", "BYOL: 18.8 %", ("frozen",)),
     ("momentum .9, .99, .999", "BYOL: 68.4, 72.5, 69.8 %", ("momentum-.9", "momentum-.99", "momentum-.999")),
     ("linear predictor", "DirectPred: enough, with EMA", ("linear-predictor",)),
-    ("SIGReg in place of both", "a user: AUC .72", ("sigreg",)),
+    ("SIGReg in place of both", "a user, with many symmetric views: AUC .72", ("sigreg",)),
 )  # fmt: skip
 SHOWN = ("feature_std", "linear_direction", "attentive_identity")
 

@@ -1,7 +1,7 @@
 """Clips from real video files, through PyAV.
 
-Built in lesson 8.  Sampling and preprocessing follow V-JEPA: every STRIDE-th frame from a random start,
-shortest side scaled to crop * 256 / 224, a centre crop, ImageNet statistics.
+Built in lesson 8.  Every STRIDE-th frame from a random start, then the preprocessing of V-JEPA's evaluation: shortest side
+scaled to crop * 256 / 224, a centre crop, ImageNet statistics.  Its training crops and flips at random, and takes every 4th frame.
 """
 
 import contextlib
