@@ -89,9 +89,7 @@ class VJEPA(nn.Module):
     def targets(self, clip: Tensor) -> Tensor:
         """clip [B, C, T, H, W] -> what to predict, for every tubelet of the clip: features [B, N, D], before normalization."""
         if self.prevention.target == "pixels":
-            return patchify(
-                clip, self.encoder.grid
-            )  # [B, N, C*t*p*p]: not V-JEPA, but what MAE predicts (VideoMAE: nearly)
+            return patchify(clip, self.encoder.grid)  # [B, N, C*t*p*p]: not V-JEPA, but what MAE predicts
         encoder = self.encoder if self.target_encoder is None else self.target_encoder
         if self.prevention.stop_gradient:
             with torch.no_grad():  # <- this line is the stop-gradient

@@ -21,7 +21,10 @@ Noise = Callable[[int], Tensor]  # the 0-based round -> standard normal numbers 
 
 
 def persistent(noise: Tensor, persistence: float) -> Tensor:
-    """Independent normal numbers [B, S, H, A] -> the same, correlated in time, with variance 1 at every step; iCEM (arXiv 2008.06389) has noise with a power-law spectrum."""
+    """Independent normal numbers [B, S, H, A] -> the same, correlated in time, with variance 1 at every step.
+
+    The idea is iCEM's (arXiv 2008.06389), whose noise has a power-law spectrum.
+    """
     when = torch.arange(noise.shape[2], device=noise.device, dtype=noise.dtype)
     memory = torch.linalg.cholesky(persistence ** (when[:, None] - when).abs())  # [H, H]
     return einsum(memory, noise, "step past, B S past A -> B S step A")

@@ -29,14 +29,8 @@ MODELS = ("lewm", *PRETRAINED, "untrained", "raw")
 EXAMPLES = 1024  # frames that the main directions of a frozen encoder come from
 OF_LEWM = ("patch", "dim", "depth", "heads", "hidden", "batchnorm", "weight", "directions")  # other models ignore these
 OF_OTHERS = ("pooled", "pretraining")  # and LeWorldModel ignores these
-OF_UNTRAINED = {
-    "grid",
-    "dim",
-    "depth",
-    "heads",
-    "positions",
-    "init",
-}  # what an encoder that doesn't learn takes from `pretraining`
+# all that an encoder that doesn't learn takes from `pretraining`
+OF_UNTRAINED = {"grid", "dim", "depth", "heads", "positions", "init"}
 PRETRAINING = Config(masks=("tube",), steps=800, log_every=200)  # V-JEPA on the rooms' clips
 
 
