@@ -1,5 +1,6 @@
 """The answers to plan.md, computed from the raw files by its own rules.  What has not been run yet is named."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
@@ -61,6 +62,7 @@ QUESTIONS = {
         for other in ("vjepa", "frozen")
     ],
 }
+WHOLE = ("h1", "h2", "h5")  # questions that no single comparison answers
 MEASURES = {"h1": ("knn_identity",), "h2": ("linear_direction", "attentive_direction")}  # PROBES for all others
 
 
@@ -175,25 +177,27 @@ def say_h2(found: Found) -> str:
 
 def say_h3(found: Found) -> str:
     """For which clips the moving target beats the frozen one."""
-    said = []
-    for row in QUESTIONS["h3"]:
-        above, below = ([m for m, one in found[row.label].items() if one.answer == side] for side in ("above", "below"))
+    said, counts = [], Counter[str]()
+    for label, measured in found.items():
+        above, below = ([m for m, one in measured.items() if one.answer == side] for side in ("above", "below"))
         word = "yes" if above and not below else "no" if below and not above else "mixed" if above else "undecided"
         lists = [
-            f"{side} on {', '.join(METRICS[m].title for m in names)}"
+            f"{side} on {', '.join(METRICS[m].title.replace(', ', ' (') + ')' for m in names)}"
             for side, names in (("above", above), ("below", below))
             if names
         ]
-        said.append(f"- {row.label}: **{word}**" + (f" ({'; '.join(lists)})" if lists else "") + ".")
-    return "`vjepa` against `frozen`:\n\n" + "\n".join(said)
+        counts[word] += 1
+        said.append(f"- {label}: **{word}**" + (f": {'; '.join(lists)}" if lists else "") + ".")
+    run = f"{len(found)} of {len(QUESTIONS['h3'])} comparisons run: {', '.join(f'{n} {word}' for word, n in counts.items())}"
+    return f"`vjepa` against `frozen`, {run}.\n\n" + "\n".join(said)
 
 
-def say_rows(question: str, found: Found) -> str:
+def say_rows(found: Found) -> str:
     """What each row is above and below on."""
     said = []
-    for row in QUESTIONS[question]:
-        words = [f"{METRICS[m].title} {one.answer}" for m, one in found[row.label].items() if one.answer != "undecided"]
-        said.append(f"- {row.label}: {'; '.join(words) or 'undecided on all measures'}.")
+    for label, measured in found.items():
+        words = [f"{METRICS[m].title} {one.answer}" for m, one in measured.items() if one.answer != "undecided"]
+        said.append(f"- {label}: {'; '.join(words) or 'undecided on all measures'}.")
     return "\n".join(said)
 
 
@@ -204,12 +208,13 @@ def answer(raw: Raw, question: str) -> str:
         table += f"\n\n{seeds_table(found)}"
     if files := sorted({row.file for row in QUESTIONS[question] if row.file in raw and leaks(raw[row.file])}):
         return f"No answer: the first frame gives the direction away in {', '.join(files)}.\n\n{table}"
-    if len(found) < len(QUESTIONS[question]):
+    missing = len(QUESTIONS[question]) - len(found)
+    if missing and (not found or question in WHOLE):
         return (
             f"Not answered yet: {len(found)} of {len(QUESTIONS[question])} comparisons have all their seeds.\n\n{table}"
         )
     say = {"h1": say_h1, "h2": say_h2, "h3": say_h3}
-    said = say[question](found) if question in say else say_rows(question, found)
+    said = say[question](found) if question in say else say_rows(found)
     return f"{said}\n\n{table}"
 
 

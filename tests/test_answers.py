@@ -53,6 +53,16 @@ def test_a_question_has_no_answer_before_all_its_seeds_have_run() -> None:
     assert answer({"plan-today-long": file({"vjepa": 0.5, "frozen": 0.2})}, "h1").startswith("**Yes.**")
 
 
+def test_each_kind_of_clips_has_its_answer_when_its_seeds_have_run() -> None:
+    """Catches: an answer held back for another kind of clips, one given for clips that nobody ran."""
+    raw = {"plan-new": file({"vjepa": 0.1, "frozen": 0.2}), "plan-still": file({"vjepa": 0.5, "frozen": 0.2}, seeds=9)}
+    said = answer(raw, "h3")
+    assert said.startswith(
+        "`vjepa` against `frozen`, 1 of 8 comparisons run: 1 no.\n\n- new background, `cpu`: **no**: below on "
+    )
+    assert "**yes**" not in said
+
+
 def test_seeds_of_other_experiments_do_not_count() -> None:
     """Catches: seeds 10 to 14, on which the question was found, taken for an answer to it."""
     raw = {"plan-today-long": file({"vjepa": 0.5, "frozen": 0.2}, first=10)}
@@ -82,8 +92,8 @@ def test_the_moving_target_wins_only_if_it_is_below_on_nothing() -> None:
     for run in raw["plan-new"]["arms"]["vjepa"]:
         run["final"]["linear_direction"] = 0.1
     said = answer(raw, "h3")
-    assert "- new background, `cpu`: **mixed** (above on identity, linear" in said
-    assert "below on direction, linear" in said
+    assert "- new background, `cpu`: **mixed**: above on identity (linear), " in said
+    assert "below on direction (linear)" in said
 
 
 def test_every_comparison_of_the_plan_is_one_that_the_matrix_runs() -> None:
