@@ -408,7 +408,7 @@ print(
 # %% [markdown]
 # By the recipe of `cpu-long`, the moving target has changed what features are *about*: in all five seeds, neighbors share the digit more often. What can
 # be *found* in them is nearly the same. Two cautions from lesson 07: by that of `cpu` kNN saw no such difference, and we noticed this one only
-# after the runs.
+# after the runs. Ten fresh seeds then confirmed it.
 #
 # ## Ask a single token
 #

@@ -1,5 +1,6 @@
 """The answers to results/plan.md follow its rules, and nothing is answered before it has been run."""
 
+from statistics import mean
 from typing import Any
 
 import answers
@@ -177,6 +178,17 @@ def test_what_readme_says_of_targets_is_so() -> None:
     assert counts["plan-today", "vjepa", "pixels"] == counts["plan-new", "vjepa", "pixels"] == (0, 3)
     assert counts["plan-today", "vjepa", "frozen"] == (1, 1)
     assert counts["plan-new", "vjepa", "frozen"] == (0, 3)
+    longer = answers.differences(raw, "h3")["today's clips, `cpu-long`"]
+    above = {name for name, one in longer.items() if one.answer == "above"}
+    assert above == {"knn_identity", "linear_identity", "linear_direction"}
+    assert "below" not in [one.answer for one in longer.values()]
+    runs = raw["plan-today-long"]["arms"]
+    means = [
+        mean(run["final"][name] for run in runs[arm])
+        for name in ("knn_identity", "linear_direction")
+        for arm in ("vjepa", "frozen")
+    ]
+    assert [f"{value:.2f}" for value in means] == ["0.32", "0.16", "0.96", "0.92"]
     steady = dict(zip(MEASURED, found["plan-new", "frozen", "pixels"]))
     assert [name for name, word in steady.items() if word == "above"] == ["attentive_direction"]
     assert [name for name, word in steady.items() if word == "below"] == ["knn_identity"]
