@@ -678,7 +678,7 @@ guess.table()
 #   if its weight is right (11).
 # - **What does predicting features buy?** On clean clips, V-JEPA beats pixel targets on none of five probes and loses on three (07). Among
 #   lamps, no lead is shown either (12). For digits on changing noise, see `results/answers.md`.
-# - **What does the moving target add?** In short runs, no clear lead over a frozen one. In longer ones, identity and motion are easier to read
+# - **What does the moving target add?** In short runs, no clear lead over a frozen one. By `cpu-long`, identity and motion are easier to read
 #   (07).
 # - **What are features good for?** Probes and neighbors find motion in them (09). A predictor on them can plan, but in plain rooms V-JEPA shows
 #   no lead over an untrained encoder. Among lamps, LeWorldModel's latents drop the noise and reach the most goals. V-JEPA's keep it: by inverse

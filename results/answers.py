@@ -208,8 +208,7 @@ def answer(raw: Raw, question: str) -> str:
         table += f"\n\n{seeds_table(found)}"
     if files := sorted({row.file for row in QUESTIONS[question] if row.file in raw and leaks(raw[row.file])}):
         return f"No answer: the first frame gives the direction away in {', '.join(files)}.\n\n{table}"
-    missing = len(QUESTIONS[question]) - len(found)
-    if missing and (not found or question in WHOLE):
+    if len(found) < len(QUESTIONS[question]) and (not found or question in WHOLE):
         return (
             f"Not answered yet: {len(found)} of {len(QUESTIONS[question])} comparisons have all their seeds.\n\n{table}"
         )

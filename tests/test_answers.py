@@ -55,7 +55,7 @@ def test_a_question_has_no_answer_before_all_its_seeds_have_run() -> None:
 
 
 def test_each_kind_of_clips_has_its_answer_when_its_seeds_have_run() -> None:
-    """Catches: an answer held back for another kind of clips, one given for clips that nobody ran."""
+    """Catches: an answer held back for another kind of clips, one given before all its seeds have run."""
     raw = {"plan-new": file({"vjepa": 0.1, "frozen": 0.2}), "plan-still": file({"vjepa": 0.5, "frozen": 0.2}, seeds=9)}
     said = answer(raw, "h3")
     assert said.startswith(
