@@ -61,6 +61,7 @@ QUESTIONS = {
         for arm in ("vicreg", "sigreg")
         for other in ("vjepa", "frozen")
     ],
+    "h8": [Row("today's clips, `cpu-long`", "plan-today-long", "vjepa", "pixels")],
 }
 WHOLE = ("h1", "h2", "h5")  # questions that no single comparison answers
 MEASURES = {"h1": ("knn_identity",), "h2": ("linear_direction", "attentive_direction")}  # PROBES for all others

@@ -43,7 +43,7 @@ FOR_TODAY = "vjepa-for-today,frozen-for-today,vicreg-for-today,sigreg-for-today"
 PLAIN_VARIANTS = ",".join(VARIANTS)  # before add_tuned_arms, whose arms belong to other experiments
 EXPERIMENTS = {
     "plan-today": f"--arms {THREE},{GENERATIONS} --seeds {FRESH}",
-    "plan-today-long": f"--preset cpu-long --arms vjepa,frozen --seeds {FRESH}",
+    "plan-today-long": f"--preset cpu-long --arms {THREE} --seeds {FRESH}",
     "plan-new": f"--arms {THREE},{GENERATIONS} --seeds {FRESH} {behind('new')}",
     "plan-new-tuned": f"--arms {FOR_NEW} --seeds {FRESH} {behind('new')}",
     "matrix": f"--arms main --seeds {SEEDS}",

@@ -25,7 +25,7 @@ from page_tables import (
 from published_ablations import published_table
 from pusht_tables import pusht_parts
 from speed_tables import speed_parts
-from targets import targets_table
+from targets import moving_table, targets_picture, targets_table
 from warning_curves import warning_curves
 from worlds_pictures import cost_picture, floors_picture, landscape_picture, longer_picture
 from worlds_tables import short_table, worlds_parts
@@ -84,7 +84,7 @@ def readme_parts(raw: dict[str, Any]) -> dict[str, str]:
     return {
         "matrix": f"{metric_table(table_rows(matrix))}\n\n{note} {provenance(matrix)}",
         "times": markdown(["machine", "how long `make ablation` takes"], times, words=2),
-        "targets": targets_table(raw),
+        "moving": moving_table(raw),
         "worlds": short_table(raw["worlds"], "rooms-lamps"),
     }
 
@@ -173,6 +173,7 @@ def main() -> None:
         path.write_text(fill(path.read_text(encoding="utf-8"), parts), encoding="utf-8")
     matrix = raw["matrix"]
     collapse_curves({**matrix, "arms": {arm: matrix["arms"][arm] for arm in HERO}}).save(FOLDER / "matrix.png")
+    targets_picture(raw).save(FOLDER / "targets.png")
     warning_curves(matrix).save(FOLDER / "warning.png")
     success_rates(raw["world"]).save(FOLDER / "world.png")
     floors_picture(raw["worlds"]).save(FOLDER / "worlds_floors.png")

@@ -151,17 +151,54 @@ def test_equal_is_an_answer_to_the_second_question() -> None:
     assert answer(everything(0.2, 0.2), "h2").startswith("**No.**")
 
 
-def test_the_first_table_has_only_kinds_of_clips_that_all_arms_have_run() -> None:
+def with_controls(results: dict[str, Any]) -> dict[str, Any]:
+    """A results file with the two encoders that targets are compared with."""
+    runs = [run["final"] for run in results["arms"]["frozen"]]
+    return {**results, "untrained": runs, "controls": results["controls"] | {"supervised": runs[0]}}
+
+
+def test_the_table_of_targets_has_only_kinds_of_clips_that_all_arms_have_run() -> None:
     """Catches: means over the seeds that happened to come first, an arm's numbers in another's row."""
-    raw = {f"plan-{kind}": file({"vjepa": 0.5, "frozen": 0.2, "pixels": 0.3}) for kind in ("today", "new")}
-    for results in raw.values():
-        results["untrained"] = [run["final"] for run in results["arms"]["frozen"]]
-        results["controls"]["supervised"] = results["untrained"][0]
+    raw = {
+        f"plan-{kind}": with_controls(file({"vjepa": 0.5, "frozen": 0.2, "pixels": 0.3})) for kind in ("today", "new")
+    }
     raw["plan-new"]["arms"]["pixels"].pop()
     lines = targets.targets_table(raw).splitlines()
-    names = (*targets.TARGETS, "*untrained*", "*with labels*")
+    names = (*targets.TARGETS, targets.UNTRAINED, targets.LABELS)
     assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {name}" for name in names]
     assert " 0.301 " in lines[2]
+
+
+def test_readme_shows_a_difference_only_where_there_is_one() -> None:
+    """Catches: a number, which people read as a difference, where the plan says equal; a row before its seeds have run; a leak."""
+    raw = {
+        "plan-today": file({"vjepa": 0.5, "frozen": 0.2}),
+        "plan-new": file({"vjepa": 0.1, "frozen": 0.2}),
+        "plan-still": file({"vjepa": 0.2, "frozen": 0.2}),
+        "plan-drifting": file({"vjepa": 0.5, "frozen": 0.2}, seeds=9),
+        "plan-today-long": file({"vjepa": 0.5, "frozen": 0.2}),
+        "plan-new-long": file({"vjepa": 0.5, "frozen": 0.2}, seeds=8),
+    }
+    raw["plan-today-long"]["controls"]["first_frame"]["linear_direction"] = 0.18
+    rows = dict(line.strip("| ").split(" | ", 1) for line in targets.moving_table(raw).splitlines()[2:])
+    assert {label: cells.split(" | ")[0] for label, cells in rows.items()} == {
+        "plain clips, `cpu`": "**+0.301**",
+        "new background, `cpu`": "-0.100",
+        "still background, `cpu`": "equal",
+        "new background, `cpu-long`": "**+0.301**",
+    }
+
+
+def test_the_figure_of_targets_shows_only_arms_with_all_their_seeds() -> None:
+    """Catches: dots of the seeds that came first; a mean in the text that isn't the one of the dots."""
+    raw = {
+        "plan-today": with_controls(file({"vjepa": 0.5, "frozen": 0.2, "pixels": 0.3})),
+        "plan-today-long": with_controls(file({"vjepa": 0.8, "frozen": 0.2, "pixels": 0.3})),
+    }
+    raw["plan-today-long"]["arms"]["pixels"].pop()
+    alt = targets.targets_picture(raw).alt
+    assert "plain clips, cpu, direction, linear: pixels 0.30, frozen 0.20, vjepa 0.50" in alt
+    assert "plain clips, cpu-long, direction, linear: frozen 0.20, vjepa 0.80" in alt
 
 
 def test_what_readme_says_of_targets_is_so() -> None:
