@@ -100,6 +100,7 @@ def results_parts(raw: dict[str, Any]) -> dict[str, str]:
     ]
     against = [(variants, name, matrix, "vjepa") for name in variants["arms"]]
     return {
+        "moving": moving_table(raw),
         "arms": f"{metric_table(table_rows(matrix), tuple(METRICS))}\n\nSeeds {seeds(matrix)}. {provenance(matrix)}",
         "arms-paired": comparisons(others),
         "variants-paired": comparisons(against),
