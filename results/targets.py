@@ -66,7 +66,7 @@ def moving_table(raw: Raw) -> str:
 def targets_picture(raw: Raw) -> Picture:
     """One dot a seed for every target and kind of clips, between an encoder without training and one trained with labels."""
     rows = {label.replace("`", ""): row for label, row in rows_run(raw).items()}
-    figure, axes = panels((12, 1.5 + 0.62 * len(rows)), len(SHOWN))
+    figure, axes = panels((9.5, 1.3 + 0.55 * len(rows)), len(SHOWN))
     said = []
     for place, (label, row) in enumerate(rows.items()):
         found = everyone(raw[row.file], whole(raw, row.file, row.seeds))
@@ -76,7 +76,7 @@ def targets_picture(raw: Raw) -> Picture:
             ax.barh(place, high - low, 0.9, left=low, color="#e4e4e4", zorder=0)
             for arm, each in values.items():
                 color, shift, marker = LOOKS[arm]
-                ax.plot(each, [place + shift] * len(each), marker, color=color, mec="white", mew=0.5, ms=7)
+                ax.plot(each, [place + shift] * len(each), marker, color=color, mec="white", mew=0.5, ms=6)
             means = ", ".join(f"{arm} {np.mean(each):.2f}" for arm, each in values.items())
             said.append(f"{label}, {METRICS[metric].title}: {means}")
     for ax, metric in zip(axes, SHOWN):
