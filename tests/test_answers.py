@@ -208,7 +208,7 @@ def test_what_readme_says_of_targets_is_so() -> None:
         (file, arm, other): [
             answers.compare(raw, answers.Row("", file, arm, other), metric).answer for metric in MEASURED
         ]
-        for file in ("plan-today", "plan-new")
+        for file in ("plan-today", "plan-new", "plan-still", "plan-drifting")
         for arm, other in (("vjepa", "pixels"), ("vjepa", "frozen"), ("frozen", "pixels"))
     }
     counts = {key: (words.count("above"), words.count("below")) for key, words in found.items()}
@@ -226,6 +226,13 @@ def test_what_readme_says_of_targets_is_so() -> None:
         for arm in ("vjepa", "frozen")
     ]
     assert [f"{value:.2f}" for value in means] == ["0.32", "0.16", "0.96", "0.92"]
+    for kind, other in ((kind, other) for kind in ("plan-still", "plan-drifting") for other in ("frozen", "pixels")):
+        predictable = dict(zip(MEASURED, found[kind, "vjepa", other]))
+        sides = [predictable[name] for name in ("linear_identity", "attentive_identity", "linear_direction")]
+        assert sides == ["above", "below", "undecided"], (kind, other)
+    still = raw["plan-still"]
+    trained = mean(run["final"]["linear_direction"] for run in still["arms"]["vjepa"])
+    assert f"{trained:.2f} {mean(run['linear_direction'] for run in still['untrained']):.2f}" == "0.55 0.16"
     steady = dict(zip(MEASURED, found["plan-new", "frozen", "pixels"]))
     assert [name for name, word in steady.items() if word == "above"] == ["attentive_direction"]
     assert [name for name, word in steady.items() if word == "below"] == ["knn_identity"]
