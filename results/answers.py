@@ -15,7 +15,7 @@ from minivjepa.evaluation.statistics import Difference, folded, markdown, paired
 Raw = dict[str, Any]
 FIRST, TEN, EIGHT = 20, 10, 8
 KINDS = {
-    "today": "today's clips",
+    "today": "plain clips",
     "new": "new background",
     "still": "still background",
     "drifting": "drifting background",
@@ -39,7 +39,7 @@ class Row(NamedTuple):
 
 
 QUESTIONS = {
-    "h1": [Row("today's clips, `cpu-long`", "plan-today-long", "vjepa", "frozen")],
+    "h1": [Row("plain clips, `cpu-long`", "plan-today-long", "vjepa", "frozen")],
     "h2": [
         Row(f"strength {strength:g}: {arm} - pixels", file, f"{arm}-for-new", "pixels-for-new")
         for arm in ("vjepa", "frozen")
@@ -61,7 +61,7 @@ QUESTIONS = {
         for arm in ("vicreg", "sigreg")
         for other in ("vjepa", "frozen")
     ],
-    "h8": [Row("today's clips, `cpu-long`", "plan-today-long", "vjepa", "pixels")],
+    "h8": [Row("plain clips, `cpu-long`", "plan-today-long", "vjepa", "pixels")],
 }
 WHOLE = ("h1", "h2", "h5")  # questions that no single comparison answers
 MEASURES = {"h1": ("knn_identity",), "h2": ("linear_direction", "attentive_direction")}  # PROBES for all others

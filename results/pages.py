@@ -25,7 +25,7 @@ from page_tables import (
 from published_ablations import published_table
 from pusht_tables import pusht_parts
 from speed_tables import speed_parts
-from targets import moving_table, targets_picture, targets_table
+from targets import moving_tables, pixels_table, targets_picture, targets_table
 from warning_curves import warning_curves
 from worlds_pictures import cost_picture, floors_picture, landscape_picture, longer_picture
 from worlds_tables import short_table, worlds_parts
@@ -84,7 +84,7 @@ def readme_parts(raw: dict[str, Any]) -> dict[str, str]:
     return {
         "matrix": f"{metric_table(table_rows(matrix))}\n\n{note} {provenance(matrix)}",
         "times": markdown(["machine", "how long `make ablation` takes"], times, words=2),
-        "moving": moving_table(raw),
+        "moving": moving_tables(raw),
         "worlds": short_table(raw["worlds"], "rooms-lamps"),
     }
 
@@ -100,7 +100,7 @@ def results_parts(raw: dict[str, Any]) -> dict[str, str]:
     ]
     against = [(variants, name, matrix, "vjepa") for name in variants["arms"]]
     return {
-        "moving": moving_table(raw),
+        "moving": moving_tables(raw),
         "arms": f"{metric_table(table_rows(matrix), tuple(METRICS))}\n\nSeeds {seeds(matrix)}. {provenance(matrix)}",
         "arms-paired": comparisons(others),
         "variants-paired": comparisons(against),
@@ -160,7 +160,7 @@ def pages(raw: dict[str, Any]) -> dict[Path, dict[str, str]]:
     return {
         ROOT / "README.md": readme_parts(raw),
         FOLDER / "README.md": results_parts(raw),
-        FOLDER / "answers.md": {"targets": targets_table(raw), **answer_parts(raw)},
+        FOLDER / "answers.md": {"targets": targets_table(raw), "pixels": pixels_table(raw), **answer_parts(raw)},
         ROOT / "docs" / "speed.md": speed_parts(raw),
         ROOT / "docs" / "worlds.md": worlds_parts(raw["worlds"], raw["worlds_search"])
         | pusht_parts(raw["pusht"], raw["pusht_search"]),

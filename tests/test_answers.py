@@ -9,6 +9,8 @@ import pytest
 import targets
 from answers import QUESTIONS, TEN, answer, comparison_table
 
+from minivjepa.evaluation.statistics import paired
+
 MEASURED = ("linear_direction", "linear_identity", "attentive_direction", "attentive_identity", "knn_identity")
 
 
@@ -152,27 +154,30 @@ def test_equal_is_an_answer_to_the_second_question() -> None:
 
 
 def with_controls(results: dict[str, Any]) -> dict[str, Any]:
-    """A results file with the two encoders that targets are compared with."""
+    """A results file with everything that targets are compared with."""
     runs = [run["final"] for run in results["arms"]["frozen"]]
-    return {**results, "untrained": runs, "controls": results["controls"] | {"supervised": runs[0]}}
+    return {**results, "untrained": runs, "raw_pixels": runs, "controls": results["controls"] | {"supervised": runs[0]}}
 
 
-def test_the_table_of_targets_has_only_kinds_of_clips_that_all_arms_have_run() -> None:
+def test_the_table_of_targets_has_only_arms_that_have_run_all_seeds() -> None:
     """Catches: means over the seeds that happened to come first, an arm's numbers in another's row."""
-    raw = {
-        f"plan-{kind}": with_controls(file({"vjepa": 0.5, "frozen": 0.2, "pixels": 0.3})) for kind in ("today", "new")
-    }
+    values = {"vjepa": 0.5, "frozen": 0.2, "pixels": 0.3}
+    raw = {f"plan-{kind}": with_controls(file(values)) for kind in ("today", "new", "still")}
     raw["plan-new"]["arms"]["pixels"].pop()
-    lines = targets.targets_table(raw).splitlines()
-    names = (*targets.TARGETS, targets.UNTRAINED, targets.LABELS)
-    assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {name}" for name in names]
-    assert " 0.301 " in lines[2]
+    raw["plan-still"]["arms"]["vjepa"].pop()
+    rows = dict(line.strip("| ").split(" | ", 1) for line in targets.targets_table(raw).splitlines()[2:])
+    controls = (targets.UNTRAINED, targets.LABELS, targets.RAW)
+    assert [*rows] == [f"{name}, plain clips, `cpu`" for name in (*targets.TARGETS, *controls)] + [
+        f"{name}, new background, `cpu`" for name in ("frozen", "vjepa", *controls)
+    ]
+    assert rows["pixels, plain clips, `cpu`"].startswith("0.301 ")
+    assert targets.pixels_table(raw).count("\n") == 3  # plain clips: both latent targets
 
 
 def test_readme_shows_a_difference_only_where_there_is_one() -> None:
     """Catches: a number, which people read as a difference, where the plan says equal; a row before its seeds have run; a leak."""
     raw = {
-        "plan-today": file({"vjepa": 0.5, "frozen": 0.2}),
+        "plan-today": file({"vjepa": 0.5, "frozen": 0.2, "pixels": 0.6}),
         "plan-new": file({"vjepa": 0.1, "frozen": 0.2}),
         "plan-still": file({"vjepa": 0.2, "frozen": 0.2}),
         "plan-drifting": file({"vjepa": 0.5, "frozen": 0.2}, seeds=9),
@@ -180,13 +185,16 @@ def test_readme_shows_a_difference_only_where_there_is_one() -> None:
         "plan-new-long": file({"vjepa": 0.5, "frozen": 0.2}, seeds=8),
     }
     raw["plan-today-long"]["controls"]["first_frame"]["linear_direction"] = 0.18
-    rows = dict(line.strip("| ").split(" | ", 1) for line in targets.moving_table(raw).splitlines()[2:])
+    frozen, pixels, note = targets.moving_tables(raw).split("\n\n")
+    rows = dict(line.strip("| ").split(" | ", 1) for line in frozen.splitlines()[2:])
     assert {label: cells.split(" | ")[0] for label, cells in rows.items()} == {
         "plain clips, `cpu`": "**+0.301**",
         "new background, `cpu`": "-0.100",
         "still background, `cpu`": "equal",
         "new background, `cpu-long`": "**+0.301**",
     }
+    assert [line.split(" | ")[1] for line in pixels.splitlines()[2:]] == ["-0.100"]
+    assert note.startswith("25 comparisons")
 
 
 def test_the_figure_of_targets_shows_only_arms_with_all_their_seeds() -> None:
@@ -215,7 +223,7 @@ def test_what_readme_says_of_targets_is_so() -> None:
     assert counts["plan-today", "vjepa", "pixels"] == counts["plan-new", "vjepa", "pixels"] == (0, 3)
     assert counts["plan-today", "vjepa", "frozen"] == (1, 1)
     assert counts["plan-new", "vjepa", "frozen"] == (0, 3)
-    longer = answers.differences(raw, "h3")["today's clips, `cpu-long`"]
+    longer = answers.differences(raw, "h3")["plain clips, `cpu-long`"]
     above = {name for name, one in longer.items() if one.answer == "above"}
     assert above == {"knn_identity", "linear_identity", "linear_direction"}
     assert "below" not in [one.answer for one in longer.values()]
@@ -228,8 +236,8 @@ def test_what_readme_says_of_targets_is_so() -> None:
     assert [f"{value:.2f}" for value in means] == ["0.32", "0.16", "0.96", "0.92"]
     for kind, other in ((kind, other) for kind in ("plan-still", "plan-drifting") for other in ("frozen", "pixels")):
         predictable = dict(zip(MEASURED, found[kind, "vjepa", other]))
-        sides = [predictable[name] for name in ("linear_identity", "attentive_identity", "linear_direction")]
-        assert sides == ["above", "below", "undecided"], (kind, other)
+        assert (predictable["linear_identity"], predictable["attentive_identity"]) == ("above", "below"), (kind, other)
+        assert (predictable["knn_identity"] == "above") == (other == "frozen")
     still = raw["plan-still"]
     trained = mean(run["final"]["linear_direction"] for run in still["arms"]["vjepa"])
     assert f"{trained:.2f} {mean(run['linear_direction'] for run in still['untrained']):.2f}" == "0.55 0.16"
@@ -246,3 +254,15 @@ def test_at_strength_1_not_even_labels_teach_much() -> None:
     assert 0.145 < min(reads) < max(reads) < 0.185
     assert 0.205 < strong["controls"]["supervised"]["linear_direction"] < 0.215
     assert strong["controls"]["supervised"]["attentive_direction"] < 0.25
+
+
+def test_with_a_background_no_target_beats_raw_pixels_on_identity_by_the_attentive_probe() -> None:
+    """Catches: README's sentence, of which no table shows the differences."""
+    raw = pages.load()
+    for kind in ("new", "still", "drifting"):
+        bare = {run["seed"]: run["attentive_identity"] for run in raw[f"plan-{kind}"]["raw_pixels"]}
+        for arm in targets.TARGETS:
+            runs = raw[f"plan-{kind}"]["arms"][arm]
+            found = paired({run["seed"]: run["final"]["attentive_identity"] for run in runs}, bare)
+            assert len(found.each) == TEN
+            assert found.answer != "above", (kind, arm)

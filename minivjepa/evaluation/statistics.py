@@ -50,7 +50,7 @@ class Difference:
 def paired(a: Mapping[int, float], b: Mapping[int, float]) -> Difference:
     """Compare two arms seed by seed.  a, b: seed -> value.
 
-    Arms of one seed share clips and first weights, so the differences vary less than the values.  Raises ValueError for
+    Arms of one seed share clips and first weights, and what these do to both cancels.  Raises ValueError for
     fewer than 2 shared seeds.
     """
     seeds = sorted(a.keys() & b.keys())
