@@ -176,21 +176,32 @@ def say_h2(found: Found) -> str:
     return " ".join(said)
 
 
-def say_h3(found: Found) -> str:
-    """For which clips the moving target beats the frozen one."""
-    said, counts = [], Counter[str]()
+def verdict(measured: dict[str, Difference]) -> str:
+    """Whether one arm beats another: "yes" if it's above on some measure and below on none."""
+    answers = {one.answer for one in measured.values()}
+    above, below = "above" in answers, "below" in answers
+    return "yes" if above and not below else "no" if below and not above else "mixed" if above else "undecided"
+
+
+def say_verdicts(found: Found) -> str:
+    """For which clips one arm beats the other, and on which measures."""
+    said = []
     for label, measured in found.items():
         above, below = ([m for m, one in measured.items() if one.answer == side] for side in ("above", "below"))
-        word = "yes" if above and not below else "no" if below and not above else "mixed" if above else "undecided"
         lists = [
             f"{side} on {', '.join(METRICS[m].title.replace(', ', ' (') + ')' for m in names)}"
             for side, names in (("above", above), ("below", below))
             if names
         ]
-        counts[word] += 1
-        said.append(f"- {label}: **{word}**" + (f": {'; '.join(lists)}" if lists else "") + ".")
+        said.append(f"- {label}: **{verdict(measured)}**" + (f": {'; '.join(lists)}" if lists else "") + ".")
+    return "\n".join(said)
+
+
+def say_h3(found: Found) -> str:
+    """For which clips the moving target beats the frozen one."""
+    counts = Counter(verdict(measured) for measured in found.values())
     run = f"{len(found)} of {len(QUESTIONS['h3'])} comparisons run: {', '.join(f'{n} {word}' for word, n in counts.items())}"
-    return f"`vjepa` against `frozen`, {run}.\n\n" + "\n".join(said)
+    return f"`vjepa` against `frozen`, {run}.\n\n{say_verdicts(found)}"
 
 
 def say_rows(found: Found) -> str:
@@ -213,7 +224,7 @@ def answer(raw: Raw, question: str) -> str:
         return (
             f"Not answered yet: {len(found)} of {len(QUESTIONS[question])} comparisons have all their seeds.\n\n{table}"
         )
-    say = {"h1": say_h1, "h2": say_h2, "h3": say_h3}
+    say = {"h1": say_h1, "h2": say_h2, "h3": say_h3, "h8": say_verdicts}
     said = say[question](found) if question in say else say_rows(found)
     return f"{said}\n\n{table}"
 

@@ -231,9 +231,15 @@ def test_what_readme_says_of_targets_is_so() -> None:
     means = [
         mean(run["final"][name] for run in runs[arm])
         for name in ("knn_identity", "linear_direction")
-        for arm in ("vjepa", "frozen")
+        for arm in ("vjepa", "frozen", "pixels")
     ]
-    assert [f"{value:.2f}" for value in means] == ["0.32", "0.16", "0.96", "0.92"]
+    assert [f"{value:.2f}" for value in means] == ["0.32", "0.16", "0.17", "0.96", "0.92", "0.93"]
+    [against_pixels] = answers.differences(raw, "h8").values()
+    assert [name for name, one in against_pixels.items() if one.answer == "above"] == [
+        "linear_direction",
+        "knn_identity",
+    ]
+    assert answers.verdict(against_pixels) == "yes"
     for kind, other in ((kind, other) for kind in ("plan-still", "plan-drifting") for other in ("frozen", "pixels")):
         predictable = dict(zip(MEASURED, found[kind, "vjepa", other]))
         assert (predictable["linear_identity"], predictable["attentive_identity"]) == ("above", "below"), (kind, other)
