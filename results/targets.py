@@ -8,7 +8,7 @@ from answers import QUESTIONS, Raw, Row, compare, leaks, seeds_run
 from page_tables import PROBES
 
 from minivjepa.evaluation.metrics import METRICS
-from minivjepa.evaluation.statistics import markdown
+from minivjepa.evaluation.statistics import Difference, markdown
 from minivjepa.experiments.report import metric_cells
 from minivjepa.figures import COLORS, Picture, finish, panels
 
@@ -46,13 +46,18 @@ def targets_table(raw: Raw) -> str:
     return markdown(["", *(METRICS[metric].title for metric in PROBES)], lines)
 
 
+def measured(raw: Raw, file: str, arm: str, other: str) -> list[Difference]:
+    """One arm minus another in a raw file, by all measures."""
+    return [compare(raw, Row("", file, arm, other), metric) for metric in PROBES]
+
+
 def pixels_table(raw: Raw) -> str:
     """Both latent targets against pixels, with the presets as they are: differences with intervals and answers."""
     lines = []
     for label, (file, arms) in rows_run(raw).items():
         for arm in ("vjepa", "frozen") if "pixels" in arms else ():
-            found = [compare(raw, Row("", file, arm, "pixels"), metric) for metric in PROBES]
-            lines.append([f"{label}: {arm} - pixels", *(f"{one} {one.answer}" for one in found)])
+            found = (f"{one} {one.answer}" for one in measured(raw, file, arm, "pixels"))
+            lines.append([f"{label}: {arm} - pixels", *found])
     return markdown(["", *(METRICS[metric].title for metric in PROBES)], lines)
 
 
@@ -64,7 +69,7 @@ def moving_tables(raw: Raw) -> str:
         lines = []
         for label, (file, arms) in rows_run(raw).items():
             if other in arms:
-                found = [compare(raw, Row("", file, "vjepa", other), metric) for metric in PROBES]
+                found = measured(raw, file, "vjepa", other)
                 lines.append([label, *(cells.get(one.answer, one.answer).format(one.mean) for one in found)])
         count += len(lines) * len(PROBES)
         tables.append(markdown([f"`vjepa` minus `{other}`", *(METRICS[metric].title for metric in PROBES)], lines))
