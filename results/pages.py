@@ -24,6 +24,7 @@ from page_tables import (
 )
 from published_ablations import published_table
 from pusht_tables import pusht_parts
+from search_arms import trials_table
 from speed_tables import speed_parts
 from targets import moving_tables, pixels_table, targets_picture, targets_table
 from warning_curves import warning_curves
@@ -87,6 +88,12 @@ def readme_parts(raw: dict[str, Any]) -> dict[str, str]:
         "moving": moving_tables(raw),
         "worlds": short_table(raw["worlds"], "rooms-lamps"),
     }
+
+
+def answers_parts(raw: dict[str, Any]) -> dict[str, str]:
+    """The tables and answers of answers.md."""
+    tables = {"targets": targets_table(raw), "pixels": pixels_table(raw), "tuning": trials_table(raw["search_arms"])}
+    return tables | answer_parts(raw)
 
 
 def results_parts(raw: dict[str, Any]) -> dict[str, str]:
@@ -160,7 +167,7 @@ def pages(raw: dict[str, Any]) -> dict[Path, dict[str, str]]:
     return {
         ROOT / "README.md": readme_parts(raw),
         FOLDER / "README.md": results_parts(raw),
-        FOLDER / "answers.md": {"targets": targets_table(raw), "pixels": pixels_table(raw), **answer_parts(raw)},
+        FOLDER / "answers.md": answers_parts(raw),
         ROOT / "docs" / "speed.md": speed_parts(raw),
         ROOT / "docs" / "worlds.md": worlds_parts(raw["worlds"], raw["worlds_search"])
         | pusht_parts(raw["pusht"], raw["pusht_search"]),

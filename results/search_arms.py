@@ -15,6 +15,8 @@ from typing import Any
 from search import Wanted, run_missing
 
 from minivjepa.data.digits import CLIPS, ClipRules
+from minivjepa.evaluation.metrics import METRICS
+from minivjepa.evaluation.statistics import markdown
 from minivjepa.objective import SIGReg, VICReg
 from minivjepa.training.arms import with_arm
 from minivjepa.training.config import PRESETS, Config
@@ -57,6 +59,7 @@ COMPARED = {
     "today": ("vjepa", "frozen", "vicreg", "sigreg"),
     "new": ("vjepa", "frozen", "pixels"),
 }  # kind of clips -> arms
+EVERY = [(arm, name, kind) for kind, arms in COMPARED.items() for arm in arms for name in TRIALS[arm]]
 
 
 def recipe(arm: str, name: str, kind: str) -> Config:
@@ -88,10 +91,20 @@ def wanted(keys: list[tuple[str, str, str]], seed: int) -> list[Wanted]:
     return [("/".join(key), recipe(*key), seed, build_model) for key in keys]
 
 
+def trials_table(results: dict[str, Any]) -> str:
+    """Every trial that has runs, means over its seeds; the winners in bold."""
+    winners, lines = best(results, 1, seeds=2), []
+    for arm, name, kind in EVERY:
+        if runs := results.get(f"{arm}/{name}/{kind}"):
+            means = [f"{mean(run[metric] for run in runs):.3f}" for metric in SCORES]
+            seeds, total = ", ".join(str(run["seed"]) for run in runs), f"{score(runs):.3f}"
+            lines.append([kind, arm, name, seeds, f"**{total}**" if (arm, name, kind) in winners else total, *means])
+    return markdown(["clips", "arm", "trial", "seeds", "score", *(METRICS[m].title for m in SCORES)], lines, words=4)
+
+
 def main() -> None:
     """All trials with the first seed, the best two with the second, then the winners."""
-    every = [(arm, name, kind) for kind, arms in COMPARED.items() for arm in arms for name in TRIALS[arm]]
-    results = run_missing(wanted(every, FIRST), FILE)
+    results = run_missing(wanted(EVERY, FIRST), FILE)
     results = run_missing(wanted(best(results, 2, seeds=1), SECOND), FILE)
     for arm, name, kind in best(results, 1, seeds=2):
         print(f"{arm}, {kind}: {name}, {score(results[f'{arm}/{name}/{kind}']):.3f}")

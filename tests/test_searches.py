@@ -71,11 +71,28 @@ def test_a_trial_that_was_another_one_is_not_counted(
 def test_the_recorded_trials_are_those_of_the_script() -> None:
     """Catches: a trial of search_arms.py, or the preset under it, that was changed after its runs were made."""
     held = json.loads(search_arms.FILE.read_text())
-    made = [key for key in held if key != search.RECIPES]
-    assert made
-    assert set(made) <= set(held[search.RECIPES]["changes"])
-    keys = [tuple(key.split("/", 1)[:1] + key.split("/", 1)[1].rsplit("/", 1)) for key in made]
-    search.check_recipes(search_arms.FILE, held, search_arms.wanted(keys, search_arms.FIRST))  # type: ignore[arg-type]
+    keys = [key for key in search_arms.EVERY if "/".join(key) in held]
+    assert {"/".join(key) for key in keys} == {*held} - {search.RECIPES} == {*held[search.RECIPES]["changes"]}
+    search.check_recipes(search_arms.FILE, held, search_arms.wanted(keys, search_arms.FIRST))
+
+
+def test_every_trial_is_shown_and_the_best_of_both_seeds_wins() -> None:
+    """Catches: a winner by one lucky seed; a mean over another's runs."""
+
+    def run(seed: int, score: float) -> dict[str, Any]:
+        return {"seed": seed, **dict.fromkeys(search_arms.SCORES, score)}
+
+    results = {
+        "vjepa/as it is/today": [run(100, 0.5), run(101, 0.5)],
+        "vjepa/lr / 2/today": [run(100, 0.6), run(101, 0.2)],
+        "vjepa/lr * 2/today": [run(100, 0.4)],
+    }
+    lines = search_arms.trials_table(results).splitlines()[2:]
+    assert [line.split(" | ")[2:5] for line in lines] == [
+        ["as it is", "100, 101", "**0.500**"],
+        ["lr / 2", "100, 101", "0.400"],
+        ["lr * 2", "100", "0.400"],
+    ]
 
 
 # --- results/matrix.py ---
