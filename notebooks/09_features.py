@@ -579,7 +579,7 @@ print(f"linear probe {score:.3f}, feature std {feature_std(scale * test.tokens):
 #
 # <details><summary>1. Your features get 0.9 on a task with an attentive probe. What do you compare it with?</summary>
 #
-# The same probe on the untrained encoder and on raw pixels, and chance. Better still, add the same encoder trained with labels: the ceiling.
+# The same probe on the untrained encoder and on raw pixels, and chance. Better still, add the same encoder trained with labels.
 # </details>
 #
 # <details><summary>2. kNN finds the digit in few clips, an attentive probe in most. Which one is right?</summary>

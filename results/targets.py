@@ -14,6 +14,7 @@ from minivjepa.figures import COLORS, Picture, finish, panels
 
 TARGETS = ("pixels", "frozen", "vjepa")  # arms, which differ in what they predict
 UNTRAINED, LABELS, RAW = "*untrained*", "*with labels*", "*raw pixels*"  # what to compare them with
+TITLES = [METRICS[metric].title for metric in PROBES]
 LOOKS = {"pixels": (COLORS[2], -0.28, "^"), "frozen": (COLORS[1], 0.0, "s"), "vjepa": (COLORS[0], 0.28, "o")}
 
 
@@ -43,7 +44,7 @@ def targets_table(raw: Raw) -> str:
     for label, (file, arms) in rows_run(raw).items():
         found = everyone(raw[file], arms)
         lines += [[f"{name}, {label}", *metric_cells(runs, PROBES)] for name, runs in found.items()]
-    return markdown(["", *(METRICS[metric].title for metric in PROBES)], lines)
+    return markdown(["", *TITLES], lines)
 
 
 def measured(raw: Raw, file: str, arm: str, other: str) -> list[Difference]:
@@ -58,7 +59,7 @@ def pixels_table(raw: Raw) -> str:
         for arm in ("vjepa", "frozen") if "pixels" in arms else ():
             found = (f"{one} {one.answer}" for one in measured(raw, file, arm, "pixels"))
             lines.append([f"{label}: {arm} - pixels", *found])
-    return markdown(["", *(METRICS[metric].title for metric in PROBES)], lines)
+    return markdown(["", *TITLES], lines)
 
 
 def moving_tables(raw: Raw) -> str:
@@ -72,7 +73,7 @@ def moving_tables(raw: Raw) -> str:
                 found = measured(raw, file, "vjepa", other)
                 lines.append([label, *(cells.get(one.answer, one.answer).format(one.mean) for one in found)])
         count += len(lines) * len(PROBES)
-        tables.append(markdown([f"`vjepa` minus `{other}`", *(METRICS[metric].title for metric in PROBES)], lines))
+        tables.append(markdown([f"`vjepa` minus `{other}`", *TITLES], lines))
     note = f"{count} comparisons in all; at 95 %, one interval in twenty misses, so don't lean on one small difference."
     return "\n\n".join([*tables, note])
 

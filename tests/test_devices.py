@@ -96,7 +96,7 @@ def test_every_kind_of_clip_is_drawn_elsewhere(name: str, elsewhere: Elsewhere, 
 
 @pytest.mark.parametrize("name", CONTROLS)
 def test_every_control_is_judged_elsewhere(name: str, elsewhere: Elsewhere) -> None:
-    """Catches: labels of the supervised ceiling, or an order of frames, on the CPU."""
+    """Catches: labels of the supervised encoder, or an order of frames, on the CPU."""
     expected = judge_control(name, FEW, BUDGET, CPU, lambda step: None)
     with elsewhere() as device:
         assert_same(judge_control(name, FEW, BUDGET, device, lambda step: None), expected)

@@ -171,7 +171,7 @@ def test_both_encoders_are_judged_and_an_online_target_is_null() -> None:
 
 
 def test_controls_are_what_they_say(tiny: Config) -> None:
-    """Catches: a control that is quietly another one; a ceiling that was never trained."""
+    """Catches: a control that is quietly another one; a supervised encoder that was never trained."""
     steps: list[int] = []
     config = dataclasses.replace(tiny, steps=800, lr=5e-3)
     found = {name: judge_control(name, config, SMALL, CPU, steps.append) for name in CONTROLS}
@@ -185,7 +185,7 @@ def test_controls_are_what_they_say(tiny: Config) -> None:
     assert len(found["raw_pixels"]["spectrum"]) == config.grid.values
 
 
-def test_the_ceiling_is_trained_like_every_arm(tiny: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_supervised_encoder_is_trained_like_every_arm(tiny: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches: weight decay on biases and LayerNorm; a precision that the supervised encoder ignores."""
     made: list[torch.optim.AdamW] = []
 

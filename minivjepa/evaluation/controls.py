@@ -1,4 +1,4 @@
-"""The controls: clips without motion, raw pixels, and a ceiling trained with labels.  Read in lesson 9."""
+"""The controls: clips without motion, raw pixels, and an encoder trained with labels.  Read in lesson 9."""
 
 from collections.abc import Callable
 
@@ -31,7 +31,7 @@ def shuffled_frames(clip: Tensor, index: Tensor) -> Tensor:
 
 
 def train_supervised(config: Config, device: torch.device, progress: Callable[[int], None]) -> Encode:
-    """The ceiling: an encoder of the same size, trained with labels for as many steps by the same optimiser.
+    """A yardstick: an encoder of the same size, trained with labels for as many steps by the same optimiser.
 
     Pooled tokens, one linear head for direction and one for identity, sum of the cross-entropies.  `progress` is
     called after every step.  Raises RunStopped if the loss is not finite at the end.

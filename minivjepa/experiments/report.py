@@ -36,7 +36,7 @@ NOTES = {
     "raw_pixels": "control: tubelets as they are",
     "first_frame": "control: untrained encoder, first frame only",
     "shuffled_frames": "control: untrained encoder, frames shuffled",
-    "supervised": "ceiling: trained with labels",
+    "supervised": "yardstick: trained with labels",
     "chance": "guessing",
 }
 
