@@ -4,6 +4,7 @@ from statistics import mean
 from typing import Any
 
 import answers
+import curves
 import pages
 import pytest
 import targets
@@ -207,6 +208,23 @@ def test_the_figure_of_targets_shows_only_arms_with_all_their_seeds() -> None:
     alt = targets.targets_picture(raw).alt
     assert "plain clips, cpu, direction, linear: pixels 0.30, frozen 0.20, vjepa 0.50" in alt
     assert "plain clips, cpu-long, direction, linear: frozen 0.20, vjepa 0.80" in alt
+
+
+def test_the_curves_have_only_settings_with_all_their_seeds() -> None:
+    """Catches: a line through the seeds that came first, a strength under another's name."""
+    arms = [f"{target}-for-new" for target in ("vjepa", "frozen", "pixels")]
+    raw = {
+        name: file(dict(zip(arms, values)))
+        for name, values in {
+            "plan-today-tuned": (0.5, 0.6, 0.7),
+            "plan-new-quarter": (0.4, 0.3, 0.2),
+            "plan-new-tuned": (0.1, 0.2, 0.3),
+        }.items()
+    }
+    raw["plan-new-quarter"]["arms"]["frozen-for-new"].pop()
+    alt = curves.strengths_picture(raw).alt
+    assert "strength of the background (0, 0.5), one dot a seed" in alt
+    assert "vjepa, direction, linear: 0.50, 0.10; " in alt
 
 
 def test_what_readme_says_of_targets_is_so() -> None:
