@@ -6,7 +6,6 @@ Positions are (y, x) as shares of the world's side, as in world/rooms.py; pictur
 from collections.abc import Mapping, Sequence
 
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from minivjepa.figures import COLORS, STYLES, Picture, curves, finish, panels, strip
@@ -141,18 +140,3 @@ def longer_training(columns: Mapping[str, tuple[Sequence[int], Sequence[float], 
     axes[1].set_ylim(0, 1.03)
     said = "; ".join(f"{name}: loss {loss[0]:.2f} to {loss[-1]:.2f}, goals {', '.join(f'{share:.2f}' for share in shares)}" for name, (_, loss, shares) in columns.items())  # fmt: skip
     return Picture(figure, f"Two panels over training steps: loss, and goals reached. {said}.", f"While a predictor trains on. {said}.")  # fmt: skip
-
-
-def near_or_reachable(
-    picture: Tensor, spots: Tensor, distances: Mapping[str, Tensor], goal: Tensor, radius: float
-) -> Picture:
-    """Dots on a picture of a world, each colored by the distance [n] from its place [n, 2] to the goal: light is near."""
-    figure, axes = room_strip([[picture] * len(distances)], list(distances), 3.4, 3.8)
-    for ax, values in zip(axes, distances.values()):
-        ax.scatter(spots[:, 1], spots[:, 0], s=7, c=values, cmap="plasma_r", linewidths=0)
-        ring(ax, goal, radius)
-    near = (spots - goal).norm(dim=1) < 0.3
-    on_foot = distances["on foot"]
-    said = [f"{name}: rank correlation with the distance on foot {float(spearmanr(values, on_foot).statistic):.2f}" for name, values in distances.items() if values is not on_foot]  # fmt: skip
-    words = f"{'; '.join(said)}. Of {int(near.sum())} places less than 0.3 from the goal, {int((on_foot[near] > 0.6).sum())} are more than 0.6 away on foot"
-    return Picture(figure, f"A world from above, with dots that are light where the goal (ring) is near. {words}.", f"Each dot is a place, light where the goal (ring) is near. {words}.")  # fmt: skip

@@ -949,7 +949,6 @@ ZEROS = "the second number counts tensors with a gradient of zeros, the third th
 PARTS = "a part is a name up to its first dot, and every part of weights is counted, in any order of names"
 STOP = "with stop the target has no gradient, and without it has one"
 FIRST_ZERO = "a gradient with some zeros in it is not zero everywhere"
-UNTOUCHED = "the tensors that come in stay as they are, without gradients"
 
 
 def audit_inputs(

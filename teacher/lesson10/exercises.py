@@ -7,7 +7,6 @@ ANGLES = """def angles(places, pairs):
     frequency = 10000.0 ** -(torch.arange(pairs) / pairs)
     return places[:, None] * frequency.repeat_interleave(2)
 """
-POWER = "10000.0 ** -(torch.arange(pairs) / pairs)"
 
 ANGLES_EXERCISE = Exercise(
     "angles",
