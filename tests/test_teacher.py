@@ -88,3 +88,26 @@ def test_the_hidden_cases_find_every_mistake() -> None:
     found = re.findall(r"^\| hw\d \| `\w+` \| .* \| (✓|-) \| (.*) \|$", table, re.M)
     assert len(found) > 100
     assert all(hidden == "✓" for _, hidden in found)
+
+
+def windows(text: str, size: int = 50) -> set[str]:
+    """Every run of characters of a text without its blanks."""
+    text = re.sub(r"\s", "", text)
+    return {text[start : start + size] for start in range(len(text) - size + 1)}
+
+
+def test_a_copy_without_this_folder_quotes_no_answer() -> None:
+    """Catches: parts of right answers in tests, docs or results, which students get; the package and the lessons answer other exercises."""
+    answers = [
+        re.sub(r"^ *#.*$", "", block, flags=re.M)
+        for file in TEACHER.glob("hw*/notebook.py")
+        for block in re.findall("### BEGIN SOLUTION(.*?)### END SOLUTION", file.read_text(encoding="utf-8"), re.S)
+    ]
+    assert len(answers) > 25
+    quoted = set.union(*map(windows, answers))
+    root = TEACHER.parent
+    quoted -= set.union(*(windows(file.read_text(encoding="utf-8")) for file in root.glob("minivjepa/**/*.py")))
+    for folder in ("tests", "docs", "results", "page/src"):
+        for file in (file for file in (root / folder).rglob("*") if file.suffix in {".py", ".md", ".ts", ".js"}):
+            found = quoted & windows(file.read_text(encoding="utf-8"))
+            assert not found, f"{file.relative_to(root)}: {sorted(found)[0]}"

@@ -1,4 +1,4 @@
-"""Wrong answers to homework 3 that once got full points: the parts of a right answer that they have otherwise.  Only a few are in the exercises' lists."""
+"""Wrong answers to homework 3: the parts of a right answer that they have otherwise.  Those in WRONG once got full points; only a few are in the exercises' lists."""
 
 ROW = 'min(row["feature_std"], row["target_feature_std"])'
 FIRST_WARNING = {"four digits": [(ROW, f"round({ROW}, 4)")]}
@@ -49,4 +49,28 @@ PROBE = {
 WRONG = {
     "first_warning": FIRST_WARNING, "diagnose": DIAGNOSE, "spread_and_rank": SPREAD_AND_RANK, "kind_of_collapse": KIND_OF_COLLAPSE,
     "design": DESIGN, "verdict": VERDICT, "probe": PROBE,
+}  # fmt: skip
+EACH, HIGHER, LOWER = "a[seed] - b[seed] for seed in a if seed in b", "difference - half > 0", "difference + half < 0"
+UNLISTED = {  # what else people write for `verdict`
+    "stops at a seed that b lacks": (EACH, "a[seed] - b[seed] for seed in a"),
+    "stops at a seed that a lacks": (EACH, "a[seed] - b[seed] for seed in b"),
+    "seeds from 0": (EACH, "a[seed] - b[seed] for seed in range(len(a))"),
+    "the seeds of the course": (EACH, "a[seed] - b[seed] for seed in range(10, 15) if seed in a and seed in b"),
+    "all pairs": (EACH, "x - y for x in a.values() for y in b.values()"),
+    "a share of b": (EACH, "(a[seed] - b[seed]) / b[seed] for seed in a if seed in b"),
+    "the inputs change": (f"each = [{EACH}]", f"[a.pop(seed) for seed in [*a] if seed not in b]\n    each = [{EACH}]"),
+    "the median": ("np.mean(each)", "np.median(each)"),
+    "two digits": ("float(np.mean(each))", "round(float(np.mean(each)), 2)"),
+    "n of all seeds": ("n = len(each)", "n = len(a | b)"),
+    "the other tail": ("(1 + level) / 2", "(1 - level) / 2"),
+    "level and error exchanged": ("(1 + level) / 2", "1 - level / 2"),
+    "a single seed decides": (HIGHER, "difference > (half if n > 1 else 0)"),
+    "against the std": (HIGHER, "difference > np.std(each, ddof=min(1, n - 1))"),
+    "a sign forgotten": (LOWER, "difference < half"),
+    "whatever is not higher": ('word = "undecided"', 'word = "lower"'),
+    "equal, as in the package": ('word = "undecided"', 'word = "equal" if abs(difference) + half < 0.02 else "undecided"'),
+    "9 of 10 seeds, as in the package": (HIGHER, f"{HIGHER} and sum(one > 0 for one in each) >= n - n // 10"),
+    "most seeds": (HIGHER, "n > 1 and sum(one > 0 for one in each) > n / 2"),
+    "p below 5 %": (HIGHER, "difference > 0 and n > 1 and stats.ttest_1samp(each, 0).pvalue < 0.05"),
+    "a test of arms that share nothing": (HIGHER, "difference > 0 and stats.ttest_ind([*a.values()], [*b.values()]).pvalue < 1 - level"),
 }  # fmt: skip
