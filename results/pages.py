@@ -119,7 +119,7 @@ def results_parts(raw: dict[str, Any]) -> dict[str, str]:
         "warning": warning_table(matrix),
         "alarm": alarm_table(matrix),
         "published": published_table(arms),
-        "decay": f"{decay_table(decay['runs'])}\n\n`{decay['command']}`, {decay['date']}, torch {decay['versions']['torch']}.",
+        "decay": f"{decay_table(decay['runs'])}\n\n`{decay['command']}`, stopped where seeds are missing, {decay['date']}, torch {decay['versions']['torch']}.",
         "search": search_table(raw["search"]),
         **world_parts(raw),
     }

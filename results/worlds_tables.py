@@ -153,7 +153,7 @@ def paired_table(results: dict[str, Any]) -> str:
                 words = pair_in_words(mine, theirs)
                 lines.append([world, planner, f"{encoder} minus {rival}", *words])
     table = markdown(["world", *PAIR_HEADS], lines, words=3)
-    title = f"{len(lines)} comparisons of a trained encoder with another, on the same pairs; of such 95 % intervals, one in twenty misses"
+    title = f"{len(lines)} comparisons on the same pairs; at 95 %, one interval in twenty misses"
     return folded(title, table)
 
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -285,6 +286,31 @@ def test_a_run_of_each_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
             stds[name, weight] = found["feature_std"]
     assert all(stds[name, 0.0] != stds[name, 0.1] for name, _ in stds)
     assert ablation.run_random(2, 0.1, 10)["options"] == ablation.random_options(2)
+
+
+def test_what_is_said_of_collapse_in_world_models_is_so() -> None:
+    """Catches: a sentence of results/README.md that outlives its numbers."""
+    stored = results.load()["world_ablation"]
+
+    def of(rows: str, key: str, **wanted: Any) -> dict[int, float]:
+        return {
+            row["seed"]: row[key] for row in stored[rows] if all(row[name] == value for name, value in wanted.items())
+        }
+
+    model = {row["seed"]: row["position_r2"] for row in stored["variants"] if row["name"] == "untrained"}
+    for name in ("lambda 0", "lambda .001"):
+        assert max(of("variants", "feature_std", name=name).values()) < 0.03
+        assert paired(of("variants", "position_r2", name=name), model).answer == "undecided"
+    assert min(of("variants", "position_r2", name="default").values()) > 0.99
+    assert mean(of("variants", "success", name="default").values()) > 0.99
+    untrained = of("untrained", "position_r2")
+    assert f"{mean(of('untrained', 'feature_std').values()):.3f}" == "0.176"
+    names = {row["name"] for row in stored["heuristics"]}
+    assert len(names) == 5
+    for name in names:
+        assert mean(of("heuristics", "feature_std", name=name, weight=0.0).values()) < 0.0615
+        assert paired(of("heuristics", "position_r2", name=name, weight=0.0), untrained).answer == "undecided"
+        assert paired(of("heuristics", "position_r2", name=name, weight=0.1), untrained).answer == "below"
 
 
 def test_what_is_said_of_reaching_goals_is_so() -> None:

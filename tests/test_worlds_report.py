@@ -272,6 +272,17 @@ def test_what_the_pages_say_of_the_lamps_is_so() -> None:
     assert f"{actions.var():.2f}" == "0.45"
     assert max(row["inverse_error"] for row in found["lewm"]) < 0.35
     assert min(row["inverse_error"] for row in wide) > 0.99 * actions.var()
+    means = {
+        name: {key: sum(row[key] for row in each) / 3 for key in ("success", "position_r2", "inverse_error")}
+        for name, each in found.items()
+    }
+    assert max(means, key=lambda name: means[name]["success"]) == "lewm"
+    assert [f"{means[name]['success']:.3f}" for name in ("lewm", "raw, 128")] == ["0.685", "0.352"]
+    assert min(means, key=lambda name: means[name]["inverse_error"]) == "lewm"
+    assert means["vjepa, pooled"]["inverse_error"] < means["raw, 128"]["inverse_error"]
+    assert means["vjepa, pooled"]["success"] < 0.01
+    warned = [f"{means[name]['position_r2']:.2f}" for name in ("vjepa, 128", "untrained, 128")]
+    assert warned == ["0.89", "0.93"]
 
 
 def test_what_the_pages_say_of_leworldmodels_controls_is_so() -> None:
@@ -302,6 +313,7 @@ def test_what_the_page_says_of_imagining_planners_is_so() -> None:
             assert max(found[recipe][:2]) < 0.1451
             assert 0.349 < found[recipe][2] < 0.4101
             assert tables.compared(known[recipe], known["untrained, 128"])[3] == "below"
+        assert tables.compared(known["vjepa, 128"], known["untrained, 128"])[3] != "above"
         assert max(found["vjepa, pooled"]) < 0.06
         assert found["untrained, 128"][2] == max(found["untrained, 128"])
 
@@ -397,9 +409,29 @@ def test_what_the_page_says_of_plain_rooms_is_so() -> None:
         assert tables.compared(found[trained], found[other])[3] != "above"
     assert max(row["success"] for row in found["vjepa, pooled"]) < 0.92
     good = ("lewm", "vjepa, default", "untrained, 128", "raw, 128")
+    by_cem = tables.groups(rows)["rooms", "cem", "untrained, 128"]
+    assert tables.compared(tables.groups(rows)["rooms", "cem", "lewm"], by_cem)[3] == "undecided"
     planned = [row for row in rows if row["planner"] in script.PLANNERS and row["encoder"] in good]
     assert len(planned) == 4 * 2 * 3
     assert [min(shares := [row["success"] for row in planned]), max(shares)] == pytest.approx([0.87, 0.99])
+
+
+def test_which_planner_is_best_for_leworldmodel_depends_on_the_world() -> None:
+    """Catches: a sentence that outlives its numbers."""
+    found = tables.groups(row for row in pages.load()["worlds"]["rows"] if row["encoder"] == "lewm")
+    gains = {
+        world: [
+            cem["success"] - inverse["success"]
+            for cem, inverse in zip(found[world, "cem", "lewm"], found[world, "inverse dynamics", "lewm"])
+        ]
+        for world in ("rooms", "rooms-busy", "rooms-lamps")
+    }
+    assert min(gains["rooms"]) > 0
+    assert gains["rooms-busy"] == pytest.approx([0.1])  # seed 10
+    assert [gain > 0 for gain in gains["rooms-lamps"]] == [False, False, True]
+    assert min(map(abs, gains["rooms-lamps"])) > 0.119
+    means = [sum(row["success"] for row in found["rooms", by, "lewm"]) / 3 for by in ("cem", "inverse dynamics")]
+    assert [f"{mean:.3f}" for mean in means] == ["0.967", "0.910"]
 
 
 def test_what_the_page_says_of_busy_rooms_is_so() -> None:
