@@ -23,11 +23,10 @@ class Encoder(nn.Module):
         self, grid: Grid, dim: int, depth: int, heads: int, positions: str = "sincos", hidden: int | None = None
     ):
         super().__init__()
-        self.head = head_width(dim, heads)
-        check_scheme(positions, self.head)
-        self.grid, self.dim, self.depth, self.positions = grid, dim, depth, positions
+        self.head_dim = head_width(dim, heads)
+        check_scheme(positions, self.head_dim)
+        self.grid, self.dim, self.depth, self.positions, self.hidden = grid, dim, depth, positions, hidden
         self.embed = TubeletEmbedding(grid, dim, positions)
-        self.hidden = hidden
         self.blocks = nn.ModuleList(Block(dim, heads, hidden) for _ in range(depth))
         self.norm = nn.LayerNorm(dim, eps=EPS)
 
@@ -35,7 +34,7 @@ class Encoder(nn.Module):
         """clip [B, C, T, H, W] -> [B, N, D]; with ids [B, K] of the tubelets to see -> [B, K, D]."""
         x = self.embed(clip, ids)
         where = torch.arange(self.grid.tokens, device=x.device)[None] if ids is None else ids
-        angles = rotary_angles(self.grid, where, self.head, self.positions, x.dtype)
+        angles = rotary_angles(self.grid, where, self.head_dim, self.positions, x.dtype)
         for block in self.blocks:
             x = block(x, angles)
         return self.norm(x)

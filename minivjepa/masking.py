@@ -45,7 +45,7 @@ def count_kept(total: int, hide: float, what: str) -> int:
         raise ValueError(f"mask ratio is {hide:g}, expected a number from 0 to 1")
     keep = total - round(total * hide)
     if not 0 < keep < total:
-        missing = "context" if keep <= 0 else "target"
+        missing = "context" if keep == 0 else "target"
         low, high = math.ceil(100 / total), math.floor(100 * (total - 1) / total)
         raise ValueError(
             f"mask ratio {hide:g} leaves no {missing} among {total} {what}; choose one from {low / 100} to {high / 100}"
@@ -95,7 +95,7 @@ class FutureMask:
 
 
 def block_size(grid: Grid, scale: float, seed: int, step: int, device: torch.device) -> tuple[int, int]:
-    """(height, width) in patches of this step's blocks: a share `scale` of the frame, one aspect ratio per batch.
+    """(height, width) in patches of this step's blocks: a share `scale` of the frame, one aspect ratio per seed and step.
 
     Raises ValueError if a block of that scale can cover the whole frame.
     """
@@ -118,7 +118,7 @@ def draw_blocks(
 ) -> Tensor:
     """bool [B, h*w]: True in the union of `count` rectangles, placed uniformly at random for each sample.
 
-    share_size: draw the same aspect ratio for all mask groups.
+    attempt: 0, or the number of the redraw.  share_size: one aspect ratio for all mask groups; group g draws with the run's seed + GROUP * g.
     """
     _, h, w = grid.shape
     high, wide = block_size(grid, scale, seed % GROUP if share_size else seed, step, index.device)
@@ -218,7 +218,7 @@ def parse_mask(text: str) -> Mask:
     return type(mask)(**{**vars(mask), "hide": share})
 
 
-def coverage(target_ids: Tensor, grid: Grid) -> Tensor:
-    """Target ids [B, M] -> float32 [t, h, w]: the share of clips in which each tubelet is a target."""
-    counts = torch.bincount(target_ids.flatten(), minlength=grid.tokens)
-    return (counts / len(target_ids)).reshape(grid.shape)
+def coverage(ids: Tensor, grid: Grid) -> Tensor:
+    """Target or context ids [B, n] -> float32 [t, h, w]: the share of clips whose ids include each tubelet."""
+    counts = torch.bincount(ids.flatten(), minlength=grid.tokens)
+    return (counts / len(ids)).reshape(grid.shape)

@@ -26,8 +26,8 @@ class Predictor(nn.Module):
         hidden: int | None = None,
     ):  # fmt: skip
         super().__init__()
-        self.head = head_width(inner, heads)
-        check_scheme(positions, self.head)
+        self.head_dim = head_width(inner, heads)
+        check_scheme(positions, self.head_dim)
         self.grid, self.dim, self.inner, self.depth = grid, dim, inner, depth
         self.positions, self.hidden = positions, hidden
         self.enter = nn.Linear(dim, inner)
@@ -52,7 +52,7 @@ class Predictor(nn.Module):
         """context [B, K, D], its ids [B, K], ids to predict [B, M] -> predictions [B, M, D]."""
         x = self.tokens(context, context_ids, target_ids, group)  # [B, K + M, P]
         ids = torch.cat([context_ids, target_ids], dim=1)
-        angles = rotary_angles(self.grid, ids, self.head, self.positions, x.dtype)
+        angles = rotary_angles(self.grid, ids, self.head_dim, self.positions, x.dtype)
         for block in self.blocks:
             x = block(x, angles)
         return self.leave(self.norm(x[:, context.shape[1] :]))  # the last M tokens

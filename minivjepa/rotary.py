@@ -13,16 +13,18 @@ from minivjepa.tubelets import Grid
 SCHEMES = ("sincos", "rotary", "rotary-tiled")  # of positions; the released V-JEPA 2 weights need the last
 
 
-def check_scheme(scheme: str, head: int) -> None:
+def check_scheme(scheme: str, head_dim: int) -> None:
     """Raise ValueError for an unknown scheme, or for heads too narrow to rotate one pair per axis."""
     if scheme not in SCHEMES:
         raise ValueError(f"unknown positions {scheme!r}; choose from {', '.join(SCHEMES)}")
-    if scheme != "sincos" and head < 6:
-        raise ValueError(f"positions {scheme!r} need heads at least 6 wide, not {head}; use fewer heads or more width")
+    if scheme != "sincos" and head_dim < 6:
+        raise ValueError(
+            f"positions {scheme!r} need heads at least 6 wide, not {head_dim}; use fewer heads or more width"
+        )
 
 
-def rotary_angles(grid: Grid, ids: Tensor, head: int, scheme: str, dtype: torch.dtype) -> Tensor | None:
-    """int64 ids [B, n] -> angles [B, n, r] for the first r = 6 * (head // 6) numbers of a head; None for "sincos".
+def rotary_angles(grid: Grid, ids: Tensor, head_dim: int, scheme: str, dtype: torch.dtype) -> Tensor | None:
+    """int64 ids [B, n] -> angles [B, n, r] for the first r = 6 * (head_dim // 6) numbers of a head; None for "sincos".
 
     Time, height and width, in that order, each get a third of them, at frequencies 10000 ** -(i / (r / 6)).  "rotary"
     gives both numbers of a pair the same angle: f0 f0 f1 f1 ...  V-JEPA 2 was trained with f0 f1 ... f0 f1 ..., where
@@ -30,7 +32,7 @@ def rotary_angles(grid: Grid, ids: Tensor, head: int, scheme: str, dtype: torch.
     """
     if scheme == "sincos":
         return None
-    pairs = head // 6
+    pairs = head_dim // 6
     dtype = torch.promote_types(dtype, torch.float32)  # angles in bfloat16 would be too coarse
     frequency = 10000.0 ** -(torch.arange(pairs, dtype=dtype, device=ids.device) / pairs)
     frequency = frequency.repeat(2) if scheme == "rotary-tiled" else frequency.repeat_interleave(2)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from minivjepa.rotary import rotate
 
-SCHEMES = ("xavier", "official", "official-2")  # of init_linear
+INITS = ("xavier", "official", "official-2")  # of init_linear
 EPS = 1e-6  # of every LayerNorm, as in the released code
 
 
@@ -35,7 +35,9 @@ class Attention(nn.Module):
         self.heads = heads
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
-        self.attend: Callable[..., Tensor] = F.scaled_dot_product_attention  # softmax(q k^T / sqrt d) v
+        self.attend: Callable[..., Tensor] = (
+            F.scaled_dot_product_attention
+        )  # softmax(q k^T / sqrt d) v; bfloat16 on a CPU swaps it
 
     def forward(self, x: Tensor, angles: Tensor | None = None, allowed: Tensor | None = None) -> Tensor:
         """[B, n, D] -> [B, n, D].
@@ -92,12 +94,12 @@ def init_linear(module: nn.Module, scheme: str) -> None:
             elif scheme in ("official", "official-2"):
                 nn.init.trunc_normal_(layer.weight, std=0.02)
             else:
-                raise ValueError(f"unknown initialisation {scheme!r}; choose from {', '.join(SCHEMES)}")
+                raise ValueError(f"unknown initialization {scheme!r}; choose from {', '.join(INITS)}")
             nn.init.zeros_(layer.bias)
-    blocks = getattr(module, "blocks", ()) if scheme == "official-2" else ()
-    for number, block in enumerate(blocks, 1):
-        for layer in (block.attention.proj, block.mlp.fc2):
-            layer.weight.data.div_(math.sqrt(2 * number))
+    for part in module.modules() if scheme == "official-2" else ():
+        for number, block in enumerate(getattr(part, "blocks", ()), 1):
+            for layer in (block.attention.proj, block.mlp.fc2):
+                layer.weight.data.div_(math.sqrt(2 * number))
 
 
 def linear_flops(n: int, inputs: int, outputs: int) -> int:

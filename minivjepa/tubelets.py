@@ -55,7 +55,9 @@ class Grid:
         """Raise ValueError unless `clip` is [B, C, T, H, W] of this grid's size."""
         expected = (self.channels, self.frames, self.height, self.width)
         if clip.ndim != 5 or tuple(clip.shape[1:]) != expected:
-            raise ValueError(f"clip has shape {tuple(clip.shape)}, expected (B, C, T, H, W) = (B, {expected})")
+            raise ValueError(
+                f"clip has shape {tuple(clip.shape)}, expected (B, C, T, H, W) = (B, {', '.join(map(str, expected))})"
+            )
 
 
 def patchify(clip: Tensor, grid: Grid) -> Tensor:

@@ -87,9 +87,9 @@ class VJEPA(nn.Module):
         )
 
     def targets(self, clip: Tensor) -> Tensor:
-        """clip [B, C, T, H, W] -> what to predict, for every tubelet of the clip: features [B, N, D], before normalization."""
+        """clip [B, C, T, H, W] -> what to predict for every tubelet, before normalization: features [B, N, D], or pixels [B, N, values]."""
         if self.prevention.target == "pixels":
-            return patchify(clip, self.encoder.grid)  # [B, N, C*t*p*p]: not V-JEPA, but what MAE predicts
+            return patchify(clip, self.encoder.grid)  # [B, N, values]: not V-JEPA, but what MAE predicts
         encoder = self.encoder if self.target_encoder is None else self.target_encoder
         if self.prevention.stop_gradient:
             with torch.no_grad():  # <- this line is the stop-gradient
@@ -126,7 +126,7 @@ class VJEPA(nn.Module):
             return loss + self.prevention.regulariser(h, seed, step)
 
     def update_target(self, momentum: float) -> None:
-        """EMA update, after the optimizer's step; does nothing if the online encoder is its own target."""
+        """EMA update, after the optimizer's step; does nothing without a target encoder."""
         if self.target_encoder is not None:
             ema_update(self.target_encoder, self.encoder, momentum)
 

@@ -23,7 +23,7 @@ TRICKS = {
     "embed only the kept tubelets": ("pixels are gathered, then multiplied; not the other way round", "test_embedding_kept_tubelets_equals_keeping_embedded_tubelets"),
     "one target pass a clip": ("whatever the number of mask groups", "test_a_step_runs_the_target_encoder_once_whatever_the_number_of_mask_groups"),
     "targets without a graph": ("nothing is kept for a backward pass that stop-gradient forbids", "test_gradients_reach_online_and_predictor_and_never_the_target"),
-    "AdamW in one kernel": ("torch's fused optimiser", "test_twenty_steps_equal_the_slow_reference"),
+    "AdamW in one kernel": ("torch's fused optimizer", "test_twenty_steps_equal_the_slow_reference"),
     "attention written out": ("in bfloat16 on a CPU: softmax and products in place of torch's fused operator", "test_attention_written_out_is_attention_and_has_its_gradient"),
 }  # fmt: skip
 
@@ -59,20 +59,6 @@ def step_table(found: Sequence[Row]) -> str:
     return markdown(head, body, words=4)
 
 
-def before_table(found: Row) -> str:
-    """Steps of an earlier revision and of this one, in turn."""
-    body = []
-    for row in found["rows"]:
-        before, after = 1000 * row["before_s"], 1000 * row["after_s"]
-        body.append(
-            [row["geometry"], row["dtype"], f"{before:,.1f}", f"{after:,.1f}", f"{100 * (after / before - 1):+.1f} %"]
-        )
-    head = ["geometry", "type", f"revision {found['revision']}, ms", "now, ms", "difference"]
-    return (
-        f"{markdown(head, body, words=2)}\n\n`{found['command']}`, {found['date']}, torch {found['versions']['torch']}."
-    )
-
-
 def attention_flops(geometry: Geometry) -> int:
     """Useful FLOPs of a step inside attention alone, q k^T and the weighted sum, forward and backward."""
     c = geometry.config
@@ -93,7 +79,13 @@ def account_table(row: Row) -> str:
     body = []
     for part in row["operators"]:
         ideal = useful.get(part["kind"], 0) / rate / step
-        body.append([part["kind"], f"{100 * part['share']:.1f}", f"{100 * ideal:.1f}" if ideal else ""])
+        body.append(
+            [
+                part["kind"].replace("optimiser", "optimizer"),
+                f"{100 * part['share']:.1f}",
+                f"{100 * ideal:.1f}" if ideal else "",
+            ]
+        )
     head = ["operators", "% of the step", "% at the matmul rate"]
     about = f"{row['geometry']}, {row['dtype']}, {row['device']}: step {1000 * step:,.1f} ms, share {row['share']:.3f}."
     return f"{about}\n\n{markdown(head, body)}"
@@ -201,7 +193,6 @@ def speed_parts(raw: dict[str, Any]) -> dict[str, str]:
     scaled = "data" in cpu and any(row["geometry"] == "vitl" for row in cpu.get("rows", []))
     return {
         "steps": f"{step_table(stepped)}\n\n{'; '.join(about)}." + ("" if "cuda" in measured else f"\n\n{opened}"),
-        "before": before_table(raw["speed-before"]),
         "tricks": tricks_table(cpu) if "tricks" in cpu else NOT_TIMED.format("tricks"),
         "account": "\n\n".join(accounts),
         "clips": clip_lines(cpu) if "clips" in cpu else NOT_TIMED.format("clips"),

@@ -302,8 +302,6 @@ def test_what_the_page_on_speed_says_is_so() -> None:
         if row["geometry"] in ("tiny", "cpu", "cpu-long"):
             assert row["peak_memory_mib"] < 2048
     assert {row["geometry"] for row in rows} >= set(PRESETS)
-    for row in results.load()["speed-before"]["rows"]:  # no step became slower than before the tricks were taken out
-        assert row["after_s"] < 1.05 * row["before_s"], row
     steps = {(row["geometry"], row["dtype"], row["compiled"], row["recompute"]): row for row in rows}
     for geometry in ("mini", "paper"):
         half, full = (steps[geometry, dtype, False, False] for dtype in ("bfloat16", "float32"))

@@ -41,7 +41,7 @@ def test_unknown_keys_are_refused_and_a_field_that_is_missing_has_its_default() 
         ({"weight_decay": float("inf")}, "weight_decay is inf, expected"),
         ({"clip_grad": float("inf")}, "clip_grad is inf, expected"),
         ({"monitor_clips": 1}, "monitor_clips is 1, expected 2 or more: one clip has no spread"),
-        ({"prevention": ARMS["vicreg"], "batch": 1}, "batch is 1, expected 2 or more: a regulariser compares clips"),
+        ({"prevention": ARMS["vicreg"], "batch": 1}, "batch is 1, expected 2 or more: a regularizer compares clips"),
         ({"masks": ("tube:",)}, "no number after the colon"),
         ({"warmup": -1}, "warmup is -1, expected 0 or more"),
         ({"momentum": 1.5}, "momentum is 1.5, expected a number from 0 to 1"),

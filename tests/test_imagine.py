@@ -31,7 +31,7 @@ def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def trained_painter(model: VJEPA, config: Config, source: DigitClips) -> decoder.Decoder:
-    features = partial(decoder.frozen_targets, model)
+    features = partial(decoder.targets_without_gradient, model)
     return decoder.train_decoder(features, config.grid, target_width(config), source, config.seed, CPU)
 
 

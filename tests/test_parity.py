@@ -323,7 +323,7 @@ def test_a_written_file_has_every_tensor_of_theirs(groups: int, tmp_path: Path) 
 def slow_encoder(encoder: Encoder, clip: Tensor, ids: Tensor) -> Tensor:
     """The encoder on visible tokens only, one clip, token, head and pair of numbers at a time."""
     grid, (_, h, w) = encoder.grid, encoder.grid.shape
-    d, scheme = encoder.head, encoder.positions
+    d, scheme = encoder.head_dim, encoder.positions
     tokens = []
     for i in ids.tolist():  # one tubelet: cut it out and multiply
         t, y, x = i // (h * w), i // w % h, i % w
@@ -593,7 +593,7 @@ def test_the_config_beside_the_weights_decides(tmp_path: Path) -> None:
         pair = load_pretrained(source)
         assert pair.encoder is not None
         assert pair.encoder.grid == shape.grid
-        assert pair.encoder.head == shape.dim // shape.heads
+        assert pair.encoder.head_dim == shape.dim // shape.heads
     with pytest.raises(ValueError, match=r"has 2 heads of an encoder 24 wide by its config.json, and 3 were asked for"):
         load_pretrained(file, heads=3)
     good = json.loads(config.read_text())

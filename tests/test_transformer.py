@@ -130,5 +130,5 @@ def test_initialisations_have_their_spread_in_every_layer(part: torch.nn.Module)
         assert abs(spread * math.sqrt(2 * number) - 0.02) < 0.0006, name
     assert round(spreads(part)["blocks.11.mlp.fc2"], 4) == 0.0041
     assert all(bool((layer.bias == 0).all()) for layer in part.modules() if isinstance(layer, torch.nn.Linear))
-    with pytest.raises(ValueError, match="unknown initialisation"):
+    with pytest.raises(ValueError, match="unknown initialization"):
         init_linear(part, "kaiming")

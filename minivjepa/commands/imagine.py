@@ -91,7 +91,7 @@ def paint_hidden(options: ImagineOptions, device: torch.device) -> bytes:
     with tqdm(total=len(models) * decoder.STEPS, desc="painting", unit="step") as bar:
         for name, (model, own) in models.items():
             source = open_data(data, own.grid, own.seed, device, own.clips)
-            features, width = partial(decoder.frozen_targets, model.to(device).eval()), target_width(own)
+            features, width = partial(decoder.targets_without_gradient, model.to(device).eval()), target_width(own)
             painter = decoder.train_decoder(features, own.grid, width, source, own.seed, device, bar.update)
             paintings = decoder.painted(model, painter, clip, mask)
             errors[name] = decoder.painting_errors(paintings, clip, mask[1], own.grid)

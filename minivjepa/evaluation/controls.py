@@ -31,7 +31,7 @@ def shuffled_frames(clip: Tensor, index: Tensor) -> Tensor:
 
 
 def train_supervised(config: Config, device: torch.device, progress: Callable[[int], None]) -> Encode:
-    """A yardstick: an encoder of the same size, trained with labels for as many steps by the same optimiser.
+    """A yardstick: an encoder of the same size, trained with labels for as many steps by the same optimizer.
 
     Pooled tokens, one linear head for direction and one for identity, sum of the cross-entropies.  `progress` is
     called after every step.  Raises RunStopped if the loss is not finite at the end.
@@ -59,10 +59,10 @@ def train_supervised(config: Config, device: torch.device, progress: Callable[[i
     return encoder
 
 
-def pixel_direction(config: Config, budget: Budget, device: torch.device, alter: Alter | None = None) -> float:
+def pixel_direction(config: Config, budget: Budget, device: torch.device, alter: Alter) -> float:
     """Held-out accuracy of a linear probe for direction on all frames, each shrunk to 8 x 8 pixels; no encoder is needed.
 
-    A digit's position is linear in these pixels, so this probe finds a start position that gives the direction away.
+    A digit's position is linear in these pixels, so the probe finds a start position that gives the direction away.
     """
 
     def shrink(clip: Tensor) -> Tensor:

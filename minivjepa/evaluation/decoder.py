@@ -1,6 +1,6 @@
 """What a model imagines: a small decoder paints its predictions of hidden tubelets as pixels.
 
-Read in lesson 12.  The decoder learns, with everything else frozen, to paint a tubelet from its target vector; then it is
+Lesson 6 shows what it paints.  The decoder learns, with everything else frozen, to paint a tubelet from its target vector; then it is
 given predictions instead.  It can flatter: it paints what is usual where features say nothing.  So look at the errors beside it.
 """
 
@@ -66,7 +66,7 @@ def train_decoder(
 
 
 @torch.no_grad()
-def frozen_targets(model: VJEPA, clip: Tensor) -> Tensor:
+def targets_without_gradient(model: VJEPA, clip: Tensor) -> Tensor:
     """clip [B, C, T, H, W] -> the targets as the loss sees them [B, N, D]."""
     return model.normalised(model.targets(clip))
 
@@ -83,7 +83,7 @@ def painted(model: VJEPA, decoder: Decoder, clip: Tensor, mask: MaskPair) -> dic
     return {
         "imagined": decoder(z, hidden),
         "other_context": decoder(other, hidden),
-        "true_features": decoder(gather_tokens(frozen_targets(model, clip), hidden), hidden),
+        "true_features": decoder(gather_tokens(targets_without_gradient(model, clip), hidden), hidden),
         "mean_clip": gather_tokens(pixels.mean(dim=0, keepdim=True).expand_as(pixels), hidden),
     }
 
@@ -95,6 +95,6 @@ def with_hidden(clip: Tensor, hidden: Tensor, pixels: Tensor | float, grid: Grid
 
 
 def painting_errors(paintings: dict[str, Tensor], clip: Tensor, hidden: Tensor, grid: Grid) -> dict[str, float]:
-    """Mean squared error of each of `painted` on the hidden tubelets, in normalised pixels."""
+    """Mean squared error of each of `painted` on the hidden tubelets, in normalized pixels."""
     truth = gather_tokens(patchify(clip, grid), hidden)
     return {name: float(F.mse_loss(pixels, truth)) for name, pixels in paintings.items()}

@@ -27,12 +27,12 @@ from minivjepa.vjepa import VJEPA
 Encode = Callable[[Tensor], Tensor]  # clips [B, C, T, H, W] -> tokens [B, N, D]
 Alter = Callable[[Tensor, Tensor], Tensor]  # (clips, sample indices [B]) -> clips of the same shape
 Metrics = dict[str, Any]
-COPIES = 2  # of all evaluation clips' tokens: as they were encoded, and standardised for the attentive probes
+COPIES = 2  # of all evaluation clips' tokens: as they were encoded, and standardized for the attentive probes
 LARGEST = 16 * 2**30  # bytes of tokens that probing may hold in memory
 
 
 def evaluation_clips(config: Config, split: str, device: torch.device) -> KnownClips:
-    """The clips of one split that every encoder is judged on, if it was trained on clips that look like them."""
+    """The clips of one split: the same for every run with this grid and these rules of clips."""
     return known_clips(config.grid, split, DATA_SEED + SPLITS.index(split), device, config.clips)
 
 
@@ -58,7 +58,7 @@ def probe_encoder(
 ) -> Metrics:
     """All collapse metrics and probes of one frozen encoder on held-out clips; accuracies are fractions.
 
-    config: its clips, and the seed of the attentive probes.  spectrum: singular values of the centred pooled test features, descending.
+    config: its clips, and the seed of the attentive probes.  spectrum: singular values of the centered pooled test features, descending.
     """
     train, validation, test = (encode_split(encode, config, split, budget, device, alter) for split in SPLITS)
     metrics: Metrics = token_metrics(test.tokens)
@@ -93,7 +93,7 @@ def judge_online(model: VJEPA, config: Config, budget: Budget, device: torch.dev
 def judge(
     model: VJEPA, config: Config, budget: Budget, device: torch.device, part_done: Callable[[], object] = lambda: None
 ) -> Metrics:
-    """Metrics of the online encoder; under "target" those of the target encoder, or None if it has none."""
+    """Metrics of the online encoder; under "target" those of the target encoder, or None if it has none.  part_done: called after each encoder."""
     online, target = judge_online(model, config, budget, device), None
     part_done()
     if model.target_encoder is not None:  # loss and margin are the same

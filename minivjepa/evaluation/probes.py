@@ -1,4 +1,4 @@
-"""What a frozen encoder's features are good for: linear, nearest-neighbour and attentive probes.
+"""What a frozen encoder's features are good for: linear, nearest-neighbor and attentive probes.
 
 Built in lessons 6 and 9.  Linear probes read features pooled over tokens; the attentive probe may choose its
 tokens (V-JEPA section 4.3).  Always read a probe beside its untrained row: an attentive probe finds motion
@@ -30,7 +30,7 @@ class Labelled:
     """Features of B clips and what is in them.
 
     tokens: float32 [B, N, D].  identity, direction: int64 [B].  color: [B, 3].
-    place: [B, 4], sine and cosine of the start position, which lives on a frame with joined ends.
+    place: [B, 4], sine and cosine of the start position: a full turn for digits, whose frame has joined ends, half a turn for photographs.
     """
 
     tokens: Tensor
@@ -50,19 +50,19 @@ class Labelled:
 
 
 def linear_accuracy(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor) -> float:
-    """Held-out accuracy (fraction) of a ridge classifier on standardised pooled features, alpha cross-validated."""
+    """Held-out accuracy (fraction) of a ridge classifier on standardized pooled features, alpha cross-validated."""
     probe = make_pipeline(StandardScaler(), RidgeClassifierCV(alphas=ALPHAS))
     return float(probe.fit(train.numpy(), labels.numpy()).score(test.numpy(), test_labels.numpy()))
 
 
 def linear_r2(train: Tensor, values: Tensor, test: Tensor, test_values: Tensor) -> float:
-    """Held-out R^2 of ridge regression on standardised pooled features, mean over outputs; below 0 is worse than the mean."""
+    """Held-out R^2 of ridge regression on standardized pooled features, mean over outputs; below 0 is worse than the mean."""
     probe = make_pipeline(StandardScaler(), RidgeCV(alphas=ALPHAS))
     return float(probe.fit(train.numpy(), values.numpy()).score(test.numpy(), test_values.numpy()))
 
 
 def knn_accuracy(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, neighbours: int) -> float:
-    """Held-out accuracy (fraction) of the nearest training clips' vote, on standardised pooled features."""
+    """Held-out accuracy (fraction) of the nearest training clips' vote, on standardized pooled features."""
     probe = make_pipeline(StandardScaler(), KNeighborsClassifier(neighbours))
     return float(probe.fit(train.numpy(), labels.numpy()).score(test.numpy(), test_labels.numpy()))
 
@@ -89,7 +89,7 @@ class AttentiveProbe(nn.Module):
         nn.init.normal_(self.query, std=dim**-0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Standardised tokens [B, N, D] -> class scores [B, classes]."""
+        """Standardized tokens [B, N, D] -> class scores [B, classes]."""
         return self.classify(attentive_pool(x, self.query).flatten(1))
 
 
@@ -156,9 +156,9 @@ def accuracy(probe: Callable[[Tensor], Tensor], part: Labelled, task: str) -> fl
 def attentive_accuracy(
     train: Labelled, validation: Labelled, test: Labelled, budget: Budget, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """Task -> (held-out accuracy, training accuracy) of the best probe on validation clips.
+    """Task -> (held-out accuracy, training accuracy) of the probe that does best on validation clips.
 
-    Tried are all learning rates and weight decays of the budget.  The three parts must be standardised together.
+    All learning rates and weight decays of the budget are tried.  The three parts must be standardized together.
     """
     trials = [Trial(*one) for one in itertools.product(CLASSES, budget.attentive_rates, budget.attentive_decays)]
     probes = train_attentive(train, validation, trials, budget, seed)

@@ -13,7 +13,7 @@ from minivjepa.data.digits import CLIPS, ClipRules
 from minivjepa.data.protocol import DATA_SEED
 from minivjepa.masking import MASKS, parse_mask
 from minivjepa.rotary import check_scheme
-from minivjepa.transformer import SCHEMES, head_width
+from minivjepa.transformer import INITS, head_width
 from minivjepa.tubelets import Grid
 from minivjepa.vjepa import CollapsePrevention
 
@@ -33,7 +33,7 @@ class Config:
     prevention: CollapsePrevention = field(default_factory=CollapsePrevention)
     """The switches of collapse prevention; --arm sets them all at once."""
     teacher: str = ""
-    """An arm: the run NAME-SEED beside this one, whose trained encoder is the first target encoder; "": this run's own."""
+    """The arm whose trained encoder becomes the first target encoder, from the folder ARM-SEED beside this run; "": this run's own encoder."""
     masks: tuple[str, ...] = ("future",)  # One mask group per name, optionally with the share to hide, as in tube:0.75.
     share_mask_token: bool = False  # One mask token for all groups, as in V-JEPA 2's recipes, not one for each.
     loss: str = "l1"  # Distance in latent space: l1 or l2 (squared error).
@@ -45,10 +45,10 @@ class Config:
     predictor_depth: int = 2  # Transformer blocks of the predictor; 0 = a predictor that is linear in the context.
     predictor_heads: int = 2  # Attention heads of the predictor.
     positions: str = "sincos"
-    """Positions of tubelets: sincos (V-JEPA), rotary (V-JEPA 2), or rotary-tiled (V-JEPA 2's released weights)."""
-    init: str = "xavier"  # Initialisation of Linear weights: xavier, official (V-JEPA 1's) or official-2 (V-JEPA 2's).
+    """Positions of tubelets: sincos (V-JEPA), rotary (plain RoPE), or rotary-tiled (V-JEPA 2, as released)."""
+    init: str = "xavier"  # Initialization of Linear weights: xavier, official (V-JEPA 1's) or official-2 (V-JEPA 2's).
 
-    steps: int = 2600  # Optimiser steps.
+    steps: int = 2600  # Optimizer steps.
     batch: int = 16  # Clips per step, over all processes together.
     lr: float = 2.5e-3  # Peak learning rate of AdamW.
     predictor_lr: float = 2.0  # The predictor's learning rate, as a multiple of the encoder's.
@@ -72,7 +72,7 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse what cannot train, with the value given, the values expected and what to do."""
-        choices = {"loss": ("l1", "l2"), "init": SCHEMES, "precision": ("auto", "fp32", "bf16")}
+        choices = {"loss": ("l1", "l2"), "init": INITS, "precision": ("auto", "fp32", "bf16")}
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; choose from {', '.join(known)}")
@@ -92,7 +92,7 @@ class Config:
         if self.prevention.regulariser is not None:
             weights = tuple(vars(self.prevention.regulariser))
             check_numbers(self.prevention.regulariser, weights, "0 or more", lambda value: value >= 0)
-            check_numbers(self, ("batch",), "2 or more: a regulariser compares clips", lambda value: value >= 2)
+            check_numbers(self, ("batch",), "2 or more: a regularizer compares clips", lambda value: value >= 2)
         check_scheme(self.positions, head_width(self.dim, self.heads, "encoder "))
         check_scheme(self.positions, head_width(self.predictor_dim, self.predictor_heads, "predictor "))
         if self.teacher and self.prevention.target != "ema":
@@ -109,7 +109,7 @@ def check_numbers(config: Any, names: Sequence[str], expected: str, fits: Callab
     """Raise ValueError for the first field of a config that is not finite, or does not fit."""
     for name in names:
         value = getattr(config, name)
-        if not (abs(value) <= sys.float_info.max and fits(value)):  # NaN isn't below either
+        if not (abs(value) <= sys.float_info.max and fits(value)):  # refuses NaN, too
             raise ValueError(f"{name} is {value}, expected {expected}")
 
 

@@ -28,7 +28,7 @@ def build_model(config: Config) -> VJEPA:
         init_linear(encoder, config.init)
         init_linear(predictor, config.init)
         projector = None
-        if width := config.prevention.projector:  # two layers between features and targets, of regularised methods
+        if width := config.prevention.projector:  # two layers between features and targets, of regularized methods
             projector = nn.Sequential(nn.Linear(config.dim, width), nn.GELU(), nn.Linear(width, width))
             init_linear(projector, config.init)
         if target_width(config) != config.dim:  # last, so that nothing before it draws other numbers
@@ -75,7 +75,7 @@ def schedule(config: Config, step: int) -> tuple[float, float, float]:
     """(learning rate, weight decay, momentum) of the 0-based step.
 
     Learning rate: linear warm-up, then cosine.  Weight decay: cosine.  Momentum: linear, unless the arm fixes it.
-    All three run over steps * stretch.  As in the released code, the first two are one step ahead.
+    All three run over steps * stretch.  As in the released code, the first two use step + 1.
     """
     horizon, done = config.steps * config.stretch, step + 1
     if done <= config.warmup:

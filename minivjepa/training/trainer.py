@@ -121,7 +121,7 @@ class Trainer(Loop[VJEPA]):
         self.update(clip, [(send(context, self.device), send(target, self.device)) for context, target in masks])
 
     def update(self, clip: Tensor, masks: list[MaskPair]) -> None:
-        """One optimiser step and one EMA update, without waiting for the device."""
+        """One optimizer step and one EMA update, without waiting for the device."""
         momentum = apply_schedule(self.optimiser, self.config, self.step)
         with autocast(self.config.precision, self.device):
             loss = self.parallel(clip, masks, self.config.seed, self.step)
@@ -147,7 +147,9 @@ class Trainer(Loop[VJEPA]):
         model, config, clips = self.model, self.config, self.clips
         encoders = [encoder for encoder in (model.encoder, model.target_encoder) if encoder is not None]
         found = [token_metrics(torch.cat([encoder(clip).float().cpu() for clip in clips])) for encoder in encoders]
-        target = {f"target_{name}": value for name, value in found[-1].items()}  # the only encoder's, if there is one
+        target = {
+            f"target_{name}": value for name, value in found[-1].items()
+        }  # [-1]: the online encoder's if it's the only one
         masks = sample_masks(config, MONITOR_STEP, torch.arange(len(clips[0]), device=self.device))  # of the margin
         h = model.normalised(model.targets(clips[0]))
         lr, _, momentum = schedule(config, max(0, self.step - 1))

@@ -71,8 +71,8 @@ class ActionPredictor(nn.Module):
         positions: str = "rotary",
     ):
         super().__init__()
-        self.head = head_width(inner, heads)
-        check_scheme(positions, self.head)
+        self.head_dim = head_width(inner, heads)
+        check_scheme(positions, self.head_dim)
         self.frame, self.positions = frame, positions
         self.enter = nn.Linear(dim, inner)
         self.enter_action = nn.Linear(actions, inner)
@@ -107,7 +107,7 @@ class ActionPredictor(nn.Module):
         clip = Grid(T, h, w, tubelet=1, patch=1)
         within = torch.cat([torch.zeros(2, dtype=torch.int64), torch.arange(n)])  # row 0 and column 0: no turn
         ids = torch.arange(T)[:, None] * n + within
-        return rotary_angles(clip, ids.flatten()[None].to(z.device), self.head, self.positions, z.dtype)
+        return rotary_angles(clip, ids.flatten()[None].to(z.device), self.head_dim, self.positions, z.dtype)
 
 
 def rollout(predictor: ActionPredictor, z: Tensor, actions: Tensor, state: Tensor, advance: Advance) -> Tensor:

@@ -1,7 +1,4 @@
-"""What a world model imagines, painted by a decoder that learned to paint frames from their true latents.
-
-Read in lesson 12.
-"""
+"""What a world model imagines, painted by a decoder that learned to paint frames from their true latents."""
 
 from dataclasses import replace
 
