@@ -124,7 +124,7 @@ def test_initialisations_have_their_spread_in_every_layer(part: torch.nn.Module)
     assert abs(spreads(part)["blocks.3.mlp.fc1"] - math.sqrt(2 / (192 + 768))) < 0.001
     init_linear(part, "official")
     assert all(abs(spread - 0.02) < 0.0006 for spread in spreads(part).values())
-    init_linear(part, "official-2")
+    init_linear(torch.nn.ModuleList([part]), "official-2")  # blocks are found inside a module, too
     for name, spread in spreads(part).items():
         number = int(name.split(".")[1]) + 1 if name.endswith(("attention.proj", "mlp.fc2")) else 0.5
         assert abs(spread * math.sqrt(2 * number) - 0.02) < 0.0006, name
