@@ -127,7 +127,7 @@ check("cover", unchanged and hidden.float().mean().item() == 0.75, "three quarte
 #
 # Not the missing pixels. Look at the noise: you can't guess it, and you don't need to.
 #
-# V-JEPA guesses **features**: lists of numbers that a network computes, one list for each small piece of the clip. It uses two networks.
+# V-JEPA guesses **features**: lists of numbers that a network computes, one list for each small piece of the clip. It takes two networks.
 # The *teacher* sees the whole clip and computes features. The *student* sees only what isn't covered, and guesses the teacher's features
 # for the rest. How far off the guesses are on average is the **loss**, the number that training pushes down.
 #
@@ -263,12 +263,12 @@ guess.reveal(FALLS, {0: "neither of them", 1: "".join(fallen), 2: "both"}[len(fa
 check("one trick", fallen == ["no-stopgrad"], "within 300 steps no-stopgrad collapses and no-ema doesn't")
 
 # %% [markdown]
-# Without the stop, it's the teacher that collapses: training moves it to agree, while the student's features still differ. And look at the
+# Without the stop, training moves the teacher to agree, and it collapses; the student, not drawn here, doesn't. And look at the
 # loss. So is the stop all you need? This race is too short to say. Lesson 07 has longer ones, with several seeds.
 #
 # ## Kill one yourself
 #
-# A small V-JEPA trains below, in your browser, with or without a kernel. Press play, let it live for a while, then kill it.
+# A small V-JEPA trains below. Press play, let it live for a while, then kill it.
 
 # %%
 collapse_page("vjepa")

@@ -287,7 +287,7 @@ shapes |= {"features": h.shape, "target": wanted.shape}
 show(three_components(shapes))
 
 # %% [markdown]
-# Three things in it are for lesson 05: the LayerNorm on the teacher's side, the loss, and EMA (exponential moving average), which is what
+# Left for lesson 05: the LayerNorm on the teacher's side, the loss, the stop, and EMA (exponential moving average), which is what
 # "slow copy" means. The shapes are [B, K, D] for the context, [B, M, D] for guesses and answers, and [B, N, D] for all of the teacher's
 # features.
 
@@ -343,7 +343,7 @@ teachers_see = not torch.equal(teacher(poisoned, everything), h) and not torch.e
     model.targets(nonsense), model.targets(clips)
 )
 check("P1", sealed and tuple(before.shape) == tuple(clean[2].shape) == (B, K, D) and teachers_see,
-      "one vector per visible tubelet, and hidden pixels change not one bit of them; the teacher sees those pixels")  # fmt: skip
+      "one vector per visible tubelet, bit for bit the same whatever the hidden pixels are; the teacher sees those pixels")  # fmt: skip
 
 # %% [markdown]
 # ## Where do gradients go?
@@ -383,7 +383,7 @@ rests = rests and not any(p.requires_grad for part in (teacher, model.target_enc
 check(
     "P3",
     learns and rests,
-    "every parameter of online encoder and predictor has a gradient, and none of the target encoder",
+    "every parameter of online encoder and predictor has a gradient, and none of the target encoder's has",
 )
 
 # %% [markdown]

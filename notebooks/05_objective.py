@@ -90,8 +90,8 @@ guess("Whose features differ more from clip to clip?", max(differ, key=differ.ge
 #
 # ## Write it: `jepa_loss` (medium, 8 minutes)
 #
-# Both arguments are `[B, M, D]`: clips, hidden tubelets, numbers. Keep gradients out of the targets. Give each target vector mean 0 and
-# standard deviation 1, as a LayerNorm without learned weights does: its variance is a sum divided by D, plus 1e-5.
+# Both arguments are `[B, M, D]`: clips, hidden tubelets, numbers. Keep gradients out of the targets. Shift each target vector to mean 0 and
+# divide it by √(variance + 1e-5), as a LayerNorm without learned weights does; the variance divides by D.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -324,8 +324,8 @@ check("O4", steps == 173 and reached[-2] < 0.5 <= reached[-1] and half_lives == 
 
 # %% [markdown]
 # The first step shows 1 / (1 - .996), about 250 times. That's a transient: for about twenty steps the student changes fast, and an EMA
-# teacher has barely started. Later the target moves about as far at momentum 0 as at .99. So the average calms the start, and that isn't the
-# whole answer. BYOL collapsed without it, SimSiam trains without it, and lesson 07 takes it away here.
+# teacher has barely started. Later the gap is small: look at the printed numbers. So the average calms the start, but that isn't the
+# whole answer: lesson 07 takes it away.
 #
 # ## Why normalize the target?
 #
@@ -398,11 +398,11 @@ print(", ".join(f"{name} {loss:.3f}" for name, loss in left.items()))
 assert left["start"] < 0.95 * left["random"] and left["random"] > 0.98 * left["nothing"]
 assert left["direction"] > 0.98 * left["random"] and left["start and direction"] < 0.95 * left["start and random"]
 assert all(mad(torch.ones_like(Y), values) == 0 for values in told.values())
-print("verified: the start lowers the best possible loss, and with it the direction does; on a constant target it is 0")
+print("verified: the start lowers the best possible loss, and the direction lowers it further; on a constant target it is 0")
 
 # %% [markdown]
-# By itself, the direction helps no more than a random number. Told with the start, it helps: the push is toward all that together predicts
-# *these* targets.
+# By itself, the direction helps no more than a random number. Told with the start, it helps: the push is toward whatever facts jointly
+# predict *these* targets.
 #
 # The argument assumes an optimal predictor. The paper's hypothesis is that EMA keeps it close to optimal; there's no proof. And it takes
 # the target as given: if the target is constant, the MAD is 0 and nothing pushes. (Nearly constant is

@@ -222,13 +222,13 @@ check(
 # %% [markdown]
 # (A healthy run's loss can fall and then rise: the last line has five longer runs.)
 #
-# Can you see collapse? Each run sees the first half of a clip and predicts features for the second. A small decoder, trained on frozen
-# features, paints what was predicted:
+# Can you see collapse? Each run sees the first half of a clip and predicts features for the second. A small decoder, trained on
+# targets, paints what was predicted:
 #
 # ![Three clips of a moving digit, one per row. What vjepa predicts for the second half is painted as a blurred digit that keeps moving in the right direction; what neither predicts is the same dark square for every clip](../results/imagined.gif)
 #
 # `neither` gets the same dark square for every clip. `frozen`, which predicts a random network that never moves, does as
-# well as V-JEPA: lesson 07 comes back to that. (A decoder can flatter: look at the controls.)
+# well as V-JEPA: lesson 07 comes back to that. (A decoder can flatter: look at *another clip* and *untrained*.)
 #
 # ## But don't bad features mean a high loss?
 #
@@ -295,16 +295,15 @@ check(
     and blind["neither"] < 0.05
     and gradient["neither"] > 0.01
     and max(gradient["built by hand"], blind["built by hand"]) < 1e-6,
-    "blind to the clip, no guess does well on an untrained network's targets, and V-JEPA beats the best one by looking; "
-    "on a collapsed network's it is near 0: a gradient is there, but next to nothing about the clip could lower the loss",
+    "no blind guess does well on an untrained network's targets, and V-JEPA beats its blind rival by looking; on a collapsed "
+    "network's targets, that rival's loss is near 0: a gradient is there, but looking could hardly lower the loss",
 )
 
 # %% [markdown]
 # Read the last column. Before training, there may be a lot to gain by looking. V-JEPA gains some of it: its loss is below its blind rival's, and
 # the wrong clip costs it dearly. `neither` made its targets alike instead, and has next to nothing left to gain.
 #
-# Its gradient isn't small: an absolute difference has the same slope however close it is to zero. But next to nothing about the clip
-# could lower the loss.
+# Its gradient isn't small: an absolute difference has the same slope however close it is to zero.
 #
 # ## Three kinds of collapse
 #
@@ -446,7 +445,7 @@ collapse_page("neither")
 # %% [markdown]
 # <details><summary>What happens</summary>
 #
-# Hardly, in ours: the page's learning rate falls to 0. At a constant rate, three of three came back, after thousands of steps.
+# Ours barely did: the page's learning rate falls to 0. At a constant rate, all three came back, after thousands of steps.
 # </details>
 #
 # ## Three questions

@@ -176,7 +176,7 @@ print("verified: your gradient takes the same routes as a real network's")
 # does, on every seed. It *learns* if a linear probe reads more about motion from it than from an untrained encoder.
 
 # %%
-FATES = ["learns", "collapses", "neither of these"]
+FATES = ["learns", "collapses", "something else"]
 guess("What becomes of no-ema?", choices=FATES)
 guess("What becomes of no-stopgrad?", choices=FATES)
 guess("What becomes of frozen?", choices=FATES)
@@ -286,7 +286,7 @@ check(
 #
 # ## Write it: `paired_verdict` (medium, 10 minutes)
 #
-# One arm has higher dots than another. Luck? Arms of the same seed share clips and first weights. What's lucky about a seed drops out of
+# One arm's dots lie higher than another's. Luck? Arms of the same seed share clips and first weights. What's lucky about a seed drops out of
 # their **difference**.
 #
 # `a` and `b` map seeds to accuracies. For the seeds that both have, in increasing order, take `a` minus `b`. The mean of these differences
@@ -393,7 +393,7 @@ print(
 )
 
 # %% [markdown]
-# **Stop-gradient is what prevents collapse here.** With EMA, two probes of three read better *which* digit it is; kNN leans the other way.
+# **Stop-gradient is what prevents collapse here.** With EMA, two of three probes read the digit better; kNN leans the other way.
 # On motion it's undecided: without EMA, four seeds learn little and one as much as `vjepa`. Elsewhere, too, both happen: without EMA, BYOL
 # (arXiv 2006.07733) fails and SimSiam (arXiv 2011.10566) does well.
 #
@@ -420,14 +420,14 @@ check(
     sides[0] == {"identity, linear": "above", "direction, attentive": "below"}
     and sides[1] == dict.fromkeys(("direction, linear", "identity, linear", "identity, kNN"), "above"),
     "at 2,600 steps the moving target is above the frozen one by one probe of five and below by another; "
-    "by the longer recipe it is above by three, motion among them, and below by none",
+    "with cpu-long it is above by three, motion among them, and below by none",
 )
 
 # %% [markdown]
-# After 2,600 steps, the moving teacher is better by one probe and worse by another. By `cpu-long` (longer, more heads, a faster target) it wins: above all, neighbors in its
-# features show the same digit more often. They are more *about* identity. (We noticed that on other seeds; `results/plan.md` asked these.)
+# After 2,600 steps, the moving teacher is better by one probe and worse by another. With `cpu-long` (longer, more heads, a faster target) it wins: above all, neighbors in its
+# features show the same digit more often. They are more *about* identity. (A lead from other seeds, which `results/plan.md` put to the test.)
 #
-# In BYOL, on photographs, the frozen teacher reaches 18.8 %, BYOL 72.5 and the random network itself 1.4.
+# On photographs, BYOL reaches 72.5 %, and with a frozen teacher 18.8; that random teacher itself, 1.4.
 #
 # ## What you hide
 #
@@ -461,7 +461,7 @@ assert blind == MASKS[:4] and found == MASKS[1:4] and sharp == ["mask-blocks", "
 #
 # ## Other switches
 #
-# Ten more, one at a time. (An interval misses once in twenty, and there are thirty here: expect a wrong verdict or two.)
+# Ten more arms. (An interval misses once in twenty, and there are thirty here: expect one or two misses.)
 
 # %%
 others = [arm for arm in variants["arms"] if arm not in MASKS]
@@ -585,8 +585,8 @@ check(
     "O5b",
     symmetric == {"no stop": True, "stop": False, "stop and EMA": False}
     and abs(around[False]) < 1e-3 < 0.05 < abs(around[True]),
-    "the update with stop-gradient is the gradient of no function: its Jacobian is not symmetric, with EMA too, and a closed loop does not "
-    "add up to zero",
+    "the update with stop-gradient isn't any function's gradient: with or without EMA its Jacobian isn't symmetric, and around a "
+    "closed loop it doesn't add up to zero",
 )
 for start, (w, e) in {start: place for (start, stop), place in ends.items() if stop}.items():
     assert abs((e**2 - w**2) - (start[1] ** 2 - start[0] ** 2)) < 0.05
@@ -605,12 +605,12 @@ print(
 #
 # ## Finale: features or pixels?
 #
-# Why predict features at all? The usual argument: much of what pixels show can't be predicted, and needn't be. A fair test: same encoder, same predictor, same
-# clips; only the target changes. First, clean clips.
+# Why predict features at all? The usual argument: much of what pixels show can't be predicted, and needn't be. The test changes only the
+# target. (The presets were chosen for `vjepa`.) First, plain clips.
 
 # %%
 pixels = {f"{arm} minus pixels": by_probe(arm, "pixels", plan) for arm in ("vjepa", "frozen")}
-guess("Clean clips: by how many of the five probes is vjepa above pixels?",
+guess("Plain clips: by how many of the five probes is vjepa above pixels?",
       [found[3] for found in pixels["vjepa minus pixels"].values()].count("above"))  # fmt: skip
 
 # %%
@@ -624,11 +624,11 @@ check(
     "above" not in words
     and words.count("below") == 3
     and against("pixels", "untrained", "linear_direction", plan)[3] == "above",
-    "after 2,600 steps on clean clips pixel targets have taught motion, too, and V-JEPA's features are above theirs by no probe and below by three",
+    "after 2,600 steps on plain clips pixel targets have taught motion, too, and V-JEPA's features are above theirs by no probe and below by three",
 )
 
 # %% [markdown]
-# So after 2,600 steps, pixels win. And by `cpu-long`?
+# So after 2,600 steps, pixels win. And with `cpu-long`?
 
 # %%
 longer = by_probe("vjepa", "pixels", load("plan-today-long"))
@@ -638,11 +638,11 @@ show(verdicts({"cpu-long, 7,000 steps": longer}, "vjepa minus pixels"))
 # NBVAL_CHECK_OUTPUT
 above = [probe for probe, found in longer.items() if found[3] == "above"]
 assert above == ["direction, linear", "identity, kNN"] and "below" not in [found[3] for found in longer.values()]
-print("verified: by cpu-long vjepa is above pixels on direction, linear, and identity, kNN, and below on none")
+print("verified: with cpu-long vjepa is above pixels on direction, linear, and identity, kNN, and below on none")
 
 # %% [markdown]
-# Now V-JEPA wins. But here, nearly everything can be predicted. Add a **nuisance**: a random background, new in every frame. Pixel targets
-# are full of it.
+# Now V-JEPA wins. So far, only the pixels' noise was unpredictable. Add a **nuisance**: a random background, new in every frame. Pixel
+# targets are full of it.
 
 # %% folded=true
 films = {}
@@ -706,8 +706,8 @@ for number in (1, 2, 3, 8):
     print(f"  {title}\n    {answers.split(f'<!-- h{number}: begin -->')[1].strip().splitlines()[0]}")
 
 # %% [markdown]
-# The questions, the seeds and what counts as a yes were written down before the first run: that's how you keep a result you hope for
-# from fooling you. (One thing changed later: at strength 1 not even labels taught motion, so the plan now asks at 0.5.)
+# Each question, its seeds and what counts as a yes were written down before its first run: that's how you keep a result you hope for
+# from fooling you. (Two changes: at strength 1 even labels taught little motion, so it's now 0.5; the last question came later.)
 #
 # ## Break it
 #
@@ -746,7 +746,7 @@ collapse_page("no-stopgrad")
 # are close to ours, and one of our five seeds did as well without EMA.
 # </details>
 #
-# <details><summary>2. Why does the online encoder survive in `no-stopgrad`?</summary>
+# <details><summary>2. Why does the online encoder keep its spread in `no-stopgrad`?</summary>
 #
 # Once the target is the same for every clip, the predictor can answer without looking, and nothing asks the online encoder for anything
 # anymore. (That's likely, not tested.)

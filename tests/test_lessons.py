@@ -66,6 +66,20 @@ def test_every_cell_ran_in_order_and_without_an_error(lesson: Path) -> None:
         assert all(output.get("name") != "stderr" for output in cell.outputs), cell.source
 
 
+def test_code_that_a_lesson_prints_is_the_packages() -> None:
+    """Catches: a lesson that wasn't built again after the code it shows had changed."""
+    code = [path.read_text(encoding="utf-8") for path in (FOLDER.parent / "minivjepa").rglob("*.py")]
+    shown = [
+        output.text.strip("\n")
+        for lesson in LESSONS
+        for cell in built(lesson).cells
+        if cell.source.startswith("print(inspect.getsource(")
+        for output in cell.outputs
+    ]
+    assert len(shown) == 3
+    assert all(any(text in file for file in code) for text in shown)
+
+
 def test_checked_cells_are_marked_exactly_and_print_what_is_the_same_everywhere(lesson: Path) -> None:
     """Catches: text behind the marker, which turns the check off; a float, which another machine prints differently."""
     marked = 0
