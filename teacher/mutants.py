@@ -140,7 +140,7 @@ def is_killed(function: Callable[..., Any], cases: ExerciseCases) -> bool:
     before = signal.signal(signal.SIGALRM, too_long)
     signal.setitimer(signal.ITIMER_REAL, LONGEST)
     try:
-        return not all(same(ADAPTERS[cases.adapter](function, case.inputs), case.expected) for case in cases.cases)
+        return not all(same(case.expected, ADAPTERS[cases.adapter](function, case.inputs)) for case in cases.cases)
     except Exception:
         return True
     finally:

@@ -394,7 +394,6 @@ def test_a_result_is_the_same_as_itself_and_not_as_one_with_more(value: Arrays) 
 @pytest.mark.parametrize(
     ("mine", "right", "equal"),
     [
-        (np.array([1, 2]), np.array([1.0, 2.0]), False),
         (np.array([1, 0]), np.array([True, False]), False),
         (np.array([1, 2], np.uint8), np.array([1, 2]), True),
         (np.array([1.0], np.float32), np.array([1.0 + 1e-6]), True),
@@ -408,6 +407,13 @@ def test_a_result_is_the_same_as_itself_and_not_as_one_with_more(value: Arrays) 
 def test_kind_shape_and_values_all_count(mine: np.ndarray, right: np.ndarray, equal: bool) -> None:
     """Catches: broadcasting, or ids as floats, taken for right."""
     assert alike(mine, right) is alike(right, mine) is equal
+
+
+def test_floats_will_not_do_for_whole_numbers() -> None:
+    """Catches: ids as floats, which can't be used as ids."""
+    assert not alike(np.array([1, 2]), np.array([1.0, 2.0]))
+    assert alike(np.array([1.0, 2.0]), np.array([1, 2]))
+    assert not alike(np.array([1.0, 2.0]), np.array([1, 3]))
 
 
 def result(value: Any) -> Arrays:
@@ -436,6 +442,7 @@ CASES = [Case({}, result(2), {"plus": result(2), "twice": result(4)}), Case({}, 
         ((4, 7), ("perhaps: twice", 0)),
         ((2, 5), ("result is 5, expected 3; 1 of 1 values differ", 1)),
         ((2, 3.0), ("result holds floats, expected whole numbers", 1)),
+        ((2, True), ("result holds booleans, expected whole numbers", 1)),
         ((2, [3]), ("result has the shape [1], expected []", 1)),
         ((2, (3, "a")), ("result is a list of 2 values, expected one value", 1)),
     ],
@@ -443,6 +450,14 @@ CASES = [Case({}, result(2), {"plus": result(2), "twice": result(4)}), Case({}, 
 def test_a_mistake_is_named_only_as_far_as_it_explains_the_results(results: tuple, found: tuple | None) -> None:
     """Catches: a certain word for a guess; a difference that is described as another."""
     assert diagnose(CASES, [result(value) for value in results]) == found
+
+
+def test_a_whole_number_will_do_for_a_float_of_the_same_value() -> None:
+    """Catches: a right answer that is refused since min(1, ...) or max(0, ...) gives a whole number."""
+    cases = [Case({}, result(1.0)), Case({}, result([0.0, 2.0]))]
+    assert diagnose(cases, [result(1), result([0, 2])]) is None
+    assert diagnose(cases, [result(1), result([0, 3])]) == ("result at [1] is 3, expected 2.0; 1 of 2 values differ", 1)
+    assert diagnose(cases, [result(True), result([0, 2])]) == ("result holds booleans, expected floats", 0)
 
 
 def test_a_mistake_that_stops_in_a_case_is_no_more_than_perhaps() -> None:
@@ -791,6 +806,6 @@ def test_the_picture_shows_what_the_check_counts(monkeypatch: pytest.MonkeyPatch
     near = right + np.array([[1e-4, 0, 0], [5e-5, 1, 1e-7]])  # only one of them is wrong for the check
     draw_side_by_side({"result": right}, {"result": near})
     assert "in 1 places" in shown[0].alt
-    draw_side_by_side({"result": right}, {"result": np.ones((2, 3), int)})
+    draw_side_by_side({"result": right.astype(int)}, {"result": right})
     draw_side_by_side({"result": right.astype(str)}, {"result": near.astype(str)})
     assert len(shown) == 1

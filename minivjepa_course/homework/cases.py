@@ -71,19 +71,27 @@ def kind(array: np.ndarray) -> str:
     return {"b": "booleans", "i": "whole numbers", "u": "whole numbers", "f": "floats", "U": "text"}[array.dtype.kind]
 
 
-def equal_values(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Where two arrays of one kind and shape agree; floats up to the tolerance."""
-    return np.asarray(np.isclose(a, b, TOLERANCE, TOLERANCE, equal_nan=True) if kind(a) == "floats" else a == b)
+def fits(right: np.ndarray, mine: np.ndarray) -> bool:
+    """Whether an array may be compared with the right one: same shape and kind; 1 will do for 1.0, but not 1.0 for 1."""
+    kinds = kind(right), kind(mine)
+    return right.shape == mine.shape and (kinds[0] == kinds[1] or kinds == ("floats", "whole numbers"))
 
 
-def alike(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two arrays have the same kind, shape and values."""
-    return kind(a) == kind(b) and a.shape == b.shape and bool(equal_values(a, b).all())
+def equal_values(right: np.ndarray, mine: np.ndarray) -> np.ndarray:
+    """Where an array that fits agrees with the right one; floats up to the tolerance."""
+    if kind(right) == "floats":
+        return np.asarray(np.isclose(right, mine, TOLERANCE, TOLERANCE, equal_nan=True))
+    return np.asarray(right == mine)
 
 
-def same(a: Arrays, b: Arrays) -> bool:
-    """Whether two results agree in all their arrays."""
-    return set(a) == set(b) and all(alike(a[name], b[name]) for name in a)
+def alike(right: np.ndarray, mine: np.ndarray) -> bool:
+    """Whether an array is the right one, up to the tolerance."""
+    return fits(right, mine) and bool(equal_values(right, mine).all())
+
+
+def same(right: Arrays, mine: Arrays) -> bool:
+    """Whether a result is right in all its arrays."""
+    return set(right) == set(mine) and all(alike(right[name], mine[name]) for name in right)
 
 
 def difference(expected: Arrays, got: Arrays, inputs: Inputs) -> str:
@@ -96,7 +104,7 @@ def difference(expected: Arrays, got: Arrays, inputs: Inputs) -> str:
         mine = got[name]
         if mine.shape != right.shape:
             return f"{name} has the shape {list(mine.shape)}, expected {list(right.shape)}"
-        if kind(mine) != kind(right):
+        if not fits(right, mine):
             return f"{name} holds {kind(mine)}, expected {kind(right)}"
         wrong = np.argwhere(~equal_values(right, mine))
         if len(wrong):

@@ -11,7 +11,16 @@ import numpy as np
 from torch import Tensor
 
 from minivjepa_course.homework.calling import ADAPTERS, NOT_WRITTEN, Blocked, blocking, error_in_words, is_unwritten
-from minivjepa_course.homework.cases import Arrays, ExerciseCases, alike, cases_from_json, diagnose, equal_values, kind
+from minivjepa_course.homework.cases import (
+    Arrays,
+    ExerciseCases,
+    alike,
+    cases_from_json,
+    diagnose,
+    equal_values,
+    fits,
+    kind,
+)
 from minivjepa_course.homework.program import SECONDS
 
 FOLDER = Path(__file__).parent
@@ -137,7 +146,7 @@ def case_in_words(exercise: ExerciseCases, number: int, got: Arrays | None = Non
         if got is None or (name in got and alike(expected, got[name])):
             continue
         mine, first = got.get(name), 0
-        if mine is not None and mine.shape == expected.shape and kind(mine) == kind(expected):
+        if mine is not None and fits(expected, mine):
             first = int(np.argmax(~equal_values(expected, mine)))
         lines.append(f"  expected {name}: {array_in_words(expected, first)}")
         lines.append(f"  got      {name}: {'nothing of this name' if mine is None else array_in_words(mine, first)}")
@@ -163,9 +172,9 @@ def values_in_words(array: np.ndarray) -> str:
 def draw_side_by_side(expected: Arrays, got: Arrays) -> None:
     """In a notebook, draw a result with two axes longer than 1 beside the expected one, and where they differ."""
     right, mine = expected.get("result"), got.get("result")
-    if right is None or mine is None or right.ndim != 2 or mine.shape != right.shape or min(right.shape) < 2:
+    if right is None or mine is None or not fits(right, mine):  # the message says so
         return
-    if kind(mine) != kind(right) or kind(right) == "text":  # the message says so
+    if right.ndim != 2 or min(right.shape) < 2 or kind(right) == "text":
         return
     ipython = sys.modules.get("IPython")  # a kernel has imported it
     if ipython is None or type(ipython.get_ipython()).__name__ != "ZMQInteractiveShell":
