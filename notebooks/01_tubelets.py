@@ -94,7 +94,7 @@ check("T2", paper.shape == (8, 14, 14) and paper.tokens == 1568, "16 / 2 = 8 tim
 # %%
 explore(
     lambda side, patch, tubelet, token: cut_up(Grid(16, side, side, tubelet, patch), token),
-    {"side": (32, 224, 32, 224), "patch": [16, 8, 32], "tubelet": [2, 1, 4], "token": (0, 1567, 1, 711)},
+    {"side": (32, 224, 16, 224), "patch": [16, 8, 32], "tubelet": [2, 1, 4], "token": (0, 1567, 1, 711)},
 )
 
 # %% [markdown]

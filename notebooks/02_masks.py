@@ -3,8 +3,8 @@
 #
 # ![You are here: what is hidden. The diagram of V-JEPA. In full color: visible tubelets.](attachment:here-02.png)
 #
-# **At the end you can explain** how V-JEPA hides most of a clip, where "about 90 % hidden" comes from, how much is really hidden, and what
-# the batch has to do with it.
+# **At the end you can explain** how V-JEPA hides most of a clip, how far that is from the paper's "about 90 %", and what the batch has to
+# do with it.
 #
 # *30 minutes, including about half a minute of computing. Any laptop.*
 # You need: lesson 01 (tokens, and `Grid`).
@@ -171,7 +171,7 @@ for name, share in geometry.items():
     print(f"{name} blocks cover {share:.0f} % of the frame and leave {100 - share:.0f} % visible")
 
 # %% [markdown]
-# Yet the paper (section 3.2) says about 90 %, by the union of the blocks. They don't explain that. But the code does one more thing after drawing them.
+# Yet the paper (section 3.2) says about 90 % for the union, without deriving it. After drawing the blocks, the code does one more thing.
 #
 # ## The cut
 #
@@ -252,7 +252,7 @@ print(f"on average: {average:.0f} % hidden; before the cut it was {before:.0f} %
 # %% folded=true
 # NBVAL_CHECK_OUTPUT
 check("T3", round(0.1 * paper.tokens) == 157 and 330 < kept["short"] < 400 and 80 < kept["long"] < 125 and max(asked.values()) < 1400,
-      f"a tenth of {paper.tokens} is {0.1 * paper.tokens:.0f}, and the sampler aims at no such number: the short group sees {kept['short']:.0f} tubelets and predicts {asked['short']:.0f}, the long one sees {kept['long']:.0f} and predicts {asked['long']:.0f}")  # fmt: skip
+      f"a tenth of {paper.tokens} is {0.1 * paper.tokens:.0f}, but the sampler doesn't aim for it: the short group sees {kept['short']:.0f} tubelets and predicts {asked['short']:.0f}, the long one sees {kept['long']:.0f} and predicts {asked['long']:.0f}")  # fmt: skip
 
 # %% folded=true
 # NBVAL_CHECK_OUTPUT

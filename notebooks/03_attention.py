@@ -9,7 +9,7 @@
 # *35 minutes, including about a minute of computing. Any laptop.*
 # You need: lessons 01 and 02, and to know what a matrix product is.
 #
-# **Optional on a first reading:** no later lesson needs what's measured here. To get on with the method, skip to 04.
+# **Optional on a first reading:** if you know attention, blocks and FLOPs, skip to 04.
 
 # %% folded=true
 import importlib.util

@@ -100,8 +100,8 @@ print("and every one of these encoders knows more of motion than any untrained o
 assert rising >= 3 and richer and min(probes) > max(worse)
 
 # %% [markdown]
-# A likely reason: the target moves, and as its features get richer they get harder to predict. So a rising loss alone is no reason to stop,
-# and you can't compare the losses of runs with different targets.
+# A likely reason: the target moves, and as its features get richer they get harder to predict. So don't stop just because the loss
+# rises, and don't compare losses of runs with different targets.
 #
 # ## One screen that trains
 #
@@ -158,8 +158,8 @@ check(
 # ## Write it: `learning_rate` (easy, 5 minutes)
 #
 # The loop above computes it in a few lines; try without looking. Steps count from 0. At each of the first `warmup` steps, step 0
-# too, the rate climbs by `peak / warmup`, so at step `warmup - 1` it's `peak`. Then it falls along half a cosine, from the first of the
-# remaining steps on, and at the last, `steps - 1`, it's `last`.
+# too, the rate climbs by `peak / warmup`, so at step `warmup - 1` it's `peak`. From there it falls along half a cosine, and at
+# the last step, `steps - 1`, it's `last`.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -337,7 +337,7 @@ check("resume", count == 0 and 0 < at < 900 and before == after and [end["step"]
 # ## Train
 #
 # Now watch one: 300 steps of the recipe `cpu`; on a GPU, of the larger preset `cuda`. The bar shows the loss and,
-# after lessons 06 and 07, also the feature std.
+# as in lessons 06 and 07, the feature std.
 
 # %%
 live = replace(PRESETS["cuda"] if device.type == "cuda" else PRESETS["cpu"], steps=300, log_every=50)
@@ -409,7 +409,7 @@ assert 0 < off < 0.05
 #
 # <details><summary>What to expect</summary>
 #
-# With 1000 it shot up in ours and then ended *lower* than before: don't judge by the loss only. With 1e30 it isn't. The trainer stops and tells you at which step, which checkpoint is
+# With 1000, our loss shot up and then ended *lower* than before: don't judge by the loss only. With 1e30, the trainer stops and tells you at which step, which checkpoint is
 # still good, and what to try. It never writes a checkpoint with weights that aren't finite.
 # </details>
 

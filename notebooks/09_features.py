@@ -114,8 +114,8 @@ guess("Which encoder was trained?", "B", choices=["A", "B"])
 # %% [markdown]
 # ## What's kept
 #
-# Predicting hidden tubelets was only the exercise. After training you throw away the predictor and the target encoder, freeze the online
-# encoder, and use its features. The trained encoder here comes from a stored experiment. It's the first of five seeds, not a hand-picked one:
+# Predicting hidden tubelets was only the exercise. Afterward you throw away the predictor and freeze one encoder: here the online one, in
+# V-JEPA's paper the target. The trained encoder here comes from a stored experiment. It's the first of five seeds, not a hand-picked one:
 
 # %%
 print(f"{stored['command']} | {stored['date']} | seed {config.seed}")
@@ -212,7 +212,7 @@ check("O7a retrieval", ours["direction"] > 2 * theirs["direction"] and ours["ide
       "both encoders bring similar colors together")  # fmt: skip
 
 # %% [markdown]
-# Both encoders bring similar colors together. Training has added the motion.
+# Training has added the motion, and a bit of the digit.
 #
 # ## Write it: `knn` (medium, 8 minutes)
 #
@@ -406,8 +406,8 @@ print(
 )
 
 # %% [markdown]
-# By the recipe of `cpu-long`, the moving target has changed what features are *about*: in all five seeds, neighbors share the digit more often. What can
-# be *found* in them is nearly the same. Two cautions from lesson 07: by that of `cpu` kNN saw no such difference, and we noticed this one only
+# With `cpu-long`, the moving target has changed what features are *about*: in all five seeds, neighbors share the digit more often. What can
+# be *found* in them is nearly the same. Two cautions from lesson 07: with `cpu`, kNN saw no such difference, and we noticed this one only
 # after the runs. Ten fresh seeds then confirmed it.
 #
 # ## Ask a single token
@@ -597,5 +597,5 @@ guess.table()
 
 # %% [markdown]
 # **In the package:** `minivjepa/evaluation/probes.py`, `minivjepa/evaluation/judge.py`, `minivjepa/data/protocol.py`. **In the papers:** V-JEPA
-# (arXiv 2404.08471), section 4.3, on attentive probes (its authors evaluate the target encoder; here the two score alike); Darcet et al. (arXiv 2309.16588)
+# (arXiv 2404.08471), section 4.3, on attentive probes (here the two encoders score alike); Darcet et al. (arXiv 2309.16588)
 # on background tokens. **Next:** 10, the released models.

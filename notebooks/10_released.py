@@ -7,7 +7,7 @@
 # which details fail without an error.
 #
 # *35 minutes, including a few seconds of computing. Any laptop; nothing is downloaded unless you ask for it.*
-# You need: lessons 03 to 05.
+# You need: lessons 03, 05 and 08.
 
 # %% folded=true
 import importlib.util
@@ -74,7 +74,7 @@ play(two_arrows(distance=3, places=24, frequency=0.4))
 #
 # ## Write it: `angles` (easy, 5 minutes)
 #
-# Whole-number places along one axis are given, and the number of pairs. Return the angle of every *number*, `[n, 2 * pairs]`: place times frequency, where
+# You get whole-number places along one axis, and the number of pairs. Return the angle of every *number*, `[n, 2 * pairs]`: place times frequency, where
 # both numbers of a pair get the same one.
 #
 # <details><summary>Hint 1</summary>
@@ -205,7 +205,7 @@ package = {
 mine = {"rotary": rotate(query.expand(32, -1), turn), "rotary-tiled": rotate(query.expand(32, -1), mixed_up)}
 same = all(torch.allclose(package[scheme][0, 0], mine[scheme], atol=1e-5) for scheme in mine)
 check("rotary", same and [name for name, matrix in scores.items() if by_distance(matrix)] == ["turned"],
-      "your turns are the package's, and only with them the product depends on nothing but the distance")  # fmt: skip
+      "your turns are the package's, and only they make the product depend on the distance and nothing else")  # fmt: skip
 check("the quirk", float(lengths.max() - lengths.min()) > 0.1,
       "what the released models do is not a turn: it changes the length of what it turns")  # fmt: skip
 

@@ -284,7 +284,7 @@ def by_sigreg(z):
 
 half, hundredth = (gradient_norm(by_sigreg, spread) for spread in (0.5, 0.01))
 guess(
-    "A cloud at a hundredth of its proper width is pushed ... than at half its width",
+    "Compared with one at half its proper width, a cloud at a hundredth is pushed ...",
     "20 times less" if 15 < half / hundredth < 25 else "something else",
     choices=["20 times harder", "about as hard", "20 times less"],
 )
@@ -548,7 +548,7 @@ print(
 # ## A loss you can read?
 #
 # V-JEPA's loss doesn't tell you how training goes. LeJEPA claims that with SIGReg it does. We trained 20 LeWorldModels with random sizes,
-# learning rates, weight decays and lengths, with lambda 0.1 and with 0.
+# learning rates, weight decays and lengths, each with lambda 0.1 and 0.
 
 # %%
 ranked = {weight: stored["spearman"][weight] for weight in ("0.1", "0.0")}
@@ -573,7 +573,7 @@ print("verified: with SIGReg the rank correlation's interval is above one half; 
 # ## What's guaranteed, and what isn't
 #
 # If *all* shadows are normal, nothing has collapsed. No trick of V-JEPA's guarantees as much. But a training step sees 256 directions and 48
-# points. Take normal points in 32 dimensions, some of them *dead*, always 0:
+# points. Take normal points. Of their 32 dimensions, some are *dead*: always 0.
 
 # %%
 width, batch = config.latent, config.batch

@@ -94,7 +94,7 @@ play(robots_in_motion(rooms, opening, goals[pair], task.radius, {}))
 guess("Which robot imagines first?", "B", choices=list(hidden))
 straight = stored["straight"]["all"]
 guess(
-    "The straight walk knows where the goal is, but no walls. Of 200 such goals, what share does it reach? (Half are in the other room.)",
+    "The straight walk knows the goal's place, but not the walls. Of 200 such goals, what share does it reach? (Half are in the other room.)",
     round(straight["success"], 2),
 )
 
@@ -232,7 +232,7 @@ def landscape(down, right):
 explore(landscape, {"down": (0, 100, 10, 20), "right": (0, 100, 10, 80)})
 
 # %% [markdown]
-# In pixels the goal is equally far from everywhere, until the two discs overlap. Main directions widen the funnel, and add hills. Only the
+# In pixels the goal is a narrow funnel: it's nearer only where both discs overlap. Main directions widen it, and add hills. Only the
 # oracle's slope leads through the door. So look *ahead*: imagine where plans lead, until one gets into the funnel.
 #
 # ## Write it: `plan_cost` (easy, 5 minutes)
@@ -309,7 +309,7 @@ def cem_round(plans, costs, noise, elites):
 attempt("12", cem_round)
 
 # %% [markdown]
-# Here are four of your rounds, with your predictor. The first starts from standing still. The paths show where the plans would really lead:
+# Four of your rounds, from standing still. Paths show where plans really lead; even if none passes the goal, later ones cost less:
 
 
 # %%
@@ -495,10 +495,10 @@ print(
 )
 
 # %% [markdown]
-# V-JEPA is ahead of untrained on the first seed and behind on the other two. The test is about other pairs, not about another training.
+# V-JEPA is ahead of untrained on the first seed and behind on the other two. McNemar's test covers new pairs, not new trainings.
 #
-# So in these rooms, planning in latent space beats a straight walk. LeWorldModel is four or five points of 100 above untrained features. But
-# those already reach nine goals in ten, and raw pixels did well above: a bright disc on a dark floor looks different everywhere.
+# So in these rooms, planning in latent space beats a straight walk. LeWorldModel is four or five points above untrained features. But
+# those already reach nine goals in ten, and raw pixels did well, too: a bright disc on a dark floor looks different everywhere.
 #
 # ## Among lamps
 #
@@ -584,10 +584,10 @@ print("verified: on unseen clips, no other latents beat the mean action by more 
 # clips, only LeWorldModel's latents beat a constant answer: they've dropped the lamps.
 #
 # A guess: its loss trains the target too, so latents that are easy to predict cost less, and nothing predicts a lamp. Unchecked, that
-# force is collapse (06); SIGReg holds against it. V-JEPA's stop-gradient cuts it off. That fits: with SIGReg instead, V-JEPA loses most lamps.
-# Without actions, LeWorldModel drops them, too, once with the robot (`docs/worlds.md`).
+# force is collapse (06); SIGReg holds against it. V-JEPA's stop-gradient cuts it off. With SIGReg instead, V-JEPA keeps little of
+# lamps or robot. Without actions, LeWorldModel drops the lamps and, once, the robot (`docs/worlds.md`).
 #
-# The records, with inverse dynamics trained longer, and a pixel-target encoder:
+# Stored results, with inverse dynamics trained longer, and a pixel-target encoder:
 
 # %%
 names = {
@@ -674,15 +674,15 @@ guess.table()
 #
 # What you can say now, and where you saw it:
 #
-# - **What prevents collapse?** In our runs, the stop-gradient. With an EMA but no stop, the target collapses (07). A term in the loss can, too,
+# - **What prevents collapse?** In our runs, the stop-gradient. With an EMA but no stop, the target collapses (07). A loss term prevents it, too,
 #   if its weight is right (11).
-# - **What does predicting features buy?** On clean clips, V-JEPA beats pixel targets on none of five probes and loses on three (07). Among
-#   lamps, no lead is shown either (12). For digits on changing noise, see `results/answers.md`.
-# - **What does the moving target add?** In short runs, no clear lead over a frozen one. By `cpu-long`, identity and motion are easier to read
+# - **What does predicting features buy?** On plain clips, V-JEPA loses to pixel targets in short runs and beats them with
+#   `cpu-long`; under a changing background it loses (07). Among lamps, no lead is shown (12).
+# - **What does the moving target add?** In short runs, no clear lead over a frozen one. With `cpu-long`, identity and motion are easier to read
 #   (07).
 # - **What are features good for?** Probes and neighbors find motion in them (09). A predictor on them can plan, but in plain rooms V-JEPA shows
-#   no lead over an untrained encoder. Among lamps, LeWorldModel's latents drop the noise and reach the most goals. V-JEPA's keep it: by inverse
-#   dynamics they beat untrained features, but not raw pixels (12).
+#   no lead over an untrained encoder. Among lamps, LeWorldModel's latents drop the noise and reach the most goals. V-JEPA's keep it, and beat
+#   untrained features only by inverse dynamics, raw pixels never (`docs/worlds.md`).
 # - **What's open?** Why LeWorldModel drops the lamps, and all of this on real video. V-JEPA 2's models are thousands of times as
 #   large, and saw more than a million hours. A toy can show how things fail, and how to notice.
 #

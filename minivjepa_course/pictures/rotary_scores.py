@@ -47,7 +47,7 @@ def two_arrows(distance: int, places: int, frequency: float) -> Film:
         axes[0, 0].legend(loc="lower left", fontsize=10)
         frames.append(frame_of(canvas))
     wanders, stays = products.values()
-    said = f"their product goes from {wanders.min():.1f} to {wanders.max():.1f} if positions are added; turned, it stays at {stays.mean():.1f}"
+    said = f"the product of the two goes from {wanders.min():.1f} to {wanders.max():.1f} if positions are added; turned, it stays at {stays.mean():.1f}"
     alt = f"Two pairs of arrows move along an axis, a query and a key {distance} places ahead of it. With the distance fixed, {said}."
     caption = (
         f"A query and a key, always {distance} places apart, move along an axis. Below, the product of the two: {said}."

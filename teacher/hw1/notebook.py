@@ -57,7 +57,7 @@ check_hidden("hw1", "grid_shape", grid_shape)
 # ## 2. Coverage (2 points, easy, 15 minutes)
 #
 # `ids` is int64 [draws, K]: the context of one or many draws, on a grid of `shape` (t, h, w) in time-major order: ids count through the columns of
-# a row, then the rows, then the time steps. The ids of a draw are all different, and stand in any order. How often is each place of the frame
+# a row, then the rows, then the time steps. The ids of a draw are all different, in any order. How often is each place of the frame in the
 # context? Return float32 [h, w]: for each place, the share of all draws and time steps in which it is kept. If K is 0, that is 0 everywhere.
 #
 # <details><summary>Hint 1</summary>Count how often every id occurs: <code>torch.bincount</code> of all ids, with a <code>minlength</code>.</details>
@@ -324,7 +324,7 @@ if "get_ipython" in globals() and is_right("hw1", "block_map", block_map):  # on
 # %% [markdown]
 # ## 7. Cut a clip into tokens (4 points, medium, 30 minutes)
 #
-# `clip` is float32 [B, C, T, H, W]. Tubelets of `tubelet` frames and `patch` x `patch` pixels divide it without a rest. Return them as tokens,
+# `clip` is float32 [B, C, T, H, W]. Tubelets of `tubelet` frames and `patch` x `patch` pixels divide it exactly. Return them as tokens,
 # [B, N, values]. The values themselves stay as they are.
 #
 # - `order` says how tokens are listed: the letters t, h and w in some order, the slowest axis first. `"thw"` is V-JEPA's: time, then rows, then columns. In `"wth"`
@@ -382,7 +382,7 @@ if "get_ipython" in globals() and is_right("hw1", "cut", cut):  # only to look a
 # ## 8. Where is each token? (4 points, hard, 30 minutes)
 #
 # Fixed positions, three axes. The grid has `shape` (t, h, w), tokens are listed in the order t, h, w. Each axis gets as many numbers as `dims` says,
-# for example `(4, 6, 6)`, always even and at least 2, and the three parts stand behind each other: [time | row | column].
+# for example `(4, 6, 6)`, always even and at least 2, and the three parts follow in order: [time | row | column].
 #
 # For an axis with d numbers and a place p on it (places count from 0), the numbers come in pairs (sine, cosine), i = 0, 1, ... d/2 - 1:
 #

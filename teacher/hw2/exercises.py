@@ -784,7 +784,7 @@ FOLLOW_EXERCISE = Exercise(
         ("tensors are matched by their place in the dict; the student may list its names in another order", FOLLOW.replace("        new = {}\n", "        new, student = {}, dict(zip(target, student.values()))\n")),
         ("all steps use the momentum of the first", FOLLOW.replace("        new = {}\n", "        new, momentum = {}, momenta[0]\n")),
         ("all steps follow the last student: each has its own", FOLLOW.replace("        new = {}\n", "        new, student = {}, students[-1]\n")),
-        ("each step follows the student of the step before: the update comes after the step of the optimiser", FOLLOW.replace("        new = {}\n", "        new, student = {}, students[max(s - 1, 0)]\n")),
+        ("each step follows the student of the step before: the update comes after the step of the optimizer", FOLLOW.replace("        new = {}\n", "        new, student = {}, students[max(s - 1, 0)]\n")),
         ("the list begins with the target of the start; its first entry is the target after the first step", FOLLOW.replace("states = []", "states = [target]")),
         ("only the last target is returned: one for each step is asked", FOLLOW.replace("return states", "return states[-1] if states else []")),
         ("the first step takes over the student whole: it is a step like any other", FOLLOW.replace("        new = {}\n", "        new, momentum = {}, momentum if s else 0.0\n")),

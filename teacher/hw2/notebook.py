@@ -74,9 +74,9 @@ check_hidden("hw2", "embed_kept", embed_kept)
 # - start + (end - start) p, if `shape` is `"line"`, as in V-JEPA;
 # - end - (end - start) (1 + cos(π p)) / 2, if `shape` is `"cosine"`, as in BYOL.
 #
-# For each of them, say how slow it is: after how many updates *with this momentum* is **at most** the share `left` of the old target left? After n
-# updates momentum to the power of n is left. Return the smallest such n = 1, 2, 3, ..., or -1 where no n is large enough. That is so for momentum 1
-# and for no other, however near: n can be hundreds of thousands, but stays below a million. `left` is above 0 and below 1.
+# For each momentum, say how slow it is. After n updates *with it*, momentum to the power of n of the old target remains. Return the smallest
+# n = 1, 2, 3, ... for which that is **at most** `left`, or -1 if no n is large enough. Only momentum 1 has none: for any other, however near,
+# n stays below a million. `left` is above 0 and below 1.
 #
 # Return two lists: the momenta, and these numbers of updates. Compute with Python's own floats (or float64): float32 has too few digits for a
 # momentum near 1.
@@ -146,7 +146,7 @@ if "get_ipython" in globals() and is_right("hw2", "plan", plan):  # only to look
 # ## 3. Follow (3 points, medium, 20 minutes)
 #
 # `target` is a dict: name -> tensor, the target encoder at the start. `students` is a list of dicts with the same names, shapes and types: the online
-# encoder after each step of the optimiser. A student's dict may list the names in another order. `momenta` has one number for each step, from 0 to 1.
+# encoder after each step of the optimizer. A student's dict may list the names in another order. `momenta` has one number for each step, from 0 to 1.
 #
 # - After step s: target = momentum of step s times target + (1 - that momentum) times student s.
 # - Tensors named in the list `buffers` are not learned (a counter, a running mean, a table of flags). They are not averaged: the target takes over the
@@ -225,7 +225,7 @@ def body(x: Tensor) -> Tensor:
 
 
 # %% [markdown]
-# What goes in, and what comes out, is yours. `body` is also the last argument, so that real blocks can take its place in the capstone: leave it in the
+# You build its input and use its output. `body` is also the last argument, so that real blocks can take its place in the capstone: leave it in the
 # signature, and call it. `context` is [B, K, D], the vectors of the tubelets `context_ids` [B, K]; to be guessed are the tubelets
 # `target_ids` [B, M]. The ids of each clip are in any order, and together they are all of 0 ... N - 1. K may be 0, and so may M with `rows="all"`.
 # `weights` has `"enter"` [D, P], `"leave"` [P, D], `"mask_tokens"` [groups, P] and `"positions"` [N, P].
@@ -233,12 +233,12 @@ def body(x: Tensor) -> Tensor:
 # - A kept tubelet goes in as its vector times `enter` plus the position of its id.
 # - A hidden tubelet goes in as the mask token of this `group` plus the position of its id.
 # - All rows of a clip go through `body` together, and what comes out is multiplied by `leave`.
-# - With `rows="hidden"` return the guesses alone, [B, M, D], in the order of `target_ids`.
+# - With `rows="hidden"` return only the guesses, [B, M, D], in the order of `target_ids`.
 # - With `rows="all"` return all rows, [B, N, D], **in the order of ids**: row 5 belongs to tubelet 5, kept or hidden.
 #
 # <details><summary>Hint 1</summary><code>weights["positions"][context_ids]</code> is [B, K, P].</details>
 # <details><summary>Hint 2</summary><code>torch.cat</code> along axis 1. Which rows are the hidden ones then?</details>
-# <details><summary>Hint 3</summary>For the order of ids, put both lists of ids together in the same way. Where in that list does id 0 stand? Where id 1?
+# <details><summary>Hint 3</summary>For the order of ids, put both lists of ids together in the same way. Where in that list is id 0? And id 1?
 # <code>argsort</code> says it.</details>
 
 
@@ -343,8 +343,8 @@ def distance(guess: Tensor, whole: Tensor, hidden: Tensor) -> Tensor:
 #
 # The three functions are also the last arguments, so that real ones can take their places in the capstone: leave them in the signature, and call them.
 #
-# This check calls `backward()` and looks at the gradients of all inputs, `tokens` among them. For an input that no gradient reaches, an
-# empty list (`[]`, of shape [0]) is expected, which is not the same as zeros.
+# This check calls `backward()` and looks at the gradients of all inputs, `tokens` among them. Where no gradient reaches an input, the
+# check shows an empty list (`[]`, of shape [0]), not zeros.
 #
 # <details><summary>Hint 1</summary>Four calls: <code>encode</code> twice, <code>ask</code> and <code>distance</code> once each. The student must not see what is hidden.</details>
 # <details><summary>Hint 2</summary>Lesson 05 cuts with <code>torch.no_grad()</code>; <code>detach()</code> gives a tensor with the same numbers and no past.</details>
@@ -458,7 +458,7 @@ check_hidden("hw2", "audit", audit)
 #   home. (In the package the first features belong to the first head. A block learns equally well with either.)
 # - The score of query i and key j in a head is their dot product, divided by (`temperature` times the root of d). A head has d = D / `heads` features.
 # - The weights of query i are the softmax of its scores. Scores may be large, of either sign, up to hundreds of thousands.
-# - Nobody looks at padding: its weight is 0, and the weights of the real tokens add up to 1.
+# - Padding gets no attention: its weight is 0, and the weights of the real tokens add up to 1.
 # - Padding itself gets nothing: its rows are zeros in both results. A clip may be all padding, and then all its rows are.
 #
 # Return two things: the new vectors, after `"out"`, [B, n, D]; and who looks at whom, [B, n, n]: the weights (row: who looks), averaged over heads.

@@ -103,7 +103,7 @@ RUNS = {name: [dict(zip(LOGGED, row)) for row in rows] for name, rows in NUMBERS
 # %% [markdown]
 # `rows` is such a log: a list of dicts, in the order of their steps; it may be empty.
 #
-# A warning is given when the **smaller** of both encoders' stds has been below `limit` in `patience` rows in a row. Rows before step `after` do not count, as
+# A warning is given when the **smaller** of the two encoders' stds is below `limit` in `patience` consecutive rows. Rows before step `after` do not count, as
 # if they had not been logged; a row at step `after` does. `patience` is at least 1.
 #
 # Return the step at which the warning is given: that of the row which *completes* the `patience` rows, the first time that this happens. Return -1 if it never
@@ -430,9 +430,9 @@ check_hidden("hw3", "verdict", verdict)
 # The simplest probe asks which class's average is nearest. `train` is [n, D] and `test` [m, D]: pooled features of clips that the probe may learn from, and of clips that
 # it has not seen. `labels` [n] and `test_labels` [m] are their classes: whole numbers, not always 0, 1, 2 and so on.
 #
-# 1. **Standardise** all clips: from every feature subtract its mean and divide by its std, both over the **training clips alone**. A feature that is the same in all
+# 1. **Standardize** all clips: from every feature subtract its mean and divide by its std, both over the **training clips only**. A feature that is the same in all
 #    training clips is dead: subtract its mean, and divide by 1.
-# 2. The **centroid** of a class is the mean of its standardised training clips. Then **shrink** it: every number in it moves towards 0 by `shrink`, and stops at 0.
+# 2. The **centroid** of a class is the mean of its standardized training clips. Then **shrink** it: every number in it moves towards 0 by `shrink`, and stops at 0.
 # 3. A test clip gets the class of the centroid with the smallest **squared** Euclidean distance. A test clip whose own class has no training clip cannot be right.
 #
 # Return a dict: `"distance"`, the squared distances of the test clips to the centroids, float [m, classes], classes of `labels` in rising order; and `"accuracy"`, held
@@ -525,13 +525,13 @@ if "get_ipython" in globals():  # here in the notebook, and not where your funct
 # **The rule.** Five seeds are few, so the course asks for one thing more than exercise 6: an arm is *above* or *below* another if the whole interval lies on that side of
 # 0 **and** the difference has that sign on every seed. Anything else is *undecided*.
 #
-# **Make one claim about EMA or about stop-gradient** that your runs and this table bear, and say how far it carries: 150 to 250 words. One point for each:
+# **Make one claim about EMA or about stop-gradient** that your runs and this table support, and say how far it goes: 150 to 250 words. One point for each:
 #
 # 1. **A claim that could be wrong**: which arms, which number, under which conditions.
 # 2. **Your runs**: their numbers, of both encoders where it matters.
 # 3. **The table**: numbers with their intervals, at least one of them a difference seed by seed, and what the rule says about it.
 # 4. **A control**: compared with `untrained` or `frozen`, what is left of the claim?
-# 5. **Limits**: seeds, size, steps, and one thing that nobody tested here.
+# 5. **Limits**: seeds, size, steps, and one thing that wasn't tested here.
 # 6. **No more than that**: nothing is concluded from a low loss or from an undecided comparison, and one other explanation is named.
 
 # %% [markdown] grade_id="argument" kind="written" points=6
@@ -548,7 +548,7 @@ if "get_ipython" in globals():  # here in the notebook, and not where your funct
 # minus `frozen` is -0.010 (-0.095 to +0.075), undecided. I claim nothing about EMA and direction: one seed contradicts the other four.
 #
 # **Limits.** Two seeds of mine, five in the table, small models, one set of moving digits. After 120 steps my runs are low, not yet below 0.01. Nobody varied
-# the learning rate of the target's own weights, which the optimiser also trains in `no-stopgrad`: perhaps only the speed of that push kills it. I do not use the loss:
+# the learning rate of the target's own weights, which the optimizer also trains in `no-stopgrad`: perhaps only the speed of that push kills it. I do not use the loss:
 # the dead runs have the lowest.
 
 # %% [markdown]

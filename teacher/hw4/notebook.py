@@ -464,19 +464,19 @@ if "get_ipython" in globals() and is_right("hw4", "shadow_gaps", shadow_gaps):  
 # %% [markdown]
 # ## 7. One term in place of three tricks (4 points, hard, 25 minutes)
 #
-# The loss of a small LeWorldModel. `z` is [B, T, D]: the latents of B clips at T times. `guess` is [B, T - 1, D]: `guess[:, k]` was made from the latents up to time k, and wants to be the latent at
+# The loss of a small LeWorldModel. `z` is [B, T, D]: the latents of B clips at T times. `guess` is [B, T - 1, D]: `guess[:, k]` was made from the latents up to time k, and predicts the latent at
 # time k + 1. T is at least 2.
 #
 # > loss = error + `weight` * penalty
 #
-# - *error*: the mean of all squared differences between the guesses and the latents that they want to be.
+# - *error*: the mean of all squared differences between the guesses and the latents that they predict.
 # - *penalty*: at **each time by itself**, the number of exercise 6 for the B latents of that time, `directions` [D, K] and `t` [m]. Then the mean over all times and all directions. You may
-#   call your function, or write it out; exercise 6 then has to be right. `weight` may be 0. Compute the penalty then too, so that every input has a gradient, even if it is all zeros.
+#   call your function, which must then be right, or write it out. `weight` may be 0. Compute the penalty then too, so that every input has a gradient, even if it is all zeros.
 #
 # **Detach nothing**: gradient flows through both sides of the error, and through whatever else is computed. The check looks at the gradient of each input, and
 # at the loss.
 #
-# <details><summary>Hint 1</summary>Which latent is never wanted by a guess? Its gradient comes only from the penalty.</details>
+# <details><summary>Hint 1</summary>Which latent does no guess predict? Its gradient comes only from the penalty.</details>
 # <details><summary>Hint 2</summary><code>z[:, k]</code> is [B, D]: points as exercise 6 wants them.</details>
 
 
@@ -542,8 +542,8 @@ if "get_ipython" in globals() and is_right("hw4", "one_term", one_term):  # only
 # %% [markdown]
 # ## 8. The open project: beat this baseline (6 points, open, 120 minutes)
 #
-# Train an encoder that sees more in moving handwriting than plain V-JEPA does at this size. Hand in its **weights**: one file whose name ends in `.pt`, beside this notebook. There
-# is nothing else to write; how you train is up to you, but for three rules:
+# Train an encoder that sees more in moving handwriting than plain V-JEPA does at this size. Hand in its **weights**: one file whose name ends in `.pt`, beside this notebook.
+# How you train is up to you, within three rules:
 #
 # - The shapes are fixed: those of `new_encoder()` below, the encoder of the preset `cpu`, with 64 features, three blocks and two heads.
 # - Train on clips of the split `"train"` only, or on other data of your own. The split `"validation"` is for measuring, and the handwriting of `"test"` is for the exam.
@@ -634,7 +634,7 @@ def measure(encoder: Encoder, seed: int, exam: str = "validation") -> dict[str, 
 
 
 # %% [markdown]
-# Plain V-JEPA, as a start. It takes two to six minutes, so it waits until you say so. `minivjepa.training.minimal` is one screen long: copy it, and change one thing at a time. What do you expect of it?
+# Plain V-JEPA, as a start. It takes a few minutes, so it waits until you say so. `minivjepa.training.minimal` is one screen long: copy it, and change one thing at a time. What do you expect of it?
 # Measure with several seeds, and don't choose by the last digit: with 1,024 clips an accuracy is known to about three hundredths.
 
 # %%
