@@ -31,8 +31,8 @@ def by_setting(
             each = [[run["final"][metric] for run in raw[file]["arms"][arm]] for file in done]
             means = [np.mean(values) for values in each]
             for place, values in zip(places, each):
-                ax.plot([place + shift / 2] * len(values), values, marker, color=color, mec="white", mew=0.5, ms=5)
-            ax.plot([place + shift / 2 for place in places], means, color=color, label=target)
+                ax.plot([place + shift / 5] * len(values), values, marker, color=color, mec="white", mew=0.5, ms=5)
+            ax.plot(places, means, color=color, label=target)
             said.append(f"{target}, {METRICS[metric].title}: {', '.join(f'{value:.2f}' for value in means)}")
         ax.set_xticks(places, [f"{value:,g}" for value in done.values()])
         ax.set(ylim=(0, 1.02))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from answers import answer_parts
+from curves import lengths_picture, strengths_picture
 from page_figures import loss_against_probe, mask_scatter, success_rates
 from page_tables import (
     alarm_table,
@@ -182,6 +183,8 @@ def main() -> None:
     matrix = raw["matrix"]
     collapse_curves({**matrix, "arms": {arm: matrix["arms"][arm] for arm in HERO}}).save(FOLDER / "matrix.png")
     targets_picture(raw).save(FOLDER / "targets.png")
+    strengths_picture(raw).save(FOLDER / "strengths.png")
+    lengths_picture(raw).save(FOLDER / "lengths.png")
     warning_curves(matrix).save(FOLDER / "warning.png")
     success_rates(raw["world"]).save(FOLDER / "world.png")
     floors_picture(raw["worlds"]).save(FOLDER / "worlds_floors.png")

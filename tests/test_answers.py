@@ -265,6 +265,11 @@ def test_what_readme_says_of_targets_is_so() -> None:
     still = raw["plan-still"]
     trained = mean(run["final"]["linear_direction"] for run in still["arms"]["vjepa"])
     assert f"{trained:.2f} {mean(run['linear_direction'] for run in still['untrained']):.2f}" == "0.55 0.16"
+    tuned = answers.differences(raw, "h7")
+    assert [one.answer for row in tuned.values() for one in row.values()] == ["below"] * 20
+    for metric in answers.MEASURES["h2"]:
+        against = [answers.Row("", "plan-new-tuned", f"{arm}-for-new", "pixels-for-new") for arm in ("vjepa", "frozen")]
+        assert [answers.compare(raw, row, metric).answer for row in against] == ["below", "undecided"]
     steady = dict(zip(MEASURED, found["plan-new", "frozen", "pixels"]))
     assert [name for name, word in steady.items() if word == "above"] == ["attentive_direction"]
     assert [name for name, word in steady.items() if word == "below"] == ["knn_identity"]
