@@ -93,7 +93,8 @@ def token_metrics(h: Tensor) -> dict[str, float]:
 def early_warning(row: dict[str, Any]) -> str | None:
     """A logged row -> a one-line warning if an encoder's features hardly differ between clips, else None.
 
-    A row read from metrics.jsonl has None for NaN: turn it back first.  Only the two encoders' feature std counts: the loss is lowest in a collapse, and effective rank ignores scale.
+    A row read from metrics.jsonl has None for NaN: turn it back first.  Only the two encoders' feature std counts:
+    the loss is lowest in a collapse, and effective rank ignores scale.
     """
     for name, key in (("online", "feature_std"), ("target", "target_feature_std")):
         if row[key] < WARNING:

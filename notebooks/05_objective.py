@@ -398,7 +398,9 @@ print(", ".join(f"{name} {loss:.3f}" for name, loss in left.items()))
 assert left["start"] < 0.95 * left["random"] and left["random"] > 0.98 * left["nothing"]
 assert left["direction"] > 0.98 * left["random"] and left["start and direction"] < 0.95 * left["start and random"]
 assert all(mad(torch.ones_like(Y), values) == 0 for values in told.values())
-print("verified: the start lowers the best possible loss, and the direction lowers it further; on a constant target it is 0")
+print(
+    "verified: the start lowers the best possible loss, and the direction lowers it further; on a constant target it is 0"
+)
 
 # %% [markdown]
 # By itself, the direction helps no more than a random number. Told with the start, it helps: the push is toward whatever facts jointly

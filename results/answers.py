@@ -90,6 +90,11 @@ def seeds_run(raw: Raw, row: Row) -> list[int]:
     return sorted(set.intersection(*runs) & set(range(FIRST, FIRST + row.seeds)))
 
 
+def complete(raw: Raw, file: str, arm: str, seeds: int = TEN) -> bool:
+    """Whether an arm has run all seeds of the plan."""
+    return len(seeds_run(raw, Row("", file, arm, arm, seeds))) == seeds
+
+
 def in_words(one: Difference) -> str:
     """The differences in the order of their seeds."""
     return ", ".join(f"{value:+.3f}" for _, value in sorted(one.each.items()))

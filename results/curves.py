@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from answers import LENGTHS, MEASURES, STRENGTHS, TEN, Raw, Row, leaks, seeds_run
+from answers import LENGTHS, MEASURES, STRENGTHS, Raw, complete, leaks
 from page_tables import PROBES
 from targets import LOOKS
 
@@ -21,7 +21,7 @@ def by_setting(
     done = {
         file: value
         for file, value in files.items()
-        if all(len(seeds_run(raw, Row("", file, arm, arm))) == TEN for arm in arms) and not leaks(raw[file])
+        if all(complete(raw, file, arm) for arm in arms) and not leaks(raw[file])
     }
     figure, axes = panels((2.6 * len(metrics) + 1.4, 3.4), len(metrics))
     places, said = range(len(done)), []

@@ -81,7 +81,7 @@ def account_table(row: Row) -> str:
         ideal = useful.get(part["kind"], 0) / rate / step
         body.append(
             [
-                part["kind"].replace("optimiser", "optimizer"),
+                part["kind"],
                 f"{100 * part['share']:.1f}",
                 f"{100 * ideal:.1f}" if ideal else "",
             ]

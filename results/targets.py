@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from answers import QUESTIONS, Raw, Row, compare, leaks, seeds_run
+from answers import QUESTIONS, Raw, Row, compare, complete, leaks
 from page_tables import PROBES
 
 from minivjepa.evaluation.metrics import METRICS
@@ -25,7 +25,7 @@ def rows_run(raw: Raw) -> dict[str, tuple[str, list[str]]]:
     """
     rows = {}
     for row in QUESTIONS["h3"]:
-        arms = [arm for arm in TARGETS if len(seeds_run(raw, Row("", row.file, arm, arm))) >= row.seeds]
+        arms = [arm for arm in TARGETS if complete(raw, row.file, arm, row.seeds)]
         if {row.arm, row.other} <= {*arms} and not leaks(raw[row.file]):
             rows[row.label] = (row.file, arms)
     return rows

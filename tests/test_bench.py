@@ -82,8 +82,8 @@ def test_presets_are_measured_with_their_own_masks() -> None:
     ("operator", "kind"),
     [
         ("aten::addmm", "linear layers"), ("aten::mm", "linear layers"), ("aten::bmm", "attention"),
-        ("aten::_scaled_dot_product_flash_attention_for_cpu_backward", "attention"), ("aten::_fused_adamw_", "optimiser and EMA"),
-        ("aten::lerp_", "optimiser and EMA"), ("aten::native_layer_norm_backward", "LayerNorm"), ("aten::gelu", "GELU"),
+        ("aten::_scaled_dot_product_flash_attention_for_cpu_backward", "attention"), ("aten::_fused_adamw_", "optimizer and EMA"),
+        ("aten::lerp_", "optimizer and EMA"), ("aten::native_layer_norm_backward", "LayerNorm"), ("aten::gelu", "GELU"),
         ("aten::copy_", "casts, copies, gathers"), ("aten::transpose", OTHER), ("aten::add", OTHER), ("AddmmBackward0", OTHER),
     ],
 )  # fmt: skip
@@ -100,13 +100,13 @@ def test_an_account_holds_the_whole_step() -> None:
     rows = {row["kind"]: row for row in account(lambda: took.append(bench.seconds(step, CPU)))}
     seen = sum(row["seconds"] for row in rows.values())
     assert took[0] / 2 < seen < took[0]  # the rest is Python between operators
-    assert {"attention", "linear layers", "GELU", "LayerNorm", "optimiser and EMA", "casts, copies, gathers"} <= set(
+    assert {"attention", "linear layers", "GELU", "LayerNorm", "optimizer and EMA", "casts, copies, gathers"} <= set(
         rows
     )
     assert all(row["seconds"] > 0 for row in rows.values())
     product = {row["kind"] for row in account(lambda: torch.randn(300, 300) @ torch.randn(300, 300))}
     assert "linear layers" in product
-    assert not product & {"attention", "GELU", "LayerNorm", "optimiser and EMA"}
+    assert not product & {"attention", "GELU", "LayerNorm", "optimizer and EMA"}
 
 
 def test_an_account_counts_every_kernel_of_a_gpu_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -313,7 +313,6 @@ def test_what_the_page_says_of_imagining_planners_is_so() -> None:
             assert max(found[recipe][:2]) < 0.1451
             assert 0.349 < found[recipe][2] < 0.4101
             assert tables.compared(known[recipe], known["untrained, 128"])[3] == "below"
-        assert tables.compared(known["vjepa, 128"], known["untrained, 128"])[3] != "above"
         assert max(found["vjepa, pooled"]) < 0.06
         assert found["untrained, 128"][2] == max(found["untrained, 128"])
 

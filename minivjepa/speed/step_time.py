@@ -33,7 +33,7 @@ PRODUCTS = 3  # large products timed before every step
 KINDS = {  # rows of the account, and how their operators' names begin
     "attention": ("scaled_dot_product", "bmm", "softmax"),
     "linear layers": ("addmm", "mm"),
-    "optimiser and EMA": ("adam", "lerp"),
+    "optimizer and EMA": ("adam", "lerp"),
     "GELU": ("gelu",),
     "LayerNorm": ("layer_norm",),
     "casts, copies, gathers": ("copy", "clone", "cat", "stack", "gather", "scatter", "index", "fill", "zero", "to"),
