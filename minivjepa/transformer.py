@@ -35,9 +35,7 @@ class Attention(nn.Module):
         self.heads = heads
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
-        self.attend: Callable[..., Tensor] = (
-            F.scaled_dot_product_attention
-        )  # softmax(q k^T / sqrt d) v; bfloat16 on a CPU swaps it
+        self.attend: Callable[..., Tensor] = F.scaled_dot_product_attention  # softmax(q k^T / sqrt d) v
 
     def forward(self, x: Tensor, angles: Tensor | None = None, allowed: Tensor | None = None) -> Tensor:
         """[B, n, D] -> [B, n, D].

@@ -7,8 +7,8 @@ everything between them is rebuilt.
 from pathlib import Path
 from typing import Any
 
+from answer_curves import lengths_picture, strengths_picture
 from answers import answer_parts
-from curves import lengths_picture, strengths_picture
 from page_figures import loss_against_probe, mask_scatter, success_rates
 from page_tables import (
     alarm_table,

@@ -3,8 +3,8 @@
 from statistics import mean
 from typing import Any
 
+import answer_curves
 import answers
-import curves
 import pages
 import pytest
 import targets
@@ -222,7 +222,7 @@ def test_the_curves_have_only_settings_with_all_their_seeds() -> None:
         }.items()
     }
     raw["plan-new-quarter"]["arms"]["frozen-for-new"].pop()
-    alt = curves.strengths_picture(raw).alt
+    alt = answer_curves.strengths_picture(raw).alt
     assert "strength of the background (0, 0.5), one dot a seed" in alt
     assert "vjepa, direction, linear: 0.50, 0.10; " in alt
 
