@@ -147,9 +147,7 @@ class Trainer(Loop[VJEPA]):
         model, config, clips = self.model, self.config, self.clips
         encoders = [encoder for encoder in (model.encoder, model.target_encoder) if encoder is not None]
         found = [token_metrics(torch.cat([encoder(clip).float().cpu() for clip in clips])) for encoder in encoders]
-        target = {
-            f"target_{name}": value for name, value in found[-1].items()
-        }  # the online encoder's, if it's the only one
+        target = {f"target_{name}": value for name, value in found[-1].items()}  # [-1]: the target, or the only one
         masks = sample_masks(config, MONITOR_STEP, torch.arange(len(clips[0]), device=self.device))  # of the margin
         h = model.normalised(model.targets(clips[0]))
         lr, _, momentum = schedule(config, max(0, self.step - 1))
