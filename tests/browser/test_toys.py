@@ -115,6 +115,26 @@ def test_the_dots_do_what_the_model_does(
     assert state(frame, "student") == 1
 
 
+def test_controls_stay_where_they_are_while_they_are_used(bare: "Page", monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches: a word that changes its width and pushes its neighbour away from under the mouse."""
+    masks = {name: torch.ones(2, 196, dtype=torch.bool) for name in ("short", "long")}
+    rooms, plans = Rooms(), {"#moment": "End", "#play": "Enter"}
+    toys_and_keys: list[tuple[Any, tuple[Any, ...], dict[str, str]]] = [
+        (toys.dragged_dots, (), {"#momentum": "Home", "#play": "Enter"}),
+        (toys.mask_painter, (PATCHES, 4, masks), {"#clear": "Enter", "#play": "Enter"}),
+        (toys.walked_hills, (), {"#stop": " ", "#clear": "Enter"}),
+        (toys.watched_plans, (rooms, 0.08, {"as the crow flies": toys.places(rooms)}), plans),
+    ]
+    for draw, given, keys in toys_and_keys:
+        frame = displayed(monkeypatch, bare, draw, *given)
+        controls = frame.locator("button, input, select")
+        controls.first.wait_for(timeout=WAIT)
+        before = [control.bounding_box() for control in controls.all()]
+        for selector, key in keys.items():
+            frame.locator(selector).press(key)
+            assert [control.bounding_box() for control in controls.all()] == before, (draw.__name__, selector)
+
+
 def run(page: "Page", frame: "FrameLocator", steps: int) -> None:
     """Press play, and pause after that many steps."""
     frame.locator("#play").click(timeout=WAIT)
