@@ -3,6 +3,7 @@
 Outputs are compared as plain arrays, so they can come from a process that is not trusted.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -98,6 +99,8 @@ def difference(expected: Arrays, got: Arrays, inputs: Inputs) -> str:
     """The first difference between the result for these inputs and the expected one, in one line."""
     if CHANGED in got and got[CHANGED].size:
         return changed_in_words([name for name in got[CHANGED].tolist() if name in inputs], inputs)
+    if 0 < count_parts(got) != count_parts(expected) > 0:
+        return f"result has {count_parts(got)} parts, expected {count_parts(expected)}"
     if set(expected) != set(got):
         return "; ".join(parts_in_words(expected, got))
     for name, right in expected.items():
@@ -113,6 +116,11 @@ def difference(expected: Arrays, got: Arrays, inputs: Inputs) -> str:
             pair = value_in_words(mine[first], right[first])
             return f"{name}{place} is {pair}; {len(wrong)} of {right.size} values differ"
     return "the result is right"
+
+
+def count_parts(found: Arrays) -> int:
+    """How many parts a result has that is a list of more than numbers; 0 for any other."""
+    return len({name.split(".")[1] for name in found if re.match(r"result\.\d", name)})
 
 
 def value_in_words(mine: Any, right: Any) -> str:
@@ -179,22 +187,26 @@ def diagnose(cases: Sequence[Case], results: Sequence[Arrays]) -> tuple[str, int
 
 
 def encode(value: Any) -> Any:
-    """Inputs and results as JSON: numbers as lists with their type, dicts as pairs, since keys can only be text."""
+    """Inputs and results as JSON: arrays and tuples as dicts that say so, dicts as pairs, since keys can only be text."""
     if isinstance(value, np.ndarray):
         return {"array": value.tolist(), "dtype": value.dtype.str, "shape": list(value.shape)}
     if isinstance(value, Tensor):
         return {"tensor": value.tolist(), "dtype": str(value.dtype).removeprefix("torch."), "shape": list(value.shape)}
     if isinstance(value, Mapping):
         return {"dict": [[key, encode(part)] for key, part in value.items()]}
-    return [encode(part) for part in value] if isinstance(value, list | tuple) else value
+    if isinstance(value, tuple):
+        return {"tuple": [encode(part) for part in value]}
+    return [encode(part) for part in value] if isinstance(value, list) else value
 
 
 def decode(value: Any) -> Any:
-    """The inverse of encode; tuples come back as lists."""
+    """The inverse of encode."""
     if isinstance(value, dict) and "array" in value:
         return np.array(value["array"], dtype=value["dtype"]).reshape(value["shape"])
     if isinstance(value, dict) and "tensor" in value:
         return torch.tensor(value["tensor"], dtype=getattr(torch, value["dtype"])).reshape(value["shape"])
+    if isinstance(value, dict) and "tuple" in value:
+        return tuple(decode(part) for part in value["tuple"])
     if isinstance(value, dict):
         return {key: decode(part) for key, part in value["dict"]}
     return [decode(part) for part in value] if isinstance(value, list) else value

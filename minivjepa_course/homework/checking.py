@@ -132,7 +132,8 @@ def input_in_words(value: Any) -> str:
         return "{" + ", ".join(f"{key!r}: {input_in_words(part)}" for key, part in value.items()) + "}"
     if isinstance(value, list | tuple):
         more = f", ... {len(value)} in all" if len(value) > LONGEST else ""
-        return "[" + ", ".join(map(input_in_words, value[:LONGEST])) + f"{more}]"
+        inside = ", ".join(map(input_in_words, value[:LONGEST])) + more
+        return f"[{inside}]" if isinstance(value, list) else f"({inside})"
     return " ".join(repr(value).split())
 
 

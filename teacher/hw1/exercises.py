@@ -412,9 +412,11 @@ def shuffled(rng: np.random.Generator, clips: int, count: int, kind: str = "shar
     if kind == "close":
         places = np.stack([np.arange(count)[::-1], *(rng.permutation(count) for _ in range(clips - 1))])
         return torch.from_numpy((1 + places / 2**23).astype(np.float32))
-    if kind == "far":  # all numbers of a clip have one sign, and exp, sigmoid or softmax makes them equal
-        places = np.stack([rng.permutation(count) for _ in range(clips)])
-        return torch.from_numpy((np.where(np.arange(clips) % 2, 1, -1)[:, None] * (200 + places)).astype(np.float32))
+    # all numbers of a clip have one sign: exp, sigmoid or softmax makes them equal, and no number that people take for minus infinity is below
+    if kind == "far":
+        places = 200 + np.stack([rng.permutation(count) for _ in range(clips)])
+        signs = np.where(np.arange(clips) % 2, 1, -1)[:, None]
+        return torch.from_numpy((signs * places * 2.0**40).astype(np.float32))
     steps = np.stack([rng.choice(4096, count, replace=False) for _ in range(clips)])
     values = steps / 4096 if kind == "share" else (steps - 2048) / 16
     return torch.from_numpy(values.astype(np.float32))

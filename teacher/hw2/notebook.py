@@ -226,7 +226,7 @@ def body(x: Tensor) -> Tensor:
 
 # %% [markdown]
 # You build its input and use its output. `body` is also the last argument, so that real blocks can take its place in the capstone: leave it in the
-# signature, and call it. `context` is [B, K, D], the vectors of the tubelets `context_ids` [B, K]; to be guessed are the tubelets
+# signature, and call it (your points don't depend on that, but the capstone does). `context` is [B, K, D], the vectors of the tubelets `context_ids` [B, K]; to be guessed are the tubelets
 # `target_ids` [B, M]. The ids of each clip are in any order, and together they are all of 0 ... N - 1. K may be 0, and so may M with `rows="all"`.
 # `weights` has `"enter"` [D, P], `"leave"` [P, D], `"mask_tokens"` [groups, P] and `"positions"` [N, P].
 #
@@ -319,13 +319,15 @@ check_hidden("hw2", "latent_loss", latent_loss)
 
 # %%
 def encode(tokens: Tensor, ids: Tensor | None, network: Tensor) -> Tensor:
-    """The features of the tokens at ids, [B, K, D]; ids None: of all tokens.  network: [F, D]."""
-    return torch.tanh((tokens if ids is None else tokens[:, ids]) @ network)
+    """The features of the tokens at ids, [B, K, D]; ids None: of all tokens.  Each sees the mean of those it is encoded with.  network: [F, D]."""
+    x = (tokens if ids is None else tokens[:, ids]) @ network
+    return torch.tanh(x + x.mean(dim=1, keepdim=True))
 
 
 def ask(seen: Tensor, kept: Tensor, hidden: Tensor, predictor: Tensor) -> Tensor:
-    """The predictor's guess from what was seen at the kept ids, [B, D].  predictor: [D, D]."""
-    return seen.mean(dim=1) @ predictor
+    """The predictor's guess, [B, D], from what was seen and how far the hidden ids are from the kept ones.  predictor: [D, D]."""
+    far = hidden.float().mean() - kept.float().mean()
+    return (seen.mean(dim=1) + 0.1 * far) @ predictor
 
 
 def distance(guess: Tensor, whole: Tensor, hidden: Tensor) -> Tensor:
@@ -341,7 +343,8 @@ def distance(guess: Tensor, whole: Tensor, hidden: Tensor) -> Tensor:
 # - Return the `distance` of guess and target at the hidden ids: one number with a gradient.
 # - If `stop` is true, no gradient flows back through the target, to anything. If it is false, it flows.
 #
-# The three functions are also the last arguments, so that real ones can take their places in the capstone: leave them in the signature, and call them.
+# The three functions are also the last arguments, so that real ones can take their places in the capstone: leave them in the signature, and call them. Your
+# points don't depend on that, but the capstone does.
 #
 # This check calls `backward()` and looks at the gradients of all inputs, `tokens` among them. Where no gradient reaches an input, the
 # check shows an empty list (`[]`, of shape [0]), not zeros.
@@ -415,7 +418,7 @@ def toy_loss(weights: dict[str, Tensor], tokens: Tensor, kept: Tensor, hidden: T
 # <details><summary>Hint 1</summary>The tensors come without gradients. Make copies with <code>clone().requires_grad_()</code>, under the same names, and give those to
 # <code>loss</code>.</details>
 # <details><summary>Hint 2</summary>After <code>backward()</code>, <code>grad</code> of a copy is a tensor or <code>None</code>.</details>
-# <details><summary>Hint 3</summary>Positive and negative numbers cancel in a sum.</details>
+# <details><summary>Hint 3</summary>Positive and negative numbers cancel in a sum, and the square of a small number is 0 in float32.</details>
 
 
 # %% grade_id="audit" kind="answer"

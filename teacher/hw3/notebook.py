@@ -211,12 +211,12 @@ if "get_ipython" in globals() and is_right("hw3", "diagnose", diagnose):  # only
 # spread is the **median** of these D numbers; where D is even, half-way between the two in the middle.
 #
 # `"rank"`: average each clip's tokens, [B, D]. Subtract the mean over clips, and take the singular values. Raise them to the power `power`, divide
-# by their sum, and call these shares p. The rank is
+# by their sum, and call these shares p. (`power` is 1 or more.) The rank is
 #
 # > exp(- the sum of p log p), where a share of 0 adds nothing
 #
 # There are at least two clips, and some averages differ. There may be fewer clips than features, and a single token or a single feature. Singular values that
-# should be 0 must not become small directions: if you prefer the eigenvalues of a covariance, compute them in float64.
+# should be 0 must not become small directions: if you prefer the roots of a covariance's eigenvalues, compute them in float64.
 #
 # (With `power` 1 this is the effective rank of lesson 06. A median does not care about a few features that are still alive.)
 #
@@ -431,7 +431,7 @@ check_hidden("hw3", "verdict", verdict)
 # it has not seen. `labels` [n] and `test_labels` [m] are their classes: whole numbers, not always 0, 1, 2 and so on.
 #
 # 1. **Standardize** all clips: from every feature subtract its mean and divide by its std, both over the **training clips only**. A feature that is the same in all
-#    training clips is dead: subtract its mean, and divide by 1.
+#    training clips is dead: subtract its mean, and divide by 1. (Computed by hand, its std may come out as 0.00000001 rather than 0.)
 # 2. The **centroid** of a class is the mean of its standardized training clips. Then **shrink** it: every number in it moves towards 0 by `shrink`, and stops at 0.
 # 3. A test clip gets the class of the centroid with the smallest **squared** Euclidean distance. A test clip whose own class has no training clip cannot be right.
 #

@@ -246,7 +246,8 @@ if "get_ipython" in globals() and all(is_right("hw4", f.__name__, f) for f in (a
 # (Lesson 12 has only the first three. The last tells "we looked and saw no difference" from "we could not have seen one".)
 #
 # <details><summary>Hint 1</summary>First the two counts, from the shared pairs. The rest needs these two numbers and nothing else.</details>
-# <details><summary>Hint 2</summary><code>math.comb(n, k)</code> is C(n, k).</details>
+# <details><summary>Hint 2</summary><code>math.comb(n, k)</code> is C(n, k), a whole number. Add them up before you divide: p may be exactly
+# <code>alpha</code>, and a sum of rounded parts can fall a hair below.</details>
 # <details><summary>Hint 3</summary>What is m if one planner wins all n pairs? Then what is the sum?</details>
 
 
