@@ -566,7 +566,7 @@ def numbers(rng: Rng, text: str, low: float, high: float) -> list[float]:
 
 PATIENT = {"gone": 0.01, "alive": 0.1, "margin": 0.05}
 DIAGNOSES = {  # rule -> a visible case
-    "a low target by itself is a collapsed target, and low is what is below `gone`": {"rows": log([0.7, 0.03, 0.2], [0.7, 0.03, 0.02]), "last": 2, "gone": 0.04, "alive": 0.3, "margin": 0.1},
+    "a low target by itself is a collapsed target, and low is what is below `gone`": {"rows": log([0.03, 0.2], [0.03, 0.02]), "last": 2, "gone": 0.04, "alive": 0.3, "margin": 0.1},
     "an online encoder that is low in each of the last rows has collapsed, whatever its target does": {"rows": log([0.7, 0.05, 0.016], [0.7, 0.3, 0.2]), "last": 1, "gone": 0.02, "alive": 0.1, "margin": 0.05},
     "the online encoder is asked first": {"rows": RUNS["B"], "last": 3, **PATIENT},
     "the first rule that holds decides, also where `alive` is below `gone`": {"rows": log([0.7, 0.2, 0.3], margin=[0.0, 0.2, 0.3]), "last": 2, "gone": 0.4, "alive": 0.1, "margin": 0.05},
@@ -577,9 +577,9 @@ DIAGNOSES = {  # rule -> a visible case
     "too few rows are not yet clear, however healthy they are": {"rows": log([0.6, 0.7], margin=[0.3, 0.4]), "last": 3, **PATIENT},
     "an empty log is not yet clear": {"rows": [], "last": 1, **PATIENT},
     "only the last rows decide, and of margins only the very last": {"rows": log([0.004, 0.003, 0.7, 0.5], margin=[0.0, 0.0, 0.0, 0.4], loss=(0.2, 0.4)), "last": 2, **PATIENT},
-    "exactly `alive` and exactly `margin` are healthy": {"rows": log([0.5, 0.25], [0.25, 0.5], [0.2, 0.125], rank=(40.0, 1.0), loss=(0.2, 0.4)), "last": 2, "gone": 0.01, "alive": 0.25, "margin": 0.125},
+    "exactly `alive` and exactly `margin` are healthy": {"rows": log([0.6, 0.5, 0.25], [0.6, 0.25, 0.5], [0.0, 0.2, 0.125], rank=(40.0, 1.0), loss=(0.2, 0.4)), "last": 2, "gone": 0.01, "alive": 0.25, "margin": 0.125},
     "the margin of the last row has to be reached": {"rows": log([0.7, 0.6, 0.5, 0.6], margin=[0.0, 0.3, 0.4, -0.3]), "last": 3, **PATIENT},
-    "a `margin` of 0 is a limit like any other": {"rows": log([0.7, 0.6, 0.5], margin=[0.0, 0.3, -0.1]), "last": 2, **PATIENT, "margin": 0.0},
+    "a `margin` of 0 is a limit like any other": {"rows": log([0.7, 0.6, 0.5], margin=[0.3, -0.2, -0.1]), "last": 2, **PATIENT, "margin": 0.0},
     "the online encoder has to be alive in each of the last rows": {"rows": log([0.7, 0.05, 0.6, 0.5], [0.7, 0.9, 0.8, 0.9], [0.0, 0.2, 0.3, 0.4]), "last": 3, **PATIENT},
     "the target has to be alive in each of the last rows": {"rows": log([0.7, 0.5, 0.6, 0.5], [0.7, 0.5, 0.2, 0.9], [0.0, 0.2, 0.3, 0.4]), "last": 3, "gone": 0.01, "alive": 0.3, "margin": 0.05},
 }  # fmt: skip
@@ -635,7 +635,7 @@ def patients(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (end, no_margin),
         (healthy, case(3, "ddAzA", "mdzaA", "ddddD", rising)),
         (enough, case(3, "azaaa", "azaaa", "mmmmd", falling)),
-        (enough, case(2, "aaza", "azaa", "mmmw", rising)),
+        (enough, case(2, "aaza", "azaa", "mmww", rising)),
         (at_zero, {**case(2, "azaa", "azaa", "mmmw", rising), "margin": 0.0}),
         *(
             (enough, {**one, "rows": [*one["rows"][:-1], {**one["rows"][-1], "margin": last}], "margin": 0.1})
@@ -661,6 +661,7 @@ DIAGNOSE = Exercise(
     (
         ("the target encoder is not looked at: a run can die in its target while the online encoder looks well", slip("diagnose", (SECOND, ""), ("online + target", "online"))),
         ("healthy is decided by the online encoder only; both have to be alive", slip("diagnose", ("min(online + target)", "min(online)"))),
+        ("the average of both encoders is compared with `alive`; each has to be alive by itself", slip("diagnose", ("min(online + target)", "min(np.add(online, target) / 2)"))),
         ("only the very last row is looked at; each of the last rows has to be below, or alive", slip("diagnose", (TOO_SHORT, TOO_SHORT + "    online, target = online[-1:], target[-1:]\n"))),
         ("one low row is enough here to call an encoder collapsed: it has to be low in each of the last rows", slip("diagnose", ("max(", "min("))),
         ("the average of the last rows is compared: one very low row pulls it down; ask each row", slip("diagnose", ("max(", "np.mean("), ("min(online + target)", "min(np.mean(online), np.mean(target))"))),
@@ -670,12 +671,14 @@ DIAGNOSE = Exercise(
         ("a fallen effective rank counts as collapse here: it falls in healthy runs and stays high in dead ones, so no rule mentions it", slip("diagnose", ("max(online) < gone", 'end[-1]["effective_rank"] < 0.6 * rows[0]["effective_rank"]'))),
         ("the margin is not looked at: features can differ between clips while predictions say nothing about the clip", slip("diagnose", (" and " + ENOUGH, ""))),
         ("the margin is asked of every one of the last rows; only the very last counts", slip("diagnose", (ENOUGH, 'min(row["margin"] for row in end) >= margin'))),
+        ("the largest margin of the last rows is asked; only the very last counts", slip("diagnose", (ENOUGH, 'max(row["margin"] for row in end) >= margin'))),
         ("a `margin` of 0 is a limit too: a margin below 0 does not reach it", slip("diagnose", (ENOUGH, f"(not margin or {ENOUGH})"))),
         ("healthy is asked first here; where `alive` is below `gone` an encoder can be both, and collapsed comes first", slip("diagnose", (TOO_SHORT, TOO_SHORT + f'    if min(online + target) >= alive and {ENOUGH}:\n        return "healthy"\n'))),
         ("the target is asked first, so that runs in which both encoders died are called target collapsed", slip("diagnose", (FIRST + SECOND, SECOND + FIRST))),
         ("a value exactly at the limit is not below it", slip("diagnose", ("< gone", "<= gone"))),
         ("a value exactly at the limit is at least the limit: healthy begins there", slip("diagnose", (">= alive", "> alive"), (">= margin", "> margin"))),
         ("the limits are fixed at 0.01, 0.1 and 0.05: use the arguments", slip("diagnose", ("< gone", "< 0.01"), (">= alive", ">= 0.1"), (">= margin", ">= 0.05"))),
+        ("a log with exactly `last` rows is long enough; with fewer it is not yet clear", slip("diagnose", ("len(end) < last", "len(rows) <= last"))),
         ("a log that is too short is called healthy here; with fewer than `last` rows it is not yet clear", slip("diagnose", (TOO_SHORT, f'    if end and min(online + target) >= alive and max(online + target) >= gone and {ENOUGH}:\n        return "healthy"\n' + TOO_SHORT))),
         ("a log that is too short is judged all the same: with fewer than `last` rows it is not yet clear, however low it is", slip("diagnose", (TOO_SHORT, ""), ("max(online)", "max(online, default=1)"), ("max(target)", "max(target, default=1)"), ("min(online + target)", "min(online + target, default=0)"))),
     ),
@@ -707,10 +710,10 @@ def stages(rng: Rng, text: str, limit: float, steps: list[int] | None = None) ->
 
 
 ALARMS = {  # rule -> a visible case
-    "the rows have to be in a row": {"rows": slim(log([0.7, 0.08, 0.09, 0.2, 0.09, 0.05, 0.03], steps=[0, 5, 10, 20, 50, 90, 95])), "limit": 0.1, "patience": 3, "after": 0},
+    "the rows have to be in a row": {"rows": slim(log([0.7, 0.08, 0.09, 0.11, 0.09, 0.05, 0.03], steps=[0, 5, 10, 20, 50, 90, 95])), "limit": 0.1, "patience": 3, "after": 0},
     "the smaller of both encoders counts, row by row": {"rows": slim(log([0.7, 0.7, 0.05, 0.11, 0.01, 0.5, 0.5, 0.02, 0.03, 0.02, 0.02], [0.7, 0.05, 0.7, 0.01, 0.11, 0.02, 0.03, 0.5, 0.5, 0.02, 0.02])), "limit": 0.1, "patience": 2, "after": 0},
     "the warning is given at the row which completes them, the first time": {"rows": slim(log([0.7, 0.2, 0.15, 0.8, 0.2, 0.1, 0.2], [0.9, 0.8, 0.2, 0.8, 0.2, 0.1, 0.3], steps=[1, 20, 50, 200, 800, 1400, 2000])), "limit": 0.3, "patience": 2, "after": 0},
-    "a number that is exactly at the limit is not below it": {"rows": slim(log([0.7, 0.1, 0.2, 0.1, 0.4, 0.1, 0.1], [0.7, 0.3, 0.5, 0.5, 0.2, 0.5, 0.5])), "limit": 0.2, "patience": 2, "after": 0},
+    "a number that is exactly at the limit is not below it": {"rows": slim(log([0.7, 0.2, 0.3, 0.4, 0.1, 0.1], [0.7, 0.3, 0.2, 0.5, 0.5, 0.5])), "limit": 0.2, "patience": 2, "after": 0},
     "a count begins at step `after`": {"rows": slim(RUNS["B"]), "limit": 0.1, "patience": 2, "after": 300},
     "the row at step `after` counts": {"rows": slim(RUNS["B"]), "limit": 0.1, "patience": 2, "after": 800},
     "one row may be enough, also the very first": {"rows": slim(log([0.05, 0.04, 0.03], steps=[0, 3, 9])), "limit": 0.1, "patience": 1, "after": 0},
@@ -767,6 +770,7 @@ FIRST_WARNING = Exercise(
         ("this waits until both encoders are low; the smaller of the two decides", slip(WARN, ("min(row", "max(row"))),
         ("the average of both encoders is compared; a healthy one hides a dead one in it", slip(WARN, (SMALLER, '(row["feature_std"] + row["target_feature_std"]) / 2'))),
         ("each encoder has a count of its own here; take the smaller of both in each row, and count the rows", slip(WARN, ("    low = 0\n", "    low, other = 0, 0\n"), (SMALLER, 'row["feature_std"]'), (f"        if {COMPLETE}", '        other = other + 1 if row["target_feature_std"] < limit else 0\n        if patience in (low, other)'))),
+        ("the average of the last rows is compared; each of them has to be low", WARN_FROM.replace(" < limit for row", " for row").replace("all(low[i + 1 - patience : i + 1])", "np.mean(low[i + 1 - patience : i + 1]) < limit").replace("FOUND", "rows[i]['step']")),
         ("the first low row warns at once: it takes `patience` rows in a row", slip(WARN, (COMPLETE, "low == 1"))),
         ("this is where the low rows begin; the warning is given when they are complete", WARN_FROM.replace("FOUND", "rows[i + 1 - patience]['step']")),
         ("this is the last time that the rows are complete; the warning is given the first time", slip(WARN, ("    low = 0\n", "    low, found = 0, -1\n"), ('return row["step"]', 'found = row["step"]'), ("return -1", "return found"))),
