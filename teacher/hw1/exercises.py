@@ -407,7 +407,8 @@ INT64 = "ids are int64: they go beyond 255"
 
 
 def shuffled(rng: np.random.Generator, clips: int, count: int, kind: str = "share") -> torch.Tensor:
-    """Noise [clips, count], different numbers in each row: between 0 and 1, of all sizes and signs, close to each other, or far from 0."""
+    """Noise [clips, count], different numbers in each row: between 0 and 1, of all sizes and signs, close to each other, far from 0, or
+    close to 0 but for one that is far."""
     # neighbors in float32; they fall in the first clip, so that ties after rounding are in the wrong order
     if kind == "close":
         places = np.stack([np.arange(count)[::-1], *(rng.permutation(count) for _ in range(clips - 1))])
@@ -417,6 +418,10 @@ def shuffled(rng: np.random.Generator, clips: int, count: int, kind: str = "shar
         places = 200 + np.stack([rng.permutation(count) for _ in range(clips)])
         signs = np.where(np.arange(clips) % 2, 1, -1)[:, None]
         return torch.from_numpy((signs * places * 2.0**40).astype(np.float32))
+    # without the mean or the smallest number of a clip, the others are equal
+    if kind == "outlier":
+        places = np.stack([1 + rng.permutation(count) for _ in range(clips)])
+        return torch.from_numpy(np.where(places == 1, -(2.0**30), places / 2**20).astype(np.float32))
     steps = np.stack([rng.choice(4096, count, replace=False) for _ in range(clips)])
     values = steps / 4096 if kind == "share" else (steps - 2048) / 16
     return torch.from_numpy(values.astype(np.float32))
@@ -448,6 +453,7 @@ def mask_inputs(rng: np.random.Generator) -> list[tuple[str, torch.Tensor, float
         (ANY_NOISE, shuffled(rng, 2, 23, "wide"), share(23, int(rng.integers(12, 20)), 0.3)),
         (ANY_NOISE, shuffled(rng, 2, 40, "close"), share(40, int(rng.integers(5, 30)))),
         (ANY_NOISE, shuffled(rng, 2, 31, "far"), share(31, int(rng.integers(9, 22)))),
+        (ANY_NOISE, shuffled(rng, 3, 19, "outlier"), share(19, int(rng.integers(5, 14)))),
         (NONE_HIDDEN, shuffled(rng, clips, few), 0.0),
         (NONE_HIDDEN, shuffled(rng, 1, 9), share(9, 0, float(rng.uniform(0.2, 0.4)))),
         (ALL_HIDDEN, shuffled(rng, clips, few + 4), 1.0),

@@ -179,18 +179,19 @@ def attend_inputs(
 def large_scores(rng: np.random.Generator, heads: int, n: int, draw: Draw = reals, padding: float = 512.0) -> dict:
     """Two clips with one token of padding each.  The scores of a token that looks differ by some halves, and those of padding by more.
 
-    They lie around half a million, above or below 0, another number for each token that looks: exact in float32.  padding: below 0, and
+    They lie around half a million, above or below 0, another number for each token that looks: exact in float32, also where the root
+    of the scale goes into the queries and the keys, as in torch's own attention.  padding: below 0, and
     a token whose scores are far below 0 has one far above 0 with padding.
     """
-    given = attend_inputs(rng, (n - 1, n - 1), n, heads, 4, 0.5, draw)
-    large, _, small = torch.eye(4 * heads).split([heads, heads, 2 * heads])
-    x = torch.from_numpy(rng.integers(-1, 2, (2, n, 4 * heads))).float()
+    given = attend_inputs(rng, (n - 1, n - 1), n, heads, 16, 0.25, draw)
+    large, _, small, _ = torch.eye(16 * heads).split([heads, heads, 2 * heads, 12 * heads])
+    x = torch.from_numpy(rng.integers(-1, 2, (2, n, 16 * heads))).float()
     for clip, real in zip(x, given["real"]):
         sizes = rng.permutation([-4096.0, 1024.0, 4096.0, -256.0, 256.0][: n - 1])
         clip[real, :heads] = torch.from_numpy(sizes).float()[:, None]
         clip[:, heads : 2 * heads] = torch.where(real, 256.0, padding)[:, None]
-    nothing = torch.zeros(heads, 4 * heads)
-    turned = {"q": torch.cat([large, nothing, small]) / 2, "k": torch.cat([nothing, large, small])}
+    nothing, rest = torch.zeros(heads, 16 * heads), torch.zeros(12 * heads, 16 * heads)
+    turned = {"q": torch.cat([large, nothing, small, rest]) / 2, "k": torch.cat([nothing, large, small, rest])}
     values = torch.cat([nothing, nothing, given["weights"]["v"][2 * heads :]])
     return given | {"x": x, "weights": given["weights"] | turned | {"v": values}}
 
@@ -258,6 +259,8 @@ ATTEND_EXERCISE = Exercise(
         ("rows and columns of the weights are exchanged: the row is the token that looks", ATTEND.replace("weight.mean(dim=1)", "weight.mean(dim=1).transpose(1, 2)")),
     ),
     (
+        "def attend(x, weights, heads, temperature, real):\n    B, n, D = x.shape\n    q, k, v = ((x @ weights[name]).reshape(B, n, D // heads, heads).permute(0, 3, 1, 2) for name in 'qkv')\n    there = real[:, None, None].expand(B, heads, n, n)\n    whole = torch.eye(n).expand(B, heads, n, n)\n    taken, looks = (torch.nn.functional.scaled_dot_product_attention(q / temperature, k, w, attn_mask=there).masked_fill(~real[:, None, :, None], 0) for w in (v, whole))\n    return taken.permute(0, 2, 3, 1).reshape(B, n, D) @ weights['out'], looks.mean(1)",
+        "def attend(x, weights, heads, temperature, real):\n    root = (temperature * (x.shape[2] // heads) ** 0.5) ** 0.5\n    q, k, v = (einops.rearrange(x @ weights[name], 'B n (d head) -> B head n d', head=heads) for name in 'qkv')\n    score = (q / root) @ (k / root).mT\n    weight = score.masked_fill(~real[:, None, None], -math.inf).softmax(dim=-1).masked_fill(~real[:, None, :, None], 0)\n    return einops.rearrange(weight @ v, 'B head n d -> B n (d head)') @ weights['out'], weight.mean(dim=1)",
         "def attend(x, weights, heads, temperature, real):\n    B, n, D = x.shape\n    out, looks = torch.zeros(B, n, D), torch.zeros(B, n, n)\n    for b in range(B):\n        there = real[b].nonzero().flatten()\n        if len(there) == 0:\n            continue\n        q, k, v = (x[b, there] @ weights[name] for name in 'qkv')\n        home = torch.zeros(len(there), D)\n        for h in range(heads):\n            score = q[:, h::heads] @ k[:, h::heads].T / temperature / math.sqrt(D // heads)\n            score = torch.exp(score - score.max(dim=1, keepdim=True).values)\n            weight = score / score.sum(dim=1, keepdim=True)\n            home[:, h::heads] = weight @ v[:, h::heads]\n            looks[b, there[:, None], there] += weight / heads\n        out[b, there] = home @ weights['out']\n    return out, looks",
         "def attend(x, weights, heads, temperature, real):\n    B, n, D = x.shape\n    d = D // heads\n    q, k, v = ((x @ weights[name]).reshape(B, n, d, heads) for name in 'qkv')\n    score = torch.einsum('bidh,bjdh->bijh', q, k) / (temperature * d ** 0.5)\n    score = score.masked_fill(~real[:, None, :, None], torch.finfo(score.dtype).min)\n    weight = torch.exp(score - score.amax(dim=2, keepdim=True)) * real[:, None, :, None]\n    weight = weight / weight.sum(dim=2, keepdim=True).clamp(min=1e-9) * real[:, :, None, None]\n    mixed = torch.einsum('bijh,bjdh->bidh', weight, v).reshape(B, n, D)\n    return mixed @ weights['out'], weight.mean(dim=3)",
         "def attend(x, weights, heads, temperature, real):\n    w = {name: part.numpy().astype(float) for name, part in weights.items()}\n    x, there = x.numpy().astype(float), real.numpy()\n    d = x.shape[2] // heads\n    out, looks = np.zeros(x.shape), 0\n    for h in range(heads):\n        q, k, v = (x @ w[name][:, h::heads] for name in 'qkv')\n        score = np.where(there[:, None], q @ k.swapaxes(1, 2) / temperature / np.sqrt(d), -1e30)\n        weight = np.exp(score - score.max(axis=2, keepdims=True))\n        weight = weight / weight.sum(axis=2, keepdims=True) * there[:, :, None]\n        out = out + weight @ v @ w['out'][h::heads]\n        looks = looks + weight / heads\n    return torch.from_numpy(out), torch.from_numpy(looks)",
@@ -750,6 +753,7 @@ def follow_hidden(rng: np.random.Generator) -> list[tuple[str, dict]]:
         (ONLY_NAMED, follow_inputs(rng, 3, {"mean": (2,), "running.mean": (2,), "run": (2,), "other.mean": (1,), "Running.Mean": (2,), "_running": (1,), "num_batches": (1,)}, some[1:], ("count",), ("running.mean",))),
         (ONLY_NAMED, follow_inputs(rng, 2, {"mean": (2,), "running.mean": (2,), "mean.scale": (3,), "a.mean.b": (1,)}, some[:2], (), ("mean",))),
         (ONLY_NAMED, follow_inputs(rng, 2, {"norm.mean": (side,), "norm.count": (2,), "bias": (2, 1, 3), "batches": (2,)}, some[2:], ("steps.seen",), ("bias",))),
+        (ONLY_NAMED, follow_inputs(rng, 2, {"level": (), "scale": (), "mean": (2,)}, some[1:3], ("count",), ("level", "mean"))),
         (ONLY_NAMED, follow_inputs(rng, 2, dict.fromkeys(("running_mean", "running_var", "num_batches_tracked", "position_ids", "mask", "counter", "table.flags", "buffers", "step", "fixed"), (2,)), some[1:3])),
         (ONLY_NAMED, follow_inputs(rng, 2, dict.fromkeys(("running.mean", "running_mean", "runningmean", "running.means", "old.running.mean"), (2,)), some[:2], (), ("running.mean",))),
         *((BY_NAME, follow_inputs(rng, 2, {name: (2,) for name in "abcdefg"}, some[:2], (), ("b", "c", "f", "g"))) for _ in range(2)),
@@ -1079,7 +1083,7 @@ AUDIT_EXERCISE = Exercise(
         ("the gradient is always stopped at the target: hand stop on", AUDIT.replace("hidden, stop)", "hidden, True)", 2).replace("def audit(weights, tokens, kept, hidden, True)", "def audit(weights, tokens, kept, hidden, stop)")),
         ("the gradient is never stopped at the target: hand stop on", AUDIT.replace("hidden, stop)", "hidden, False)", 2).replace("def audit(weights, tokens, kept, hidden, False)", "def audit(weights, tokens, kept, hidden, stop)")),
         ("only the last tensor of each part is counted: add to what is there", AUDIT.replace("counts.setdefault(name.split('.')[0], [0, 0, 0])", "counts[name.split('.')[0]] = [0, 0, 0]")),
-        ("the counts are right, but gradients are now switched on for the tensors that came in: make copies with clone() first", AUDIT.replace("weight.clone()", "weight")),
+        ("the counts are right, but gradients are now switched on in the dict that came in: make copies with clone(), and put them into a new dict", AUDIT.replace("weight.clone()", "weight")),
     ),
     (
         "def audit(weights, tokens, kept, hidden, stop):\n    names = list(weights)\n    leaves = [weights[name].detach().clone().requires_grad_(True) for name in names]\n    loss = toy_loss(dict(zip(names, leaves)), tokens, kept, hidden, stop)\n    found = torch.autograd.grad(loss, leaves, allow_unused=True)\n    def state(g):\n        return 'none' if g is None else 'moves' if g.abs().max() > 0 else 'zeros'\n    states = [(name.partition('.')[0], state(g)) for name, g in zip(names, found)]\n    return {part: tuple(states.count((part, word)) for word in ('moves', 'zeros', 'none')) for part, _ in states}",

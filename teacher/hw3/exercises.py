@@ -32,6 +32,12 @@ def uneven(rng: Rng, clips: int, tokens: int, dim: int, offset: float = 2.0, dig
     return tensor(scale * (own + rng.normal(size=(tokens, dim)) + offset * rng.choice([-1.0, 1.0], dim)), digits)
 
 
+def cross(rng: Rng, long: float) -> torch.Tensor:
+    """Four clips of one token, two on each of two axes, one of which is much longer."""
+    h = torch.tensor([[long, 0.0], [-long, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    return h[rng.permutation(4)][:, None, rng.permutation(2)]
+
+
 def still(rng: Rng, clips: int, power: float) -> dict[str, Any]:
     """Clips (an even number) whose tokens differ in both features, and their averages in one: the other has a share of exactly 0."""
     away = rng.choice([0.5, 1.0, 2.0]) * np.array([1.0, -1.0] * (clips // 2))
@@ -77,12 +83,13 @@ def measured(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (even_rule, {"h": uneven(rng, some(5, 9), 3, 2), "power": powers[3]}),
         (mean_rule, {"h": uneven(rng, some(17, 30), some(2, 6), 4, 25.0), "power": 1.0}),
         (power_rule, {"h": uneven(rng, some(32, 48), 3, 4), "power": 1.75}),
+        (power_rule, {"h": 0.005 * cross(rng, 2000.0), "power": 1.0}),  # a direction that is small and real
         (zero_rule, still(rng, 2 * some(2, 5), float(rng.choice([1.0, 2.0])))),
         (few_rule, {"h": 40 * uneven(rng, some(3, 6), some(2, 4), some(16, 24)), "power": 1.0}),
         (one_rule, {"h": uneven(rng, some(6, 12), 1, 5), "power": powers[4]}),
         (single_rule, {"h": uneven(rng, some(4, 9), some(2, 4), 1), "power": 2.0}),
         (odd_rule, {"h": uneven(rng, some(28, 40), 2, 15), "power": 1.5}),
-        (mean_rule, {"h": uneven(rng, 3, some(5, 8), 4) / 16384, "power": 1.0}),
+        (mean_rule, {"h": uneven(rng, 3, some(5, 8), 4) / 2 ** int(rng.choice([14, 24])), "power": 1.0}),
         (zero_rule, {"h": uneven(rng, some(4, 7), 2, 9), "power": 8.0}),  # what should be 0 is 0 when raised to it
         *(
             (mean_rule, {"h": uneven(rng, 8, 3, 3, 6.0), "power": 1.0}) for _ in range(2)
@@ -566,10 +573,10 @@ def numbers(rng: Rng, text: str, low: float, high: float) -> list[float]:
 
 PATIENT = {"gone": 0.01, "alive": 0.1, "margin": 0.05}
 DIAGNOSES = {  # rule -> a visible case
-    "a low target by itself is a collapsed target, and low is what is below `gone`": {"rows": log([0.03, 0.2], [0.03, 0.02]), "last": 2, "gone": 0.04, "alive": 0.3, "margin": 0.1},
+    "a low target by itself is a collapsed target, and low is what is below `gone`": {"rows": log([0.7, 0.03, 0.2], [0.7, 0.03, 0.02]), "last": 2, "gone": 0.04, "alive": 0.3, "margin": 0.1},
     "an online encoder that is low in each of the last rows has collapsed, whatever its target does": {"rows": log([0.7, 0.05, 0.016], [0.7, 0.3, 0.2]), "last": 1, "gone": 0.02, "alive": 0.1, "margin": 0.05},
     "the online encoder is asked first": {"rows": RUNS["B"], "last": 3, **PATIENT},
-    "the first rule that holds decides, also where `alive` is below `gone`": {"rows": log([0.7, 0.2, 0.3], margin=[0.0, 0.2, 0.3]), "last": 2, "gone": 0.4, "alive": 0.1, "margin": 0.05},
+    "the first rule that holds decides, also where `alive` is below `gone`": {"rows": log([0.2, 0.3], margin=[0.2, 0.3]), "last": 2, "gone": 0.4, "alive": 0.1, "margin": 0.05},
     "each of the last rows has to be low, not one and not their average": {"rows": log([0.7, 0.001, 0.24, 0.002], rank=(40.0, 10.0)), "last": 3, "gone": 0.2, "alive": 0.4, "margin": 0.05},
     "each encoder has to be low by itself": {"rows": log([0.7, 0.004, 0.5, 0.003], [0.7, 0.4, 0.006, 0.3]), "last": 3, **PATIENT},
     "a number that is exactly at `gone` is not below it": {"rows": log([0.7, 0.004, 0.01], [0.7, 0.01, 0.006]), "last": 2, **PATIENT},
@@ -578,10 +585,11 @@ DIAGNOSES = {  # rule -> a visible case
     "an empty log is not yet clear": {"rows": [], "last": 1, **PATIENT},
     "only the last rows decide, and of margins only the very last": {"rows": log([0.004, 0.003, 0.7, 0.5], margin=[0.0, 0.0, 0.0, 0.4], loss=(0.2, 0.4)), "last": 2, **PATIENT},
     "exactly `alive` and exactly `margin` are healthy": {"rows": log([0.6, 0.5, 0.25], [0.6, 0.25, 0.5], [0.0, 0.2, 0.125], rank=(40.0, 1.0), loss=(0.2, 0.4)), "last": 2, "gone": 0.01, "alive": 0.25, "margin": 0.125},
-    "the margin of the last row has to be reached": {"rows": log([0.7, 0.6, 0.5, 0.6], margin=[0.0, 0.3, 0.4, -0.3]), "last": 3, **PATIENT},
-    "a `margin` of 0 is a limit like any other": {"rows": log([0.7, 0.6, 0.5], margin=[0.3, -0.2, -0.1]), "last": 2, **PATIENT, "margin": 0.0},
-    "the online encoder has to be alive in each of the last rows": {"rows": log([0.7, 0.05, 0.6, 0.5], [0.7, 0.9, 0.8, 0.9], [0.0, 0.2, 0.3, 0.4]), "last": 3, **PATIENT},
+    "the margin of the last row has to be reached": {"rows": log([0.7, 0.6, 0.5, 0.6], margin=[0.0, 0.3, 0.4, 0.03]), "last": 3, **PATIENT},
+    "a `margin` of 0 is a limit like any other": {"rows": log([0.7, 0.6, 0.5], margin=[-0.3, -0.2, -0.1]), "last": 2, **PATIENT, "margin": 0.0},
+    "the online encoder has to be alive in each of the last rows": {"rows": log([0.7, 0.05, 0.6, 0.5], [0.7, 0.12, 0.8, 0.9], [0.0, 0.2, 0.3, 0.4]), "last": 3, **PATIENT},
     "the target has to be alive in each of the last rows": {"rows": log([0.7, 0.5, 0.6, 0.5], [0.7, 0.5, 0.2, 0.9], [0.0, 0.2, 0.3, 0.4]), "last": 3, "gone": 0.01, "alive": 0.3, "margin": 0.05},
+    "so has a target whose online encoder is only just alive": {"rows": log([0.7, 0.12, 0.8, 0.9], [0.7, 0.05, 0.6, 0.5], [0.0, 0.2, 0.3, 0.4]), "last": 3, **PATIENT},
 }  # fmt: skip
 
 
@@ -604,6 +612,7 @@ def patients(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         at_zero,
         online_alive,
         target_alive,
+        just_alive,
     ) = DIAGNOSES
     gone, alive, margin = (float(rng.choice(some)) for some in ([0.004, 0.03, 0.04], [0.15, 0.2, 0.3], [0.0, 0.02, 0.1, 0.2]))  # fmt: skip
     falling, rising = {"loss": (1.0, 0.01), "rank": (40.0, 50.0)}, {"loss": (0.1, 0.4), "rank": (40.0, 1.0)}
@@ -645,6 +654,7 @@ def patients(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (online_alive, {**one, "alive": 9.0}),  # the same log, another limit
         (online_alive, case(3, "zzzKz", "zzzzz", "mmmmm", falling)),
         (target_alive, case(3, "zzzzz", "zzKzz", "mmmmm", falling)),
+        (just_alive, case(3, "zzAzz", "zzmzz", "mmmmm", falling)),
     ]
 
 
@@ -671,7 +681,7 @@ DIAGNOSE = Exercise(
         ("a fallen effective rank counts as collapse here: it falls in healthy runs and stays high in dead ones, so no rule mentions it", slip("diagnose", ("max(online) < gone", 'end[-1]["effective_rank"] < 0.6 * rows[0]["effective_rank"]'))),
         ("the margin is not looked at: features can differ between clips while predictions say nothing about the clip", slip("diagnose", (" and " + ENOUGH, ""))),
         ("the margin is asked of every one of the last rows; only the very last counts", slip("diagnose", (ENOUGH, 'min(row["margin"] for row in end) >= margin'))),
-        ("the largest margin of the last rows is asked; only the very last counts", slip("diagnose", (ENOUGH, 'max(row["margin"] for row in end) >= margin'))),
+        ("margins before the last one are asked, too; only the very last counts", slip("diagnose", (ENOUGH, 'max(row["margin"] for row in end) >= margin'))),
         ("a `margin` of 0 is a limit too: a margin below 0 does not reach it", slip("diagnose", (ENOUGH, f"(not margin or {ENOUGH})"))),
         ("healthy is asked first here; where `alive` is below `gone` an encoder can be both, and collapsed comes first", slip("diagnose", (TOO_SHORT, TOO_SHORT + f'    if min(online + target) >= alive and {ENOUGH}:\n        return "healthy"\n'))),
         ("the target is asked first, so that runs in which both encoders died are called target collapsed", slip("diagnose", (FIRST + SECOND, SECOND + FIRST))),
@@ -717,6 +727,7 @@ ALARMS = {  # rule -> a visible case
     "a count begins at step `after`": {"rows": slim(RUNS["B"]), "limit": 0.1, "patience": 2, "after": 300},
     "the row at step `after` counts": {"rows": slim(RUNS["B"]), "limit": 0.1, "patience": 2, "after": 800},
     "one row may be enough, also the very first": {"rows": slim(log([0.05, 0.04, 0.03], steps=[0, 3, 9])), "limit": 0.1, "patience": 1, "after": 0},
+    "a log of `patience` rows may be enough": {"rows": slim(log([0.05, 0.04], steps=[0, 3])), "limit": 0.1, "patience": 2, "after": 0},
     "without a warning it is -1, also where the log ends too early": {"rows": slim(log([0.7, 0.05, 0.2, 0.3, 0.08])), "limit": 0.1, "patience": 2, "after": 0},
     "an empty log gives no warning": {"rows": [], "limit": 0.1, "patience": 1, "after": 0},
     "rows before step `after` never warn": {"rows": slim(RUNS["B"]), "limit": 0.1, "patience": 2, "after": 2601},
@@ -725,7 +736,7 @@ ALARMS = {  # rule -> a visible case
 
 def alarms(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
     """Logs that tell wrong counters apart, under other limits each time, and a recorded one."""
-    in_a_row, smaller, completes, border, begins, at_after, one, never, empty, before = ALARMS
+    in_a_row, smaller, completes, border, begins, at_after, one, enough, never, empty, before = ALARMS
     limit, steps = float(rng.choice([0.01, 0.02, 0.4, 0.7])), drawn_steps(rng, 8)
     first = "h" * int(rng.integers(1, 4))
 
@@ -742,6 +753,7 @@ def alarms(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (in_a_row, case("hbbbbbhbbbbbbbb", int(rng.integers(6, 9)))),
         (never, case("bhb" + first + "tb", 3)),
         (completes, case("hbbhbbbb", 2)),
+        (enough, case("bbb", 3)),
         (border, case("hoeoofoto", 3)),
         (begins, case("bbbbbbbb", 3, steps[3] + 1, steps)),
         (begins, case("bbbbhbbb", 3, steps[2], steps)),
@@ -776,6 +788,7 @@ FIRST_WARNING = Exercise(
         ("this is the last time that the rows are complete; the warning is given the first time", slip(WARN, ("    low = 0\n", "    low, found = 0, -1\n"), ('return row["step"]', 'found = row["step"]'), ("return -1", "return found"))),
         ("a good row takes one off the count here; after it the count starts again at 0", slip(WARN, ("< limit else 0", "< limit else max(0, low - 1)"))),
         ("low rows are counted without starting again at 0 after a good one: they have to be in a row", slip(WARN, ("< limit else 0", "< limit else low"))),
+        ("a log with exactly `patience` rows is long enough to warn", slip(WARN, ("    low = 0\n", "    low = 0\n    if len(rows) <= patience:\n        return -1\n"))),
         ("one row too many is waited for: the warning is given at row number `patience` itself", slip(WARN, (COMPLETE, "low == patience + 1"))),
         ("this is the number of the row; return its step", slip(WARN, ("for row in rows", "for number, row in enumerate(rows)"), ('return row["step"]', "return number"))),
         ("a value exactly at the limit is not below it", slip(WARN, ("< limit", "<= limit"))),
@@ -1037,15 +1050,15 @@ VERDICT = Exercise(
 ANSWER = function_of("import torch\nfrom torch import Tensor", RIGHT["probe"], "probe")
 
 
-def probed(rng: Rng, names: list[int], sizes: tuple[int, int], dim: int, shrink: float, dead: tuple[int, ...] = (), small: tuple[int, ...] = (),
+def probed(rng: Rng, names: list[int], sizes: tuple[int, int], dim: int, shrink: float, dead: tuple[int, ...] = (), small: tuple[int, ...] = (), tiny: float = 5e-5,
            missing: tuple[int, ...] = (), digits: int | None = None) -> dict[str, Any] | None:  # fmt: skip
     """Clips of a few classes; test clips are shifted a little.  None if a test clip is nearly as near to two centroids.
 
-    dead: features that are the same in all training clips; the std of one that is computed by hand isn't quite 0.  small: features of a tiny scale.  missing: classes of test clips alone.
+    dead: features that are the same in all training clips; the std of one that is computed by hand isn't quite 0.  small: features of the scale `tiny`.  missing: classes of test clips alone.
     """
     centers = rng.normal(0, 0.9, (len(names), dim))
     scale, offset = np.exp(rng.normal(0, 0.7, dim)), rng.normal(0, 2, dim)
-    scale[[*small]], offset[[*small]] = 5e-5, 0.0
+    scale[[*small]], offset[[*small]] = tiny, 0.0
     parts = []
     for count, shift in zip(sizes, (0.0, 0.4)):
         more = rng.integers(0, len(names), max(0, count - len(names)))
@@ -1097,6 +1110,7 @@ def exams(rng: Rng) -> list[tuple[str, dict[str, Any]]]:
         (alone, lambda: probed(rng, [9, 4, 5], (some(12, 20), 1), 4, 0.0)),
         (dead, lambda: probed(rng, [6, 1], (some(13, 20), some(10, 20)), 7, shrink[2], dead=(0, 5))),
         (small, lambda: probed(rng, [0, 1, 2], (some(12, 20), some(7, 12)), 4, 0.15, small=(some(0, 4),))),
+        (small, lambda: probed(rng, [4, 1], (some(12, 20), some(7, 12)), 3, 0.1, small=(0, 2), tiny=2e-8)),
         (labels, lambda: probed(rng, rng.permutation([1000, -30, 7, 256, 44]).tolist(), (7, some(5, 11)), 3, shrink[3])),
         *((labels, lambda: probed(rng, [6, 2, 4], (12, 8), 4, 0.15)),) * 2,  # what was kept from a call of this size is wrong
         (labels, lambda: probed(rng, [70007, 4471, -3], (some(8, 14), some(7, 12)), 3, 0.1)),  # the first two are the same in 16 bits

@@ -216,7 +216,7 @@ if "get_ipython" in globals() and is_right("hw3", "diagnose", diagnose):  # only
 # > exp(- the sum of p log p), where a share of 0 adds nothing
 #
 # There are at least two clips, and some averages differ. There may be fewer clips than features, and a single token or a single feature. Singular values that
-# should be 0 must not become small directions: if you prefer the roots of a covariance's eigenvalues, compute them in float64.
+# should be 0 must not become small directions, and directions that are small and real count: if you prefer the roots of a covariance's eigenvalues, compute them in float64.
 #
 # (With `power` 1 this is the effective rank of lesson 06. A median does not care about a few features that are still alive.)
 #
@@ -336,7 +336,7 @@ if "get_ipython" in globals() and is_right("hw3", "kind_of_collapse", kind_of_co
 # A value may be a number, a word, True or False, a list, or a dict that takes the place of a whole dict of options.
 #
 # Return the arms as a list of complete dicts of options. The first is the base itself. After it, for every switch in turn and for every of its values in turn, an
-# arm that differs from the base in **this one option**. Leave out an arm that is in the list already: its value is the base's, or was tried before.
+# arm that differs from the base in **this one option**. Leave out an arm that equals one in the list already, the base included, whichever option it came from.
 #
 # <details><summary>Hint 1</summary>Start every arm from a fresh copy of the base. <code>copy.deepcopy</code> also copies the dicts inside; <code>dict(base)</code> does not.</details>
 # <details><summary>Hint 2</summary>Take the name apart at its slashes. Every part but the last leads into a dict; the last is the option to set in the dict where you arrive. Without a slash that is the arm itself.</details>
@@ -431,7 +431,8 @@ check_hidden("hw3", "verdict", verdict)
 # it has not seen. `labels` [n] and `test_labels` [m] are their classes: whole numbers, not always 0, 1, 2 and so on.
 #
 # 1. **Standardize** all clips: from every feature subtract its mean and divide by its std, both over the **training clips only**. A feature that is the same in all
-#    training clips is dead: subtract its mean, and divide by 1. (Computed by hand, its std may come out as 0.00000001 rather than 0.)
+#    training clips is dead: subtract its mean, and divide by 1. (Computed by hand, its std may come out as 0.00000001 rather than 0. A feature that is not the same
+#    everywhere is alive, however small its std.)
 # 2. The **centroid** of a class is the mean of its standardized training clips. Then **shrink** it: every number in it moves towards 0 by `shrink`, and stops at 0.
 # 3. A test clip gets the class of the centroid with the smallest **squared** Euclidean distance. A test clip whose own class has no training clip cannot be right.
 #

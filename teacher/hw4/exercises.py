@@ -337,7 +337,7 @@ DUELS = {
     "pairs that one planner did not try are left out": listed("+.+-+.", ".+--+.", 0.6),
     "p is twice the shorter tail, all of it": listed("+++++++--", "-------++", 0.2),
     "p is exact, also with many pairs": listed("+" * 19 + "-" * 8, "-" * 19 + "+" * 8, 0.2),
-    "p is at most 1": listed("++--", "--++", 0.5),
+    "p is at most 1": listed("++--", "--++", 1.0),
     "without such pairs p is 1": listed("+-+", "+-+", 0.05),
     "with too few such pairs no outcome could have decided": listed("+++++--", "-------", 0.05),
     "too few asks how many such pairs there are, not how they came out": listed("+++-", "---+", 0.05),
@@ -359,7 +359,7 @@ def duel_cases(rng: Rng) -> Drawn:
     even = some(rng, 1, 9)
     large = some(rng, 30, 50)
     side = [(8, 0), (0, 8)][some(rng, 0, 2)]
-    flips = rng.choice([-1, 1], 5).tolist()
+    flips = rng.choice([-1, 1], 6).tolist()
     return [
         (count, contest(rng, (some(rng, 3, 6), some(rng, 9, 12)), some(rng, 20, 60), some(rng, 10, 30), (0, 0), 0.05)),
         (tried, contest(rng, (some(rng, 6, 9), 1), 3, 2, (some(rng, 3, 6), some(rng, 7, 12)), 0.1)),
@@ -370,6 +370,10 @@ def duel_cases(rng: Rng) -> Drawn:
         (none, contest(rng, (0, 0), 2, 1, (2, 0), 0.999)),
         (few, contest(rng, (0, 5), *others(), 0.05)),
         (few, contest(rng, (0, some(rng, 3, 6)), 0, 0, (2, 1), 0.05)),
+        (how_many, contest(rng, (1, 1), *others(), 0.05)),
+        (first, contest(rng, (31, 0), *others(), 1e-9)),  # p 9.3e-10
+        (second, contest(rng, (1, 29), *others(), 5.9e-8)),  # p 5.8e-8
+        (first, contest(rng, (8, 2), *others(), 0.10938)),  # p .109375
         (how_many, contest(rng, (1, 3), 40, 50, (0, 0), 0.1)),  # p of 4 to 0 is .125
         (how_many, contest(rng, (some(rng, 4, 6), 4), *others(), 0.0005)),
         (first, contest(rng, (large, large // 3), *others(), 0.02)),
@@ -383,7 +387,7 @@ def duel_cases(rng: Rng) -> Drawn:
         (unclear, contest(rng, (9, 2), *others(), 0.05)),  # p .0654
         (unclear, contest(rng, (2, 10), *others(), 0.01)),  # p .0386: below the usual .05
         (unclear, contest(rng, (160, 140), 5, 5, (0, 0), 0.2)),
-        *((exact, contest(rng, only[::flip], *others(), 0.2)) for only, flip in zip([(19, 8), (12, 22), (35, 20), (46, 64), (180, 140)], flips)),
+        *((exact, contest(rng, only[::flip], *others(), 0.2)) for only, flip in zip([(19, 8), (12, 22), (35, 20), (46, 64), (180, 140), (480, 420)], flips)),
         (below, contest(rng, side, *others(), 2 / 2**8)),  # too few, by a hair
         (equal, contest(rng, (1, 7), *others(), 2 * 9 / 2**8)),  # it has more than three digits
         (equal, contest(rng, (1, 8), *others(), 2 * 10 / 2**9)),
@@ -418,8 +422,9 @@ DUEL = Exercise(
         ("outcomes are paired by their place in the dicts: pair them by the number of the pair", slip("duel", (ONLY_A, "sum(x and not y for x, y in zip(a.values(), b.values()))"), (ONLY_B, "sum(y and not x for x, y in zip(a.values(), b.values()))"))),
         ("all pairs that a planner reached are counted; only those that the other missed tell them apart", slip("duel", (ONLY_A, "sum(a[pair] for pair in a if pair in b)"), (ONLY_B, "sum(b[pair] for pair in a if pair in b)"))),
         ("alpha is fixed at 0.05: use the argument", slip("duel", ("alpha:\n", "0.05:\n"))),
-        ("parts that are rounded before they are added can fall a hair below alpha: add up whole numbers, and divide once", slip("duel", (P, "min(1.0, 2 * float(stats.binom.pmf(range(min(only_a, only_b) + 1), n, 0.5).sum()))"))),
-        ("a p that is exactly alpha decides nothing: it has to be below", slip("duel", (BELOW, "p <= alpha"), (FEW, "2 / 2**n > alpha"))),
+        ("p is rounded on its way, and comes out a hair below alpha: add up whole numbers, divide once, and compare p as it is", slip("duel", (P, "min(1.0, 2 * float(stats.binom.pmf(range(min(only_a, only_b) + 1), n, 0.5).sum()))"))),
+        ("a p that is exactly alpha decides nothing: it has to be below", slip("duel", (BELOW, "p <= alpha"))),
+        ("where all n pairs won by one planner give exactly alpha, p isn't below it: too few", slip("duel", (FEW, "2 / 2**n > alpha"))),
         ("\"too few\" is asked only where nothing counts; ask whether n pairs won by one planner could have been enough", slip("duel", (FEW, "n == 0"))),
         ("\"too few\" is never said", slip("duel", (FEW, "False"))),
         ("fewer than ten pairs are called too few here; ask whether n pairs won by one planner could have been enough", slip("duel", (FEW, "n < 10"))),
@@ -677,7 +682,7 @@ def gaps_cases(rng: Rng) -> Drawn:
         (mean, {**still, "z": torch.ones(len(still["z"]), 1) * still["z"][:1]}),
         (length, points(rng, some(rng, 4, 9), some(rng, 4, 7), 5, 4)),
         (length, points(rng, 5, 3, 3, 4)),
-        (length, {**short, "directions": short["directions"] * tensor(rng.permutation([2e-8, 1e-3, 0.05, 4000.0]))}),
+        (length, {**short, "directions": short["directions"] * tensor(rng.permutation([2e-7, 1e-3, 0.05, 4000.0]))}),
         (length, {**away, "z": tensor(away["z"].numpy() + rng.choice([-20.0, 20.0], 3))}),
         (chance, points(rng, 1, 3, 2, 5)),
         (chance, points(rng, 2, 1, 3, 3)),

@@ -232,7 +232,7 @@ if "get_ipython" in globals() and all(is_right("hw4", f.__name__, f) for f in (a
 #
 # > p = 2 (C(n, 0) + C(n, 1) + ... + C(n, m)) / 2ⁿ, but at most 1,
 #
-# where m is the smaller of both planners' counts, and C(n, k) is the number of ways to choose k of n. With n = 0 it is 1.
+# where m is the smaller of both planners' counts, and C(n, k) is the number of ways to choose k of n. With n = 0 it is 1. n is at most 1,000.
 #
 # Return a dict of four:
 #
@@ -388,7 +388,7 @@ if "get_ipython" in globals() and is_right("hw4", "cem_round", cem_round):  # on
 # %% [markdown]
 # ## 6. How far from normal? (4 points, hard, 30 minutes)
 #
-# `z` is [n, D]: n points. `directions` is [D, K]: K columns of any length above 0. **Bring each column to length 1** first. The shadow of the points along a column is the n products of the
+# `z` is [n, D]: n points. `directions` is [D, K]: K columns of any length from 0.00000001 up. **Bring each column to length 1** first. The shadow of the points along a column is the n products of the
 # points with it.
 #
 # `t` is [m]: two values or more, in rising order, but not always in equal steps and not always as far below 0 as above. For each direction and each t:
