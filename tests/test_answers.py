@@ -267,6 +267,8 @@ def test_what_readme_says_of_targets_is_so() -> None:
     assert f"{trained:.2f} {mean(run['linear_direction'] for run in still['untrained']):.2f}" == "0.55 0.16"
     tuned = answers.differences(raw, "h7")
     assert [one.answer for row in tuned.values() for one in row.values()] == ["below"] * 20
+    as_long = {one.answer for one in answers.differences(raw, "h5")["7,000 steps"].values()}
+    assert not {"above", "below"} & as_long
     at_strengths = answers.differences(raw, "h2")
     assert len(at_strengths) == len(QUESTIONS["h2"])
     for row in QUESTIONS["h2"]:
