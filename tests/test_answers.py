@@ -267,6 +267,13 @@ def test_what_readme_says_of_targets_is_so() -> None:
     assert f"{trained:.2f} {mean(run['linear_direction'] for run in still['untrained']):.2f}" == "0.55 0.16"
     tuned = answers.differences(raw, "h7")
     assert [one.answer for row in tuned.values() for one in row.values()] == ["below"] * 20
+    moving = {row: found_there for row, found_there in answers.differences(raw, "h3").items() if row.startswith("new")}
+    assert [row.split(", ")[1] for row in moving] == ["`cpu`", "`cpu-long`"]
+    gaps = [moving[row][name].mean for name in ("linear_direction", "attentive_direction") for row in reversed(moving)]
+    assert [f"{gap:.2f}" for gap in gaps] == ["-0.20", "-0.10", "-0.15", "-0.11"]
+    assert {moving[row][name].answer for name in ("linear_direction", "attentive_direction") for row in moving} == {
+        "below"
+    }
     as_long = {one.answer for one in answers.differences(raw, "h5")["7,000 steps"].values()}
     assert not {"above", "below"} & as_long
     at_strengths = answers.differences(raw, "h2")
