@@ -216,7 +216,8 @@ if "get_ipython" in globals() and is_right("hw3", "diagnose", diagnose):  # only
 # > exp(- the sum of p log p), where a share of 0 adds nothing
 #
 # There are at least two clips, and some averages differ. There may be fewer clips than features, and a single token or a single feature. Singular values that
-# should be 0 must not become small directions, and directions that are small and real count: if you prefer the roots of a covariance's eigenvalues, compute them in float64.
+# should be 0 must not become small directions, and directions that are small and real count: if you prefer the roots of a covariance's eigenvalues,
+# compute them in float64.
 #
 # (With `power` 1 this is the effective rank of lesson 06. A median does not care about a few features that are still alive.)
 #

@@ -232,7 +232,7 @@ if "get_ipython" in globals() and all(is_right("hw4", f.__name__, f) for f in (a
 #
 # > p = 2 (C(n, 0) + C(n, 1) + ... + C(n, m)) / 2ⁿ, but at most 1,
 #
-# where m is the smaller of both planners' counts, and C(n, k) is the number of ways to choose k of n. With n = 0 it is 1. n is at most 1,000.
+# where m is the smaller of both planners' counts, and C(n, k) is the number of ways to choose k of n. With n = 0 it is 1. There are at most 1,000 such pairs.
 #
 # Return a dict of four:
 #
