@@ -343,8 +343,8 @@ def distance(guess: Tensor, whole: Tensor, hidden: Tensor) -> Tensor:
 # - Return the `distance` of guess and target at the hidden ids: one number with a gradient.
 # - If `stop` is true, no gradient flows back through the target, to anything. If it is false, it flows.
 #
-# The three functions are also the last arguments, so that real ones can take their places in the capstone: leave them in the signature, and call them. Your
-# points don't depend on that, but the capstone does.
+# The three functions are also the last arguments, so that real ones can take their places in the capstone: leave them in the signature, and call
+# them on all clips at once, with the networks and the ids as they came in. Your points don't depend on that, but the capstone does.
 #
 # This check calls `backward()` and looks at the gradients of all inputs, `tokens` among them. Where no gradient reaches an input, the
 # check shows an empty list (`[]`, of shape [0]), not zeros.
@@ -602,11 +602,11 @@ def blocks(x: Tensor, network: dict[str, Tensor]) -> Tensor:
     return layer_norm(x, [WIDTH])
 
 
-def encode_clip(tubelets: Tensor, ids: list[Tensor] | None, network: dict[str, Tensor]) -> Tensor | list[Tensor]:
-    """In place of `encode`: vectors of all tubelets, or a list with those that each mask group shows."""
-    if ids is not None:
-        return [encode_ids(tubelets, group, network) for group in ids]
-    return encode_ids(tubelets, torch.arange(GRID.tokens).expand(len(tubelets), -1), network)
+def encode_clip(tokens: Tensor, ids: list[Tensor] | Tensor | None, network: dict[str, Tensor]) -> Tensor | list[Tensor]:
+    """In place of `encode`: a list with vectors of what each mask group shows; of all tubelets, if ids is no list."""
+    if isinstance(ids, list):
+        return [encode_ids(tokens, group, network) for group in ids]
+    return encode_ids(tokens, torch.arange(GRID.tokens).expand(len(tokens), -1), network)
 
 
 def encode_ids(tubelets: Tensor, ids: Tensor, network: dict[str, Tensor]) -> Tensor:
@@ -616,18 +616,18 @@ def encode_ids(tubelets: Tensor, ids: Tensor, network: dict[str, Tensor]) -> Ten
 
 
 def ask_blocks(
-    seen: list[Tensor], kept: list[Tensor], hidden: list[Tensor], network: dict[str, Tensor]
+    seen: list[Tensor], kept: list[Tensor], hidden: list[Tensor], predictor: dict[str, Tensor]
 ) -> list[Tensor]:
     """In place of `ask`: for each mask group, guesses of what is hidden."""
     return [
-        predict(*group, network, number, "hidden", lambda x: blocks(x, network))
+        predict(*group, predictor, number, "hidden", lambda x: blocks(x, predictor))
         for number, group in enumerate(zip(seen, kept, hidden))
     ]
 
 
-def distance_of_groups(guesses: list[Tensor], whole: Tensor, hidden: list[Tensor]) -> Tensor:
+def distance_of_groups(guess: list[Tensor], whole: Tensor, hidden: list[Tensor]) -> Tensor:
     """In place of `distance`: both mask groups count alike."""
-    return latent_loss(guesses, whole, hidden, [1.0, 1.0], 1e-5)
+    return latent_loss(guess, whole, hidden, [1.0, 1.0], 1e-5)
 
 
 def vjepa_loss(
