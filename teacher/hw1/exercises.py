@@ -418,7 +418,7 @@ def shuffled(rng: np.random.Generator, clips: int, count: int, kind: str = "shar
         places = 200 + np.stack([rng.permutation(count) for _ in range(clips)])
         signs = np.where(np.arange(clips) % 2, 1, -1)[:, None]
         return torch.from_numpy((signs * places * 2.0**40).astype(np.float32))
-    # without the mean or the smallest number of a clip, the others are equal
+    # after the mean or the smallest number of a clip is subtracted, the others are equal in float32
     if kind == "outlier":
         places = np.stack([1 + rng.permutation(count) for _ in range(clips)])
         return torch.from_numpy(np.where(places == 1, -(2.0**30), places / 2**20).astype(np.float32))

@@ -603,7 +603,7 @@ def blocks(x: Tensor, network: dict[str, Tensor]) -> Tensor:
 
 
 def encode_clip(tokens: Tensor, ids: list[Tensor] | Tensor | None, network: dict[str, Tensor]) -> Tensor | list[Tensor]:
-    """In place of `encode`: a list with vectors of what each mask group shows; of all tubelets, if ids is no list."""
+    """Replaces `encode`: vectors of what each mask group shows, as a list, or of all tubelets if ids is not a list."""
     if isinstance(ids, list):
         return [encode_ids(tokens, group, network) for group in ids]
     return encode_ids(tokens, torch.arange(GRID.tokens).expand(len(tokens), -1), network)

@@ -1054,7 +1054,7 @@ def probed(rng: Rng, names: list[int], sizes: tuple[int, int], dim: int, shrink:
            missing: tuple[int, ...] = (), digits: int | None = None) -> dict[str, Any] | None:  # fmt: skip
     """Clips of a few classes; test clips are shifted a little.  None if a test clip is nearly as near to two centroids.
 
-    dead: features that are the same in all training clips; the std of one that is computed by hand isn't quite 0.  small: features of the scale `tiny`.  missing: classes of test clips alone.
+    dead: features that are the same in all training clips, but whose std, if computed by hand, isn't quite 0.  small: features whose scale is `tiny`.  missing: classes of test clips alone.
     """
     centers = rng.normal(0, 0.9, (len(names), dim))
     scale, offset = np.exp(rng.normal(0, 0.7, dim)), rng.normal(0, 2, dim)
