@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from queue import Empty
 from typing import Any, get_args, get_origin, get_type_hints
 from unittest.mock import MagicMock
 from xml.etree import ElementTree
@@ -50,6 +51,7 @@ from minivjepa_course.homework.checking import (
     load_cases,
     require_right,
 )
+from minivjepa_course.homework.kernels import WatchedKernel
 from minivjepa_course.homework.notebooks import cells_by_id, is_answer, is_check
 from minivjepa_course.homework.program import new_space, run
 from minivjepa_course.homework.selfcheck import message_of, run_step
@@ -764,6 +766,22 @@ def test_a_kernel_that_does_not_start_makes_no_answer_right(
     (tmp_path / "ipykernel_launcher.py").write_text("raise SystemExit(1)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert "nbval could not run" in refused(capsys, "check", str(FOLDER / "hw1.ipynb"))
+
+
+@pytest.mark.parametrize("stream", ["shell", "iopub"])
+def test_a_kernel_that_died_is_not_waited_for(stream: str) -> None:
+    """Catches: a student whose cell ends Python looks at a still screen until the cell's 120 seconds are up."""
+    kernel, waited = object.__new__(WatchedKernel), []
+
+    def nothing(timeout: float) -> None:
+        waited.append(timeout)
+        raise Empty
+
+    kernel.km = MagicMock(**{"is_alive.side_effect": [True, True, False]})
+    kernel.kc = MagicMock(get_shell_msg=nothing, get_iopub_msg=nothing)
+    with pytest.raises(Empty):
+        kernel.get_message(stream, timeout=120)
+    assert waited == [1.0] * 3
 
 
 @pytest.mark.slow
