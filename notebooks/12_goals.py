@@ -677,14 +677,14 @@ guess.table()
 # - **What prevents collapse?** In our runs, the stop-gradient. With an EMA but no stop, the target collapses (07). A loss term prevents it, too,
 #   if its weight is right (11).
 # - **What does predicting features buy?** On plain clips, V-JEPA loses to pixel targets in short runs and beats them with
-#   `cpu-long`; under a changing background it loses (07). Among lamps, no lead is shown (12).
+#   `cpu-long`; under a background new in every frame it loses (07). Among lamps, no lead is shown (12).
 # - **What does the moving target add?** In short runs, no clear lead over a frozen one. With `cpu-long`, identity and motion are easier to read
-#   (07).
+#   from plain clips, and motion harder under such a background (07).
 # - **What are features good for?** Probes and neighbors find motion in them (09). A predictor on them can plan, but in plain rooms V-JEPA shows
 #   no lead over an untrained encoder. Among lamps, LeWorldModel's latents drop the noise and reach the most goals. V-JEPA's keep it, and beat
 #   untrained features only by inverse dynamics, raw pixels never (`docs/worlds.md`).
 # - **What's open?** Why LeWorldModel drops the lamps, and all of this on real video. V-JEPA 2's models are thousands of times as
-#   large, and saw more than a million hours. A toy can show how things fail, and how to notice.
+#   large, and saw over a million hours. A toy can show how things fail, and how to notice.
 #
 # **In the package:** `minivjepa/world/` (`action_predictor.py`, `frozen_model.py`, `planner.py`, `goal_reaching.py`). **In the papers:** V-JEPA 2
 # (arXiv 2506.09985), section 3; PlaNet (arXiv 1811.04551), for CEM; LeWorldModel (arXiv 2603.19312).

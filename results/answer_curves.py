@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from answers import LENGTHS, MEASURES, STRENGTHS, Raw, complete, leaks
 from page_tables import PROBES
+from questions import LENGTHS, MEASURES, STRENGTHS, Raw, complete, leaks
 from targets import LOOKS
 
 from minivjepa.evaluation.metrics import METRICS
@@ -23,6 +23,7 @@ def by_setting(
         for file, value in files.items()
         if all(complete(raw, file, arm) for arm in arms) and not leaks(raw[file])
     }
+    named = setting.replace("\n", " ")
     figure, axes = panels((2.6 * len(metrics) + 1.4, 3.4), len(metrics))
     places, said = range(len(done)), []
     for ax, metric in zip(axes, metrics):
@@ -32,7 +33,8 @@ def by_setting(
             means = [np.mean(values) for values in each]
             for place, values in zip(places, each):
                 ax.plot([place + shift / 5] * len(values), values, marker, color=color, mec="white", mew=0.5, ms=5)
-            ax.plot(places, means, color=color, label=target)
+            ax.plot(places, means, color=color)
+            ax.plot([], [], f"{marker}-", color=color, mec="white", mew=0.5, ms=6, label=target)
             said.append(f"{target}, {METRICS[metric].title}: {', '.join(f'{value:.2f}' for value in means)}")
         ax.set_xticks(places, [f"{value:,g}" for value in done.values()])
         ax.set(ylim=(0, 1.02))
@@ -40,15 +42,15 @@ def by_setting(
         finish(ax, setting, "accuracy" if first else "", METRICS[metric].title.replace(", ", ",\n"), legend=first)
     return Picture(
         figure,
-        f"Accuracies by {setting} ({', '.join(f'{value:,g}' for value in done.values())}), one dot a seed. Means: {'; '.join(said)}.",
-        f"One dot a seed; lines join the means. From left to right: {setting}.",
+        f"Accuracies by {named} ({', '.join(f'{value:,g}' for value in done.values())}), one dot a seed. Means: {'; '.join(said)}.",
+        f"One dot a seed; lines join the means. From left to right: {named}.",
     )
 
 
 def strengths_picture(raw: Raw) -> Picture:
     """H2: the direction, after training with each target, by the strength of a background that is new in every frame."""
     arms = {f"{target}-for-new": target for target in LOOKS}
-    return by_setting(raw, STRENGTHS, arms, MEASURES["h2"], "strength of the background")
+    return by_setting(raw, STRENGTHS, arms, MEASURES["h2"], "strength of a background\nthat is new in every frame")
 
 
 def lengths_picture(raw: Raw) -> Picture:

@@ -1,133 +1,30 @@
-"""The answers to plan.md, computed from the raw files by its own rules.  What has not been run yet is named."""
+"""The answers to plan.md, in words and tables.  What has not been run yet is named."""
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from statistics import mean
-from typing import Any, NamedTuple
 
 from page_tables import PROBES
+from questions import (
+    LEAK,
+    MEASURES,
+    PARTLY,
+    QUESTIONS,
+    STRENGTHS,
+    Found,
+    Raw,
+    differences,
+    first_frame,
+    in_words,
+    leaks,
+    seeds_run,
+)
 
-from minivjepa.evaluation.collapsed_runs import collapsed
 from minivjepa.evaluation.metrics import METRICS
-from minivjepa.evaluation.statistics import Difference, folded, markdown, paired
+from minivjepa.evaluation.statistics import Difference, folded, markdown
 
-Raw = dict[str, Any]
-FIRST, TEN, EIGHT = 20, 10, 8
-KINDS = {
-    "today": "plain clips",
-    "new": "new background",
-    "still": "still background",
-    "drifting": "drifting background",
-}
-LENGTHS = {"plan-1000-steps": 1000, "plan-today": 2600, "plan-7000-steps": 7000, "plan-14000-steps": 14000}
-STRENGTHS = {"plan-today-tuned": 0, "plan-new-quarter": 0.25, "plan-new-tuned": 0.5}
-WORDS = {"above": "Yes", "below": "No, it is below", "equal": "No, they are equal", "undecided": "Undecided"}
-PARTLY = "only some runs collapsed"
-WORDS[PARTLY] = "No answer: only some runs collapsed"
-LEAK = 0.05  # direction in the first frame, above chance, from which on no result counts
-
-
-class Row(NamedTuple):
-    """One comparison: a label, the raw file, one arm minus another, and how many seeds the plan asks for."""
-
-    label: str
-    file: str
-    arm: str
-    other: str
-    seeds: int = TEN
-
-
-QUESTIONS = {
-    "h1": [Row("plain clips, `cpu-long`", "plan-today-long", "vjepa", "frozen")],
-    "h2": [
-        Row(f"strength {strength:g}: {arm} - pixels", file, f"{arm}-for-new", "pixels-for-new")
-        for arm in ("vjepa", "frozen")
-        for file, strength in STRENGTHS.items()
-    ],
-    "h3": [
-        Row(f"{clips}, `{preset}`", f"plan-{kind}{end}", "vjepa", "frozen", EIGHT if end and kind != "today" else TEN)
-        for preset, end in (("cpu", ""), ("cpu-long", "-long"))
-        for kind, clips in KINDS.items()
-    ],
-    "h4": [
-        Row(f"{KINDS[kind]}: {arm} - {other}", f"plan-{kind}", arm, other)
-        for kind in ("today", "new")
-        for arm, other in (("generation-2", "frozen"), ("generation-3", "generation-2"))
-    ],
-    "h5": [Row(f"{steps:,} steps", file, "vjepa", "frozen") for file, steps in LENGTHS.items()],
-    "h7": [
-        Row(f"{arm} - {other}", "plan-today-tuned", f"{arm}-for-today", f"{other}-for-today")
-        for arm in ("vicreg", "sigreg")
-        for other in ("vjepa", "frozen")
-    ],
-    "h8": [Row("plain clips, `cpu-long`", "plan-today-long", "vjepa", "pixels")],
-}
 WHOLE = ("h1", "h2", "h5")  # questions that no single comparison answers
-MEASURES = {"h1": ("knn_identity",), "h2": ("linear_direction", "attentive_direction")}  # PROBES for all others
-
-
-@dataclass(frozen=True)
-class Dots(Difference):
-    """Differences of an arm of which only some runs collapsed: their mean describes neither those nor the others."""
-
-    @property
-    def answer(self) -> str:
-        """None, and why."""
-        return PARTLY
-
-    def __str__(self) -> str:
-        return in_words(self)
-
-
-Found = dict[str, dict[str, Difference]]  # label -> metric -> difference, without rows that have not been run
-
-
-def seeds_run(raw: Raw, row: Row) -> list[int]:
-    """The seeds of the plan that both arms of a row have run."""
-    arms = raw.get(row.file, {"arms": {}})["arms"]
-    runs = [{run["seed"] for run in arms.get(name, [])} for name in (row.arm, row.other)]
-    return sorted(set.intersection(*runs) & set(range(FIRST, FIRST + row.seeds)))
-
-
-def complete(raw: Raw, file: str, arm: str, seeds: int = TEN) -> bool:
-    """Whether an arm has run all seeds of the plan."""
-    return len(seeds_run(raw, Row("", file, arm, arm, seeds))) == seeds
-
-
-def in_words(one: Difference) -> str:
-    """The differences in the order of their seeds."""
-    return ", ".join(f"{value:+.3f}" for _, value in sorted(one.each.items()))
-
-
-def partly(runs: list[dict[str, Any]]) -> bool:
-    """Whether some runs collapsed and others didn't."""
-    return len({collapsed(run) for run in runs}) > 1
-
-
-def compare(raw: Raw, row: Row, metric: str) -> Difference:
-    """One arm minus the other, with an interval within what a difference of accuracies can be."""
-    runs = {
-        name: [run for run in raw[row.file]["arms"][name] if run["seed"] in seeds_run(raw, row)]
-        for name in (row.arm, row.other)
-    }
-    found = paired(*({run["seed"]: run["final"][metric] for run in each} for each in runs.values()))
-    found = replace(found, low=max(found.low, -1.0), high=min(found.high, 1.0))
-    return Dots(**vars(found)) if any(map(partly, runs.values())) else found
-
-
-def differences(raw: Raw, question: str) -> Found:
-    """The comparisons of a question, of rows of which all seeds have been run."""
-    metrics = MEASURES.get(question, PROBES)
-    done = [row for row in QUESTIONS[question] if len(seeds_run(raw, row)) == row.seeds]
-    return {row.label: {metric: compare(raw, row, metric) for metric in metrics} for row in done}
-
-
-def leaks(results: Raw) -> bool:
-    """Whether the first frame of these clips gives the direction away."""
-    seen = results["controls"]["first_frame"]
-    most = max(seen[name] for name in ("linear_direction", "attentive_direction", "pixels_direction"))
-    return most > results["chance"]["direction"] + LEAK
+WORDS = {"above": "Yes", "below": "No, it is below", "equal": "No, they are equal", "undecided": "Undecided"}
+WORDS[PARTLY] = "No answer: only some runs collapsed"
 
 
 def comparison_table(raw: Raw, question: str) -> str:
@@ -188,18 +85,20 @@ def verdict(measured: dict[str, Difference]) -> str:
     return "yes" if above and not below else "no" if below and not above else "mixed" if above else "undecided"
 
 
+def sides(measured: dict[str, Difference]) -> str:
+    """On which measures one arm is above the other, and on which below; empty if on none."""
+    said = []
+    for side in ("above", "below"):
+        names = [METRICS[m].title.replace(", ", " (") + ")" for m, one in measured.items() if one.answer == side]
+        if names:
+            said.append(f"{side} on {', '.join(names) if len(names) < len(PROBES) else 'all measures'}")
+    return "; ".join(said)
+
+
 def say_verdicts(found: Found) -> str:
     """For which clips one arm beats the other, and on which measures."""
-    said = []
-    for label, measured in found.items():
-        above, below = ([m for m, one in measured.items() if one.answer == side] for side in ("above", "below"))
-        lists = [
-            f"{side} on {', '.join(METRICS[m].title.replace(', ', ' (') + ')' for m in names)}"
-            for side, names in (("above", above), ("below", below))
-            if names
-        ]
-        said.append(f"- {label}: **{verdict(measured)}**" + (f": {'; '.join(lists)}" if lists else "") + ".")
-    return "\n".join(said)
+    said = {label: (verdict(measured), sides(measured)) for label, measured in found.items()}
+    return "\n".join(f"- {label}: **{word}**{': ' * bool(where)}{where}." for label, (word, where) in said.items())
 
 
 def say_h3(found: Found) -> str:
@@ -210,12 +109,11 @@ def say_h3(found: Found) -> str:
 
 
 def say_rows(found: Found) -> str:
-    """What each row is above and below on."""
-    said = []
-    for label, measured in found.items():
-        words = [f"{METRICS[m].title} {one.answer}" for m, one in measured.items() if one.answer != "undecided"]
-        said.append(f"- {label}: {'; '.join(words) or 'undecided on all measures'}.")
-    return "\n".join(said)
+    """What one arm of each row is above and below on."""
+    return "\n".join(
+        f"- {label}: {sides(measured) or 'above on no measure, and below on none'}."
+        for label, measured in found.items()
+    )
 
 
 def answer(raw: Raw, question: str) -> str:
@@ -234,20 +132,19 @@ def answer(raw: Raw, question: str) -> str:
     return f"{said}\n\n{table}"
 
 
-def search_table(raw: Raw) -> str:
-    """H6: every change, with the moving and the frozen target: means over the seeds that have been run."""
-    found = raw.get("search_moving", {})
-    if not found:
-        return "Not run yet: `python results/search_moving.py`."
-    lines = []
-    for name in dict.fromkeys(key.partition("/")[2] for key in found):
-        for arm in ("vjepa", "frozen"):
-            if runs := found.get(f"{arm}/{name}"):
-                means = [f"{mean(run[metric] for run in runs):.3f}" for metric in PROBES]
-                lines.append([name, arm, ", ".join(str(run["seed"]) for run in runs), *means])
-    return markdown(["changed", "arm", "seeds", *(METRICS[metric].title for metric in PROBES)], lines, words=3)
+def scope(raw: Raw) -> str:
+    """How many comparisons the page makes, and what the first frame gives away of all these clips."""
+    asked = [(question, row) for question, rows in QUESTIONS.items() for row in rows]
+    done = [(question, row) for question, row in asked if len(seeds_run(raw, row)) == row.seeds]
+    made = {(row[1:4], metric) for question, row in done for metric in MEASURES.get(question, PROBES)}
+    most = max(first_frame(raw[row.file]) for _, row in done)
+    chance = raw[done[0][1].file]["chance"]["direction"]
+    return (
+        f"This page makes {len(made)} comparisons; at 95 %, one interval in twenty misses. The first frame gives away at most "
+        f"{most:.3f} of the direction (chance is {chance:.3f}); above {chance + LEAK:.3f} no result on such clips would count."
+    )
 
 
 def answer_parts(raw: Raw) -> dict[str, str]:
     """The parts of answers.md."""
-    return {question: answer(raw, question) for question in QUESTIONS} | {"h6": search_table(raw)}
+    return {question: answer(raw, question) for question in QUESTIONS} | {"scope": scope(raw)}

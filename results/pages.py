@@ -26,8 +26,9 @@ from page_tables import (
 from published_ablations import published_table
 from pusht_tables import pusht_parts
 from search_arms import trials_table
+from search_moving import moving_trials_table
 from speed_tables import speed_parts
-from targets import moving_tables, pixels_table, targets_picture, targets_table
+from targets import moving_tables, targets_picture, targets_table
 from warning_curves import warning_curves
 from worlds_pictures import cost_picture, floors_picture, landscape_picture, longer_picture
 from worlds_tables import short_table, worlds_parts
@@ -93,8 +94,8 @@ def readme_parts(raw: dict[str, Any]) -> dict[str, str]:
 
 def answers_parts(raw: dict[str, Any]) -> dict[str, str]:
     """The tables and answers of answers.md."""
-    tables = {"targets": targets_table(raw), "pixels": pixels_table(raw), "tuning": trials_table(raw["search_arms"])}
-    return tables | answer_parts(raw)
+    tables = {"targets": targets_table(raw), "tuning": trials_table(raw["search_arms"])}
+    return tables | answer_parts(raw) | {"h6": moving_trials_table(raw.get("search_moving", {}))}
 
 
 def results_parts(raw: dict[str, Any]) -> dict[str, str]:

@@ -7,14 +7,18 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from page_tables import PROBES
 from search import Wanted, run_missing
 from torch import Tensor
 
 from minivjepa.encoder import Encoder
+from minivjepa.evaluation.metrics import METRICS
+from minivjepa.evaluation.statistics import markdown
 from minivjepa.training.arms import with_arm
 from minivjepa.training.config import PRESETS, Config
 from minivjepa.training.recipe import build_model
@@ -77,6 +81,19 @@ def trials() -> Iterator[Wanted]:
             config = with_arm(PRESETS["cpu"], "vjepa")
             config = replace(config, prevention=replace(config.prevention, momentum=momentum))
             yield f"vjepa/momentum {momentum:g}", config, seed, build_model
+
+
+def moving_trials_table(found: dict[str, Any]) -> str:
+    """H6: every change, with the moving and the frozen target: means over the seeds that have been run."""
+    if not found:
+        return "Not run yet: `python results/search_moving.py`."
+    lines = []
+    for name in dict.fromkeys(key.partition("/")[2] for key in found):
+        for arm in ("vjepa", "frozen"):
+            if runs := found.get(f"{arm}/{name}"):
+                means = [f"{mean(run[metric] for run in runs):.3f}" for metric in PROBES]
+                lines.append([name, arm, ", ".join(str(run["seed"]) for run in runs), *means])
+    return markdown(["changed", "arm", "seeds", *(METRICS[metric].title for metric in PROBES)], lines, words=3)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from minivjepa.evaluation.collapsed_runs import LogRow, or_nan, smaller_std
 Signal = Callable[[LogRow], float | None]
 
 SIGNALS: dict[str, Signal] = {
-    "feature std, the smaller of both encoders": smaller_std,
+    "feature std, the smaller of the two encoders": smaller_std,
     "feature std, online": lambda row: row["feature_std"],
     "feature std, target": lambda row: row["target_feature_std"],
     "within-clip std, online": lambda row: row["position_std"],

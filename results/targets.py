@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from answers import QUESTIONS, Raw, Row, compare, complete, leaks
 from page_tables import PROBES
+from questions import QUESTIONS, Raw, Row, compare, complete, leaks
 
 from minivjepa.evaluation.metrics import METRICS
-from minivjepa.evaluation.statistics import Difference, markdown
+from minivjepa.evaluation.statistics import markdown
 from minivjepa.experiments.report import metric_cells
 from minivjepa.figures import COLORS, Picture, finish, panels
 
@@ -47,21 +47,6 @@ def targets_table(raw: Raw) -> str:
     return markdown(["", *TITLES], lines)
 
 
-def measured(raw: Raw, file: str, arm: str, other: str) -> list[Difference]:
-    """One arm minus another in a raw file, by all measures."""
-    return [compare(raw, Row("", file, arm, other), metric) for metric in PROBES]
-
-
-def pixels_table(raw: Raw) -> str:
-    """Both latent targets against pixels, with the presets as they are: differences with intervals and answers."""
-    lines = []
-    for label, (file, arms) in rows_run(raw).items():
-        for arm in ("vjepa", "frozen") if "pixels" in arms else ():
-            found = (f"{one} {one.answer}" for one in measured(raw, file, arm, "pixels"))
-            lines.append([f"{label}: {arm} - pixels", *found])
-    return markdown(["", *TITLES], lines)
-
-
 def moving_tables(raw: Raw) -> str:
     """`vjepa` minus each other target: the mean difference where it is above (bold) or below, a word where it's neither."""
     cells = {"above": "**{:+.3f}**", "below": "{:+.3f}"}
@@ -70,7 +55,7 @@ def moving_tables(raw: Raw) -> str:
         lines = []
         for label, (file, arms) in rows_run(raw).items():
             if other in arms:
-                found = measured(raw, file, "vjepa", other)
+                found = [compare(raw, Row("", file, "vjepa", other), metric) for metric in PROBES]
                 lines.append([label, *(cells.get(one.answer, one.answer).format(one.mean) for one in found)])
         count += len(lines) * len(PROBES)
         tables.append(markdown([f"`vjepa` minus `{other}`", *TITLES], lines))

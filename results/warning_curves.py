@@ -25,7 +25,7 @@ def warning_curves(results: Results) -> Picture:
             below = [step for step, value in zip(steps, smaller) if value is not None and value < WARNING]
             if below:
                 first[name] = max(first.get(name, 0), below[0])
-    for ax, title in ((loss, "Loss"), (std, "Feature std, the smaller of both encoders")):
+    for ax, title in ((loss, "Loss"), (std, "Feature std, the smaller of the two encoders")):
         ax.set(xscale="log", yscale="log", xlabel="training step", title=title)
         ax.grid(alpha=0.25)
     std.axhline(WARNING, color="black", lw=1, ls="--")

@@ -493,7 +493,7 @@ def test_what_is_said_of_the_warnings_is_so(raw: dict[str, results.Results]) -> 
     blind = {name for name, signal in found.items() if signal.step is None}
     assert {"effective rank, online", "effective rank, target"} <= blind
     assert {name for name in found if name.endswith(", online")} <= blind
-    smaller = found["feature std, the smaller of both encoders"].step
+    smaller = found["feature std, the smaller of the two encoders"].step
     assert smaller is not None
     assert smaller <= min(f.step for f in found.values() if f.step is not None)
     for run in runs:

@@ -166,7 +166,7 @@ def test_a_history_with_nulls_can_be_read() -> None:
     assert smaller_std(history(feature_std=[0.2, 0.3])[1]) == 0.3
     alive = history(feature_std=[0.8, 0.7, 0.7, 0.7])
     assert first_separation([rows], [alive], SIGNALS["feature std, online"]).step == 20
-    assert first_separation([rows], [alive], SIGNALS["feature std, the smaller of both encoders"]).step is None
+    assert first_separation([rows], [alive], SIGNALS["feature std, the smaller of the two encoders"]).step is None
     nan = history(feature_std=[0.8, 0.05, 0.05, math.nan])
     assert first_separation([nan], [alive], SIGNALS["feature std, online"]).step is None
     unknown = {"final": {"feature_std": None, "target": {"feature_std": None}}}

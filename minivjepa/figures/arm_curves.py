@@ -46,7 +46,7 @@ def collapse_curves(results: Results) -> Picture:
             for ax, value in ((loss, itemgetter("loss")), (std, smaller_std)):
                 values = [or_nan(value(row)) for row in run["history"]]
                 ax.plot(steps, values, style, color=color, label=arm if run is runs[0] else None, lw=1.8, alpha=0.85)
-    for ax, title in ((loss, "Training loss: is lower better?"), (std, "Feature std, the smaller of both encoders")):
+    for ax, title in ((loss, "Training loss: is lower better?"), (std, "Feature std, the smaller of the two encoders")):
         ax.set_yscale("log")
         finish(ax, "training step", title=title, legend=ax is loss)
     scores = {arm: [run["linear_direction"] for run in runs] for arm, runs in finals(results).items()}

@@ -230,7 +230,7 @@ def within_each(rng: Rng, digits: int | None = None) -> dict[str, Any] | None:
 def by_clip(rng: Rng, strength: float, above: str, below: str, digits: int | None = None) -> dict[str, Any] | None:
     """Clips with one pattern of places, one of them at another strength: their within is on one side of the limit, and another number is not.
 
-    above, below: which of both is above the limit, mean, median or max over clips.
+    above, below: which of the two is above the limit, mean, median or max over clips.
     """
     clips, tokens, dim = int(rng.choice([5, 7])), int(rng.integers(3, 6)), int(rng.integers(3, 6))
     strengths = rng.permutation([strength, *[1.0] * (clips - 1)])[:, None, None] * rng.uniform(0.95, 1.05)
@@ -675,7 +675,7 @@ DIAGNOSE = Exercise(
         ("only the very last row is looked at; each of the last rows has to be below, or alive", slip("diagnose", (TOO_SHORT, TOO_SHORT + "    online, target = online[-1:], target[-1:]\n"))),
         ("one low row is enough here to call an encoder collapsed: it has to be low in each of the last rows", slip("diagnose", ("max(", "min("))),
         ("the average of the last rows is compared: one very low row pulls it down; ask each row", slip("diagnose", ("max(", "np.mean("), ("min(online + target)", "min(np.mean(online), np.mean(target))"))),
-        ("the target counts as collapsed where the lower of both encoders is below in each row; the target itself has to be", slip("diagnose", ("max(target) < gone", "max(map(min, online, target)) < gone"))),
+        ("the target counts as collapsed where the lower of the two encoders is below in each row; the target itself has to be", slip("diagnose", ("max(target) < gone", "max(map(min, online, target)) < gone"))),
         ("the whole log is looked at: every run starts alive, and what counts are its last rows", slip("diagnose", (TOO_SHORT, TOO_SHORT + OF_ALL))),
         ("a fallen loss counts as health here: the loss of collapsed runs falls furthest, so no rule mentions it", slip("diagnose", (ENOUGH, 'rows[-1]["loss"] < rows[0]["loss"]'))),
         ("a fallen effective rank counts as collapse here: it falls in healthy runs and stays high in dead ones, so no rule mentions it", slip("diagnose", ("max(online) < gone", 'end[-1]["effective_rank"] < 0.6 * rows[0]["effective_rank"]'))),
@@ -721,7 +721,7 @@ def stages(rng: Rng, text: str, limit: float, steps: list[int] | None = None) ->
 
 ALARMS = {  # rule -> a visible case
     "the rows have to be in a row": {"rows": slim(log([0.7, 0.08, 0.09, 0.11, 0.09, 0.05, 0.03], steps=[0, 5, 10, 20, 50, 90, 95])), "limit": 0.1, "patience": 3, "after": 0},
-    "the smaller of both encoders counts, row by row": {"rows": slim(log([0.7, 0.7, 0.05, 0.11, 0.01, 0.5, 0.5, 0.02, 0.03, 0.02, 0.02], [0.7, 0.05, 0.7, 0.01, 0.11, 0.02, 0.03, 0.5, 0.5, 0.02, 0.02])), "limit": 0.1, "patience": 2, "after": 0},
+    "the smaller of the two encoders counts, row by row": {"rows": slim(log([0.7, 0.7, 0.05, 0.11, 0.01, 0.5, 0.5, 0.02, 0.03, 0.02, 0.02], [0.7, 0.05, 0.7, 0.01, 0.11, 0.02, 0.03, 0.5, 0.5, 0.02, 0.02])), "limit": 0.1, "patience": 2, "after": 0},
     "the warning is given at the row which completes them, the first time": {"rows": slim(log([0.7, 0.2, 0.15, 0.8, 0.2, 0.1, 0.2], [0.9, 0.8, 0.2, 0.8, 0.2, 0.1, 0.3], steps=[1, 20, 50, 200, 800, 1400, 2000])), "limit": 0.3, "patience": 2, "after": 0},
     "a number that is exactly at the limit is not below it": {"rows": slim(log([0.7, 0.2, 0.3, 0.4, 0.1, 0.1], [0.7, 0.3, 0.2, 0.5, 0.5, 0.5])), "limit": 0.2, "patience": 2, "after": 0},
     "a count begins at step `after`": {"rows": slim(RUNS["B"]), "limit": 0.1, "patience": 2, "after": 300},
@@ -778,10 +778,10 @@ FIRST_WARNING = Exercise(
     alarms,
     (
         ("only the online encoder is watched; the target can die while it looks well", slip(WARN, (SMALLER, 'row["feature_std"]'))),
-        ("only the target encoder is watched; take the smaller of both", slip(WARN, (SMALLER, 'row["target_feature_std"]'))),
+        ("only the target encoder is watched; take the smaller of the two", slip(WARN, (SMALLER, 'row["target_feature_std"]'))),
         ("this waits until both encoders are low; the smaller of the two decides", slip(WARN, ("min(row", "max(row"))),
         ("the average of both encoders is compared; a healthy one hides a dead one in it", slip(WARN, (SMALLER, '(row["feature_std"] + row["target_feature_std"]) / 2'))),
-        ("each encoder has a count of its own here; take the smaller of both in each row, and count the rows", slip(WARN, ("    low = 0\n", "    low, other = 0, 0\n"), (SMALLER, 'row["feature_std"]'), (f"        if {COMPLETE}", '        other = other + 1 if row["target_feature_std"] < limit else 0\n        if patience in (low, other)'))),
+        ("each encoder has a count of its own here; take the smaller of the two in each row, and count the rows", slip(WARN, ("    low = 0\n", "    low, other = 0, 0\n"), (SMALLER, 'row["feature_std"]'), (f"        if {COMPLETE}", '        other = other + 1 if row["target_feature_std"] < limit else 0\n        if patience in (low, other)'))),
         ("the average of the last rows is compared; each of them has to be low", WARN_FROM.replace(" < limit for row", " for row").replace("all(low[i + 1 - patience : i + 1])", "np.mean(low[i + 1 - patience : i + 1]) < limit").replace("FOUND", "rows[i]['step']")),
         ("the first low row warns at once: it takes `patience` rows in a row", slip(WARN, (COMPLETE, "low == 1"))),
         ("this is where the low rows begin; the warning is given when they are complete", WARN_FROM.replace("FOUND", "rows[i + 1 - patience]['step']")),

@@ -232,7 +232,7 @@ if "get_ipython" in globals() and all(is_right("hw4", f.__name__, f) for f in (a
 #
 # > p = 2 (C(n, 0) + C(n, 1) + ... + C(n, m)) / 2ⁿ, but at most 1,
 #
-# where m is the smaller of both planners' counts, and C(n, k) is the number of ways to choose k of n. With n = 0 it is 1. There are at most 1,000 such pairs.
+# where m is the smaller of the two planners' counts, and C(n, k) is the number of ways to choose k of n. With n = 0 it is 1. There are at most 1,000 such pairs.
 #
 # Return a dict of four:
 #
@@ -564,7 +564,7 @@ THRESHOLDS = {"direction": [0.49, 0.68, 0.84], "identity": [0.23, 0.27, 0.39]}
 GEOMETRY = PRESETS["cpu"]
 LARGEST = 2 * 2**20  # bytes of a file of weights; float32 needs a third of that
 REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-CLIPS = 1024  # for each of both probes: as many to fit as to test
+CLIPS = 1024  # for each of the two probes: as many to fit as to test
 
 
 def new_encoder() -> Encoder:
