@@ -22,12 +22,14 @@ def pusht_table(results: dict[str, Any]) -> str:
                 rates = "; ".join(rate_in_words(row) for row in rows)
                 lines.append([world, encoder, planner, rates, f"{nearest:.0f}", f"{cost:.2g}"])
     return markdown(
-        ["task", "who", "planner", "goals reached, by training", "nearest (pixels)", "ms a decision"], lines, words=4
+        ["task", "who", "planner", "goals reached, by training run", "nearest (pixels)", "ms a decision"],
+        lines,
+        words=4,
     )
 
 
 def known_table(results: dict[str, Any]) -> str:
-    """What a linear probe reads from each encoder's latents: R², the mean over trainings."""
+    """What a linear probe reads from each encoder's latents: R², the mean over training runs."""
     lines = []
     for (world, _, encoder), rows in groups(row for row in results["rows"] if "agent_r2" in row).items():
         if world == "pusht":  # the same latents in both tasks

@@ -59,7 +59,7 @@ def moving_tables(raw: Raw) -> str:
                 lines.append([label, *(cells.get(one.answer, one.answer).format(one.mean) for one in found)])
         count += len(lines) * len(PROBES)
         tables.append(markdown([f"`vjepa` minus `{other}`", *TITLES], lines))
-    note = f"{count} comparisons in all; at 95 %, one interval in twenty misses, so don't lean on one small difference."
+    note = f"These are {count} comparisons. At 95 %, one interval in twenty misses the true value, so don't lean on one small difference."
     return "\n\n".join([*tables, note])
 
 

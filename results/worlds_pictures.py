@@ -76,7 +76,7 @@ def cost_picture(results: dict[str, Any]) -> Picture:
     return Picture(
         figure,
         f"Dots of goals reached over milliseconds per decision in each world. Most goals: {'; '.join(said)}.",
-        "Small marks are trainings, large ones their means, black lines the controls. Left is cheaper, up is better.",
+        "Small marks are training runs, large ones their means, black lines the controls. Left is cheaper, up is better.",
     )
 
 

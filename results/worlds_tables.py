@@ -72,7 +72,7 @@ def short_table(results: dict[str, Any], world: str) -> str:
     for encoder, rows in sorted(found.items(), key=lambda item: -np.mean([row["success"] for row in item[1]])):
         rates[encoder] = ", ".join(f"{100 * row['success']:.1f}" for row in rows)
     lines = [[name, rate] for name, rate in rates.items()]
-    return markdown(["", "goals reached (%), by training"], lines)
+    return markdown(["", "goals reached (%), by training run"], lines)
 
 
 def curves_table(results: dict[str, Any], world: str) -> str:
@@ -86,7 +86,7 @@ def curves_table(results: dict[str, Any], world: str) -> str:
 
 
 def rates_tables(results: dict[str, Any]) -> str:
-    """For each world, goals reached by every encoder with every planner: the mean over trainings, and in brackets each of them."""
+    """For each world, goals reached by every encoder with every planner: the mean over training runs, and in brackets each of them."""
     found, parts = groups(results["rows"]), []
     for world in WORLDS:
         lines = []
@@ -104,7 +104,7 @@ def two_digits(value: float) -> str:
 
 
 def costs_table(results: dict[str, Any]) -> str:
-    """What a decision costs with every encoder, planner and world: means over trainings."""
+    """What a decision costs with every encoder, planner and world: means over training runs."""
     lines = []
     for key, rows in groups(results["rows"]).items():
         costs = [two_digits(np.mean([row[name] for row in rows])) for name in ("milliseconds", "milliseconds_alone")]
@@ -115,10 +115,10 @@ def costs_table(results: dict[str, Any]) -> str:
 def compared(a: Rows, b: Rows) -> tuple[float, float, float, str]:
     """Goals reached by a minus by b, in percent, on the same pairs: (mean, low, high, verdict).
 
-    A pair counts with its mean over trainings, and the interval is bootstrapped over pairs.  "above" also asks that every training of
-    a is above that of b with the same seed, for three trainings say little of the next.
+    A pair counts with its mean over training runs, and the interval is bootstrapped over pairs.  "above" also asks that every training of
+    a is above that of b with the same seed, for three training runs say little of the next.
     """
-    both = [np.array([row["reached"] for row in rows], dtype=float) for rows in (a, b)]  # [trainings, pairs]
+    both = [np.array([row["reached"] for row in rows], dtype=float) for rows in (a, b)]  # [training runs, pairs]
     gains = both[0].mean(axis=0) - both[1].mean(axis=0)
     middle, each = float(gains.mean()), both[0].mean(axis=1) - both[1].mean(axis=1)
     low = high = middle  # where all pairs gain the same, there's nothing to bootstrap

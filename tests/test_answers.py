@@ -198,7 +198,7 @@ def test_readme_shows_a_difference_only_where_there_is_one() -> None:
         "new background, `cpu-long`": "**+0.301**",
     }
     assert [line.split(" | ")[1] for line in pixels.splitlines()[2:]] == ["-0.100"]
-    assert note.startswith("25 comparisons")
+    assert note.startswith("These are 25 comparisons.")
 
 
 def test_the_figure_of_targets_shows_only_arms_with_all_their_seeds() -> None:
