@@ -270,9 +270,31 @@ def test_what_readme_says_of_targets_is_so() -> None:
     assert f"{trained:.2f} {mean(run['linear_direction'] for run in still['untrained']):.2f}" == "0.55 0.16"
     tuned = questions.differences(raw, "h7")
     assert [one.answer for row in tuned.values() for one in row.values()] == ["below"] * 20
-    moving = {
-        row: found_there for row, found_there in questions.differences(raw, "h3").items() if row.startswith("new")
-    }
+    everywhere = questions.differences(raw, "h3")
+    verdicts = [answers.verdict(measured) for measured in everywhere.values()]
+    assert verdicts == [
+        "mixed",
+        "no",
+        "mixed",
+        "mixed",
+        "yes",
+        "no",
+        "yes",
+        "yes",
+    ]  # plain, new, still, drifting, twice
+    assert "yes" not in [
+        answers.verdict(dict(zip(MEASURED, [questions.compare(raw, questions.Row("", *key), m) for m in MEASURED])))
+        for key in counts
+        if key[1] == "vjepa"
+    ]
+    better = [
+        {name for name, one in everywhere[f"{kind} background, `cpu-long`"].items() if one.answer == "above"}
+        for kind in ("still", "drifting")
+    ]
+    assert better == [{"linear_identity", "knn_identity"}, {"linear_identity"}]
+    longest = raw["plan-still-long"]["arms"]["vjepa"]
+    assert f"{mean(run['final']['linear_direction'] for run in longest):.2f}" == "0.85"
+    moving = {row: measured for row, measured in everywhere.items() if row.startswith("new")}
     assert [row.split(", ")[1] for row in moving] == ["`cpu`", "`cpu-long`"]
     gaps = [moving[row][name].mean for name in ("linear_direction", "attentive_direction") for row in reversed(moving)]
     assert [f"{gap:.2f}" for gap in gaps] == ["-0.20", "-0.10", "-0.15", "-0.11"]
